@@ -1,0 +1,39 @@
+"""Exceptions of Morelli: one root, and messages that say the next step."""
+
+from __future__ import annotations
+
+
+class MorelliError(Exception):
+    """Root of every error that Morelli raises on purpose; its text is for the user to read."""
+
+
+class UsageError(MorelliError):
+    """The request itself is wrong: an unknown name, an impossible option, a missing column."""
+
+
+class ImageError(MorelliError):
+    """One image cannot be used.
+
+    `reason` is a stable word that programs can match on (``truncated``, ``too_many_pixels``,
+    ``not_an_image``, …); the text is for people.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class SourceError(MorelliError):
+    """A whole source (folder, archive, manifest) cannot be read."""
+
+
+class WeightsError(MorelliError):
+    """Weights are missing, damaged, or not what was pinned."""
+
+
+class BuildMismatchError(MorelliError):
+    """Two artefacts were made by different builds and must not be mixed."""
+
+
+class ArtifactError(MorelliError):
+    """A feature table, bundle or predictions file is missing, damaged or of an unknown version."""

@@ -1,0 +1,61 @@
+"""Fixtures that every room's tests share: real photographs, a small real CLIP, the real encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.small_models import save_tiny_clip
+from tests.wheel_photos import load_photos
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from morelli.encoders import Encoder
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The development images beside the checkout; they are not part of the project."""
+    folder = ROOT.parent / "shared" / "data"
+    if not (folder / "aigi-dev" / "manifest.csv").is_file():
+        pytest.skip("needs the development images in ../shared/data, which are not part of the project")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photos() -> list[tuple[str, Image.Image]]:
+    """Real RGB photographs out of the scikit-image and scikit-learn wheels."""
+    return load_photos()
+
+
+@pytest.fixture(scope="session")
+def photo_dir(tmp_path_factory: pytest.TempPathFactory, photos: list[tuple[str, Image.Image]]) -> Path:
+    """A folder of real photographs in several formats, the subfolder `more` included."""
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "more").mkdir()
+    suffixes = [".jpg", ".png", ".webp", ".tif"]
+    for index, (name, image) in enumerate(photos):
+        suffix = suffixes[index % len(suffixes)]
+        parent = folder / "more" if index % 3 == 2 else folder
+        image.save(parent / f"{name}{suffix}", **({"quality": 92} if suffix in {".jpg", ".webp"} else {}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_clip_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CLIP of the real architecture with both towers, small, in the hub's folder format."""
+    return save_tiny_clip(tmp_path_factory.mktemp("models") / "tiny-clip")
+
+
+@pytest.fixture(scope="session")
+def real_encoder() -> Iterator[Encoder]:
+    """The real CLIP ViT-B/16, fetched into the user's cache once."""
+    from morelli.encoders import load_encoder
+
+    yield load_encoder("clip-vit-b16")

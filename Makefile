@@ -1,0 +1,61 @@
+# Each target sets up what it needs; the first run makes .venv, later runs see the stamp and skip that.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Any Python from 3.11 on will do; override with `make PYTHON=/path/to/python test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+MORELLI := $(BIN)/morelli
+
+DEMO := demo
+PYTEST_ARGS ?=
+
+.PHONY: help setup demo test lint bench docs docs-reference clean
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+setup: $(READY) ## make .venv and install everything into it
+
+# torch goes first and alone, its version read from pyproject.toml: so pip settles on one torch file
+# before it looks at anything that merely depends on torch.
+$(READY): pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "No '$(PYTHON)' here: install Python 3.11 or newer, or say make PYTHON=/path/to/python." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Morelli needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Say make PYTHON=/path/to/newer/python." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  echo "Could not make $(VENV); on Debian and Ubuntu the package python3-venv is missing." >&2; exit 1; }
+	@echo "Installing Morelli and its tools into $(VENV) (a few minutes the first time) …"
+	@$(BIN)/python -m pip install --quiet "$$($(BIN)/python -c 'import tomllib; print(next(d for d in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"] if d.startswith("torch>")))')"
+	@$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $@
+
+demo: $(READY) ## verdicts on real photographs and on images by new generators, with a contact sheet
+	$(MORELLI) encoders pull clip-vit-b16
+	$(BIN)/python scripts/demo_images.py $(DEMO)/images
+	$(MORELLI) detect $(DEMO)/images --label-from folders --sheet $(DEMO)/verdicts.png --jsonl $(DEMO)/verdicts.jsonl
+	@echo "Look at $(DEMO)/verdicts.png; every figure behind it is in $(DEMO)/verdicts.jsonl."
+
+lint: $(READY) ## ruff, formatting, strict types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint ## lint, every test, and the documentation built strictly
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(MAKE) --no-print-directory docs
+
+docs: $(READY) ## build the documentation into site/; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+docs-reference: $(READY) ## write docs/cli.md anew from the program
+	$(BIN)/python scripts/cli_reference.py docs/cli.md
+
+bench: $(READY) ## run every benchmark, ours beside its peer
+	@shopt -s nullglob; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+
+clean: ## remove what was built, the environment and the demo included
+	rm -rf $(VENV) $(DEMO) site dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

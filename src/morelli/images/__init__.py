@@ -1,0 +1,46 @@
+"""Images: bytes in, safe RGB out.
+
+Sources (file, folder, glob, manifest, archive, webdataset shard), decoding under limits, the
+encoders' transforms, and the perturbations of robustness tests. Everything here is thread-safe
+and loads no torch.
+"""
+
+from __future__ import annotations
+
+from morelli.images._decode import Decoded, ImageFacts, decode
+from morelli.images._item import ImageItem
+from morelli.images._limits import Limits
+from morelli.images._perturb import Perturbation, perturbation
+from morelli.images._phash import phash
+from morelli.images._sources import Spec, iter_source
+from morelli.images._transforms import (
+    CLIP_MEAN,
+    CLIP_STD,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Transform,
+    clip_transform,
+    transform_from_id,
+    univfd_transform,
+)
+
+__all__ = [
+    "CLIP_MEAN",
+    "CLIP_STD",
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "Decoded",
+    "ImageFacts",
+    "ImageItem",
+    "Limits",
+    "Perturbation",
+    "Spec",
+    "Transform",
+    "clip_transform",
+    "decode",
+    "iter_source",
+    "perturbation",
+    "phash",
+    "transform_from_id",
+    "univfd_transform",
+]

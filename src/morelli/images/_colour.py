@@ -1,0 +1,176 @@
+"""Any mode that a decoder gives, to 8-bit RGB in sRGB, with a note for every change of meaning."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+_MOST_TRANSFORMS = 8
+_here = threading.local()
+
+
+def to_srgb(image: Image.Image, icc: bytes | None, notes: list[str]) -> Image.Image:
+    """8-bit RGB of `image`; what was done is appended to `notes`.
+
+    Alpha is laid over white, 16-bit values are reduced, CMYK and embedded ICC profiles are
+    converted to sRGB with perceptual intent. A broken profile is noted and passed over.
+    """
+    image = _to_8_bit(image, notes)
+    image, alpha = _split_alpha(image)
+    image = _to_rgb(image, icc, notes)
+    if alpha is None:
+        return image
+    lowest = alpha.getextrema()[0]
+    if lowest == 255:
+        notes.append("opaque alpha dropped")
+        return image
+    notes.append("alpha over white")
+    # In this form, and not by Image.composite, the rounding is that of transformers' convert_to_rgb.
+    image.putalpha(alpha)
+    return Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image).convert("RGB")
+
+
+def _to_8_bit(image: Image.Image, notes: list[str]) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        values = np.asarray(image, dtype=np.uint32)
+        notes.append("16-bit reduced")
+        return Image.fromarray(_from_16_bit(values))
+    if image.mode == "I":
+        integers = np.asarray(image)
+        low, high = int(integers.min()), int(integers.max())
+        if low >= 0 and high <= 65535:
+            notes.append("16-bit reduced")
+            return Image.fromarray(_from_16_bit(integers.astype(np.uint32)))
+        notes.append(f"32-bit values scaled from {low}…{high}")
+        return Image.fromarray(_stretch(integers.astype(np.float32), low, high))
+    if image.mode == "F":
+        return _from_float(np.asarray(image), notes)
+    return image
+
+
+def _from_16_bit(values: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    """round(v / 257), which takes 0 to 0 and 65535 to 255."""
+    return ((values * np.uint32(255) + np.uint32(32895)) >> np.uint32(16)).astype(np.uint8)
+
+
+def _from_float(values: NDArray[np.float32], notes: list[str]) -> Image.Image:
+    finite = np.isfinite(values)
+    if not finite.all():
+        notes.append("values that are not finite set to 0")
+        values = np.where(finite, values, np.float32(0))
+    low, high = float(values.min()), float(values.max())
+    if low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    elif low >= 0 and high <= 255:
+        low, high = 0.0, 255.0
+    notes.append(f"float values scaled from {low:g}…{high:g}")
+    return Image.fromarray(_stretch(values, low, high))
+
+
+def _stretch(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
+    span = (high - low) or 1.0
+    scaled = (values.astype(np.float64) - low) * (255.0 / span)
+    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+
+
+def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """The image without alpha, and its alpha as mode L; a palette's or a key colour's counts as alpha."""
+    transparency = image.info.get("transparency")
+    if image.mode in ("PA", "P") or (transparency is not None and image.mode in ("1", "L", "RGB")):
+        if image.mode == "P" and transparency is None:
+            return image.convert("RGB"), None
+        image = image.convert("RGBA")
+    if image.mode == "RGBa":
+        image = image.convert("RGBA")
+    elif image.mode == "La":
+        image = image.convert("LA")
+    if image.mode == "RGBA":
+        alpha = image.getchannel("A")
+        image = image.convert("RGB")
+    elif image.mode == "LA":
+        alpha = image.getchannel("A")
+        image = image.getchannel("L")
+    else:
+        return image, None
+    image.info.pop("transparency", None)
+    return image, alpha
+
+
+def _to_rgb(image: Image.Image, icc: bytes | None, notes: list[str]) -> Image.Image:
+    mode = image.mode
+    if mode == "1":
+        image, mode = image.convert("L"), "L"
+    if mode == "LAB":
+        notes.append("Lab converted")
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+        converted = ImageCms.profileToProfile(image, profile, _srgb(), outputMode="RGB")
+        assert converted is not None  # only None with inPlace
+        return converted
+    if icc and mode in ("RGB", "L", "CMYK"):
+        try:
+            converted = _by_profile(image, icc, notes)
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError, RuntimeError):
+            notes.append("broken ICC profile ignored")
+        else:
+            if mode == "CMYK":
+                notes.append("CMYK converted")
+            return converted
+    if mode == "CMYK":
+        notes.append("CMYK converted")
+    elif mode not in ("RGB", "L"):
+        notes.append(f"{mode} converted")
+    return image if mode == "RGB" else image.convert("RGB")
+
+
+def _by_profile(image: Image.Image, icc: bytes, notes: list[str]) -> Image.Image:
+    transform = _transform(icc, image.mode)
+    if transform is None:
+        notes.append("ICC profile is sRGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
+    converted = ImageCms.applyTransform(image, transform)
+    assert converted is not None  # only None with inPlace
+    notes.append("ICC converted")
+    return converted
+
+
+def _transform(icc: bytes, mode: str) -> Any | None:
+    """A transform to sRGB, or None for a profile that is sRGB itself; kept per thread, a few of them."""
+    cache: OrderedDict[tuple[bytes, str], Any | None] | None = getattr(_here, "transforms", None)
+    if cache is None:
+        cache = _here.transforms = OrderedDict()
+    key = (hashlib.sha256(icc).digest(), mode)
+    if key in cache:
+        cache.move_to_end(key)
+        return cache[key]
+    profile = ImageCms.ImageCmsProfile(BytesIO(icc))
+    if _is_srgb(profile) and mode != "CMYK":
+        transform = None
+    else:
+        transform = ImageCms.buildTransform(
+            profile, _srgb(), mode, "RGB", renderingIntent=ImageCms.Intent.PERCEPTUAL
+        )
+    cache[key] = transform
+    if len(cache) > _MOST_TRANSFORMS:
+        cache.popitem(last=False)
+    return transform
+
+
+def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
+    # Converting sRGB to sRGB costs time and moves grey levels by one; profiles say what they are.
+    space = str(profile.profile.xcolor_space).strip()
+    description = (profile.profile.profile_description or "").strip().lower()
+    return space == "RGB" and description.startswith(("srgb", "srgb iec61966"))
+
+
+def _srgb() -> ImageCms.ImageCmsProfile:
+    if not hasattr(_here, "srgb"):
+        _here.srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    profile: ImageCms.ImageCmsProfile = _here.srgb
+    return profile

@@ -1,0 +1,181 @@
+"""The first frame of each accepted format, opened with the size known before memory is taken."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from morelli.errors import ImageError
+from morelli.images._guards import check_container, check_pixels, drop_png_metadata, frame_count
+from morelli.images._jpeg import jpeg_quality, jpeg_scans
+from morelli.images._limits import Limits
+from morelli.images._tiff import directories, exif_is_broken, exif_orientation
+
+# Everything that Pillow's decoders have been seen to raise on damaged input, apart from MemoryError.
+DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    AssertionError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+# The classes themselves, not Image.open: that would try other formats, and check the size against
+# a global limit of its own with a warning.
+_PLUGINS: dict[str, Callable[[BytesIO, str], Image.Image]] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+}
+# Pixels × scans that a second decodes at the least, measured low on purpose.
+_SCAN_PIXELS_PER_SECOND = 50e6
+
+
+@dataclass
+class Frame:
+    """A decoded first frame and what its container says about it."""
+
+    image: Image.Image
+    mode: str
+    frames: int = 1
+    icc: bytes | None = None
+    orientation: int = 1
+    has_exif: bool = False
+    jpeg_quality: int | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
+    """The decoded first frame of `data`, which is of `format`; raises `ImageError` for whatever is wrong."""
+    notes: list[str] = []
+    try:
+        check_container(data, format, limits)
+        if format == "HEIF":
+            return _open_heif(data, limits)
+        image, data = _open(data, format, notes)
+        check_pixels(image.width, image.height, limits)
+        if format == "JPEG":
+            _check_scans(data, image, limits)
+        # The count is read first: loading lets go of some decoders.
+        frame = Frame(image, image.mode, notes=notes, frames=frame_count(data, format, image))
+        _read_metadata(frame, data, format)
+        image.load()
+    except ImageError:
+        raise
+    except MemoryError:
+        raise ImageError("out_of_memory", "not enough memory to decode the image") from None
+    except DECODER_ERRORS as error:
+        raise _explained(error, limits) from error
+    if frame.frames > 1:
+        frame.notes.append(f"first of {frame.frames} frames")
+    return frame
+
+
+def _open(data: bytes, format: str, notes: list[str]) -> tuple[Any, bytes]:
+    try:
+        return _PLUGINS[format](BytesIO(data), ""), data
+    except ValueError:
+        if format != "PNG":
+            raise
+        # Pillow refuses a PNG whose compressed text or profile unpacks to too much. The picture is
+        # not to blame: it is read without that metadata.
+        bare = drop_png_metadata(data)
+        image = _PLUGINS[format](BytesIO(bare), "")
+        notes.append("oversized PNG metadata ignored")
+        return image, bare
+
+
+def _read_metadata(frame: Frame, data: bytes, format: str) -> None:
+    image: Any = frame.image
+    icc = image.info.get("icc_profile")
+    frame.icc = icc if isinstance(icc, bytes) and icc else None
+    if format == "TIFF":
+        first = next(directories(data), None)
+        if first is not None:
+            value = first.integer(274)
+            frame.orientation = value if value is not None and 1 <= value <= 8 else 1
+            bits = first.integer(258) or 1
+            if bits > 8 and image.mode in ("RGB", "RGBA", "RGBX", "CMYK", "LA"):
+                frame.notes.append(f"{bits}-bit reduced")
+            frame.has_exif = 34665 in first.entries
+        return
+    exif = image.info.get("exif")
+    if isinstance(exif, bytes) and exif:
+        frame.has_exif = True
+        frame.orientation = exif_orientation(exif)
+        if exif_is_broken(exif):
+            frame.notes.append("broken EXIF ignored")
+    if format == "JPEG":
+        frame.jpeg_quality = jpeg_quality(image.quantization)
+    elif format == "PNG" and data[24] == 16 and image.mode in ("RGB", "RGBA"):
+        frame.notes.append("16-bit reduced")
+
+
+def _check_scans(data: bytes, image: Image.Image, limits: Limits) -> None:
+    scans = jpeg_scans(data)
+    seconds = scans * image.width * image.height / _SCAN_PIXELS_PER_SECOND
+    if scans > 16 and seconds > limits.max_seconds:
+        raise ImageError(
+            "too_slow", f"a JPEG of {scans} scans at this size may take {seconds:.0f} s (max_seconds)"
+        )
+
+
+def _open_heif(data: bytes, limits: Limits) -> Frame:
+    # Not the Pillow plugin: registering it changes every other user of Pillow in the process.
+    import pillow_heif
+
+    container = pillow_heif.open_heif(BytesIO(data), convert_hdr_to_8bit=True)
+    picture = container[container.primary_index]
+    check_pixels(picture.size[0], picture.size[1], limits)
+    info = picture.info
+    image = picture.to_pillow()
+    # libheif has applied the container's own rotation and mirroring; EXIF's orientation repeats it.
+    frame = Frame(image, image.mode, frames=len(container))
+    icc = info.get("icc_profile")
+    frame.icc = icc if isinstance(icc, bytes) and icc else None
+    frame.has_exif = bool(info.get("exif"))
+    if int(info.get("bit_depth", 8)) > 8:
+        frame.notes.append(f"{info['bit_depth']}-bit reduced")
+    if frame.frames > 1:
+        frame.notes.append(f"first of {frame.frames} frames")
+    return frame
+
+
+def _explained(error: Exception, limits: Limits) -> ImageError:
+    text = " ".join(str(error).split()) or type(error).__name__
+    low = text.lower()
+    if isinstance(error, Image.DecompressionBombError):
+        return ImageError("too_many_pixels", f"a frame is too large to decode: {text}")
+    if isinstance(error, EOFError) or any(
+        word in low for word in ("truncat", "end of file", "eof", "too short")
+    ):
+        return ImageError("truncated", f"the file ends before its picture does: {text}")
+    return ImageError("damaged", f"the image data are damaged: {text}")

@@ -1,0 +1,131 @@
+"""Checks of a file's own numbers, made before a decoder believes them."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from morelli.errors import ImageError
+from morelli.images._limits import Limits
+from morelli.images._tiff import directories
+
+_MOST_STRIPS = 1 << 20
+_MOST_GIF_BLOCKS = 2_000_000
+
+
+def check_pixels(width: int, height: int, limits: Limits) -> None:
+    """Refuse an image without pixels, or with more than `limits.max_pixels`."""
+    if width < 1 or height < 1:
+        raise ImageError("damaged", f"the image says it is {width} × {height} pixels")
+    if width * height > limits.max_pixels:
+        raise ImageError(
+            "too_many_pixels",
+            f"{width:,} × {height:,} pixels are more than the limit of {limits.max_pixels:,} (max_pixels)",
+        )
+
+
+def check_container(data: bytes, format: str, limits: Limits) -> None:
+    """Refuse, before the decoder opens it, what would cost it memory at opening; and cut-off containers."""
+    if format == "WEBP":
+        _check_webp(data, limits)
+    elif format == "TIFF":
+        _check_tiff(data, limits)
+    elif format in ("AVIF", "HEIF"):
+        _check_boxes(data)
+
+
+def frame_count(data: bytes, format: str, image: Any) -> int:
+    """Frames or pages, counted without decoding any."""
+    if format == "GIF":
+        return max(1, _gif_frames(data))
+    if format == "TIFF":
+        return max(1, sum(1 for _ in directories(data)))
+    return max(1, int(getattr(image, "n_frames", 1)))
+
+
+def drop_png_metadata(data: bytes) -> bytes:
+    """The PNG without compressed text and profile chunks (PNG 3rd edition, section 11.3)."""
+    kept = [data[:8]]
+    at = 8
+    while at + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, at)
+        end = at + 12 + length
+        if data[at + 4 : at + 8] not in (b"zTXt", b"iTXt", b"tEXt", b"iCCP"):
+            kept.append(data[at:end])
+        at = end
+    return b"".join(kept)
+
+
+def _check_webp(data: bytes, limits: Limits) -> None:
+    # libwebp's animation decoder takes memory for the whole canvas as soon as it is opened.
+    if len(data) < 30:
+        raise ImageError("truncated", "the WebP file ends inside its header")
+    chunk = data[12:16]
+    if chunk == b"VP8X":
+        check_pixels(
+            int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1, limits
+        )
+    elif chunk == b"VP8 ":
+        width, height = struct.unpack_from("<HH", data, 26)
+        check_pixels(width & 0x3FFF, height & 0x3FFF, limits)
+    elif chunk == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        check_pixels((bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1, limits)
+    if 8 + int.from_bytes(data[4:8], "little") > len(data):
+        raise ImageError("truncated", "the WebP file is shorter than its header says")
+
+
+def _check_tiff(data: bytes, limits: Limits) -> None:
+    first = next(directories(data), None)
+    if first is None:
+        raise ImageError("damaged", "the TIFF file has no readable directory")
+    width, height = first.integer(256), first.integer(257)
+    if width is None or height is None:
+        raise ImageError("damaged", "the TIFF file does not state its size")
+    check_pixels(width, height, limits)
+    tile_width, tile_height = first.integer(322), first.integer(323)
+    if tile_width is not None and tile_height is not None:
+        # A decoder takes a whole tile's memory, however small the image is.
+        check_pixels(tile_width, tile_height, limits)
+    for tag in (273, 279, 324, 325):
+        if tag in first.entries and first.entries[tag].count > _MOST_STRIPS:
+            raise ImageError("damaged", f"the TIFF file lists {first.entries[tag].count:,} strips or tiles")
+
+
+def _check_boxes(data: bytes) -> None:
+    """A top-level box that reaches past the end means a cut-off file (ISO/IEC 14496-12, 4.2)."""
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        elif size == 0:
+            return
+        if size < 8:
+            return
+        at += size
+    if at > len(data):
+        raise ImageError("truncated", "the file is shorter than its boxes say")
+
+
+def _gif_frames(data: bytes) -> int:
+    """Image descriptors of a GIF (GIF89a, section 20), without decoding; stops at damage."""
+    if len(data) < 13:
+        return 0
+    at = 13 + (3 << ((data[10] & 7) + 1) if data[10] & 0x80 else 0)
+    frames = blocks = 0
+    while at < len(data) and blocks < _MOST_GIF_BLOCKS:
+        kind = data[at]
+        if kind == 0x2C and at + 10 < len(data):
+            frames += 1
+            flags = data[at + 9]
+            at += 11 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
+        elif kind == 0x21:
+            at += 2
+        else:
+            break
+        while at < len(data) and data[at] and blocks < _MOST_GIF_BLOCKS:
+            at += data[at] + 1
+            blocks += 1
+        at += 1
+    return frames

@@ -1,0 +1,297 @@
+"""What happens to pictures on their way: re-encoding, blur, scaling, cropping, noise, screenshots.
+
+Each perturbation maps RGB to RGB, draws its randomness from the generator it is given, and has a
+canonical id that `perturbation` understands again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Final, Protocol, runtime_checkable
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from morelli.errors import ImageError, UsageError
+
+_LONGEST = 16_384
+Draw = np.random.Generator
+_Step = Callable[[Image.Image, Draw], Image.Image]
+
+# How services treat an upload: longest side, JPEG quality. Typical values that users report, not
+# measured here; the services change them without notice, so results name the chain, not the service.
+SOCIAL: Final[dict[str, tuple[int, int]]] = {
+    "facebook": (2048, 80),
+    "instagram": (1440, 75),
+    "messenger": (1280, 75),
+    "telegram": (1280, 87),
+    "whatsapp": (1600, 70),
+    "x": (4096, 85),
+}
+"""Longest side and JPEG quality of each ``social:<name>`` chain."""
+
+
+@runtime_checkable
+class Perturbation(Protocol):
+    """A change of the picture; `id` names it in tables."""
+
+    @property
+    def id(self) -> str:
+        """The canonical spec, which `perturbation` understands."""
+        ...
+
+    def __call__(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """The changed RGB image; the same for the same image and state of `rng`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Steps one after another."""
+
+    id: str
+    steps: tuple[_Step, ...]
+
+    def __call__(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """The changed RGB image."""
+        if image.mode != "RGB":
+            raise UsageError(f"a perturbation takes RGB images, got mode {image.mode}; use decode() first")
+        for step in self.steps:
+            image = step(image, rng)
+        return image
+
+
+def perturbation(spec: str) -> Perturbation:
+    """The perturbation that `spec` names.
+
+    ======================  ==========================================================
+    ``jpeg:Q``              JPEG of quality Q, 1–100 (libjpeg, 4:2:0)
+    ``webp:Q``              lossy WebP of quality Q, 1–100
+    ``blur:S``              Gaussian blur per channel, S pixels, as UnivFD's robustness test
+    ``resize:F``            both sides × F, bicubic
+    ``downup:F``            both sides × F, and back to the old size
+    ``crop:F``              a window of F of each side, at a random place
+    ``centercrop:F``        the same in the middle
+    ``noise:S``             Gaussian noise of S grey levels
+    ``longside:N``          longer side at most N pixels
+    ``align:N,Q``           shorter side exactly N pixels, then JPEG of quality Q
+    ``screenshot``          shown at another scale, cut at the edges, saved as PNG or JPEG
+    ``social:NAME``         re-delivery as a service does it: longest side, then JPEG
+    ======================  ==========================================================
+
+    Steps are chained with ``+``.
+
+    >>> perturbation("longside:640+jpeg:88").id
+    'longside:640+jpeg:88'
+
+    Raises:
+        UsageError: an unknown name or a value out of range; the text lists what there is.
+    """
+    names, steps = [], []
+    for part in spec.split("+"):
+        name, _, argument = part.strip().partition(":")
+        if name not in _MAKERS:
+            raise UsageError(
+                f"perturbation {part.strip()!r} is unknown; there are {', '.join(sorted(_MAKERS))}, chained with '+'"
+            )
+        canonical, step = _MAKERS[name](argument.strip())
+        names.append(f"{name}:{canonical}" if canonical else name)
+        steps.append(step)
+    return Chain("+".join(names), tuple(steps))
+
+
+def _jpeg(argument: str) -> tuple[str, _Step]:
+    quality = _integer("jpeg", argument, 1, 100)
+    return str(quality), lambda image, rng: _as_jpeg(image, quality)
+
+
+def _webp(argument: str) -> tuple[str, _Step]:
+    quality = _integer("webp", argument, 1, 100)
+    return str(quality), lambda image, rng: _reopened(image, "WEBP", quality=quality)
+
+
+def _blur(argument: str) -> tuple[str, _Step]:
+    sigma = _number("blur", argument, 0, 100)
+    return f"{sigma:g}", lambda image, rng: _blurred(image, sigma)
+
+
+def _resize(argument: str) -> tuple[str, _Step]:
+    factor = _number("resize", argument, 0.01, 8)
+    return f"{factor:g}", lambda image, rng: _scaled(image, factor)
+
+
+def _downup(argument: str) -> tuple[str, _Step]:
+    factor = _number("downup", argument, 0.01, 1)
+
+    def step(image: Image.Image, rng: Draw) -> Image.Image:
+        return _scaled(image, factor).resize(image.size, Image.Resampling.BICUBIC)
+
+    return f"{factor:g}", step
+
+
+def _crop(argument: str) -> tuple[str, _Step]:
+    factor = _number("crop", argument, 0.01, 1)
+
+    def step(image: Image.Image, rng: Draw) -> Image.Image:
+        width, height = _part(image.width, factor), _part(image.height, factor)
+        left = int(rng.integers(0, image.width - width + 1))
+        top = int(rng.integers(0, image.height - height + 1))
+        return image.crop((left, top, left + width, top + height))
+
+    return f"{factor:g}", step
+
+
+def _centercrop(argument: str) -> tuple[str, _Step]:
+    factor = _number("centercrop", argument, 0.01, 1)
+
+    def step(image: Image.Image, rng: Draw) -> Image.Image:
+        width, height = _part(image.width, factor), _part(image.height, factor)
+        left, top = (image.width - width) // 2, (image.height - height) // 2
+        return image.crop((left, top, left + width, top + height))
+
+    return f"{factor:g}", step
+
+
+def _noise(argument: str) -> tuple[str, _Step]:
+    sigma = _number("noise", argument, 0, 255)
+
+    def step(image: Image.Image, rng: Draw) -> Image.Image:
+        pixels = np.asarray(image).astype(np.float32)
+        pixels += np.float32(sigma) * rng.standard_normal(pixels.shape, dtype=np.float32)
+        return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+
+    return f"{sigma:g}", step
+
+
+def _longside(argument: str) -> tuple[str, _Step]:
+    longest = _integer("longside", argument, 16, _LONGEST)
+    return str(longest), lambda image, rng: _at_most(image, longest)
+
+
+def _align(argument: str) -> tuple[str, _Step]:
+    side, comma, rest = argument.partition(",")
+    if not comma:
+        raise UsageError(f"align needs a short side and a JPEG quality, as in align:288,85; got {argument!r}")
+    short = _integer("align", side, 16, 4096)
+    quality = _integer("align", rest, 1, 100)
+
+    def step(image: Image.Image, rng: Draw) -> Image.Image:
+        return _as_jpeg(_scaled(image, short / min(image.size)), quality)
+
+    return f"{short},{quality}", step
+
+
+def _social(argument: str) -> tuple[str, _Step]:
+    if argument not in SOCIAL:
+        raise UsageError(f"social:{argument} is unknown; there are {', '.join(sorted(SOCIAL))}")
+    longest, quality = SOCIAL[argument]
+    return argument, lambda image, rng: _as_jpeg(_at_most(image, longest), quality)
+
+
+def _screenshot(argument: str) -> tuple[str, _Step]:
+    if argument:
+        raise UsageError(f"screenshot takes no value; got {argument!r}")
+    return "", _shoot
+
+
+def _shoot(image: Image.Image, rng: Draw) -> Image.Image:
+    """A picture as a screen shows it and a hurried hand cuts it out.
+
+    Scaled to fit a window (bilinear, as compositors do), up to 3 % lost at each edge, then saved
+    as PNG or, half of the time, as JPEG of quality 75–95. A model of the process, not a measurement.
+    """
+    window = int(rng.integers(640, 1441))
+    factor = min(window / max(image.size), 1.5)
+    size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+    shown = image.resize(size, Image.Resampling.BILINEAR)
+    cuts = rng.uniform(0, 0.03, 4)
+    left, right = int(cuts[0] * size[0]), size[0] - int(cuts[1] * size[0])
+    top, bottom = int(cuts[2] * size[1]), size[1] - int(cuts[3] * size[1])
+    shown = shown.crop((left, top, right, bottom))
+    lossy = bool(rng.random() < 0.5)
+    quality = int(rng.integers(75, 96))
+    return _as_jpeg(shown, quality) if lossy else shown
+
+
+_MAKERS: Final[dict[str, Callable[[str], tuple[str, _Step]]]] = {
+    "jpeg": _jpeg,
+    "webp": _webp,
+    "blur": _blur,
+    "resize": _resize,
+    "downup": _downup,
+    "crop": _crop,
+    "centercrop": _centercrop,
+    "noise": _noise,
+    "longside": _longside,
+    "align": _align,
+    "screenshot": _screenshot,
+    "social": _social,
+}
+
+
+def _blurred(image: Image.Image, sigma: float) -> Image.Image:
+    """As UnivFD's data/datasets.py: each channel by scipy, into 8 bits (Ojha et al. 2023, commit 76a0e3e)."""
+    if sigma == 0:
+        return image
+    pixels = np.array(image)
+    for channel in range(3):
+        gaussian_filter(pixels[:, :, channel], output=pixels[:, :, channel], sigma=sigma)
+    return Image.fromarray(pixels)
+
+
+def _scaled(image: Image.Image, factor: float) -> Image.Image:
+    size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+    if size == image.size:
+        return image
+    if max(size) > _LONGEST:
+        raise ImageError(
+            "extreme_shape", f"{image.width} × {image.height} pixels would become {size[0]} × {size[1]}"
+        )
+    return image.resize(size, Image.Resampling.BICUBIC)
+
+
+def _at_most(image: Image.Image, longest: int) -> Image.Image:
+    return _scaled(image, longest / max(image.size)) if max(image.size) > longest else image
+
+
+def _as_jpeg(image: Image.Image, quality: int) -> Image.Image:
+    return _reopened(image, "JPEG", quality=quality, subsampling="4:2:0")
+
+
+def _reopened(image: Image.Image, format: str, **options: object) -> Image.Image:
+    buffer = BytesIO()
+    try:
+        image.save(buffer, format, **options)
+    except (OSError, ValueError) as error:
+        raise ImageError(
+            "extreme_shape", f"{image.width} × {image.height} pixels cannot be written as {format}: {error}"
+        ) from error
+    with Image.open(BytesIO(buffer.getvalue()), formats=[format]) as reopened:
+        return reopened.convert("RGB")
+
+
+def _part(side: int, factor: float) -> int:
+    return max(1, round(side * factor))
+
+
+def _integer(name: str, text: str, low: int, high: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise UsageError(f"{name} needs a whole number {low}–{high}; got {text!r}") from None
+    if not low <= value <= high:
+        raise UsageError(f"{name} needs a whole number {low}–{high}; got {value}")
+    return value
+
+
+def _number(name: str, text: str, low: float, high: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise UsageError(f"{name} needs a number {low:g}–{high:g}; got {text!r}") from None
+    if not low <= value <= high:
+        raise UsageError(f"{name} needs a number {low:g}–{high:g}; got {text}")
+    return float(f"{value:g}")  # so that the id says exactly what is done

@@ -1,0 +1,157 @@
+"""Every kind of source behind one call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePath
+from typing import Literal
+
+from morelli.errors import UsageError
+from morelli.images._files import file_item, iter_folder, iter_glob, read_head
+from morelli.images._item import ImageItem, printable, problem_item
+from morelli.images._labels import label_of_folders
+from morelli.images._limits import Limits
+from morelli.images._manifest import SUFFIXES as MANIFEST_SUFFIXES
+from morelli.images._manifest import iter_manifest
+from morelli.images._tar import iter_tar
+from morelli.images._zip import iter_zip
+
+Spec = str | Path | Sequence[str | Path]
+"""One source, or several in order."""
+
+_TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
+_Claim = Callable[[str], bool]
+
+
+def iter_source(
+    spec: Spec,
+    *,
+    limits: Limits | None = None,
+    label: int | None = None,
+    generator: str | None = None,
+    recursive: bool = True,
+    label_from: Literal["folders"] | None = None,
+    root: str | Path | None = None,
+) -> Iterator[ImageItem]:
+    """The images of one source or several, in a fixed order, each path once.
+
+    A source is a file, a folder, a glob, a manifest (.csv, .tsv, .parquet), a zip, a tar
+    (.tar, .tar.gz, .tar.bz2; webdataset shards among them), or one member ``set.zip::a.png``.
+    What cannot be used is yielded too, with its `problem`, so that nothing is passed over in
+    silence: a path that does not exist, a damaged archive, a link that leads in a circle.
+    Archives and manifests that lie inside a folder are not entered; name them, or use a glob.
+
+    Args:
+        spec: path, glob, or a sequence of them.
+        limits: see `Limits`.
+        label: 0 or 1 for every image that brings no label of its own.
+        generator: likewise.
+        recursive: also what lies below a folder.
+        label_from: ``"folders"`` takes the label from folders named real, fake, 0_real, 1_fake,
+            nature or ai, the innermost one deciding; otherwise folder names mean nothing.
+        root: the folder that a manifest's paths are relative to, instead of its own.
+
+    Raises:
+        UsageError: a manifest is unreadable, a label is not understood, or a remote address is given.
+    """
+    if label not in (None, 0, 1):
+        raise UsageError(f"label must be 0 (real), 1 (fake) or None; got {label!r}")
+    if label_from not in (None, "folders"):
+        raise UsageError(f"label_from must be 'folders' or None; got {label_from!r}")
+    specs = [spec] if isinstance(spec, str | Path) else list(spec)
+    return _iter_specs(specs, limits or Limits(), label, generator, recursive, label_from, root)
+
+
+def _iter_specs(
+    specs: Sequence[str | Path],
+    limits: Limits,
+    label: int | None,
+    generator: str | None,
+    recursive: bool,
+    label_from: str | None,
+    root: str | Path | None,
+) -> Iterator[ImageItem]:
+    claimed: set[str] = set()
+
+    def claim(path: str) -> bool:
+        absolute = os.path.abspath(path)  # noqa: PTH100 - Path.resolve would follow links
+        if absolute in claimed:
+            return False
+        claimed.add(absolute)
+        return True
+
+    for each in specs:
+        for item, parts in _iter_one(os.fspath(each), limits, recursive, root, claim):
+            found = item.label
+            if found is None and label_from == "folders":
+                found = label_of_folders(parts)
+            if found is None:
+                found = label
+            if found != item.label or (generator and item.generator is None):
+                item = replace(item, label=found, generator=item.generator or generator)  # noqa: PLW2901
+            yield item
+
+
+def _iter_one(
+    spec: str, limits: Limits, recursive: bool, root: str | Path | None, claim: _Claim
+) -> Iterator[tuple[ImageItem, tuple[str, ...]]]:
+    if not spec:
+        raise UsageError("an empty path was given as a source")
+    if "://" in spec and not os.path.lexists(spec):
+        raise UsageError(f"{spec} is a remote address; download it first and give the local path")
+    try:
+        exists = os.path.lexists(spec)
+        is_folder = os.path.isdir(spec)  # noqa: PTH112 - see _files
+    except ValueError:  # a NUL in the name
+        exists = is_folder = False
+    if is_folder:
+        yield from iter_folder(spec, limits, recursive, claim)
+    elif exists:
+        yield from _iter_file(spec, limits, root, claim)
+    elif "::" in spec and os.path.lexists(spec.split("::", 1)[0]):
+        archive, member = spec.split("::", 1)
+        found = False
+        for item, parts in _iter_file(archive, limits, root, lambda _: True):
+            if item.uri == f"{printable(archive)}::{member}" and claim(spec):
+                found = True
+                yield item, parts
+        if not found:
+            yield problem_item(printable(spec), "missing", f"{printable(spec)} is not in the archive"), ()
+    elif any(c in spec for c in "*?["):
+        matches = iter_glob(spec)
+        if not matches:
+            yield problem_item(printable(spec), "missing", f"{printable(spec)} matches no file"), ()
+        for match in matches:
+            if os.path.isdir(match):  # noqa: PTH112
+                # A glob with ** lists the files below by itself.
+                if "**" not in spec:
+                    yield from iter_folder(match, limits, recursive, claim)
+            else:
+                yield from _iter_file(match, limits, root, claim)
+    else:
+        yield problem_item(printable(spec), "missing", f"{printable(spec)} does not exist"), ()
+
+
+def _iter_file(
+    path: str, limits: Limits, root: str | Path | None, claim: _Claim
+) -> Iterator[tuple[ImageItem, tuple[str, ...]]]:
+    name = path.lower()
+    folders = PurePath(path).parent.parts
+    if PurePath(name).suffix in MANIFEST_SUFFIXES:
+        for item in iter_manifest(path, limits, None if root is None else os.fspath(root), claim):
+            yield item, PurePath(item.uri).parent.parts
+        return
+    head = read_head(path)
+    if name.endswith(".zip") or head.startswith(b"PK\x03\x04"):
+        members = iter_zip(path, printable(path), limits)
+    elif name.endswith(_TAR_SUFFIXES):
+        members = iter_tar(path, printable(path), limits)
+    else:
+        if claim(path):
+            yield file_item(path, path, limits), folders
+        return
+    if claim(path):
+        for item, member in members:
+            yield item, (*folders, *PurePath(member).parent.parts)

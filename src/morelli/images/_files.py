@@ -132,14 +132,15 @@ def iter_folder(
                 found.append((here, parts, above, False))
         pending.extend(found)
         if listed > limits.max_members:
-            text = f"{printable(folder)} holds more than {limits.max_members:,} images (max_members); give its parts"
+            most = f"{limits.max_members:,} images (max_members)"
+            text = f"{printable(folder)} holds more than {most}; give its parts"
             yield problem_item(printable(folder), "too_many_members", text), parts
             return
 
 
 def iter_glob(pattern: str) -> list[str]:
     """The paths that match `pattern` (``**`` for any depth), sorted by name."""
-    return sorted(glob.glob(pattern, recursive=True), key=os.fsencode)
+    return sorted(glob.glob(pattern, recursive=True), key=os.fsencode)  # noqa: PTH207 - see read_file
 
 
 def _look(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +101,9 @@ def _csv_rows(manifest: str) -> Iterator[tuple[int, dict[str, str]]]:
                     continue
                 number += 1
                 if len(values) > len(header):
-                    raise UsageError(
-                        f"{name}, row {number}: {len(values)} values for {len(header)} columns; quote values with commas"
-                    )
-                values += [""] * (len(header) - len(values))
-                yield number, dict(zip(header, values, strict=True))
+                    counts = f"{len(values)} values for {len(header)} columns"
+                    raise UsageError(f"{name}, row {number}: {counts}; quote values with commas")
+                yield number, dict(zip_longest(header, values, fillvalue=""))
     except UnicodeDecodeError as error:
         raise UsageError(f"{name} is not UTF-8 text ({error.reason}); save it as CSV in UTF-8") from error
     except csv.Error as error:

@@ -94,9 +94,8 @@ def perturbation(spec: str) -> Perturbation:
     for part in spec.split("+"):
         name, _, argument = part.strip().partition(":")
         if name not in _MAKERS:
-            raise UsageError(
-                f"perturbation {part.strip()!r} is unknown; there are {', '.join(sorted(_MAKERS))}, chained with '+'"
-            )
+            known = ", ".join(sorted(_MAKERS))
+            raise UsageError(f"perturbation {part.strip()!r} is unknown; there are {known}, chained with '+'")
         canonical, step = _MAKERS[name](argument.strip())
         names.append(f"{name}:{canonical}" if canonical else name)
         steps.append(step)

@@ -61,11 +61,20 @@ def iter_source(
     if label_from not in (None, "folders"):
         raise UsageError(f"label_from must be 'folders' or None; got {label_from!r}")
     specs = [spec] if isinstance(spec, str | Path) else list(spec)
-    return _iter_specs(specs, limits or Limits(), label, generator, recursive, label_from, root)
+    return _iter_specs(
+        specs,
+        limits=limits or Limits(),
+        label=label,
+        generator=generator,
+        recursive=recursive,
+        label_from=label_from,
+        root=root,
+    )
 
 
 def _iter_specs(
     specs: Sequence[str | Path],
+    *,
     limits: Limits,
     label: int | None,
     generator: str | None,

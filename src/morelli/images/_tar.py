@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import io
-import json
 import lzma
 import os
+import sys
 import tarfile
 import threading
 import zlib
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from morelli.errors import ImageError
 from morelli.images._files import is_image_name, os_problem, read_part, too_many_bytes
 from morelli.images._item import ImageItem, printable, problem_item
-from morelli.images._labels import label_of
 from morelli.images._limits import Limits
-from morelli.images._sniff import HEAD_BYTES
+from morelli.images._sniff import HEAD_BYTES, sniff
+from morelli.images._webdataset import MOST_SAMPLE, MOST_SIDECAR, SIDECARS, Sample, finished, key_of
 from morelli.images._zip import ARCHIVE_SUFFIXES, unsafe_name
 
-_SIDECARS = (".cls", ".json", ".txt")
-_MOST_SIDECAR = 1 << 20
 _MOST_HEADER = 4 << 20
 _RATIO_FLOOR = 64 << 20
-_CACHE_BYTES = 64 << 20
-_STEP = 1 << 20
+_MOST_KEPT = 64 << 20
 _ERRORS = (
     tarfile.TarError,
     zlib.error,
@@ -43,15 +39,6 @@ _ERRORS = (
 )
 
 
-@dataclass
-class _Sample:
-    """Consecutive members that share a key (webdataset: the name up to its first dot)."""
-
-    key: str = ""
-    images: list[tuple[ImageItem, str]] = field(default_factory=list)
-    sidecars: dict[str, bytes] = field(default_factory=dict)
-
-
 def iter_tar(path: str, uri: str, limits: Limits) -> Iterator[tuple[ImageItem, str]]:
     """The images of a tar archive in its order, each with its member name.
 
@@ -62,37 +49,35 @@ def iter_tar(path: str, uri: str, limits: Limits) -> Iterator[tuple[ImageItem, s
     """
     try:
         archive = _Tar(path, limits)
-    except ImageError as problem:
-        yield problem_item(uri, problem.reason, str(problem)), ""
+    except ImageError as error:
+        yield problem_item(uri, error.reason, str(error)), ""
         return
-    sample = _Sample()
+    sample = Sample()
     try:
         for info, offset in archive.members():
             name = info.name
-            key = _key(name)
-            if key != sample.key:
-                yield from _finished(sample)
-                sample = _Sample(key)
+            key = key_of(name)
+            if key != sample.key or len(sample.images) >= MOST_SAMPLE:
+                yield from finished(sample)
+                sample = Sample(key)
             where = f"{uri}::{printable(name)}"
-            problem = _member_problem(info, limits)
+            problem = _member_problem(info)
             if problem is not None:
                 yield problem_item(where, problem.reason, f"{where}: {problem}"), name
             elif not info.isreg():
                 continue
-            elif name.lower().endswith(_SIDECARS):
-                if info.size <= _MOST_SIDECAR:
-                    sample.sidecars[name[len(key) :].lower()] = archive.take(offset, info.size)
-            elif is_image_name(name) or archive.looks_like_image(name, info.size):
-                archive.keep(offset, info.size)
-                item = ImageItem(where, partial(archive.read, where, offset, info.size))
-                sample.images.append((item, name))
-                if not archive.streamed:
-                    continue
-    except ImageError as problem:
-        yield from _finished(sample)
-        yield problem_item(uri, problem.reason, str(problem)), ""
+            elif name.lower().endswith(SIDECARS):
+                if info.size <= MOST_SIDECAR:
+                    sample.sidecars[name[len(key) :].lower()] = archive.sidecar(offset, info.size)
+            elif is_image_name(name) or (
+                "." not in name[len(key) :] and archive.looks_like_image(offset, info.size)
+            ):
+                sample.images.append((archive.image(where, offset, info.size), name))
+    except ImageError as error:
+        yield from finished(sample)
+        yield problem_item(uri, error.reason, str(error)), ""
         return
-    yield from _finished(sample)
+    yield from finished(sample)
 
 
 class _Tar:
@@ -104,73 +89,82 @@ class _Tar:
         self._name = printable(path)
         try:
             head = read_part(path, HEAD_BYTES)
-            self._size = os.path.getsize(path)  # noqa: PTH202 - see _files
+            size = os.path.getsize(path)  # noqa: PTH202 - see _files
         except OSError as error:
             raise os_problem(error, path) from error
         if not head:
             raise ImageError("empty", f"{self._name} is empty (0 bytes)")
         self._open = _opener(head)
-        self.streamed = self._open is not _plain
+        self._streamed = self._open is not _plain
+        most = max(_RATIO_FLOOR, int(size * limits.max_archive_ratio)) if self._streamed else sys.maxsize // 2
+        self._listing = _Forward(self._open(path), most)
         self._lock = threading.Lock()
-        self._kept: OrderedDict[int, bytes] = OrderedDict()
-        self._kept_bytes = 0
+        self._kept = _Kept()
         self._stream: IO[bytes] | None = None
-        self._wanted: dict[int, int] = {}
-        self._listing = _Bounded(self._open(path), self._most_bytes())
+        self._images: list[tuple[int, int]] = []
 
     def members(self) -> Iterator[tuple[tarfile.TarInfo, int]]:
+        """The members in order, each with the offset of its data."""
         count = 0
         try:
             with tarfile.TarFile(fileobj=cast(IO[bytes], self._listing), mode="r", errorlevel=2) as tar:
                 while (info := tar.next()) is not None:
                     count += 1
                     if count > self._limits.max_members:
-                        raise ImageError(
-                            "too_many_members",
-                            f"{self._name} holds more than {self._limits.max_members:,} members (max_members)",
-                        )
-                    tar.members.clear()  # else the archive's whole directory stays in memory
+                        most = f"{self._limits.max_members:,} members (max_members)"
+                        raise ImageError("too_many_members", f"{self._name} holds more than {most}")
+                    cast(Any, tar).members.clear()  # else every header read stays in memory
                     yield info, info.offset_data
+                self._check_end(tar.offset)
         except ImageError:
             raise
         except MemoryError:
             raise ImageError("archive_bomb", f"{self._name}: a header asks for too much memory") from None
         except _ERRORS as error:
-            reason = (
-                "truncated"
-                if isinstance(error, EOFError) or "unexpected end" in str(error)
-                else "damaged_archive"
-            )
+            cut = isinstance(error, EOFError) or "unexpected end" in str(error)
+            reason = "truncated" if cut else "damaged_archive"
             raise ImageError(reason, f"{self._name} cannot be read further: {error}") from error
         finally:
             self._listing.close()
 
-    def take(self, offset: int, size: int) -> bytes:
-        """Bytes at the listing's cursor."""
+    def sidecar(self, offset: int, size: int) -> bytes:
+        """The bytes of a small member at the listing's cursor."""
         self._listing.seek(offset)
-        data = self._listing.read_exactly(size)
-        return data
+        return self._listing.read_exactly(size)
 
-    def looks_like_image(self, name: str, size: int) -> bool:
-        del name, size
-        return False
+    def looks_like_image(self, offset: int, size: int) -> bool:
+        """True where a member without a telling name begins as an image does."""
+        if self._streamed:
+            return size <= _MOST_KEPT and sniff(self._keep(offset, size)[:HEAD_BYTES]) is not None
+        self._listing.seek(offset)
+        return sniff(self._listing.read(min(size, HEAD_BYTES))) is not None
 
-    def keep(self, offset: int, size: int) -> None:
-        """Remember where an image lies; of a stream, also its bytes while there is room."""
-        if not self.streamed:
-            return
-        self._wanted[offset] = size
-        if size <= _CACHE_BYTES:
-            self._remember(offset, self.take(offset, size))
-
-    def read(self, where: str, offset: int, size: int) -> bytes:
+    def image(self, where: str, offset: int, size: int) -> ImageItem:
+        """The item of the member at the listing's cursor; of a stream its bytes are kept while room."""
         if size > self._limits.max_bytes:
-            raise too_many_bytes(where, size, self._limits)
+            error = too_many_bytes(where, size, self._limits)
+            return problem_item(where, error.reason, str(error))
+        if self._streamed:
+            self._images.append((offset, size))
+            if size <= _MOST_KEPT:
+                self._keep(offset, size)
+        return ImageItem(where, partial(self._read, where, offset, size))
+
+    def _keep(self, offset: int, size: int) -> bytes:
+        with self._lock:
+            held = self._kept.get(offset)
+            if held is None:
+                self._listing.seek(offset)
+                held = self._listing.read_exactly(size)
+                self._kept.put(offset, held)
+            return held
+
+    def _read(self, where: str, offset: int, size: int) -> bytes:
         try:
-            data = self._read_streamed(offset, size) if self.streamed else self._read_at(offset, size)
-        except ImageError:
-            raise
-        except _ERRORS as error:
+            data = self._read_along(offset, size) if self._streamed else self._read_at(offset, size)
+        except OSError as error:
+            raise ImageError("unreadable", f"{where} cannot be read: {error}") from error
+        except (zlib.error, EOFError, ValueError) as error:
             raise ImageError("damaged", f"{where} cannot be read: {error}") from error
         if len(data) < size:
             raise ImageError("truncated", f"{where} is cut off inside the archive")
@@ -181,136 +175,121 @@ class _Tar:
             file.seek(offset)
             return file.read(size)
 
-    def _read_streamed(self, offset: int, size: int) -> bytes:
+    def _read_along(self, offset: int, size: int) -> bytes:
         with self._lock:
-            if offset in self._kept:
-                self._kept_bytes -= len(self._kept[offset])
-                return self._kept.pop(offset)
+            data = self._kept.pop(offset)
+            if data is not None:
+                return data
             if self._stream is None or self._stream.tell() > offset:
-                self._close()
+                if self._stream is not None:
+                    self._stream.close()
                 self._stream = self._open(self._path)
             # Images on the way are kept: threads ask a little out of order.
-            for start in sorted(o for o in self._wanted if self._stream.tell() <= o < offset):
-                if self._wanted[start] <= _CACHE_BYTES:
+            first = bisect_left(self._images, (self._stream.tell(), 0))
+            for start, length in self._images[first : bisect_left(self._images, (offset, 0))]:
+                if length <= _MOST_KEPT:
                     self._stream.seek(start)
-                    self._remember_locked(start, self._stream.read(self._wanted[start]))
+                    self._kept.put(start, self._stream.read(length))
             self._stream.seek(offset)
             return self._stream.read(size)
 
-    def _remember(self, offset: int, data: bytes) -> None:
-        with self._lock:
-            self._remember_locked(offset, data)
+    def __del__(self) -> None:
+        for stream in (getattr(self, "_listing", None), getattr(self, "_stream", None)):
+            if stream is not None:
+                stream.close()
 
-    def _remember_locked(self, offset: int, data: bytes) -> None:
-        if offset in self._kept:
-            return
-        self._kept[offset] = data
-        self._kept_bytes += len(data)
-        while self._kept_bytes > _CACHE_BYTES:
-            _, dropped = self._kept.popitem(last=False)
-            self._kept_bytes -= len(dropped)
-
-    def _close(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
-
-    def _most_bytes(self) -> int | None:
-        if not self.streamed:
-            return None
-        return max(_RATIO_FLOOR, int(self._size * self._limits.max_archive_ratio))
+    def _check_end(self, offset: int) -> None:
+        """tarfile takes a header it cannot read for the end; the end is a block of zeros, or of the file."""
+        self._listing.seek(offset)
+        block = self._listing.read(tarfile.BLOCKSIZE)
+        if block.strip(b"\0"):
+            raise ImageError(
+                "damaged_archive", f"{self._name} is damaged at byte {offset:,}; the rest is not read"
+            )
 
 
-class _Bounded(io.RawIOBase):
-    """A stream for tarfile that refuses huge header reads and stops a decompression bomb."""
+class _Kept:
+    """Bytes of a few members by offset; the oldest go when there are too many."""
 
-    def __init__(self, stream: IO[bytes], most: int | None) -> None:
+    def __init__(self) -> None:
+        self._members: OrderedDict[int, bytes] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, offset: int) -> bytes | None:
+        return self._members.get(offset)
+
+    def put(self, offset: int, data: bytes) -> None:
+        if offset not in self._members:
+            self._members[offset] = data
+            self._bytes += len(data)
+        while self._bytes > _MOST_KEPT:
+            self._bytes -= len(self._members.popitem(last=False)[1])
+
+    def pop(self, offset: int) -> bytes | None:
+        data = self._members.pop(offset, None)
+        self._bytes -= len(data or b"")
+        return data
+
+
+class _Forward:
+    """What tarfile reads from: never backwards by more than one byte, and never beyond `most`.
+
+    tarfile steps to one byte before the next header to see that it exists; for a compressed
+    stream a step back means to begin again, so the last byte is remembered. Header reads are
+    bounded: a header may claim gigabytes.
+    """
+
+    def __init__(self, stream: IO[bytes], most: int) -> None:
         self._stream = stream
         self._most = most
+        self._at = 0
+        self._physical = 0
+        self._last = b""
 
-    def read(self, size: int = -1, /) -> bytes:
+    def read(self, size: int = -1) -> bytes:
         if size < 0 or size > _MOST_HEADER:
             raise ImageError("damaged_archive", "a header of the tar archive asks for too many bytes")
-        self._check(self._stream.tell() + size)
-        return self._stream.read(size)
+        return self._take(size)
 
     def read_exactly(self, size: int) -> bytes:
-        self._check(self._stream.tell() + size)
-        data = self._stream.read(size)
+        data = self._take(size)
         if len(data) < size:
             raise ImageError("truncated", "the tar archive ends inside a member")
         return data
 
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        self._check(offset)
-        return self._stream.seek(offset, whence)
+    def seek(self, offset: int, whence: int = 0) -> int:
+        assert whence == 0
+        self._at = offset
+        return offset
 
     def tell(self) -> int:
-        return self._stream.tell()
+        return self._at
 
     def close(self) -> None:
         self._stream.close()
-        super().close()
 
-    def _check(self, offset: int) -> None:
-        if self._most is not None and offset > self._most:
-            raise ImageError(
-                "archive_bomb",
-                "the archive unpacks to far more than its size (max_archive_ratio); it is read no further",
-            )
-
-
-def _finished(sample: _Sample) -> Iterator[tuple[ImageItem, str]]:
-    if not sample.images:
-        return
-    try:
-        label, generator, metadata = _sidecars(sample)
-    except ValueError as error:
-        for item, name in sample.images:
-            yield problem_item(item.uri, "bad_sidecar", f"{item.uri}: {error}"), name
-        return
-    for item, name in sample.images:
-        yield ImageItem(item.uri, item.read, label, generator, metadata), name
-
-
-def _sidecars(sample: _Sample) -> tuple[int | None, str | None, dict[str, str]]:
-    label: int | None = None
-    generator: str | None = None
-    metadata: dict[str, str] = {}
-    if ".txt" in sample.sidecars:
-        metadata["text"] = sample.sidecars[".txt"].decode("utf-8", "replace").strip()
-    if ".json" in sample.sidecars:
-        try:
-            found = json.loads(sample.sidecars[".json"])
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"its .json is not readable: {error}") from error
-        if not isinstance(found, dict):
-            raise ValueError("its .json is not an object")
-        for key, value in found.items():
-            if key == "label" and value is not None:
-                label = label_of(str(value))
-                if label is None:
-                    raise ValueError(f"label {value!r} in its .json is not understood; use real/0 or fake/1")
-            elif key == "generator" and value:
-                generator = str(value)
-            elif isinstance(value, str | int | float | bool):
-                metadata[str(key)] = str(value)
-    if ".cls" in sample.sidecars:
-        text = sample.sidecars[".cls"].decode("utf-8", "replace").strip()
-        found_label = label_of(text)
-        if found_label is None:
-            metadata["cls"] = text  # a class index of another task
-        else:
-            label = found_label
-    return label, generator, metadata
+    def _take(self, size: int) -> bytes:
+        if size == 1 and self._at == self._physical - 1:
+            self._at += 1
+            return self._last
+        if self._at + size > self._most + tarfile.RECORDSIZE:
+            if self._at <= self._most:
+                size = min(size, self._most + tarfile.RECORDSIZE - self._at)
+            else:
+                raise ImageError(
+                    "archive_bomb",
+                    "the archive unpacks to far more than its size, or says so (max_archive_ratio)",
+                )
+        if self._at != self._physical:
+            self._stream.seek(self._at)
+        data = self._stream.read(size)
+        self._at += len(data)
+        self._physical = self._at
+        self._last = data[-1:] or self._last
+        return data
 
 
-def _key(name: str) -> str:
-    folder, slash, base = name.rpartition("/")
-    return folder + slash + base.split(".", 1)[0]
-
-
-def _member_problem(info: tarfile.TarInfo, limits: Limits) -> ImageError | None:
+def _member_problem(info: tarfile.TarInfo) -> ImageError | None:
     if info.isdir():
         return None
     if unsafe_name(info.name):
@@ -329,8 +308,6 @@ def _member_problem(info: tarfile.TarInfo, limits: Limits) -> ImageError | None:
         return ImageError(
             "nested_archive", "an archive inside an archive is not entered; unpack the outer one"
         )
-    if is_image_name(info.name) and info.size > limits.max_bytes:
-        return ImageError("too_many_bytes", f"{info.size:,} bytes (max_bytes)")
     return None
 
 

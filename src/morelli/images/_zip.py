@@ -15,6 +15,7 @@ from morelli.errors import ImageError
 from morelli.images._files import is_image_name, os_problem, read_part, too_many_bytes
 from morelli.images._item import ImageItem, printable, problem_item
 from morelli.images._limits import Limits
+from morelli.images._sniff import HEAD_BYTES, sniff
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".7z", ".rar")
 """Suffixes of archives: as members of an archive they are reported, since they are not entered."""
@@ -32,8 +33,8 @@ def iter_zip(path: str, uri: str, limits: Limits) -> Iterator[tuple[ImageItem, s
     try:
         _check_directory(path, limits)
         archive = _Zip(path, limits)
-    except ImageError as problem:
-        yield problem_item(uri, problem.reason, str(problem)), ""
+    except ImageError as error:
+        yield problem_item(uri, error.reason, str(error)), ""
         return
     for info in archive.members():
         if info.is_dir():
@@ -86,8 +87,6 @@ class _Zip:
         return self._file.infolist()
 
     def looks_like_image(self, info: zipfile.ZipInfo) -> bool:
-        from morelli.images._sniff import HEAD_BYTES, sniff
-
         try:
             return sniff(self._take(info, HEAD_BYTES)) is not None
         except ImageError:

@@ -1,0 +1,28 @@
+"""The feature table: what a frozen encoder saw, kept once for everything that reads it.
+
+`extract` fills a `FeatureTable` from a source of images; `Features` is what comes out of it and what
+detectors, evaluation and explanation take. Importing this room loads neither torch nor Lance.
+"""
+
+from __future__ import annotations
+
+from morelli.features._extract import ExtractReport, Progress, extract
+from morelli.features._failures import Failure
+from morelli.features._features import Features
+from morelli.features._groups import RealGroups, near_duplicates
+from morelli.features._schema import COLUMNS, Dtype, TableSpec
+from morelli.features._table import FeatureTable
+
+__all__ = [
+    "COLUMNS",
+    "Dtype",
+    "ExtractReport",
+    "Failure",
+    "FeatureTable",
+    "Features",
+    "Progress",
+    "RealGroups",
+    "TableSpec",
+    "extract",
+    "near_duplicates",
+]

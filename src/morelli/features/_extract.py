@@ -1,0 +1,311 @@
+"""Filling a feature table from a source of images: in parallel, in bounded memory, safe to kill."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+import numpy as np
+
+from morelli.errors import MorelliError, UsageError
+from morelli.features._failures import Failure
+from morelli.features._features import Floats
+from morelli.features._prepare import Identity, Known, Preparation, Prepared, Row
+from morelli.features._schema import Dtype, TableSpec, metadata_schema
+from morelli.features._table import FeatureTable, is_table, refuse_foreign, write_lock
+
+if TYPE_CHECKING:
+    from morelli.encoders import Encoder
+    from morelli.images import ImageItem, Limits, Perturbation
+
+FLUSH_BYTES = 64 * 1024 * 1024
+FLUSH_SECONDS = 20.0
+"""A kill costs at most this much work, however slow the encoder."""
+
+
+class Progress(Protocol):
+    """Called in the main thread after every image."""
+
+    def __call__(self, done: int, total: int | None, skipped: int, failed: int) -> None:
+        """`done` new rows; `total` images of the source, None while unknown; `skipped` were there already."""
+
+
+@dataclass(frozen=True)
+class ExtractReport:
+    """What an extraction did.
+
+    `done` images gave a new row, `skipped` were in the table already, `duplicates` had the content of
+    an earlier image of the same source (one row stands for both, under the first uri), `failed` gave
+    none and are listed.
+    """
+
+    table: Path
+    done: int
+    skipped: int
+    duplicates: int
+    failed: tuple[Failure, ...]
+    seconds: float
+
+
+def extract(
+    source: str | Path | Sequence[str | Path] | Iterable[ImageItem],
+    out: str | Path,
+    *,
+    encoder: Encoder,
+    kinds: Sequence[str] = ("final",),
+    dtype: Dtype = "float32",
+    perturbation: str | Perturbation | None = None,
+    workers: int | None = None,
+    batch_size: int | None = None,
+    flush_rows: int = 512,
+    limits: Limits | None = None,
+    total: int | None = None,
+    progress: Progress | None = None,
+) -> ExtractReport:
+    """Encode every image of `source` that the table `out` does not hold yet, and add its row.
+
+    May be killed at any moment and called again: whole appends stay, the rest is done again, and the
+    table ends up as if nothing had happened, in the order of the source. What is there is recognised by
+    content (SHA-256) and perturbation, so files may move meanwhile. Bad images are listed in the report
+    and in `FeatureTable.failures`; they never stop the batch.
+
+    Args:
+        source: anything that `morelli.images.iter_source` takes, or image items.
+        out: the table, `NAME.lance`; made where there is none.
+        encoder: from `morelli.encoders.load_encoder`; its build is the table's.
+        kinds: feature kinds such as ``final``, ``layer:9`` or ``layers`` for all of them.
+        dtype: precision in which vectors are stored.
+        perturbation: change each image first, for robustness tests: ``align:288,85``. One table may hold
+            several perturbations of an image. Random ones are seeded by the image's content.
+        workers: threads that read and decode; by default one per core, at most 16.
+        batch_size: images per call of the encoder; by default 8 on a CPU, 64 on a GPU.
+        flush_rows: rows per append, rounded up to whole batches; fewer where rows are large.
+        limits: what one image may cost, see `morelli.images.Limits`.
+        total: how many images `source` has, where the caller knows; counted otherwise where that is possible.
+        progress: called after every image.
+
+    Raises:
+        BuildMismatchError: the table holds features of another build, other kinds or precision.
+        ArtifactError: another process is writing to the table, or `out` is something else.
+        UsageError: an unknown kind or perturbation, or values beyond the range of float16.
+        SourceError: the source cannot be read.
+    """
+    from morelli.encoders import expand_kinds, kind_shape
+    from morelli.images import Limits
+    from morelli.images import perturbation as named_perturbation
+
+    started = time.monotonic()
+    out = Path(out)
+    limits = limits or Limits()
+    names = expand_kinds(kinds, layers=encoder.layers)
+    spec = TableSpec(encoder.build, {kind: kind_shape(kind, encoder) for kind in names}, dtype)
+    if isinstance(perturbation, str):
+        perturbation = named_perturbation(perturbation) if perturbation else None
+    if batch_size is None:
+        batch_size = 8 if encoder.device == "cpu" else 64
+    if workers is None:
+        workers = min(16, os.cpu_count() or 1)
+    if min(batch_size, workers, flush_rows) < 1:
+        raise UsageError("workers, batch_size and flush_rows are at least 1")
+    refuse_foreign(out)
+    items, total_of = _items(source, limits, total, count=progress is not None)
+
+    with write_lock(out):
+        if is_table(out):
+            table = FeatureTable.open(out)
+            table.check(spec)
+            table.clean()
+        else:
+            table = FeatureTable.create(out, spec.build, spec.kinds, dtype)
+        present = table.identities()
+        run = _Run(table, encoder, batch_size=batch_size, flush_rows=flush_rows, present=present)
+        prepare = Preparation(encoder.transform, perturbation, limits, present)
+        ahead = 2 * batch_size + workers
+        try:
+            with _ordered(prepare, items, workers, ahead) as results:
+                for result in results:
+                    run.take(result)
+                    if progress:
+                        progress(run.done, total_of(), run.skipped + run.duplicates, len(run.failed))
+            run.encode()
+        finally:
+            run.flush()  # rows that are encoded stay, also after Ctrl-C or an error of the source
+        table.record_failures(run.failed)
+        table.compact()
+        table.clean()
+    if progress:
+        progress(run.done, total_of(), run.skipped + run.duplicates, len(run.failed))
+    return ExtractReport(
+        out, run.done, run.skipped, run.duplicates, tuple(run.failed), time.monotonic() - started
+    )
+
+
+class _Run:
+    """State of one extraction in its main thread: the batch, the rows not yet flushed, the counts.
+
+    Batches are formed of new images in source order and a flush holds whole batches. A resumed run thus
+    forms the same batches as an uninterrupted one, and its vectors are equal to the last bit, although
+    matrix products round differently in batches of other sizes.
+    """
+
+    def __init__(
+        self,
+        table: FeatureTable,
+        encoder: Encoder,
+        *,
+        batch_size: int,
+        flush_rows: int,
+        present: set[Identity],
+    ) -> None:
+        self.table = table
+        self.spec = table.spec
+        self.encoder = encoder
+        self.batch_size = batch_size
+        self.flush_rows = max(1, min(flush_rows, FLUSH_BYTES // table.spec.row_bytes))
+        self.present = present
+        self.fresh: set[Identity] = set()
+        self.batch: list[Prepared] = []
+        self.encoded: list[tuple[list[Row], dict[str, Floats]]] = []
+        self.waiting_rows = 0
+        self.flushed = time.monotonic()
+        self.done = self.skipped = self.duplicates = 0
+        self.failed: list[Failure] = []
+
+    def take(self, result: Known | Prepared | Failure) -> None:
+        """Account for the next image of the source."""
+        if isinstance(result, Failure):
+            self.failed.append(result)
+        elif result.identity in self.fresh:
+            self.duplicates += 1
+        elif isinstance(result, Known):
+            self.skipped += 1
+        else:
+            self.fresh.add(result.identity)
+            self.present.add(result.identity)  # spares the workers later copies
+            self.batch.append(result)
+            if len(self.batch) == self.batch_size:
+                self.encode()
+                if self.waiting_rows >= self.flush_rows or time.monotonic() - self.flushed > FLUSH_SECONDS:
+                    self.flush()
+
+    def encode(self) -> None:
+        """Run the encoder on the images that wait."""
+        if not self.batch:
+            return
+        pixels = np.stack([image.pixels for image in self.batch])
+        if tuple(self.spec.kinds) == ("final",):
+            vectors = {"final": self.encoder.encode(pixels)}
+        else:
+            vectors = dict(self.encoder.trace(pixels, kinds=list(self.spec.kinds)))
+        finite = np.ones(len(self.batch), dtype=bool)
+        for array in vectors.values():
+            finite &= np.isfinite(array).reshape(len(array), -1).all(axis=1)
+        self._check_range(vectors, finite)
+        rows = [image.row for image, usable in zip(self.batch, finite, strict=True) if usable]
+        for image, usable in zip(self.batch, finite, strict=True):
+            if not usable:
+                message = "the encoder gave infinite or undefined values for this image"
+                self.failed.append(Failure(image.row["uri"], "not_finite", message))
+        self.encoded.append((rows, {kind: array[finite] for kind, array in vectors.items()}))
+        self.waiting_rows += len(rows)
+        self.done += len(rows)
+        self.batch.clear()
+
+    def _check_range(self, vectors: dict[str, Floats], finite: np.ndarray) -> None:
+        if self.spec.dtype == "float32":
+            return
+        for kind, array in vectors.items():
+            largest = float(np.abs(array[finite]).max(initial=0))
+            if largest > float(np.finfo(np.float16).max):
+                raise UsageError(
+                    f"{kind} reaches {largest:.3g}, float16 holds up to 65504; extract to a table of float32"
+                )
+
+    def flush(self) -> None:
+        """Append the encoded rows as one version of the table."""
+        import pyarrow as pa
+
+        if self.waiting_rows:
+            rows = [row for batch, _ in self.encoded for row in batch]
+            parts = [vectors for _, vectors in self.encoded]
+            vectors = {kind: np.concatenate([part[kind] for part in parts]) for kind in self.spec.kinds}
+            self.table.append_batch(pa.Table.from_pylist(rows, schema=metadata_schema()), vectors)
+        self.encoded, self.waiting_rows = [], 0
+        self.flushed = time.monotonic()
+
+
+@contextmanager
+def _ordered(
+    prepare: Preparation, items: Iterator[ImageItem], workers: int, ahead: int
+) -> Iterator[Iterator[Known | Prepared | Failure]]:
+    """Results in the order of the items, prepared by threads that run at most `ahead` images in front."""
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="morelli-decode")
+
+    def results() -> Iterator[Known | Prepared | Failure]:
+        waiting: deque[Future[Known | Prepared | Failure]] = deque()
+        for item in items:
+            waiting.append(pool.submit(prepare, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+    try:
+        yield results()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _items(
+    source: str | Path | Sequence[str | Path] | Iterable[ImageItem],
+    limits: Limits,
+    total: int | None,
+    *,
+    count: bool,
+) -> tuple[Iterator[ImageItem], Callable[[], int | None]]:
+    """The items of any source, and what tells how many there are once that is known."""
+    from morelli.images import ImageItem, iter_source
+
+    if not isinstance(source, str | Path | Sequence) or (
+        isinstance(source, Sequence) and len(source) > 0 and isinstance(source[0], ImageItem)
+    ):
+        items = iter(cast("Iterable[ImageItem]", source))
+        if total is None and isinstance(source, Sequence):
+            total = len(source)
+        return items, lambda: total
+    spec = cast("str | Path | Sequence[str | Path]", source)
+    items = iter_source(spec, limits=limits)
+    # A source that cannot be read is told before a table is made for it.
+    items = chain(list(islice(items, 1)), items)
+    if total is not None or not count:
+        return items, lambda: total
+    return items, _Count(spec, limits).value
+
+
+class _Count:
+    """Counts a source in the background, so that the first image does not wait for the last to be listed."""
+
+    def __init__(self, spec: str | Path | Sequence[str | Path], limits: Limits) -> None:
+        self._total: int | None = None
+        threading.Thread(target=self._count, args=(spec, limits), daemon=True, name="morelli-count").start()
+
+    def _count(self, spec: str | Path | Sequence[str | Path], limits: Limits) -> None:
+        from morelli.images import iter_source
+
+        try:
+            self._total = sum(1 for _ in iter_source(spec, limits=limits))
+        except MorelliError:
+            self._total = None  # the extraction itself meets the same error and reports it
+
+    def value(self) -> int | None:
+        """The number of images, None until all are listed."""
+        return self._total

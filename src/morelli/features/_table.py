@@ -1,0 +1,374 @@
+"""The feature table on disk: a Lance dataset with one row per image and perturbation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from morelli.errors import ArtifactError, BuildMismatchError, MorelliError, UsageError
+from morelli.features._failures import Failure, read_failures, write_failures
+from morelli.features._features import Features, Floats
+from morelli.features._metadata import select_columns, stored_columns
+from morelli.features._schema import COLUMNS, Dtype, TableSpec, column_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from morelli.encoders import Build
+
+SIDE_FOLDER = "_morelli"
+"""Inside the dataset's folder, where Lance looks at its own subfolders only: the lock and the failures."""
+COMPACT_BYTES = 256 * 1024 * 1024
+"""Fragments of a finished table hold about this much, so that growing a large table rewrites little of it."""
+
+
+class FeatureTable:
+    """A feature table: `create` a new one, `open` one that is there, read it whole or as a stream.
+
+    One row is one image under one perturbation, identified by (`sha256`, `perturbation`). Every append
+    is one atomic version of the dataset: a reader, or a run after a kill, sees whole appends only.
+
+    Example:
+        >>> import tempfile
+        >>> from morelli.encoders import Build
+        >>> build = Build(encoder="clip-vit-b16", weights="ab", transform="clip-224-v1", dtype="float32")
+        >>> rows = Features.from_arrays(np.eye(3), labels=[0, 1, 1], build=build)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table = FeatureTable.create(Path(folder) / "F.lance", build, {"final": 3})
+        ...     table.append(rows)
+        ...     len(table), table.vectors("final").shape, table.load(where="label = 1").labels.tolist()
+        (3, (3, 3), [1, 1])
+    """
+
+    def __init__(self, path: Path, dataset: Any, spec: TableSpec) -> None:
+        self.path = path
+        self._dataset = dataset
+        self.spec = spec
+
+    @classmethod
+    def create(
+        cls,
+        path: Path | str,
+        build: Build,
+        kinds: Mapping[str, int | tuple[int, ...]],
+        dtype: Dtype = "float32",
+    ) -> FeatureTable:
+        """Make an empty table.
+
+        Args:
+            path: folder to make, by custom `NAME.lance`.
+            build: what will make the vectors.
+            kinds: feature kind → its length, or its shape where it has several axes.
+            dtype: precision in which vectors are stored. They are read as float32 either way; float16
+                halves the table and changes a vector by about 2e-4 of its length.
+
+        Raises:
+            ArtifactError: there is a table already.
+        """
+        import lance
+
+        path = Path(path)
+        shapes = {kind: (shape,) if isinstance(shape, int) else tuple(shape) for kind, shape in kinds.items()}
+        spec = TableSpec(build, shapes, dtype)
+        if is_table(path):
+            raise ArtifactError(f"{path} exists already; open it, or choose another name")
+        refuse_foreign(path)
+        path.mkdir(parents=True, exist_ok=True)
+        schema = spec.schema()
+        dataset = lance.write_dataset(schema.empty_table(), path, schema=schema, mode="create")
+        return cls(path, dataset, spec)
+
+    @classmethod
+    def open(cls, path: Path | str) -> FeatureTable:
+        """Open a table at its newest version.
+
+        Raises:
+            ArtifactError: there is none, it is damaged, or it is a Lance dataset of another make.
+        """
+        path = Path(path)
+        if not is_table(path):
+            raise ArtifactError(f"there is no feature table at {path}; make one with `morelli extract`")
+        import lance
+
+        try:
+            dataset = lance.dataset(path)
+            spec = TableSpec.from_schema(dataset.schema)
+        except MorelliError as error:
+            raise type(error)(f"{path}: {error}") from error
+        except (ValueError, OSError, KeyError) as error:
+            raise ArtifactError(f"the feature table {path} is damaged ({error}); extract again") from error
+        return cls(path, dataset, spec)
+
+    @property
+    def build(self) -> Build:
+        """What made the vectors."""
+        return self.spec.build
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The feature kinds that every row has."""
+        return tuple(self.spec.kinds)
+
+    @property
+    def version(self) -> int:
+        """Number of the version that is read; grows with every append."""
+        return int(self._dataset.version)
+
+    def __len__(self) -> int:
+        return int(self._dataset.count_rows())
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(self.kinds)
+        return f"FeatureTable({str(self.path)!r}, {len(self)} rows, {kinds}, {self.build.encoder})"
+
+    def failures(self) -> list[Failure]:
+        """Images that the last finished extraction into this table could not use."""
+        return read_failures(self.path / SIDE_FOLDER / "failures.jsonl")
+
+    def check(self, spec: TableSpec) -> None:
+        """Raise `BuildMismatchError`, naming each field that differs, unless rows of `spec` belong here."""
+        lines = self.spec.differences(spec)
+        if lines:
+            raise BuildMismatchError(
+                f"{self.path} holds other features and one table holds one build only:\n  "
+                + "\n  ".join(lines)
+                + "\nWrite to another table, or load the encoder and ask for the kinds that this one holds."
+            )
+
+    # Reading
+
+    def vectors(self, kind: str, rows: Sequence[int] | npt.NDArray[np.integer] | None = None) -> Floats:
+        """Vectors of one kind, (n, d) float32, in the table's order or of the numbered rows."""
+        self._require([kind])
+        column = column_of(kind)
+        if rows is not None:
+            index = np.asarray(rows, dtype=np.int64)
+            found = self._dataset.take(index.tolist(), columns=[column])
+            return _as_float32(found.column(column), self.spec.kinds[kind])
+        return self._load([kind], [], None)[0][kind]
+
+    def metadata(self, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
+        """The columns beside the vectors; by default all, else those named.
+
+        A manifest's own columns can be named like any other. `where` is a Lance (SQL) filter over the
+        table's columns, such as ``label = 1 AND width >= 512``.
+        """
+        meta = self._scan(stored_columns(columns), where)
+        return select_columns(meta, columns)
+
+    def load(
+        self,
+        kinds: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+    ) -> Features:
+        """The table, or the rows that `where` selects, in memory.
+
+        Args:
+            kinds: feature kinds to read; None for all, an empty list for none.
+            columns: metadata columns; None for all, which everything that takes `Features` may rely on.
+            where: a Lance (SQL) filter, such as ``perturbation = '' AND era = '2023-2024'``.
+        """
+        wanted = list(self.kinds if kinds is None else kinds)
+        self._require(wanted)
+        vectors, meta = self._load(wanted, stored_columns(columns), where)
+        return Features(vectors, select_columns(meta, columns), self.build)
+
+    def batches(
+        self,
+        kinds: Sequence[str] | None = None,
+        batch_size: int = 1024,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+    ) -> Iterator[Features]:
+        """The same in order and in pieces of `batch_size` rows, a few of them in memory at a time.
+
+        Vectors of a float32 table are views of Lance's buffers, without a copy (and not writable).
+        """
+        import pyarrow as pa
+
+        wanted = list(self.kinds if kinds is None else kinds)
+        self._require(wanted)
+        stored = stored_columns(columns)
+        reader = self._dataset.to_batches(
+            columns=[*stored, *map(column_of, wanted)],
+            filter=where,
+            batch_size=batch_size,
+            strict_batch_size=True,
+            batch_readahead=2,
+            fragment_readahead=1,
+        )
+        for batch in _plain_errors(reader):
+            part = pa.Table.from_batches([batch])
+            vectors = {k: _as_float32(part.column(column_of(k)), self.spec.kinds[k]) for k in wanted}
+            yield Features(vectors, select_columns(part.select(stored), columns), self.build)
+
+    def _require(self, kinds: Sequence[str]) -> None:
+        missing = [kind for kind in kinds if kind not in self.spec.kinds]
+        if missing:
+            raise UsageError(
+                f"{self.path} has no features of kind {', '.join(missing)}; it has {', '.join(self.kinds)}"
+            )
+
+    def _scan(self, columns: Sequence[str], where: str | None) -> pa.Table:
+        try:
+            return self._dataset.to_table(columns=list(columns), filter=where).replace_schema_metadata()
+        except ValueError as error:
+            raise UsageError(f"the filter {where!r} cannot be used: {error}") from error
+
+    def _load(
+        self, kinds: Sequence[str], columns: Sequence[str], where: str | None
+    ) -> tuple[dict[str, Floats], pa.Table]:
+        """Vectors into arrays that are allocated once, so that memory peaks at the result plus a batch."""
+        meta = self._scan(columns or ["sha256"], where)
+        vectors = {
+            kind: np.empty((meta.num_rows, *self.spec.kinds[kind]), dtype=np.float32) for kind in kinds
+        }
+        if kinds:
+            at = 0
+            names = [column_of(kind) for kind in kinds]
+            rows = max(1, 32 * 1024 * 1024 // self.spec.row_bytes)
+            for batch in self._dataset.to_batches(
+                columns=names, filter=where, batch_size=rows, batch_readahead=2
+            ):
+                for kind, name in zip(kinds, names, strict=True):
+                    flat = batch.column(name).flatten().to_numpy(zero_copy_only=True)
+                    vectors[kind][at : at + len(batch)] = flat.reshape(len(batch), *self.spec.kinds[kind])
+                at += len(batch)
+        return vectors, meta
+
+    # Writing
+
+    @contextmanager
+    def writing(self) -> Iterator[FeatureTable]:
+        """Hold the table's lock, and first remove what a killed writer left behind.
+
+        Raises:
+            ArtifactError: another process is writing.
+        """
+        with write_lock(self.path):
+            self._dataset.checkout_latest()
+            self.clean()
+            yield self
+
+    def append(self, rows: Features) -> None:
+        """Add rows as one atomic version.
+
+        Raises:
+            BuildMismatchError: they were made by another build, or have other kinds.
+            UsageError: a row is there already, or twice among `rows`.
+        """
+        self.check(TableSpec(rows.build, {k: v.shape[1:] for k, v in rows.vectors.items()}, self.spec.dtype))
+        with self.writing():
+            new = list(_identities(rows.meta))
+            present = self.identities()
+            repeated = len(new) - len(set(new) - present)
+            if repeated:
+                raise UsageError(
+                    f"{repeated} of {len(new)} rows are in {self.path} already, or twice among these"
+                )
+            self.append_batch(rows.meta, rows.vectors)
+
+    def append_batch(self, meta: pa.Table, vectors: Mapping[str, Floats]) -> None:
+        """Add rows without looking for duplicates; the caller holds `writing` and knows `identities`."""
+        import lance
+        import pyarrow as pa
+
+        schema = self._dataset.schema
+        arrays = [meta.column(name).cast(schema.field(name).type) for name in COLUMNS]
+        item = np.dtype(self.spec.dtype)
+        for kind in self.spec.kinds:
+            flat = np.ascontiguousarray(vectors[kind], dtype=item).reshape(-1)
+            field_type = schema.field(column_of(kind)).type
+            arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(flat), type=field_type))
+        self._dataset = lance.write_dataset(
+            pa.Table.from_arrays(arrays, schema=schema), self._dataset, mode="append"
+        )
+
+    def identities(self) -> set[tuple[bytes, str]]:
+        """(SHA-256 of the bytes, perturbation id) of every row."""
+        return set(_identities(self._dataset.to_table(columns=["sha256", "perturbation"])))
+
+    def compact(self) -> None:
+        """Join the small fragments of many appends into large ones; the rows' order stays."""
+        rows = max(1024, COMPACT_BYTES // self.spec.row_bytes)
+        if sum(f.physical_rows < rows for f in self._dataset.get_fragments()) > 1:
+            batch = min(rows, max(1, 8 * 1024 * 1024 // self.spec.row_bytes))
+            self._dataset.optimize.compact_files(
+                target_rows_per_fragment=rows, batch_size=batch, num_threads=1
+            )
+            self._dataset.checkout_latest()
+
+    def clean(self) -> None:
+        """Remove older versions and files that no version refers to, as a kill leaves them.
+
+        Safe because the caller holds the lock: no append can be under way.
+        """
+        self._dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
+
+    def record_failures(self, failures: Sequence[Failure]) -> None:
+        """Replace the record that `failures` reads."""
+        (self.path / SIDE_FOLDER).mkdir(exist_ok=True)
+        write_failures(self.path / SIDE_FOLDER / "failures.jsonl", failures)
+
+
+@contextmanager
+def write_lock(path: Path) -> Iterator[None]:
+    """Hold the writers' lock of the table at `path`; the system releases it when a process is killed."""
+    from filelock import FileLock, Timeout
+
+    folder = path / SIDE_FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ArtifactError(
+            f"another process is writing to {path}; wait for it to end, or write to another table"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _identities(meta: pa.Table) -> Iterator[tuple[bytes, str]]:
+    shas, perturbations = meta.column("sha256"), meta.column("perturbation")
+    for sha, perturbation in zip(shas.to_pylist(), perturbations.to_pylist(), strict=True):
+        yield bytes.fromhex(sha), perturbation
+
+
+def _as_float32(column: pa.ChunkedArray, shape: tuple[int, ...]) -> Floats:
+    """(n, *shape) of a fixed-size-list column; a view where it is one chunk of float32."""
+    parts = [chunk.flatten().to_numpy(zero_copy_only=True).reshape(-1, *shape) for chunk in column.chunks]
+    if not parts:
+        return np.empty((0, *shape), dtype=np.float32)
+    whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return whole.astype(np.float32, copy=False)
+
+
+def _plain_errors(reader: Iterator[Any]) -> Iterator[Any]:
+    try:
+        yield from reader
+    except ValueError as error:
+        raise UsageError(f"the filter cannot be used: {error}") from error
+
+
+def is_table(path: Path) -> bool:
+    """Whether a version was ever committed here; a kill while creating leaves folders without one."""
+    return any((path / "_versions").glob("*.manifest"))
+
+
+def refuse_foreign(path: Path) -> None:
+    """Raise `ArtifactError` where `path` is a file, or a folder with anything that is not a table's."""
+    ours = {SIDE_FOLDER, "data", "_versions", "_transactions"}
+    if is_table(path):
+        return
+    if path.is_file() or (path.is_dir() and any(entry.name not in ours for entry in path.iterdir())):
+        raise ArtifactError(f"{path} exists and is not a feature table; choose another name")

@@ -43,3 +43,18 @@ def label_of_folders(parts: Iterable[str]) -> int | None:
     for part in parts:
         found = _FOLDERS.get(part.lower(), found)
     return found
+
+
+def group_of_folders(parts: Iterable[str]) -> str | None:
+    """The folder right below the innermost folder that gives a label: a generator, or a real source.
+
+    >>> group_of_folders(["data", "fake", "sdxl", "2024"]), group_of_folders(["real"])
+    ('sdxl', None)
+    """
+    group, below = None, False
+    for part in parts:
+        if part.lower() in _FOLDERS:
+            group, below = None, True
+        elif below:
+            group, below = part, False
+    return group

@@ -11,7 +11,7 @@ from typing import Literal
 from morelli.errors import UsageError
 from morelli.images._files import file_item, iter_folder, iter_glob, read_head
 from morelli.images._item import ImageItem, printable, problem_item
-from morelli.images._labels import label_of_folders
+from morelli.images._labels import FAKE, group_of_folders, label_of_folders
 from morelli.images._limits import Limits
 from morelli.images._manifest import SUFFIXES as MANIFEST_SUFFIXES
 from morelli.images._manifest import iter_manifest
@@ -50,7 +50,8 @@ def iter_source(
         generator: likewise.
         recursive: also what lies below a folder.
         label_from: ``"folders"`` takes the label from folders named real, fake, 0_real, 1_fake,
-            nature or ai, the innermost one deciding; otherwise folder names mean nothing.
+            nature or ai, the innermost one deciding, and from the folder right below it the
+            generator of a fake or the `source` of a real image; otherwise names mean nothing.
         root: the folder that a manifest's paths are relative to, instead of its own.
 
     Raises:
@@ -96,11 +97,21 @@ def _iter_specs(
             found = item.label
             if found is None and label_from == "folders":
                 found = label_of_folders(parts)
+                item = _with_group(item, found, group_of_folders(parts))  # noqa: PLW2901
             if found is None:
                 found = label
             if found != item.label or (generator and item.generator is None):
                 item = replace(item, label=found, generator=item.generator or generator)  # noqa: PLW2901
             yield item
+
+
+def _with_group(item: ImageItem, label: int | None, group: str | None) -> ImageItem:
+    """`item` with the generator (fakes) or the source (reals) that a folder's name gives."""
+    if group is None or label is None:
+        return item
+    if label == FAKE:
+        return replace(item, generator=item.generator or printable(group))
+    return replace(item, metadata={"source": printable(group), **item.metadata})
 
 
 def _iter_one(

@@ -7,8 +7,6 @@ no torch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from morelli.encoders._build import Build
 from morelli.encoders._cache import Progress, cache_root
 from morelli.encoders._cards import (
@@ -19,8 +17,9 @@ from morelli.encoders._cards import (
     encoder_card,
     encoder_cards,
 )
-from morelli.encoders._encoder import Encoder, encoder_for_build, load_encoder
+from morelli.encoders._encoder import Encoder
 from morelli.encoders._kinds import Kind, expand_kinds, kind_shape, parse_kind
+from morelli.encoders._load import encoder_for_build, load_encoder
 from morelli.encoders._store import EncoderInfo, FileCheck, Stored, info, pull, verify
 from morelli.encoders._text import TextBank, TextTower
 

@@ -29,6 +29,14 @@ RECORD = "record.json"
 _CHUNK = 1 << 20
 
 
+def cache_root() -> Path:
+    """`$MORELLI_CACHE`, else the user's cache folder of this platform."""
+    from platformdirs import user_cache_path
+
+    override = os.environ.get("MORELLI_CACHE")
+    return Path(override).expanduser() if override else user_cache_path("morelli")
+
+
 @dataclass(frozen=True)
 class StoredFile:
     """A file of a record. Size and time are a quick check at each start, the hash the full one."""
@@ -65,7 +73,7 @@ class Shelf:
     """The cache's folder of one encoder."""
 
     name: str
-    root: Path = field(default_factory=lambda: cache_root())
+    root: Path = field(default_factory=cache_root)
 
     @property
     def folder(self) -> Path:
@@ -116,14 +124,6 @@ class Shelf:
             grave = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.folder))
             self.slot(kind).replace(grave / kind)
             shutil.rmtree(grave, ignore_errors=True)
-
-
-def cache_root() -> Path:
-    """`$MORELLI_CACHE`, else the user's cache folder of this platform."""
-    from platformdirs import user_cache_path
-
-    override = os.environ.get("MORELLI_CACHE")
-    return Path(override).expanduser() if override else user_cache_path("morelli")
 
 
 def sha256_file(path: Path, progress: Progress | None = None) -> str:

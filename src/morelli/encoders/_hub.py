@@ -18,7 +18,7 @@ from morelli.encoders._cache import Progress, Record, describe, require_hash, sh
 from morelli.errors import WeightsError
 
 TIMEOUT_SECONDS = 5.0
-"""For the first answer. A network without the hub must not cost minutes: one attempt, then the next source."""
+"""Wait for an answer: where there is no hub, one attempt is made, then the next source is asked."""
 
 SINGLE = ("model.safetensors", "pytorch_model.bin")
 SHARDED = "model.safetensors.index.json"
@@ -34,14 +34,22 @@ class HubUnavailableError(WeightsError):
 
 
 @dataclass(frozen=True)
-class _Listing:
+class _Snapshot:
+    folder: Path
+    weights: list[Path]
+    stated: dict[str, str | None]
+    """File name to the SHA-256 that the hub states; None for small files."""
     revision: str
-    hashes: dict[str, str | None]
-    """File name to the SHA-256 that the hub states, None for small files."""
 
 
 def fetch(
-    repo: str, source_id: str, progress: Progress, *, pin: Record | None = None, offline: bool = False
+    repo: str,
+    source_id: str,
+    progress: Progress,
+    *,
+    revision: str | None = None,
+    expected: str | None = None,
+    offline: bool = False,
 ) -> Record:
     """Make an encoder's files present in the hub's cache and return their record.
 
@@ -49,47 +57,37 @@ def fetch(
         repo: `owner/name`.
         source_id: what the record calls this source.
         progress: told what is happening.
-        pin: record of an earlier download whose commit and hashes must come again.
+        revision: commit to take, where one is pinned.
+        expected: `weights_id` that must come, where it is known.
         offline: only look into the hub's cache.
 
     Raises:
         HubUnavailableError: nothing is cached and the hub cannot be asked.
-        WeightsError: the files are not the pinned ones, or not of a usable format.
+        WeightsError: the files are not the expected ones, or not of a usable format.
     """
     from huggingface_hub import constants
 
-    revision = None if pin is None else pin.revision
     found = _from_hub_cache(repo, revision)
     if found is None:
         if offline or constants.HF_HUB_OFFLINE or _truthy(os.environ.get("HF_HUB_OFFLINE")):
-            raise HubUnavailableError(
-                f"{repo} is not in the hub's cache, and the hub may not be asked (offline)"
-            )
-        found = _download(repo, revision, progress)
-    folder, weights, stated, revision = found
+            raise HubUnavailableError("nothing in the hub's cache, and the hub may not be asked (offline)")
+        found = _download(repo, revision, expected, progress)
     hashes: dict[str, str] = {}
-    for path in weights:
+    for path in found.weights:
         hashes[path.name] = sha256_file(path, progress)
-        expected = stated.get(path.name)
-        if expected is not None and hashes[path.name] != expected:
+        stated = found.stated.get(path.name)
+        if stated is not None and hashes[path.name] != stated:
             _forget(path)
             raise WeightsError(
-                f"{path.name} of {repo} arrived damaged (SHA-256 {hashes[path.name][:12]}…, the hub states "
-                f"{expected[:12]}…) and was removed. Try again."
+                f"{path.name} of {repo} is damaged (SHA-256 {hashes[path.name][:12]}…, the hub states "
+                f"{stated[:12]}…) and was removed. Try again."
             )
     identity = weights_id(hashes)
-    if pin is not None:
-        require_hash(weights[0], identity, pin.sha256, what=f"The weights of {repo}")
-    files = [describe(path, hashes[path.name]) for path in weights]
-    files += [describe(path, sha256_file(path)) for path in _small_files(folder)]
-    return Record(
-        source=source_id,
-        sha256=identity,
-        folder=str(folder),
-        files=tuple(files),
-        revision=revision,
-        pinned_by="first use",
-    )
+    if expected is not None:
+        require_hash(found.folder, identity, expected, what=f"The weights of {repo}")
+    files = [describe(path, hashes[path.name]) for path in found.weights]
+    files += [describe(path, sha256_file(path)) for path in _small_files(found.folder)]
+    return Record(source_id, identity, str(found.folder), tuple(files), revision=found.revision)
 
 
 def weight_names(names: Iterable[str], index: Path | None = None) -> tuple[str, ...]:
@@ -106,9 +104,7 @@ def weight_names(names: Iterable[str], index: Path | None = None) -> tuple[str, 
     return (SINGLE[1],) if SINGLE[1] in names else ()
 
 
-def _from_hub_cache(
-    repo: str, revision: str | None
-) -> tuple[Path, list[Path], dict[str, str | None], str | None] | None:
+def _from_hub_cache(repo: str, revision: str | None) -> _Snapshot | None:
     """What an earlier download, ours or another program's, has left whole in the hub's cache."""
     from huggingface_hub import try_to_load_from_cache
 
@@ -123,44 +119,48 @@ def _from_hub_cache(
     # The hub's cache names the blobs of large files by their SHA-256; where it could link, that is a check.
     blobs = {name: (folder / name).resolve().name for name in names}
     stated = {name: blob if _SHA256.fullmatch(blob) else None for name, blob in blobs.items()}
-    return folder, [folder / name for name in names], stated, folder.name
+    return _Snapshot(folder, [folder / name for name in names], stated, folder.name)
 
 
-def _download(
-    repo: str, revision: str | None, progress: Progress
-) -> tuple[Path, list[Path], dict[str, str | None], str | None]:
+def _download(repo: str, revision: str | None, expected: str | None, progress: Progress) -> _Snapshot:
     from huggingface_hub import hf_hub_download
 
-    listing = _list_files(repo, revision)
+    progress(f"Asking the model hub for {repo}", None)
+    commit, stated = _list_files(repo, revision)
 
     def get(name: str) -> Path:
         try:
-            return Path(hf_hub_download(repo, name, revision=listing.revision, etag_timeout=TIMEOUT_SECONDS))
+            return Path(hf_hub_download(repo, name, revision=commit, etag_timeout=TIMEOUT_SECONDS))
         except Exception as error:
             raise HubUnavailableError(_reason(repo, error)) from error
 
-    progress(f"Fetching {repo} from the model hub", None)
     config = get("config.json")
-    index = get(SHARDED) if SHARDED in listing.hashes and SINGLE[0] not in listing.hashes else None
-    names = weight_names(listing.hashes, index)
+    index = get(SHARDED) if SHARDED in stated and SINGLE[0] not in stated else None
+    names = weight_names(stated, index)
     if not names:
         raise WeightsError(f"{repo} holds none of {', '.join(SINGLE)}; its weights cannot be read.")
-    for extra in filter(_EXTRAS.fullmatch, listing.hashes):
+    known = {name: digest for name in names if (digest := stated.get(name))}
+    if expected is not None and len(known) == len(names) and weights_id(known) != expected:
+        raise WeightsError(
+            f"the hub now states the weights {weights_id(known)[:12]}… where {expected[:12]}… is needed; "
+            "nothing was downloaded"
+        )
+    progress(f"Fetching {repo} from the model hub", None)
+    for extra in filter(_EXTRAS.fullmatch, stated):
         get(extra)
-    weights = [get(name) for name in names]
-    return config.parent, weights, listing.hashes, listing.revision
+    return _Snapshot(config.parent, [get(name) for name in names], stated, commit)
 
 
-def _list_files(repo: str, revision: str | None) -> _Listing:
-    """One request: the commit, the files and the hashes of the large ones."""
+def _list_files(repo: str, revision: str | None) -> tuple[str, dict[str, str | None]]:
+    """One request: the commit, and the files with the hashes of the large ones."""
     from huggingface_hub import HfApi
 
     try:
         info = HfApi().model_info(repo, revision=revision, timeout=TIMEOUT_SECONDS, files_metadata=True)
     except Exception as error:  # the hub's and its HTTP client's errors have no common root
         raise HubUnavailableError(_reason(repo, error)) from error
-    hashes = {file.rfilename: file.lfs.sha256 if file.lfs else None for file in info.siblings or []}
-    return _Listing(revision=info.sha or "main", hashes=hashes)
+    files = {file.rfilename: file.lfs.sha256 if file.lfs else None for file in info.siblings or []}
+    return info.sha or "main", files
 
 
 def _reason(repo: str, error: Exception) -> str:

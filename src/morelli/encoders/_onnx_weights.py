@@ -7,11 +7,14 @@ stand at about 0.9998. This module takes the weights.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from morelli.encoders._cache import Record, Shelf, describe, read_record, sha256_file, write_record
+from morelli.encoders._cards import EncoderCard
 from morelli.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -62,5 +65,60 @@ def dequantize_clip(path: Path) -> dict[str, NDArray[np.float32]]:
 
 
 def _tensor_name(node: str) -> str:
-    """`/vision_model/encoder/layers.0/mlp/fc1/MatMul_quant` to `vision_model.encoder.layers.0.mlp.fc1.weight`."""
+    """`/vision_model/…/mlp/fc1/MatMul_quant` to `vision_model.….mlp.fc1.weight`."""
     return node.removesuffix(_MATMUL_SUFFIX).removesuffix("_quant").strip("/").replace("/", ".") + ".weight"
+
+
+def convert_onnx(
+    path: Path, sha256: str, card: EncoderCard, shelf: Shelf, *, kind: str, source: str
+) -> Record:
+    """Store a quantised ONNX file's weights as float32 safetensors in hub format.
+
+    Args:
+        path: the ONNX file, already checked.
+        sha256: its hash.
+        card: the CLIP encoder that it holds.
+        shelf: where to store; the caller holds its lock.
+        kind: the shelf's slot.
+        source: what the record calls the source.
+
+    Raises:
+        WeightsError: the file holds no such encoder.
+    """
+    from safetensors.numpy import save_file
+
+    tensors = dequantize_clip(path)
+    with shelf.writing(kind) as partial:
+        weights, config = partial / "model.safetensors", partial / "config.json"
+        save_file(tensors, weights, metadata={"format": "pt", "source_sha256": sha256})
+        config.write_text(json.dumps(_clip_config(card, tensors), indent=2) + "\n", encoding="utf-8")
+        record = Record(
+            source=source,
+            sha256=sha256,
+            folder=str(partial),
+            files=tuple(describe(file, sha256_file(file)) for file in (weights, config)),
+            converter=CONVERTER_VERSION,
+        )
+        write_record(partial, record, inside=True)
+    stored = read_record(shelf.slot(kind))
+    assert stored is not None
+    return stored
+
+
+def _clip_config(card: EncoderCard, tensors: dict[str, NDArray[np.float32]]) -> dict[str, Any]:
+    """The `config.json` with which transformers' `CLIPVisionModelWithProjection` loads the folder."""
+    inner = tensors["vision_model.encoder.layers.0.mlp.fc1.weight"].shape[0]
+    return {
+        "architectures": ["CLIPVisionModelWithProjection"],
+        "model_type": "clip_vision_model",
+        "hidden_act": "quick_gelu",
+        "hidden_size": card.width,
+        "image_size": card.image_size,
+        "intermediate_size": int(inner),
+        "layer_norm_eps": 1e-5,
+        "num_attention_heads": card.heads,
+        "num_channels": 3,
+        "num_hidden_layers": card.layers,
+        "patch_size": card.patch,
+        "projection_dim": card.dim,
+    }

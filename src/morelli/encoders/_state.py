@@ -28,8 +28,8 @@ def read_state(files: Sequence[Path], *, prefixes: tuple[str, ...]) -> dict[str,
         try:
             with safe_open(path, framework="pt") as stored:
                 state |= {
-                    name: stored.get_tensor(name) for name in stored.keys() if name.startswith(prefixes)
-                }  # noqa: SIM118
+                    name: stored.get_tensor(name) for name in list(stored.keys()) if name.startswith(prefixes)
+                }
         except (SafetensorError, OSError) as error:
             raise WeightsError(f"{path} cannot be read ({error}).") from error
     return state

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from morelli.errors import ArtifactError, UsageError, WeightsError
+from morelli.errors import ArtifactError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -21,10 +21,18 @@ _BATCH = 64
 class TextTower:
     """Text half of a CLIP-like checkpoint. Not made by hand: it is `Encoder.text`."""
 
-    def __init__(self, folder: Path, weights: Path, *, family: str, device: torch.device) -> None:
-        self._model, self._tokenizer = _load_tower(folder, family)
-        self._model.to(device)
-        self._device, self._family = device, family
+    def __init__(self, folder: Path, *, family: str, place: torch.device) -> None:
+        import torch
+        import transformers
+
+        from morelli.encoders._pretrained import load_pretrained, load_tokenizer
+
+        loader = (
+            transformers.SiglipTextModel if family == "siglip" else transformers.CLIPTextModelWithProjection
+        )
+        self._tokenizer = load_tokenizer(folder)
+        self._model = load_pretrained(loader, folder, dtype=torch.float32).to(place)
+        self._place, self._family = place, family
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts: (n, d) float32, after the text projection, not normalised, like `Encoder.encode`.
@@ -57,19 +65,7 @@ class TextTower:
             return_tensors="pt",
         )
         names = ("input_ids",) if siglip else ("input_ids", "attention_mask")
-        return {name: tokens[name].to(self._device) for name in names}
-
-
-def _load_tower(folder: Path, family: str) -> tuple[Any, Any]:
-    import transformers
-
-    loader = transformers.SiglipTextModel if family == "siglip" else transformers.CLIPTextModelWithProjection
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = loader.from_pretrained(folder, local_files_only=True, weights_only=True, dtype="float32")
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
-        raise WeightsError(f"The text tower in {folder} cannot be loaded: {error}") from error
-    return model.eval(), tokenizer
+        return {name: tokens[name].to(self._place) for name in names}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from morelli.encoders._kinds import Kind
+from morelli.encoders._pretrained import load_config, load_pretrained
 from morelli.errors import UsageError, WeightsError
 
 # Families whose tokens are patches alone.
@@ -86,22 +87,16 @@ class TransformersTower:
 
 
 def _load(folder: Path, dtype: torch.dtype) -> Any:
-    """The vision tower of a model folder, on the CPU, in evaluation mode."""
+    """The vision tower of a model folder."""
     import transformers
 
-    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    config = load_config(folder)
     loader: Any = transformers.AutoModel
-    if config.model_type == "siglip":
+    if config.model_type in WITHOUT_CLASS_TOKEN:
         loader = transformers.SiglipVisionModel
     elif hasattr(config, "vision_config"):
         raise WeightsError(
             f"{folder} holds a {config.model_type} model, whose image tower is not known here. "
-            "CLIP, SigLIP 2 with a fixed size and plain vision models are."
+            "CLIP, SigLIP (1 and 2, fixed size) and plain vision transformers are."
         )
-    try:
-        model = loader.from_pretrained(
-            folder, dtype=dtype, attn_implementation="sdpa", local_files_only=True, weights_only=True
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"transformers cannot load {folder}: {error}") from error
-    return model.eval()
+    return load_pretrained(loader, folder, dtype=dtype)

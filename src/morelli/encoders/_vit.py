@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from morelli.encoders._kinds import Kind
 from morelli.errors import WeightsError
@@ -44,7 +44,7 @@ class Norm:
 
     def __call__(self, z: Tensor) -> Tensor:
         """Normalise the last axis of `z`."""
-        return F.layer_norm(z, self.scale.shape, self.scale, self.shift, self.eps)
+        return functional.layer_norm(z, self.scale.shape, self.scale, self.shift, self.eps)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Linear:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Product in the weights' own type."""
-        return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
+        return functional.linear(x.to(self.weight.dtype), self.weight, self.bias)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def attention_weights(q: Tensor, k: Tensor) -> Tensor:
 
 def attend(block: Block, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """The attention's part of equation 2 before the residual sum: (b, queries, D)."""
-    mixed = F.scaled_dot_product_attention(q, k, v)
+    mixed = functional.scaled_dot_product_attention(q, k, v)
     return block.out(mixed.transpose(1, 2).flatten(2))
 
 
@@ -127,8 +127,8 @@ def mlp(block: Block, y: Tensor) -> Tensor:
     x = block.fc1(y)
     if block.activation == "quick_gelu":
         # x sigmoid(a x) = silu(a x) / a; `vit_from_state` has put a and 1 / a into the two matrices.
-        return block.fc2(F.silu(x, inplace=not torch.is_grad_enabled()))
-    return block.fc2(F.gelu(x))
+        return block.fc2(functional.silu(x, inplace=not torch.is_grad_enabled()))
+    return block.fc2(functional.gelu(x))
 
 
 def block_forward(block: Block, z: Tensor, *, class_only: bool = False) -> Tensor:
@@ -165,7 +165,8 @@ def trace(vit: VisionTransformer, pixels: Tensor, kinds: Collection[Kind]) -> di
                 break
         z = _finish(block, z, q, k, v, class_only=last and not here & {"mean", "tokens"})
         if "layer" in here:
-            found[Kind("layer", number)] = z[:, 0]
+            # A copy, so that the whole stream of this block is not kept alive.
+            found[Kind("layer", number)] = z[:, 0].clone()
         if "mean" in here:
             found[Kind("mean", number)] = z[:, 1:].mean(dim=1)
         if "tokens" in here:
@@ -248,3 +249,14 @@ def vit_from_state(
         side=side,
         image_size=size,
     )
+
+
+@dataclass(frozen=True)
+class ClipTower:
+    """The transformer behind `Encoder`."""
+
+    vit: VisionTransformer
+
+    def trace(self, pixels: Tensor, kinds: Collection[Kind]) -> dict[Kind, Tensor]:
+        """Features of these kinds, see `trace`."""
+        return trace(self.vit, pixels, kinds)

@@ -1,0 +1,127 @@
+"""What a checkpoint's own `config.json` says of its image tower."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from morelli.encoders._cards import EncoderCard
+from morelli.encoders._processor import folder_transform
+from morelli.encoders._resolve import Checkpoint
+from morelli.encoders._state import tensor_names
+from morelli.errors import WeightsError
+
+# Written-out defaults, since a config.json may leave out what equals its class's default.
+_CLIP_DEFAULTS: dict[str, Any] = {
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "projection_dim": 512,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "image_size": 224,
+    "patch_size": 32,
+    "hidden_act": "quick_gelu",
+    "layer_norm_eps": 1e-5,
+}
+_FAMILIES = {
+    "clip": "clip",
+    "clip_vision_model": "clip",
+    "siglip": "siglip",
+    "siglip_vision_model": "siglip",
+    "dinov3_vit": "dinov3",
+    "dinov2_with_registers": "dinov2",
+}
+_TOKENIZERS = ("tokenizer.json", "vocab.json", "spiece.model", "tokenizer.model")
+
+
+def read_config(checkpoint: Checkpoint, card: EncoderCard) -> dict[str, Any]:
+    """The checkpoint's configuration; for a lone weights file of a registered CLIP, what the card says."""
+    path = checkpoint.folder / "config.json"
+    if path.is_file():
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise WeightsError(f"{path} cannot be read ({error}).") from error
+        if not isinstance(data, dict) or "model_type" not in data:
+            raise WeightsError(f"{path} is no model configuration: it names no model_type.")
+        return data
+    if card.family != "clip":
+        raise WeightsError(f"{checkpoint.folder} has no config.json; give the model's whole folder.")
+    return {
+        "model_type": "clip_vision_model",
+        "hidden_size": card.width,
+        "intermediate_size": 4 * card.width,
+        "projection_dim": card.dim,
+        "num_hidden_layers": card.layers,
+        "num_attention_heads": card.heads,
+        "image_size": card.image_size,
+        "patch_size": card.patch,
+    }
+
+
+def vision_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The image tower's part of a configuration, with the architecture's defaults written out."""
+    part = dict(config.get("vision_config") or config)
+    model_type = str(config["model_type"])
+    family = _FAMILIES.get(model_type)
+    if family == "clip":
+        return {**_CLIP_DEFAULTS, **part}
+    import transformers
+
+    if family == "siglip":
+        return {**transformers.SiglipVisionConfig().to_dict(), **part}
+    if model_type not in transformers.CONFIG_MAPPING:
+        raise WeightsError(
+            f"transformers {transformers.__version__} knows no model type {model_type!r}; a newer one may."
+        )
+    return {**transformers.CONFIG_MAPPING[model_type]().to_dict(), **part}
+
+
+def complete_card(card: EncoderCard, config: Mapping[str, Any], checkpoint: Checkpoint) -> EncoderCard:
+    """The card with what the checkpoint itself states: family, dimensions, text tower.
+
+    Raises:
+        WeightsError: it is no vision transformer of square patches.
+    """
+    vision = vision_config(config)
+    model_type = str(config["model_type"])
+    family = _FAMILIES.get(model_type, model_type)
+    lacking = [
+        name
+        for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "patch_size")
+        if name not in vision
+    ]
+    if lacking or not isinstance(vision["patch_size"], int):
+        raise WeightsError(
+            f"{checkpoint.folder} holds a {model_type} model, which is no plain vision transformer "
+            f"({', '.join(lacking) or 'patches are not square'}); blocks and patches cannot be told."
+        )
+    names = tensor_names(checkpoint.weights)
+    width, size = int(vision["hidden_size"]), card.image_size
+    if not size:
+        transform = folder_transform(checkpoint.folder)
+        size = transform.size if transform is not None else int(vision["image_size"])
+    projected = family == "clip" and "visual_projection.weight" in names
+    return replace(
+        card,
+        family=family,
+        dim=int(config.get("projection_dim") or vision["projection_dim"]) if projected else width,
+        width=width,
+        layers=int(vision["num_hidden_layers"]),
+        heads=int(vision["num_attention_heads"]),
+        patch=int(vision["patch_size"]),
+        image_size=size,
+        text_tower=_has_text(names, config, checkpoint.folder),
+        class_token=family != "siglip",
+    )
+
+
+def _has_text(names: set[str], config: Mapping[str, Any], folder: Path) -> bool:
+    return (
+        "text_config" in config
+        and any(name.startswith("text_model.") for name in names)
+        and any((folder / name).is_file() for name in _TOKENIZERS)
+    )

@@ -1,0 +1,224 @@
+"""From a name to a loaded encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from morelli.encoders._build import DTYPES, Build
+from morelli.encoders._cache import Progress
+from morelli.encoders._cards import (
+    DEFAULT_ENCODER,
+    EncoderCard,
+    Source,
+    SourceKind,
+    encoder_card,
+    encoder_cards,
+)
+from morelli.encoders._encoder import Encoder, Tower
+from morelli.encoders._processor import folder_transform
+from morelli.encoders._resolve import Checkpoint, checkpoint_from_path, resolve, stderr_progress
+from morelli.errors import UsageError, WeightsError
+
+if TYPE_CHECKING:
+    import torch
+
+    from morelli.images import Transform
+
+Dtype = Literal["auto", "float32", "bfloat16"]
+
+
+def load_encoder(
+    name_or_path: str | Path = DEFAULT_ENCODER,
+    *,
+    dtype: Dtype = "auto",
+    device: str = "auto",
+    weights: str | Path | None = None,
+    transform: str | None = None,
+    offline: bool = False,
+    source: SourceKind | None = None,
+    progress: Progress = stderr_progress,
+) -> Encoder:
+    """Load a frozen encoder, fetching its weights the first time.
+
+    Args:
+        name_or_path: a registered name (`encoder_cards`), a hub id (`owner/name`), or a local folder
+            in hub format.
+        dtype: number format of the matrix products. `auto` is float32 everywhere, so that features
+            of different machines agree and bundles carry over; bfloat16 is about twice as fast on
+            hardware that has it, and is another build.
+        device: `cpu`, `cuda`, `cuda:1`, …; `auto` takes CUDA where there is one.
+        weights: a local file or folder with the weights of the named encoder.
+        transform: id of another transform than the encoder's own.
+        offline: never touch the network.
+        source: only take weights of this kind of source.
+        progress: told what is being fetched.
+
+    Raises:
+        UsageError: an unknown name, type, transform or device.
+        WeightsError: the weights cannot be had, are damaged, or are not what was pinned.
+    """
+    if dtype not in ("auto", *DTYPES):
+        raise UsageError(f"dtype {dtype!r} is not known; use auto, {' or '.join(DTYPES)}.")
+    search = _Search(weights=weights, offline=offline, source=source, sha256=None, progress=progress)
+    card, checkpoint = search.find(str(name_or_path))
+    return _assemble(card, checkpoint, "float32" if dtype == "auto" else dtype, device, transform)
+
+
+def encoder_for_build(
+    build: Build,
+    *,
+    device: str = "auto",
+    weights: str | Path | None = None,
+    offline: bool = False,
+    progress: Progress = stderr_progress,
+) -> Encoder:
+    """Load the encoder that made some features: this name, these very weights, this transform.
+
+    Several sources of one encoder are several builds; this takes the source whose weights match.
+
+    Args:
+        build: of a feature table or a bundle.
+        device: as for `load_encoder`.
+        weights: the local folder or file, for an encoder that came from a path.
+        offline: never touch the network.
+        progress: told what is being fetched.
+
+    Raises:
+        WeightsError: no source gives those weights.
+    """
+    search = _Search(weights=weights, offline=offline, source=None, sha256=build.weights, progress=progress)
+    try:
+        card, checkpoint = search.find(build.encoder)
+    except UsageError as error:
+        raise WeightsError(
+            f"The features were made with {build.encoder!r}, an encoder from a local path. "
+            "Give its folder with `weights=`."
+        ) from error
+    if checkpoint.sha256 != build.weights:
+        raise WeightsError(
+            f"{checkpoint.folder} holds the weights {checkpoint.sha256[:12]}…; the features were made with "
+            f"{build.weights[:12]}…. Give the model that made them, or extract the features again."
+        )
+    return _assemble(card, checkpoint, build.dtype, device, build.transform)
+
+
+@dataclass(frozen=True)
+class _Search:
+    weights: str | Path | None
+    offline: bool
+    source: SourceKind | None
+    sha256: str | None
+    progress: Progress
+
+    def find(self, name: str) -> tuple[EncoderCard, Checkpoint]:
+        """The card and the checked weights of a registered name, a hub id or a folder."""
+        for card in encoder_cards():
+            if name in (card.name, card.hub_id):
+                if self.weights is not None:
+                    return card, checkpoint_from_path(Path(self.weights), card, self.progress)
+                # Who names the hub's repository means the hub's weights.
+                source = self.source or ("hub" if name == card.hub_id else None)
+                return card, self._resolve(card, source)
+        if self.weights is not None:
+            return _unknown_card(name), checkpoint_from_path(Path(self.weights), None, self.progress)
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            return _unknown_card(folder.resolve().name), checkpoint_from_path(folder, None, self.progress)
+        if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+            card = replace(_unknown_card(name), hub_id=name, sources=(Source("hub", name),))
+            return card, self._resolve(card, self.source)
+        if folder.exists() or "/" in name:
+            raise UsageError(
+                f"{name} is no folder with a model in hub format. For a lone weights file, name its encoder: "
+                'load_encoder("clip-vit-b16", weights=…).'
+            )
+        return encoder_card(name), self._resolve(encoder_card(name), self.source)
+
+    def _resolve(self, card: EncoderCard, source: SourceKind | None) -> Checkpoint:
+        return resolve(card, source=source, sha256=self.sha256, offline=self.offline, progress=self.progress)
+
+
+def _unknown_card(name: str) -> EncoderCard:
+    """A card for a model outside the registry; its config.json fills in the rest."""
+    return EncoderCard(
+        name=name,
+        hub_id=None,
+        family="",
+        licence="unknown",
+        dim=0,
+        width=0,
+        layers=0,
+        heads=0,
+        patch=1,
+        image_size=0,
+        training_cutoff="unknown",
+        transform="",
+    )
+
+
+def _assemble(
+    card: EncoderCard, checkpoint: Checkpoint, number_format: str, device: str, transform: str | None
+) -> Encoder:
+    """Load the tower and put the encoder together."""
+    import torch
+
+    from morelli.encoders._config import complete_card, read_config, vision_config
+
+    place = _device(device)
+    config = read_config(checkpoint, card)
+    card = complete_card(card, config, checkpoint)
+    chosen = _transform(transform, card, checkpoint)
+    if chosen.size != card.image_size:
+        raise UsageError(
+            f"The transform {chosen.id} gives {chosen.size} pixels; {card.name} takes {card.image_size}."
+        )
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[number_format]
+    tower: Tower
+    if card.family == "clip":
+        from morelli.encoders._state import read_state
+        from morelli.encoders._vit import ClipTower, vit_from_state
+
+        state = read_state(checkpoint.weights, prefixes=("vision_model.", "visual_projection."))
+        tower = ClipTower(vit_from_state(state, vision_config(config), dtype=dtype, device=place))
+    else:
+        from morelli.encoders._transformers_tower import TransformersTower
+
+        tower = TransformersTower(checkpoint.folder, dtype=dtype, device=place)
+    build = Build(encoder=card.name, weights=checkpoint.sha256, transform=chosen.id, dtype=number_format)
+    return Encoder(
+        build, replace(card, transform=chosen.id), chosen, tower=tower, checkpoint=checkpoint, place=place
+    )
+
+
+def _transform(transform_id: str | None, card: EncoderCard, checkpoint: Checkpoint) -> Transform:
+    from morelli.images import clip_transform, transform_from_id
+
+    if transform_id or card.transform:
+        return transform_from_id(transform_id or card.transform)
+    found = folder_transform(checkpoint.folder)
+    if found is not None:
+        return found
+    if card.family == "clip":
+        return clip_transform(size=card.image_size)
+    raise WeightsError(
+        f"{checkpoint.folder} has no preprocessor_config.json, so that its transform is not known. "
+        "Name one with `transform=`, such as clip-224-bicubic-crop256-imagenet-v1."
+    )
+
+
+def _device(device: str) -> torch.device:
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        place = torch.device(device)
+    except RuntimeError as error:
+        raise UsageError(f"device {device!r} is not known; use auto, cpu or cuda.") from error
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(
+            f"device {device!r} was asked for, but this torch sees no CUDA device. Use cpu or auto."
+        )
+    return place

@@ -71,6 +71,8 @@ def os_problem(error: OSError | ValueError, path: str) -> ImageError:
         return ImageError("cyclic_link", f"{name} is a symbolic link that leads back to itself")
     if number in (errno.EACCES, errno.EPERM):
         return ImageError("unreadable", f"{name} may not be read; check its permissions")
+    if number in (errno.ENXIO, errno.EOPNOTSUPP):
+        return ImageError("not_a_file", f"{name} is a socket or a device, not a file")
     if number == errno.EISDIR:
         return ImageError("not_a_file", f"{name} is a folder, not a file")
     return ImageError("unreadable", f"{name} cannot be read: {getattr(error, 'strerror', None) or error}")

@@ -21,9 +21,10 @@ from PIL import (
 )
 
 from morelli.errors import ImageError
-from morelli.images._guards import check_container, check_pixels, drop_png_metadata, frame_count
+from morelli.images._guards import check_container, check_pixels, frame_count
 from morelli.images._jpeg import jpeg_quality, jpeg_scans
 from morelli.images._limits import Limits
+from morelli.images._png import check_png_complete, drop_png_metadata, png_bit_depth
 from morelli.images._tiff import directories, exif_is_broken, exif_orientation
 
 # Everything that Pillow's decoders have been seen to raise on damaged input, apart from MemoryError.
@@ -88,6 +89,8 @@ def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
         frame = Frame(image, image.mode, notes=notes, frames=frame_count(data, format, image))
         _read_metadata(frame, data, format)
         image.load()
+        if format == "PNG":
+            check_png_complete(data, image)
     except ImageError:
         raise
     except MemoryError:
@@ -135,7 +138,7 @@ def _read_metadata(frame: Frame, data: bytes, format: str) -> None:
             frame.notes.append("broken EXIF ignored")
     if format == "JPEG":
         frame.jpeg_quality = jpeg_quality(image.quantization)
-    elif format == "PNG" and data[24] == 16 and image.mode in ("RGB", "RGBA"):
+    elif format == "PNG" and png_bit_depth(data) == 16 and image.mode in ("RGB", "RGBA"):
         frame.notes.append("16-bit reduced")
 
 
@@ -175,7 +178,7 @@ def _explained(error: Exception, limits: Limits) -> ImageError:
     if isinstance(error, Image.DecompressionBombError):
         return ImageError("too_many_pixels", f"a frame is too large to decode: {text}")
     if isinstance(error, EOFError) or any(
-        word in low for word in ("truncat", "end of file", "eof", "too short")
+        word in low for word in ("truncat", "end of file", "eof", "too short", "requires a buffer")
     ):
         return ImageError("truncated", f"the file ends before its picture does: {text}")
     return ImageError("damaged", f"the image data are damaged: {text}")

@@ -6,7 +6,9 @@ import struct
 from typing import Any
 
 from morelli.errors import ImageError
+from morelli.images._jpeg import jpeg_scans
 from morelli.images._limits import Limits
+from morelli.images._png import check_png
 from morelli.images._tiff import directories
 
 _MOST_STRIPS = 1 << 20
@@ -26,7 +28,14 @@ def check_pixels(width: int, height: int, limits: Limits) -> None:
 
 def check_container(data: bytes, format: str, limits: Limits) -> None:
     """Refuse, before the decoder opens it, what would cost it memory at opening; and cut-off containers."""
-    if format == "WEBP":
+    if format == "PNG":
+        check_png(data)
+    elif format == "JPEG":
+        if jpeg_scans(data) == 0:
+            raise ImageError("truncated", "the JPEG ends before its first scan")
+    elif format == "GIF":
+        _check_gif(data)
+    elif format == "WEBP":
         _check_webp(data, limits)
     elif format == "TIFF":
         _check_tiff(data, limits)
@@ -43,17 +52,11 @@ def frame_count(data: bytes, format: str, image: Any) -> int:
     return max(1, int(getattr(image, "n_frames", 1)))
 
 
-def drop_png_metadata(data: bytes) -> bytes:
-    """The PNG without compressed text and profile chunks (PNG 3rd edition, section 11.3)."""
-    kept = [data[:8]]
-    at = 8
-    while at + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, at)
-        end = at + 12 + length
-        if data[at + 4 : at + 8] not in (b"zTXt", b"iTXt", b"tEXt", b"iCCP"):
-            kept.append(data[at:end])
-        at = end
-    return b"".join(kept)
+def _check_gif(data: bytes) -> None:
+    if _gif_frames(data) == 0:
+        # 0x3B ends a GIF (GIF89a, section 27).
+        ended = len(data) > 13 and data.rstrip(b"\0").endswith(b";")
+        raise ImageError("damaged" if ended else "truncated", "the GIF holds no picture")
 
 
 def _check_webp(data: bytes, limits: Limits) -> None:

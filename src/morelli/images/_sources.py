@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import Literal
 
 from morelli.errors import UsageError
-from morelli.images._files import file_item, iter_folder, iter_glob, read_head
+from morelli.images._files import file_item, is_image_name, iter_folder, iter_glob, read_head
 from morelli.images._item import ImageItem, printable, problem_item
 from morelli.images._labels import FAKE, group_of_folders, label_of_folders
 from morelli.images._limits import Limits
@@ -164,7 +164,7 @@ def _iter_file(
             yield item, PurePath(item.uri).parent.parts
         return
     head = read_head(path)
-    if name.endswith(".zip") or head.startswith(b"PK\x03\x04"):
+    if name.endswith(".zip") or (head.startswith(b"PK\x03\x04") and not is_image_name(name)):
         members = iter_zip(path, printable(path), limits)
     elif name.endswith(_TAR_SUFFIXES):
         members = iter_tar(path, printable(path), limits)

@@ -66,7 +66,7 @@ def iter_tar(path: str, uri: str, limits: Limits) -> Iterator[tuple[ImageItem, s
                 yield problem_item(where, problem.reason, f"{where}: {problem}"), name
             elif not info.isreg():
                 continue
-            elif name.lower().endswith(SIDECARS):
+            elif name[len(key) :].lower() in SIDECARS:
                 if info.size <= MOST_SIDECAR:
                     sample.sidecars[name[len(key) :].lower()] = archive.sidecar(offset, info.size)
             elif is_image_name(name) or (
@@ -145,6 +145,7 @@ class _Tar:
             error = too_many_bytes(where, size, self._limits)
             return problem_item(where, error.reason, str(error))
         if self._streamed:
+            self._listing.check(offset + size)
             self._images.append((offset, size))
             if size <= _MOST_KEPT:
                 self._keep(offset, size)
@@ -268,21 +269,27 @@ class _Forward:
     def close(self) -> None:
         self._stream.close()
 
+    def check(self, offset: int) -> None:
+        """Refuse what lies further than the archive's size allows to believe."""
+        if offset > self._most:
+            raise ImageError(
+                "archive_bomb", "the archive unpacks to far more than its size, or says so (max_archive_ratio)"
+            )
+
     def _take(self, size: int) -> bytes:
         if size == 1 and self._at == self._physical - 1:
             self._at += 1
             return self._last
-        if self._at + size > self._most + tarfile.RECORDSIZE:
-            if self._at <= self._most:
-                size = min(size, self._most + tarfile.RECORDSIZE - self._at)
-            else:
-                raise ImageError(
-                    "archive_bomb",
-                    "the archive unpacks to far more than its size, or says so (max_archive_ratio)",
-                )
-        if self._at != self._physical:
-            self._stream.seek(self._at)
-        data = self._stream.read(size)
+        self.check(self._at)
+        size = min(size, self._most + tarfile.RECORDSIZE - self._at)
+        try:
+            if self._at != self._physical:
+                self._stream.seek(self._at)
+            data = self._stream.read(size)
+        except EOFError as error:
+            raise ImageError("truncated", "the compressed archive is cut off") from error
+        except (OSError, ValueError, OverflowError, zlib.error) as error:
+            raise ImageError("damaged_archive", f"the archive cannot be read further: {error}") from error
         self._at += len(data)
         self._physical = self._at
         self._last = data[-1:] or self._last

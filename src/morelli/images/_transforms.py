@@ -41,7 +41,7 @@ _STATISTICS: Final[dict[str, tuple[Floats, Floats]]] = {
     "half": (HALF, HALF),
 }
 # A resize whose whole result would hold more pixels than this (a 1 × 100 000 strip) computes the
-# crop's window only; Pillow takes that window as float32, so grey levels may differ by one there.
+# crop's window only, where rounding may move a grey level by one.
 _WHOLE_RESIZE_PIXELS: Final = 16_000_000
 
 
@@ -96,8 +96,14 @@ class ResizeCrop:
         """The middle `short` × `short` of the resized image without the rest of it."""
         upright = image.width <= image.height
         scale = max(image.size) / long
-        start = (long - self.short) // 2
-        low, high = start * scale, min((start + self.short) * scale, max(image.size))
+        start = (long - self.short) // 2 * scale
+        end = min(start + self.short * scale, max(image.size))
+        # Cut by whole pixels first, with all that the filter can reach: a box is float32 in Pillow,
+        # which is coarse far from the origin.
+        reach = ceil(4 * max(scale, 1.0))
+        first, last = max(0, int(start) - reach), min(max(image.size), ceil(end) + reach)
+        image = image.crop((0, first, image.width, last) if upright else (first, 0, last, image.height))
+        low, high = start - first, end - first
         box = (0, low, image.width, high) if upright else (low, 0, high, image.height)
         return image.resize((self.short, self.short), self.resample, box=box)
 

@@ -30,6 +30,7 @@ __all__ = [
     "Rule",
     "Unreadable",
     "audit",
+    "fact_columns",
 ]
 
 _LEAST = 8  # images of each class below which a metadata-only classifier says nothing

@@ -1,0 +1,185 @@
+"""Cosine search over one set of vectors: faiss finds candidates in float32, float64 ranks them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from morelli.errors import UsageError
+
+IndexKind = Literal["exact", "hnsw", "ivf"]
+
+# Inner products of unit vectors in float32: |error| <= about d * 2^-24 at worst, sqrt(d) * 2^-24 in
+# practice; this bound covers d = 4096 with room to spare.
+_FLOAT32_SLACK = 2e-5
+# Equal cosines may differ in the last bits by the order of summation; ranks ignore what is smaller.
+_DECIMALS = 13
+_SPARE = 8
+
+
+class CosineIndex:
+    """Nearest vectors by cosine; equal ones in the order they were added.
+
+    Args:
+        X: (m, d) vectors of any length (a zero vector has cosine 0 with everything).
+        kind: ``exact``, ``hnsw`` or ``ivf``.
+        ef_search: candidates that HNSW keeps while it walks, default 64.
+        n_probe: lists that IVF visits, default a sixteenth of them, at least 8.
+    """
+
+    def __init__(
+        self,
+        X: NDArray[Any],
+        kind: IndexKind = "exact",
+        *,
+        ef_search: int | None = None,
+        n_probe: int | None = None,
+    ) -> None:
+        if kind not in ("exact", "hnsw", "ivf"):
+            raise UsageError(f"index is {kind!r}; choose 'exact', 'hnsw' or 'ivf'")
+        self.kind = kind
+        self._ef_search = ef_search or 64
+        self._n_probe = n_probe
+        self._X = np.array(X, copy=True)
+        self._lengths = _lengths(self._X)
+        self._faiss: Any = None
+        self._keys = np.arange(0)
+        self._next_key = 0
+        self._tombstones = np.empty(0, dtype=np.int64)
+        self._lists = 0
+        self._build()
+
+    def __len__(self) -> int:
+        return len(self._X)
+
+    def add(self, X: NDArray[Any]) -> None:
+        """Add vectors (m, d) at the end."""
+        start = len(self._X)
+        self._X = np.concatenate([self._X, X.astype(self._X.dtype)])
+        self._lengths = np.concatenate([self._lengths, _lengths(X)])
+        keys = np.arange(self._next_key, self._next_key + len(X))
+        self._keys = np.concatenate([self._keys, keys])
+        self._next_key += len(X)
+        if len(X):
+            self._insert(self._unit(slice(start, None)), keys)
+
+    def remove(self, gone: NDArray[np.bool_]) -> None:
+        """Drop the vectors marked in `gone` (m,)."""
+        if not gone.any():
+            return
+        dropped = self._keys[gone]
+        self._X, self._lengths, self._keys = self._X[~gone], self._lengths[~gone], self._keys[~gone]
+        if self.kind == "ivf":
+            self._faiss.remove_ids(dropped)
+        elif self.kind == "hnsw" and (self._tombstones.size + dropped.size) * 4 < self._next_key:
+            self._tombstones = np.concatenate([self._tombstones, dropped])
+        else:
+            self._build()
+
+    def search(self, X: NDArray[Any], k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Positions (n, k) and float64 cosines (n, k) of the nearest; -1 and -inf where there are fewer."""
+        n, m = len(X), len(self._X)
+        where = np.full((n, k), -1, dtype=np.int64)
+        cosine = np.full((n, k), -np.inf)
+        lengths = _lengths(X)
+        unit = np.ascontiguousarray(X / np.where(lengths > 0, lengths, 1.0)[:, None], dtype=np.float32)
+        pending = np.arange(n)
+        reach = min(m, k + _SPARE)
+        while pending.size and m:
+            candidates, rough = self._candidates(unit[pending], reach)
+            exact = self._exact(X[pending], lengths[pending], candidates)
+            order = np.lexsort((candidates, -np.round(exact, _DECIMALS)), axis=1)[:, :k]
+            width = order.shape[1]
+            where[pending, :width] = np.take_along_axis(candidates, order, axis=1)
+            cosine[pending, :width] = np.take_along_axis(exact, order, axis=1)
+            if self.kind != "exact" or reach == m:
+                break
+            # A vector that float32 ranked just beyond the reach may still belong among the k.
+            unsure = rough[:, -1] + _FLOAT32_SLACK >= cosine[pending, width - 1]
+            pending = pending[unsure]
+            reach = min(m, reach * 8)
+        return np.where(np.isfinite(cosine), where, -1), cosine
+
+    def _exact(
+        self, X: NDArray[Any], lengths: NDArray[np.float64], candidates: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Float64 cosines (n, c) with the candidates, summed row by row: equal rows, equal bits."""
+        result = np.empty(candidates.shape)
+        block = max(1, 2**22 // max(1, candidates.shape[1] * X.shape[1]))
+        for start in range(0, len(X), block):
+            rows = slice(start, start + block)
+            members = self._X[candidates[rows]].astype(np.float64)
+            dots = np.einsum("qd,qcd->qc", X[rows].astype(np.float64), members)
+            size = lengths[rows, None] * self._lengths[candidates[rows]]
+            result[rows] = np.divide(dots, size, out=np.zeros_like(dots), where=size > 0)
+        result[candidates < 0] = -np.inf
+        return result
+
+    def _candidates(
+        self, unit: NDArray[np.float32], reach: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        if self.kind == "exact":
+            rough, found = self._faiss.search(unit, reach)
+            return found, rough
+        faiss = _faiss_module()
+
+        if self.kind == "ivf":
+            n_lists = self._lists
+            probes = min(n_lists, self._n_probe or max(8, n_lists // 16))
+            rough, keys = self._faiss.search(unit, reach, params=faiss.SearchParametersIVF(nprobe=probes))
+        else:
+            effort = max(self._ef_search, reach)
+            if self._tombstones.size:
+                dead = faiss.IDSelectorBatch(self._tombstones)
+                params = faiss.SearchParametersHNSW(efSearch=effort, sel=faiss.IDSelectorNot(dead))
+            else:
+                params = faiss.SearchParametersHNSW(efSearch=effort)
+            rough, keys = self._faiss.search(unit, reach, params=params)
+        at = np.searchsorted(self._keys, keys)
+        return np.where(keys >= 0, np.minimum(at, len(self._keys) - 1), -1), rough
+
+    def _unit(self, rows: slice) -> NDArray[np.float32]:
+        lengths = self._lengths[rows]
+        scaled = self._X[rows] / np.where(lengths > 0, lengths, 1.0)[:, None]
+        return np.ascontiguousarray(scaled, dtype=np.float32)
+
+    def _insert(self, unit: NDArray[np.float32], keys: NDArray[np.int64]) -> None:
+        if self.kind == "ivf":
+            self._faiss.add_with_ids(unit, keys)
+        else:
+            # Flat and HNSW number their vectors 0, 1, … as they come, which is what the keys are.
+            self._faiss.add(unit)
+
+    def _build(self) -> None:
+        faiss = _faiss_module()
+
+        m, d = self._X.shape
+        self._keys = np.arange(m)
+        self._next_key = m
+        self._tombstones = np.empty(0, dtype=np.int64)
+        unit = self._unit(slice(None))
+        if self.kind == "exact":
+            self._faiss = faiss.IndexFlatIP(d)
+        elif self.kind == "hnsw":
+            self._faiss = faiss.IndexHNSWFlat(d, 32, faiss.METRIC_INNER_PRODUCT)
+            self._faiss.hnsw.efConstruction = 200
+        else:
+            # faiss asks for 39 training vectors per list and warns below that.
+            self._lists = int(max(1, min(4 * np.sqrt(m), m // 39)))
+            self._faiss = faiss.IndexIVFFlat(faiss.IndexFlatIP(d), d, self._lists, faiss.METRIC_INNER_PRODUCT)
+            self._faiss.train(unit)
+        self._insert(unit, self._keys)
+
+
+def _faiss_module() -> Any:
+    """The library, loaded on first use; its own type hints lack half of it."""
+    return importlib.import_module("faiss")
+
+
+def _lengths(X: NDArray[Any]) -> NDArray[np.float64]:
+    """Euclidean lengths (n,) in float64."""
+    wide = X.astype(np.float64)
+    return np.asarray(np.sqrt(np.einsum("nd,nd->n", wide, wide)))

@@ -1,19 +1,31 @@
 """Write the Python reference from the rooms' public names and docstrings.
 
-    python scripts/api_reference.py            # to stdout
-    python scripts/api_reference.py docs/api.md
+python scripts/api_reference.py            # to stdout
+python scripts/api_reference.py docs/api.md
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-ROOMS = ["images", "encoders", "features", "detectors", "evaluation", "explanation", "atlas", "provenance", "errors"]
+SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Yields|Examples?|Learnt):")
+ROOMS = [
+    "images",
+    "encoders",
+    "features",
+    "detectors",
+    "evaluation",
+    "explanation",
+    "atlas",
+    "provenance",
+    "errors",
+]
 
 HEAD = """\
 # Python
@@ -57,9 +69,56 @@ def _room(room: str) -> Iterator[str]:
                 yield f"\n`{thing!r}`\n"
             continue
         yield f"\n```python\n{_signature(name, thing)}\n```\n"
-        text = inspect.getdoc(thing) if "__doc__" in vars(thing) else None
-        if text and not text.startswith(f"{name}("):  # the text dataclasses make for themselves says nothing
-            yield f"\n{text}\n"
+        text = _own_text(thing)
+        if text:
+            yield f"\n{markdown(text)}\n"
+
+
+def _own_text(thing: Any) -> str:
+    """The docstring written for `thing` itself: none that is inherited, none that dataclasses make up."""
+    text = vars(thing).get("__doc__") if inspect.isclass(thing) else thing.__doc__
+    if not text or text.startswith(f"{getattr(thing, '__name__', '')}("):
+        return ""
+    return inspect.cleandoc(text)
+
+
+def markdown(text: str) -> str:
+    """A docstring as Markdown: sections become lists, examples become code."""
+    out: list[str] = []
+    lines = iter([*text.splitlines(), ""])
+    section = ""
+    code: list[str] = []
+    code_indent = 0
+
+    def close_code() -> None:
+        if code:
+            out.extend(["", "```python", *code, "```", ""])
+            code.clear()
+
+    for line in lines:
+        words = line.strip()
+        indent = len(line) - len(line.lstrip())
+        if code and words:
+            code.append(line[code_indent:])
+        elif words.startswith(">>> "):
+            code_indent = indent
+            code.append(words)
+        elif heading := SECTION.fullmatch(line):
+            close_code()
+            section = heading[1]
+            out += ["", f"**{section}**", ""]
+        elif section and section not in {"Returns", "Yields", "Example", "Examples"} and indent == 4:
+            name, colon, rest = words.partition(": ")
+            out.append(f"- `{name}`: {rest}" if colon else f"- {words}")
+        elif section and indent > 4:
+            out.append(f"  {words}")
+        else:
+            close_code()
+            if words and not indent:
+                section = ""
+            out.append(words)
+    close_code()
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(out)).strip()
 
 
 def public_names(module: Any) -> list[str]:
@@ -74,18 +133,37 @@ def public_names(module: Any) -> list[str]:
 
 
 def _signature(name: str, thing: Any) -> str:
+    """How `thing` is called, on one line or one parameter a line."""
+    if inspect.isclass(thing) and (issubclass(thing, BaseException) or getattr(thing, "_is_protocol", False)):
+        return name
     try:
-        words = str(inspect.signature(thing)).replace("'", "")
+        signature = inspect.signature(thing)
     except (TypeError, ValueError):
         return name
-    if inspect.isclass(thing):
-        words = words.removesuffix(" -> None")
-        if issubclass(thing, BaseException):
-            words = ""
-    one_line = f"{name}{words}"
+    parts: list[str] = []
+    for parameter in signature.parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in parts:
+            parts.append("*")
+        star = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        part = star + parameter.name
+        if parameter.annotation is not parameter.empty:
+            part += f": {_annotation(parameter.annotation)}"
+        if parameter.default is not parameter.empty:
+            default = repr(parameter.default)
+            # An object without a value of its own prints its address, or a dataclass's placeholder.
+            part += " = …" if default.startswith("<") else f" = {default}"
+        parts.append(part)
+    result = ""
+    if not inspect.isclass(thing) and signature.return_annotation is not signature.empty:
+        result = f" -> {_annotation(signature.return_annotation)}"
+    one_line = f"{name}({', '.join(parts)}){result}"
     if len(one_line) <= 100:
         return one_line
-    return one_line.replace("(", "(\n    ", 1).replace(", ", ",\n    ")
+    return "\n".join([f"{name}(", *(f"    {part}," for part in parts), f"){result}"])
+
+
+def _annotation(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,20 @@
 
     python scripts/cli_reference.py            # to stdout
     python scripts/cli_reference.py docs/cli.md
+
+It reads the commands' signatures rather than Typer's parsed parameters: those change shape between
+releases of Typer, and the page must not.
 """
 
 from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator
+import types
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -23,66 +30,115 @@ HEAD = """\
 
 Every command explains itself with `--help`; this page is the same text.
 """
+TYPES = {str: "TEXT", Path: "PATH", int: "INTEGER", float: "NUMBER"}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a command: what Typer was told about it, its type and its default."""
+
+    name: str
+    told: Any
+    kind: Any
+    default: Any
+
+    @property
+    def is_argument(self) -> bool:
+        """Whether it has no dashes."""
+        return isinstance(self.told, typer.models.ArgumentInfo)
+
+    @property
+    def required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is inspect.Parameter.empty
 
 
 def reference() -> str:
     """The whole page."""
-    return HEAD + "".join(_section(typer.main.get_command(app), ["morelli"]))
+    assert app.registered_callback is not None
+    return HEAD + "".join(_group(app, app.registered_callback.callback, ["morelli"]))
 
 
-def _section(command: Any, path: list[str]) -> Iterator[str]:
-    """A command's own part and those of its subcommands, depth first."""
-    children = sorted((name, child) for name, child in getattr(command, "commands", {}).items())
-    yield f"\n{'#' * (len(path) + 1)} `{' '.join(path)}`\n\n{_help_text(command.help or '')}\n"
-    arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
-    options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
-    usage = [*path, *(["COMMAND"] if children else []), *map(_argument, arguments), *(["[OPTIONS]"] if options else [])]
+def _group(group: typer.Typer, callback: Callable[..., Any] | None, path: list[str]) -> Iterator[str]:
+    """A group's own part, then its commands and groups by name."""
+    yield from _command(callback, path, children=True)
+    parts: dict[str, Iterator[str]] = {}
+    for command in group.registered_commands:
+        name = command.name or command.callback.__name__
+        parts[name] = _command(command.callback, [*path, name], children=False)
+    for child in group.registered_groups:
+        inner = child.typer_instance
+        parts[child.name] = _group(inner, inner.registered_callback.callback, [*path, child.name])
+    for name in sorted(parts):
+        yield from parts[name]
+
+
+def _command(callback: Callable[..., Any], path: list[str], *, children: bool) -> Iterator[str]:
+    parameters = list(_parameters(callback))
+    options = [parameter for parameter in parameters if not parameter.is_argument]
+    usage = [*path, *map(_argument, filter(lambda p: p.is_argument, parameters))]
+    usage += ["[OPTIONS]"] if options else []
+    usage += ["COMMAND …"] if children else []
+    yield f"\n{'#' * (len(path) + 1)} `{' '.join(path)}`\n\n{_help_text(callback.__doc__ or '')}\n"
     yield f"\n```\n{' '.join(usage)}\n```\n"
     if options:
         yield "\n| option | what it does | default |\n|---|---|---|\n"
-        yield from (f"| {_names(option)} | {_cell(option.help or '')} | {_default(option)} |\n" for option in options)
-    for name, child in children:
-        yield from _section(child, [*path, name])
+        for option in options:
+            yield f"| {_names(option)} | {_cell(option.told.help or '')} | {_default(option)} |\n"
+
+
+def _parameters(callback: Callable[..., Any]) -> Iterator[Parameter]:
+    hints = typing.get_type_hints(callback, include_extras=True)
+    for name, parameter in inspect.signature(callback).parameters.items():
+        kind, told = typing.get_args(hints[name])[:2]
+        if isinstance(kind, types.UnionType):
+            kind = next(choice for choice in typing.get_args(kind) if choice is not type(None))
+        yield Parameter(name, told, kind, parameter.default)
 
 
 def _help_text(text: str) -> str:
     """The help text as Markdown: what the program shows indented is a command to type."""
-    paragraphs = inspect.cleandoc(text).split("\n\n")
     parts: list[str] = []
-    for paragraph in paragraphs:
-        if paragraph.startswith("    "):
-            code = inspect.cleandoc(paragraph)
-            if parts and parts[-1].startswith("```"):
-                parts[-1] = parts[-1].removesuffix("\n```") + f"\n{code}\n```"
-            else:
-                parts.append(f"```\n{code}\n```")
-        else:
+    for paragraph in inspect.cleandoc(text).split("\n\n"):
+        if not paragraph.startswith("    "):
             parts.append(paragraph)
+            continue
+        code = inspect.cleandoc(paragraph)
+        if parts and parts[-1].startswith("```"):
+            parts[-1] = f"{parts[-1].removesuffix('```')}{code}\n```"
+        else:
+            parts.append(f"```\n{code}\n```")
     return "\n\n".join(parts)
 
 
-def _argument(parameter: Any) -> str:
-    name = (parameter.metavar or parameter.name.upper()) + ("…" if parameter.nargs == -1 else "")
+def _argument(parameter: Parameter) -> str:
+    name = parameter.told.metavar or parameter.name.upper()
+    name += " …" if typing.get_origin(parameter.kind) is list else ""
     return name if parameter.required else f"[{name}]"
 
 
-def _names(option: Any) -> str:
-    names = ", ".join(f"`{name}`" for name in [*option.opts, *option.secondary_opts])
-    return names if option.is_flag else f"{names} {_kind(option)}"
+def _names(option: Parameter) -> str:
+    # Inside Annotated, the first name given to typer.Option arrives as its `default`.
+    declared = [option.told.default, *(option.told.param_decls or ())]
+    names = [name for name in declared if isinstance(name, str) and name.startswith("-")]
+    names = names or [f"--{option.name.replace('_', '-')}"]
+    shown = ", ".join(f"`{name}`" for name in sorted(names, key=len, reverse=True))
+    return shown if option.kind is bool else f"{shown} {_kind(option)}"
 
 
-def _kind(option: Any) -> str:
-    choices = getattr(option.type, "choices", None)
-    if choices:
-        return " or ".join(f"`{getattr(choice, 'value', choice)}`" for choice in choices)
-    return str(option.metavar or option.type.name).upper()
+def _kind(option: Parameter) -> str:
+    if isinstance(option.kind, type) and issubclass(option.kind, Enum):
+        return " or ".join(f"`{choice.value}`" for choice in option.kind)
+    inner = (typing.get_args(option.kind) or (option.kind,))[0]
+    return str(option.told.metavar or TYPES[inner]).replace("|", " or ")
 
 
-def _default(option: Any) -> str:
-    value = option.default
-    if value is None or value is False or callable(value) or value == ():
+def _default(option: Parameter) -> str:
+    if option.required:
+        return "required"
+    if option.default is None or option.default is False:
         return ""
-    return f"`{getattr(value, 'value', value)}`"
+    return f"`{option.default.value if isinstance(option.default, Enum) else option.default}`"
 
 
 def _cell(text: str) -> str:

@@ -1,0 +1,98 @@
+"""A labelled collection, and a bundle fitted on it with the small model: what the commands work on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+from typer.testing import CliRunner
+
+from morelli.cli import app
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run of the program."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run_morelli(*arguments: str | Path, **environment: str) -> Finished:
+    """Run the program as a user does, in a process of its own."""
+    result = subprocess.run(
+        [sys.executable, "-m", "morelli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        env=os.environ | environment,
+    )
+    return Finished(result.returncode, result.stdout, result.stderr)
+
+
+def morelli(*arguments: str | Path) -> Finished:
+    """Run the program in this process: the same commands, without paying for torch's import each time."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Finished(result.exit_code, result.stdout, result.stderr)
+
+
+def upsampled(image: Image.Image, size: int) -> Image.Image:
+    """A picture as a crude generator would make it: no detail beyond a coarse grid, and the grid's traces."""
+    small = image.resize((size // 8, size // 8), Image.Resampling.BOX)
+    return small.resize((size, size), Image.Resampling.NEAREST).filter(ImageFilter.GaussianBlur(0.6))
+
+
+@pytest.fixture(scope="session")
+def collection(tmp_path_factory: pytest.TempPathFactory, photos: list[tuple[str, Image.Image]]) -> Path:
+    """A folder with real/<photograph>/ and fake/<generator>/, 96 crops each, written as PNG."""
+    folder = tmp_path_factory.mktemp("collection")
+    rng = np.random.default_rng(0)
+    side = 96
+    for name, image in photos[:6]:
+        for index in range(16):
+            left, top = (int(rng.integers(0, extent - side)) for extent in image.size)
+            crop = image.crop((left, top, left + side, top + side))
+            for label, picture in (("real", crop), ("fake", upsampled(crop, side))):
+                place = folder / label / (name if label == "real" else f"generator-of-{name}")
+                place.mkdir(parents=True, exist_ok=True)
+                picture.save(place / f"{index:02}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory: pytest.TempPathFactory, collection: Path, tiny_clip_dir: Path) -> Path:
+    """The collection's features, extracted by the program."""
+    out = tmp_path_factory.mktemp("table") / "F.lance"
+    run = morelli(
+        "extract",
+        collection,
+        "-o",
+        out,
+        "--encoder",
+        tiny_clip_dir,
+        "--label-from",
+        "folders",
+        "--kinds",
+        "final,layers",
+    )
+    assert run.code == 0, run.err
+    return out
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory, table: Path) -> Path:
+    """A bundle fitted by the program on the collection's features."""
+    out = tmp_path_factory.mktemp("bundle") / "small"
+    run = morelli("fit", table, "-o", out, "--kinds", "layer:2,layer:3")
+    assert run.code == 0, run.err
+    return out

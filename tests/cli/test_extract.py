@@ -1,0 +1,79 @@
+"""`morelli extract` as a user runs it: labels from folders, resume, exit codes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from morelli.features import FeatureTable
+from tests.cli.conftest import Finished, morelli
+
+
+def extract(source: Path, out: Path, encoder: Path, *options: str | Path) -> Finished:
+    return morelli("extract", source, "-o", out, "--encoder", encoder, *options)
+
+
+def test_folders_become_labels_generators_and_sources(
+    tmp_path: Path, collection: Path, tiny_clip_dir: Path
+) -> None:
+    out = tmp_path / "F.lance"
+    part = tmp_path / "part"
+    for place in ("real/chelsea", "fake/generator-of-coffee"):
+        shutil.copytree(collection / place, part / place)
+    run = morelli(
+        "extract",
+        part,
+        "-o",
+        out,
+        "--label-from",
+        "folders",
+        "--encoder",
+        tiny_clip_dir,
+        "--kinds",
+        "final,layers",
+    )
+    assert run.code == 0, run.err
+    assert "32 new" in run.err
+    table = FeatureTable.open(out)
+    assert set(table.kinds) == {"final", *(f"layer:{k}" for k in range(1, 5))}
+    features = table.load()
+    assert sorted(set(features.groups())) == ["fake/generator-of-coffee", "real/chelsea"]
+    assert features.labels.sum() == 16
+
+    again = extract(part, out, tiny_clip_dir, "--label-from", "folders")
+    assert again.code == 0
+    assert "0 new, 32 already there" in again.err
+    assert len(FeatureTable.open(out)) == 32
+
+
+def test_bad_images_are_listed_and_the_exit_code_says_so(
+    tmp_path: Path, photo_dir: Path, tiny_clip_dir: Path
+) -> None:
+    folder = tmp_path / "mixed"
+    shutil.copytree(photo_dir, folder)
+    (folder / "broken.jpg").write_text("this is no picture")
+    mixed = morelli(
+        "extract", folder, "-o", tmp_path / "a.lance", "--encoder", tiny_clip_dir, "--kinds", "final"
+    )
+    assert mixed.code == 3
+    assert "broken.jpg: not_an_image" in mixed.err
+
+    lone = morelli("extract", folder / "broken.jpg", "-o", tmp_path / "b.lance", "--encoder", tiny_clip_dir)
+    assert lone.code == 4
+    assert "Traceback" not in lone.err
+
+
+def test_wrong_requests_are_refused_in_one_line(tmp_path: Path, photo_dir: Path, tiny_clip_dir: Path) -> None:
+    out = tmp_path / "F.lance"
+    for arguments, words in [
+        (["--kinds", "eyebrows"], "not a feature kind"),
+        (["--label", "maybe"], "real or fake"),
+        (["--perturb", "sparkle:3"], "sparkle"),
+        (["--encoder", "clip-vit-b61"], "clip-vit-b16"),
+        (["--stored", "float8"], "float8"),
+    ]:
+        encoder = [] if "--encoder" in arguments else ["--encoder", str(tiny_clip_dir)]
+        run = morelli("extract", photo_dir, "-o", out, *encoder, *arguments)
+        assert run.code == 2, (arguments, run.err)
+        assert words in " ".join(run.err.split())
+        assert "Traceback" not in run.err

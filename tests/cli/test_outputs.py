@@ -1,0 +1,151 @@
+"""What `detect` writes: every form holds the same records, whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from morelli.cli._outputs import COLUMNS, Csv, JsonDocument, JsonLines, Parquet, flat, record
+from morelli.cli._verdict_table import BAR, SHOWN, Summary, bar, verdict_table
+from morelli.detectors import Detection, Neighbor, Picture, Verdict, contact_sheet
+from morelli.errors import ImageError
+from morelli.images import decode
+
+VERDICT = Verdict(
+    verdict="ai",
+    probability=0.9,
+    interval=(0.8, 0.95),
+    logit=2.2,
+    domain_distance=0.3,
+    neighbors=(
+        Neighbor(id="a" * 64, label=1, generator="sdxl", similarity=0.91, uri="fake/a.png"),
+        Neighbor(id="b" * 64, label=0, generator=None, similarity=0.72, uri="real/b.jpg"),
+    ),
+    reasons=("close to sdxl", 'far from, "reals"\nof the bank'),
+)
+
+
+@pytest.fixture
+def detections(photo_dir: Path) -> list[Detection]:
+    """Two judged photographs, one failure."""
+    good = []
+    for index, path in enumerate(sorted(photo_dir.glob("*.jpg"))[:2]):
+        decoded = decode(path.read_bytes())
+        good.append(Detection(str(path), label=index, facts=decoded.facts, verdict=VERDICT))
+    return [*good, Detection("ümläut\udcff.jpg", failure=ImageError("truncated", "ends too early, by far"))]
+
+
+def test_every_form_holds_the_same_records(tmp_path: Path, detections: list[Detection]) -> None:
+    rows = [record(detection) for detection in detections]
+    summary: dict[str, object] = {}
+    names = [str(tmp_path / f"v.{suffix}") for suffix in ("json", "jsonl", "csv", "parquet")]
+    outputs = [
+        JsonDocument(names[0], {"head": 1}, summary),
+        JsonLines(names[1]),
+        Csv(names[2]),
+        Parquet(names[3]),
+    ]
+    for output in outputs:
+        with output:
+            for row in rows:
+                output.write(row)
+            summary["done"] = 2
+    document = json.loads(Path(names[0]).read_text())
+    lines = [json.loads(line) for line in Path(names[1]).read_text().splitlines()]
+    table = pq.read_table(names[3])
+    with Path(names[2]).open(newline="") as file:
+        spread = list(csv.DictReader(file))
+
+    assert document["results"] == lines == rows
+    assert document["summary"] == {"done": 2}
+    assert table.column_names == list(COLUMNS) == list(spread[0])
+    for got, read, row in zip(table.to_pylist(), spread, rows, strict=True):
+        want = flat(row) | {"uri": row["uri"].replace("\udcff", "\\udcff")}
+        assert got == want
+        assert {name: value or None for name, value in read.items()} == {
+            name: None if value is None else str(value) or None for name, value in want.items()
+        }
+    assert spread[0]["nearest_generated"] == "sdxl"
+    assert float(spread[0]["nearest_real_similarity"]) == 0.72
+    assert (spread[2]["error"], spread[2]["verdict"]) == ("truncated", "")
+
+
+@pytest.mark.parametrize("form", [JsonLines, Csv, Parquet, lambda name: JsonDocument(name, {}, {})])
+def test_an_interrupted_output_never_bears_the_final_name(
+    tmp_path: Path, detections: list[Detection], form: type[JsonLines]
+) -> None:
+    target = tmp_path / "out"
+    target.write_text("the result of yesterday")
+    with pytest.raises(KeyboardInterrupt), form(str(target)) as output:
+        output.write(record(detections[0]))
+        raise KeyboardInterrupt
+    assert target.read_text() == "the result of yesterday"
+    assert (tmp_path / "out.part").is_file()
+
+
+def test_an_empty_document_is_valid_json(tmp_path: Path) -> None:
+    with JsonDocument(str(tmp_path / "e.json"), {"bundle": {"name": "x"}}, {}):
+        pass
+    assert json.loads((tmp_path / "e.json").read_text())["results"] == []
+
+
+@pytest.mark.parametrize(
+    ("low", "point", "high"), [(0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (0.1, 0.5, 0.9), (0.49, 0.5, 0.51)]
+)
+def test_the_bar_has_its_point_inside_its_interval(low: float, point: float, high: float) -> None:
+    drawn = bar(low, point, high)
+    assert len(drawn) == BAR
+    assert drawn.count("◉") == 1
+    assert drawn.strip("·").replace("◉", "━").count("━") == len(drawn.strip("·"))
+    assert abs(drawn.index("◉") / BAR - point) <= 1 / BAR
+
+
+def test_a_long_run_is_counted_in_full_and_remembered_in_part(detections: list[Detection]) -> None:
+    summary = Summary()
+    for _ in range(500):
+        summary.add(detections[0])
+    assert summary.done == 500
+    assert len(summary.shown) == verdict_table(summary).row_count == SHOWN
+    assert summary.by_label[0]["ai"] == 500
+
+
+def test_a_file_name_cannot_steer_the_terminal(detections: list[Detection]) -> None:
+    from rich.console import Console
+
+    summary = Summary()
+    hostile = "a\x1b[2J[bold]b\n.jpg"
+    summary.add(Detection(hostile, facts=detections[0].facts, verdict=VERDICT))
+    screen = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    screen.print(verdict_table(summary))
+    text = screen.export_text()
+    assert "\x1b[2J" not in text
+    assert r"a\x1b[2J[bold]b\n.jpg" in text
+
+
+def test_a_contact_sheet_frames_each_picture_in_its_verdicts_colour(
+    photos: list[tuple[str, Image.Image]],
+) -> None:
+    from dataclasses import replace
+
+    from morelli.detectors._contact_sheet import CELL, COLOURS, GAP
+
+    kinds = ["ai", "real", "inconclusive", "out_of_domain"]
+    pictures = [
+        Picture(image, f"{name} {'x' * 80}\n.jpg", replace(VERDICT, verdict=kind), section="labelled real")
+        for (name, image), kind in zip(photos, kinds * 9, strict=False)
+    ]
+    sheet = contact_sheet(pictures, title="four kinds", note="a note", columns=4)
+    assert sheet.width >= 4 * CELL
+    colours = {colour: count for count, colour in sheet.getcolors(sheet.width * sheet.height) or []}
+    for kind in kinds:
+        # A frame alone has about 4 · 220 · 5 pixels; the legend's mark and the words add a few.
+        framed = sum(picture.verdict.verdict == kind for picture in pictures)
+        assert colours[COLOURS[kind]] >= framed * 4 * (CELL - 5) * 5
+    taller = contact_sheet(pictures, title="four kinds", note="a note", columns=3)
+    rows = -(-len(pictures) // 3) + len(pictures) // -4
+    assert taller.height - sheet.height >= rows * (CELL + GAP)

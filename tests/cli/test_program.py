@@ -1,0 +1,113 @@
+"""The program as a whole: help, version, errors, the encoders' commands, information."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from morelli import __version__
+from morelli.cli import app
+from tests.cli.conftest import morelli, run_morelli
+
+
+def commands(command: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+    """Every command of the program with its path, groups included."""
+    found = [(path, command)]
+    for name, child in getattr(command, "commands", {}).items():
+        found += commands(child, (*path, name))
+    return found
+
+
+ALL = commands(typer.main.get_command(app))
+LEAVES = [(path, command) for path, command in ALL if not getattr(command, "commands", None)]
+
+
+@pytest.mark.parametrize(("path", "command"), ALL, ids=["-".join(path) or "morelli" for path, _ in ALL])
+def test_every_command_explains_itself(path: tuple[str, ...], command: Any) -> None:
+    result = CliRunner().invoke(app, [*path, "--help"])
+    assert result.exit_code == 0
+    for parameter in command.params:
+        if parameter.name != "help":
+            assert parameter.help, f"{' '.join(path)} {parameter.name} has no help"
+
+
+@pytest.mark.parametrize(("path", "command"), LEAVES, ids=["-".join(path) for path, _ in LEAVES])
+def test_every_command_teaches_by_an_example_that_parses(path: tuple[str, ...], command: Any) -> None:
+    """Each example in a help text names an existing command, and only options which that command has."""
+    lines = [line.strip() for line in command.help.splitlines() if line.strip().startswith("morelli ")]
+    assert any(line.startswith(f"morelli {' '.join(path)}") for line in lines)
+    for line in lines:
+        words = line.split(" | ")[0].split()[1:]
+        target_path, target = max(
+            ((p, c) for p, c in ALL if tuple(words[: len(p)]) == p), key=lambda pair: len(pair[0])
+        )
+        options = {
+            name for parameter in target.params for name in [*parameter.opts, *parameter.secondary_opts]
+        }
+        used = {word for word in words[len(target_path) :] if word.startswith("-") and word != "-"}
+        assert used <= options, line
+
+
+def test_version() -> None:
+    assert CliRunner().invoke(app, ["--version"]).stdout == f"morelli {__version__}\n"
+
+
+def test_a_missing_bundle_is_one_line_with_a_next_step(tmp_path: Path, photo_dir: Path) -> None:
+    run = morelli("detect", photo_dir, "--bundle", tmp_path / "none")
+    assert run.code == 4
+    assert run.err.startswith("error: ")
+    assert "none" in run.err
+    assert "Traceback" not in run.err
+
+
+def test_debugging_shows_the_traceback(tmp_path: Path, photo_dir: Path) -> None:
+    run = run_morelli("detect", photo_dir, "--bundle", tmp_path / "none", MORELLI_DEBUG="1")
+    assert run.code == 1
+    assert "Traceback" in run.err
+
+
+def test_encoders_are_listed_with_what_a_user_must_know() -> None:
+    table = morelli("encoders", "list").out
+    cards = json.loads(morelli("encoders", "list", "--json").out)
+    assert {"clip-vit-b16", "clip-vit-l14"} <= {card["name"] for card in cards}
+    for card in cards:
+        assert card["name"] in table
+        assert card["licence"]
+        assert card["training_cutoff"]
+        assert isinstance(card["cached"], bool)
+
+
+def test_an_unknown_encoder_is_answered_with_a_known_one() -> None:
+    for command in ("pull", "info", "verify"):
+        run = morelli("encoders", command, "clip-vit-b61")
+        assert run.code == 2
+        assert "clip-vit-b16" in run.err
+
+
+def test_without_network_and_cache_the_error_says_what_to_do(tmp_path: Path) -> None:
+    run = run_morelli(
+        "encoders", "pull", "clip-vit-b16", "--offline", MORELLI_CACHE=str(tmp_path), HF_HOME=str(tmp_path)
+    )
+    assert run.code == 4
+    assert "morelli encoders pull clip-vit-b16" in run.err
+
+
+@pytest.mark.encoder
+def test_pulled_weights_verify_and_damaged_ones_do_not(real_encoder: object) -> None:
+    run = morelli("encoders", "verify", "clip-vit-b16")
+    assert run.code == 0, run.err
+    assert "as pinned" in run.out
+    assert "here" in morelli("encoders", "list").out
+
+
+def test_info_names_versions_and_places() -> None:
+    facts = json.loads(morelli("info", "--json").out)
+    assert facts["morelli"] == __version__
+    assert facts["libraries"]["torch"] != "not installed"
+    assert Path(facts["weights cache"]).is_absolute()
+    assert facts["detector"]["path"] in morelli("info").out

@@ -96,7 +96,15 @@ def jpeg_with_scans(data: bytes, count: int) -> bytes:
 def webp_canvas(width: int, height: int) -> bytes:
     """An extended WebP header of that canvas, with an animation that has no frame."""
     size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
-    body = b"WEBPVP8X" + struct.pack("<I", 10) + b"\x02\x00\x00\x00" + size + b"ANIM" + struct.pack("<I", 6) + bytes(6)
+    body = (
+        b"WEBPVP8X"
+        + struct.pack("<I", 10)
+        + b"\x02\x00\x00\x00"
+        + size
+        + b"ANIM"
+        + struct.pack("<I", 6)
+        + bytes(6)
+    )
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 

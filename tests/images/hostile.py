@@ -53,7 +53,7 @@ def encoded(format: str, image: Image.Image | None = None, **options: object) ->
     image = photo() if image is None else image
     buffer = io.BytesIO()
     if format == "HEIF":
-        pillow_heif.from_pillow(image).save(buffer, quality=80)
+        pillow_heif.from_pillow(image).save(buffer, quality=80, **options)
     else:
         image.save(buffer, format, **options)
     return buffer.getvalue()
@@ -158,7 +158,9 @@ def _files() -> Iterator[Entry]:
     yield bad("layers.psd", b"8BPS\x00\x01" + bytes(200), "unsupported_format")
     yield bad("icon.ico", encoded("ICO"), "unsupported_format")
     yield bad("wavelet.jp2", encoded("JPEG2000"), "unsupported_format")
-    yield bad("film.heic", b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + bytes(64), "unsupported_format")
+    yield bad(
+        "film.heic", b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + bytes(64), "unsupported_format"
+    )
     yield bad("program.png", b"\x7fELF\x02\x01\x01" + bytes(200), "unsupported_format")
     yield bad("archive.jpg", b"PK\x03\x04" + bytes(200), "unsupported_format")
 
@@ -169,14 +171,24 @@ def _oddities() -> Iterator[Entry]:
     bomb = b"Comment\x00\x00" + zlib.compress(bytes(80 << 20), 9)
     yield "text-bomb.png", builders.png_with_chunk(png, b"zTXt", bomb), None, "oversized PNG metadata ignored"
     profile = b"p\x00\x00" + zlib.compress(bytes(80 << 20), 9)
-    yield "profile-bomb.png", builders.png_with_chunk(png, b"iCCP", profile), None, "oversized PNG metadata ignored"
+    yield (
+        "profile-bomb.png",
+        builders.png_with_chunk(png, b"iCCP", profile),
+        None,
+        "oversized PNG metadata ignored",
+    )
     text = b"parameters\x00" + b"a cat, " * 300_000
     yield "long-prompt.png", builders.png_with_chunk(png, b"tEXt", text), None, None
     exif = b"Exif\x00\x00II*\x00\xff\xff\xff\x7f"
     yield "broken-exif.jpg", encoded("JPEG", exif=exif), None, "broken EXIF ignored"
     endless = b"Exif\x00\x00" + b"MM\x00*\x00\x00\x00\x08\xff\xff" + b"\x01\x12\x00\x03" * 200
     yield "endless-exif.jpg", encoded("JPEG", exif=endless), None, "broken EXIF ignored"
-    yield "broken-icc.jpg", encoded("JPEG", icc_profile=b"not a profile" * 9), None, "broken ICC profile ignored"
+    yield (
+        "broken-icc.jpg",
+        encoded("JPEG", icc_profile=b"not a profile" * 9),
+        None,
+        "broken ICC profile ignored",
+    )
     yield "broken-icc.png", encoded("PNG", icc_profile=bytes(300)), None, "broken ICC profile ignored"
     marker = b"\xff\xfe\xff\xff" + bytes(65_533)
     yield "huge-comments.jpg", jpeg[:2] + marker * 60 + jpeg[2:], None, None
@@ -198,7 +210,7 @@ def _special_files(folder: Path) -> list[Hostile]:
         make(path)
         found.append(Hostile(path, reason))
 
-    add("pipe.jpg", "not_a_file", lambda p: os.mkfifo(p))
+    add("pipe.jpg", "not_a_file", os.mkfifo)
     add("socket.jpg", "not_a_file", _bind)
     add("device.jpg", "not_a_file", lambda p: p.symlink_to("/dev/zero"))
     add("nowhere.jpg", "missing", lambda p: p.symlink_to("not-there.jpg"))
@@ -208,11 +220,16 @@ def _special_files(folder: Path) -> list[Hostile]:
     add("pipes", "not_a_file", lambda p: (p.mkdir(), os.mkfifo(p / "inside.png")))
     add("broken-links", "missing", lambda p: (p.mkdir(), (p / "a.jpg").symlink_to("/nowhere/b.jpg")))
     cut = encoded("JPEG")[:500]
-    for name in (b"caf\xe9.jpg", b"two\nlines.jpg", b"tab\tand\x1b[31mred.jpg", b"*?[a].jpg", b"a" * 250 + b".jpg"):
-        path = os.path.join(os.fsencode(folder), name)
-        with open(path, "wb") as file:
-            file.write(cut)
-        found.append(Hostile(Path(os.fsdecode(path)), "truncated"))
+    for name in (
+        b"caf\xe9.jpg",
+        b"two\nlines.jpg",
+        b"tab\tand\x1b[31mred.jpg",
+        b"*?[a].jpg",
+        b"a" * 250 + b".jpg",
+    ):
+        path = folder / os.fsdecode(name)
+        path.write_bytes(cut)
+        found.append(Hostile(path, "truncated"))
     return found
 
 
@@ -220,7 +237,9 @@ def _zips(folder: Path) -> list[Hostile]:
     jpeg = encoded("JPEG")
     found = []
 
-    def add(name: str, reason: str | None, members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> Path:
+    def add(
+        name: str, reason: str | None, members: dict[str, bytes], method: int = zipfile.ZIP_STORED
+    ) -> Path:
         path = folder / name
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("good.jpg", jpeg)
@@ -287,7 +306,9 @@ def _tars(folder: Path) -> list[Hostile]:
     add("bad-label.tar", "bad_sidecar", (member("1.jpg"), jpeg), (member("1.json"), b'{"label": "dog"}'))
     cut = add("cut.tar", "truncated")
     cut.write_bytes(cut.read_bytes()[:800])
-    cut = add("cut.tar.gz", "truncated", (member("noise.jpg"), np.random.default_rng(0).bytes(50_000)), mode="w:gz")
+    cut = add(
+        "cut.tar.gz", "truncated", (member("noise.jpg"), np.random.default_rng(0).bytes(50_000)), mode="w:gz"
+    )
     cut.write_bytes(cut.read_bytes()[:-20_000])
     middle = add("damaged.tar", "damaged_archive", (member("second.jpg"), jpeg), (member("third.jpg"), jpeg))
     data = bytearray(middle.read_bytes())
@@ -309,7 +330,10 @@ def _tars(folder: Path) -> list[Hostile]:
         for _ in range(100):
             file.write(bytes(1 << 20))
     found.append(Hostile(bomb, "archive_bomb"))
-    for name, data, reason in (("text.tar", b"not a tar" * 100, "damaged_archive"), ("empty.tar", b"", "empty")):
+    for name, data, reason in (
+        ("text.tar", b"not a tar" * 100, "damaged_archive"),
+        ("empty.tar", b"", "empty"),
+    ):
         (folder / name).write_bytes(data)
         found.append(Hostile(folder / name, reason))
     return found

@@ -110,6 +110,8 @@ def decode(data: bytes, limits: Limits | None = None) -> Decoded:
             raise ImageError("damaged", f"the pixels could not be converted to RGB: {error}") from error
     _check_time(started, limits)
     image = _upright(image, frame)
+    if type(image) is not Image.Image:
+        image = image.copy()  # leaves the plugin's class, and the file that it holds, behind
     image.info.clear()
     facts = ImageFacts(
         format=format,

@@ -25,7 +25,7 @@ from morelli.images._guards import check_container, check_pixels, frame_count
 from morelli.images._jpeg import jpeg_quality, jpeg_scans
 from morelli.images._limits import Limits
 from morelli.images._png import check_png_complete, drop_png_metadata, png_bit_depth
-from morelli.images._tiff import directories, exif_is_broken, exif_orientation
+from morelli.images._tiff import ORIENTATION, directories, exif_is_broken, exif_orientation
 
 # Everything that Pillow's decoders have been seen to raise on damaged input, apart from MemoryError.
 DECODER_ERRORS = (
@@ -123,8 +123,10 @@ def _read_metadata(frame: Frame, data: bytes, format: str) -> None:
     if format == "TIFF":
         first = next(directories(data), None)
         if first is not None:
-            value = first.integer(274)
-            frame.orientation = value if value is not None and 1 <= value <= 8 else 1
+            # Pillow turns TIFFs itself while loading, and only those (TiffImageFile.load_end).
+            value = first.integer(ORIENTATION)
+            if value is not None and 2 <= value <= 8:
+                frame.notes.append(f"EXIF orientation {value} applied")
             bits = first.integer(258) or 1
             if bits > 8 and image.mode in ("RGB", "RGBA", "RGBX", "CMYK", "LA"):
                 frame.notes.append(f"{bits}-bit reduced")

@@ -49,6 +49,10 @@ def frame_count(data: bytes, format: str, image: Any) -> int:
         return max(1, _gif_frames(data))
     if format == "TIFF":
         return max(1, sum(1 for _ in directories(data)))
+    if format == "JPEG":
+        # A multi-picture JPEG (CIPA DC-007) counts its pictures in a directory of its own.
+        index = next(directories(image.info.get("mp") or b""), None)
+        return max(1, index.integer(0xB001) or 1) if index else 1
     return max(1, int(getattr(image, "n_frames", 1)))
 
 

@@ -29,7 +29,7 @@ class Chunk(NamedTuple):
 
 
 def check_png(data: bytes) -> None:
-    """Refuse a PNG that lacks its end, its picture or its palette, or whose critical chunks fail their CRC."""
+    """Refuse a PNG without end, picture or palette, or whose critical chunks fail their CRC."""
     kinds: set[bytes] = set()
     for chunk in _chunks(data):
         kinds.add(chunk.kind)
@@ -75,7 +75,9 @@ def check_png_complete(data: bytes, image: Image.Image) -> None:
             break
     got += len(unpacker.flush()) if got < expected else 0
     if got < expected:
-        raise ImageError("truncated", f"the PNG holds {got:,} bytes of pixels of the {expected:,} that it needs")
+        raise ImageError(
+            "truncated", f"the PNG holds {got:,} bytes of pixels of the {expected:,} that it needs"
+        )
 
 
 def drop_png_metadata(data: bytes) -> bytes:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+# Pillow logs damage as errors, which Python prints where nobody has set up logging.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 # `warnings.catch_warnings` swaps a global list and is not safe between threads. One filter entry,
 # put in when the first decode starts and taken out when the last one ends, is.

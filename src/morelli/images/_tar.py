@@ -273,7 +273,8 @@ class _Forward:
         """Refuse what lies further than the archive's size allows to believe."""
         if offset > self._most:
             raise ImageError(
-                "archive_bomb", "the archive unpacks to far more than its size, or says so (max_archive_ratio)"
+                "archive_bomb",
+                "the archive unpacks to far more than its size, or says so (max_archive_ratio)",
             )
 
     def _take(self, size: int) -> bytes:

@@ -90,7 +90,7 @@ def convert_onnx(
     tensors = dequantize_clip(path)
     with shelf.writing(kind) as partial:
         weights, config = partial / "model.safetensors", partial / "config.json"
-        save_file(tensors, weights, metadata={"format": "pt", "source_sha256": sha256})
+        save_file(tensors, weights, metadata={"format": "pt"})
         config.write_text(json.dumps(_clip_config(card, tensors), indent=2) + "\n", encoding="utf-8")
         record = Record(
             source=source,

@@ -97,9 +97,8 @@ def embed(vit: VisionTransformer, pixels: Tensor) -> Tensor:
     b, c, s, _ = pixels.shape
     grid = s // vit.side
     # A convolution with stride = kernel is a matrix product over flattened patches.
-    patches = (
-        pixels.reshape(b, c, grid, vit.side, grid, vit.side).permute(0, 2, 4, 1, 3, 5).reshape(b, grid**2, -1)
-    )
+    squares = pixels.reshape(b, c, grid, vit.side, grid, vit.side).permute(0, 2, 4, 1, 3, 5)
+    patches = squares.reshape(b, grid**2, c * vit.side**2)
     x = vit.patch(patches).float()
     return vit.pre_norm(torch.cat([vit.class_token.expand(b, 1, -1), x], dim=1) + vit.positions)
 

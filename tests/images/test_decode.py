@@ -93,8 +93,7 @@ def test_heif_is_turned_by_its_container_and_not_again_by_exif(photo, orientatio
     stored = photo.transpose(turns[orientation]) if orientation in turns else photo.copy()
     exif = Image.Exif()
     exif[274] = orientation
-    stored.info["exif"] = exif.tobytes()
-    data = encoded("HEIF", stored, image_orientation=orientation)
+    data = encoded("HEIF", stored, exif=exif.tobytes())
     assert distance(decode(data).image, photo) < 8
 
 

@@ -31,7 +31,7 @@ def outcome(path: Path) -> tuple[set[str], set[str], int]:
         assert item.uri.isprintable()
         item.uri.encode("utf-8")
         try:
-            decoded = decode(item.read())
+            decoded = decode(item.read(), name=item.uri)
         except ImageError as error:
             assert item.problem is None or item.problem.reason == error.reason
             assert str(error)

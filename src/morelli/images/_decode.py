@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from PIL import Image
 
@@ -13,7 +14,7 @@ from morelli.images._colour import to_srgb
 from morelli.images._formats import Frame, open_frame
 from morelli.images._limits import Limits
 from morelli.images._quiet import quiet_pillow
-from morelli.images._sniff import HEAD_BYTES, other_format, sniff
+from morelli.images._sniff import HEAD_BYTES, SUFFIXES, other_format, sniff
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -65,7 +66,7 @@ class Decoded:
     facts: ImageFacts
 
 
-def decode(data: bytes, limits: Limits | None = None) -> Decoded:
+def decode(data: bytes, limits: Limits | None = None, *, name: str | None = None) -> Decoded:
     """Decode one image from untrusted bytes.
 
     The format is told by content. Sizes are checked from the header before pixels are decoded.
@@ -75,6 +76,12 @@ def decode(data: bytes, limits: Limits | None = None) -> Decoded:
     A codec that runs cannot be stopped from Python: time is bounded by the limits on bytes and
     pixels and by refusing JPEGs of very many scans, and is checked between the steps, so one step
     can overrun `max_seconds` before it is reported.
+
+    Args:
+        data: the whole file.
+        limits: see `Limits`; the defaults when None.
+        name: the file's name or URI, if there is one: a suffix that promises another format than
+            the content is noted.
 
     Raises:
         ImageError: its `reason` is one of ``empty``, ``too_many_bytes``, ``not_an_image``,
@@ -110,6 +117,9 @@ def decode(data: bytes, limits: Limits | None = None) -> Decoded:
             raise ImageError("damaged", f"the pixels could not be converted to RGB: {error}") from error
     _check_time(started, limits)
     image = _upright(image, frame)
+    promised = SUFFIXES.get(PurePath(name).suffix.lower(), format) if name else format
+    if promised != format:
+        frame.notes.append(f"named as {promised}, is {format}")
     if type(image) is not Image.Image:
         image = image.copy()  # leaves the plugin's class, and the file that it holds, behind
     image.info.clear()

@@ -1,17 +1,10 @@
-"""The command line of Morelli. Importing it loads no model library; commands import what they need."""
+"""The command line of Morelli. Importing it loads no model library; each command imports what it needs.
+
+`app` is the Typer application (the documentation and the tests read it), `main` the entry point.
+"""
 
 from __future__ import annotations
 
-import typer
+from morelli.cli._app import app, main
 
-app = typer.Typer(name="morelli", no_args_is_help=True, help="Detect AI-generated images.")
-
-
-@app.callback()
-def _root() -> None:
-    """Detect AI-generated images."""
-
-
-def main() -> None:
-    """Run the command line."""
-    app()
+__all__ = ["app", "main"]

@@ -1,0 +1,72 @@
+"""The program: its commands and groups, and the options that stand before any of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from morelli.cli._bank import bank
+from morelli.cli._detect import detect
+from morelli.cli._encoders import encoders
+from morelli.cli._errors import MorelliGroup
+from morelli.cli._extract import extract
+from morelli.cli._fit import fit
+from morelli.cli._import import import_
+from morelli.cli._info import info
+
+app = typer.Typer(
+    name="morelli",
+    cls=MorelliGroup,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from morelli import __version__
+
+        typer.echo(f"morelli {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Tell AI-generated images from real ones: calibrated probabilities, with the evidence beside them.
+
+    Verdicts on a folder of pictures:
+
+        morelli detect ~/Pictures
+
+    A detector of your own, from a folder with the subfolders real/ and fake/:
+
+        morelli extract mine/ -o mine.lance --label-from folders
+
+        morelli fit mine.lance -o my-bundle/
+
+        morelli detect new/ --bundle my-bundle/
+
+    Exit codes: 0 all done, 2 wrong usage, 3 some files failed (they are listed), 4 nothing could be done.
+    """
+
+
+app.command("detect")(detect)
+app.command("extract")(extract)
+app.command("fit")(fit)
+app.add_typer(bank, name="bank")
+app.add_typer(encoders, name="encoders")
+app.add_typer(import_, name="import")
+app.command("info")(info)
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    app()

@@ -1,0 +1,241 @@
+"""`morelli detect`: verdicts on images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from morelli.cli._console import console, error_console, printable, progress
+from morelli.cli._encoder_loading import encoder_of
+from morelli.cli._errors import outcome, warn
+from morelli.cli._options import (
+    BatchSize,
+    Device,
+    DeviceChoice,
+    LabelFrom,
+    Offline,
+    Quiet,
+    Root,
+    Sources,
+    WeightsPath,
+    Workers,
+)
+from morelli.cli._outputs import Csv, JsonDocument, JsonLines, Output, Parquet
+from morelli.cli._verdict_table import SHOWN, Summary, verdict_table
+from morelli.errors import SourceError, UsageError
+
+if TYPE_CHECKING:
+    from morelli.detectors import Bundle, Detection, Picture
+
+SHEET_LIMIT = 200
+SECTIONS = {None: "", 0: "labelled real", 1: "labelled fake"}
+
+
+def detect(
+    paths: Sources,
+    *,
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", "-b", help="Detector to use: a bundle folder; else the shipped one."),
+    ] = None,
+    fpr: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Share of real images that may be called AI-generated."),
+    ] = None,
+    base_rate: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Share of AI-generated images you expect; shifts probabilities."),
+    ] = None,
+    json_document: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    jsonl: Annotated[
+        str | None, typer.Option(metavar="FILE", help="JSON Lines, one image a line; - is stdout.")
+    ] = None,
+    csv: Annotated[
+        str | None, typer.Option(metavar="FILE", help="CSV, one image a line; - is stdout.")
+    ] = None,
+    parquet: Annotated[str | None, typer.Option(metavar="FILE", help="Parquet, one image a row.")] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png", help=f"Contact sheet: the first {SHEET_LIMIT} pictures with their verdicts."
+        ),
+    ] = None,
+    label_from: LabelFrom = None,
+    root: Root = None,
+    weights: WeightsPath = None,
+    batch_size: BatchSize = 16,
+    workers: Workers = 2,
+    device: Device = DeviceChoice.auto,
+    offline: Offline = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say of each image whether it was made by AI: verdict, probability with interval, nearest evidence.
+
+    PATH is an image, a folder (searched through), a glob, a zip or tar, or a CSV or Parquet manifest.
+    Nothing is unpacked, and nothing leaves this machine. The encoder's weights are fetched on first use and
+    checked; from then on the command works offline.
+
+    There are four verdicts: AI-generated, real, inconclusive (the evidence does not decide) and out of
+    domain (nothing in the bank is like this picture, so no answer would mean anything).
+
+    Examples:
+
+        morelli detect photo.jpg
+
+        morelli detect ~/Pictures --sheet verdicts.png --csv verdicts.csv
+
+        morelli detect archive.zip --json | jq .summary
+
+        morelli detect labelled/ --label-from folders --fpr 0.01
+
+    Exit codes: 0 all judged, 2 wrong usage, 3 some files failed (listed on stderr and in every output),
+    4 nothing could be judged.
+    """
+    targets = ["-" if json_document else None, jsonl, csv]
+    if targets.count("-") > 1:
+        raise UsageError("Only one of --json, --jsonl - and --csv - can have stdout: give the others a file.")
+    from morelli.detectors import Bundle, Detection, default_bundle_path
+    from morelli.detectors import detect as detections
+    from morelli.images import iter_source
+
+    judge = _tuned(Bundle.load(bundle or default_bundle_path()), fpr, base_rate)
+    items = iter_source(paths, label_from="folders" if label_from else None, root=root)
+    # Weights are large: none are fetched before something turned up that needs them.
+    unusable = list[Detection]()
+    first = None
+    for item in items:
+        if item.problem is None:
+            first = item
+            break
+        unusable.append(Detection(item.uri, item.label, item.generator, failure=item.problem))
+    if first is None and not unusable:
+        raise SourceError(
+            f"No image found in {', '.join(paths)}. Name image files, or folders and archives with some."
+        )
+    stream = iter(unusable)
+    if first is not None:
+        eye = encoder_of(judge.build, weights=weights, device=device, offline=offline, quiet=quiet)
+        judged = detections(
+            chain([first], items),
+            judge,
+            eye,
+            batch_size=batch_size,
+            workers=workers,
+            thumbnails=sheet is not None,
+        )
+        stream = chain(unusable, judged)
+
+    summary, counts = Summary(), dict[str, Any]()
+    pictures: list[Picture] = []
+    with ExitStack() as stack:
+        outputs = [stack.enter_context(output) for output in _outputs(targets, parquet, _head(judge), counts)]
+        display = stack.enter_context(progress(quiet))
+        task = display.add_task("judging", total=None)
+        for detection in stream:
+            row = summary.add(detection)
+            for output in outputs:
+                output.write(row)
+            if sheet is not None and len(pictures) < SHEET_LIMIT:
+                _collect(pictures, detection)
+            display.advance(task)
+        counts |= summary.to_json()
+
+    if sheet is not None and pictures:
+        _draw(sheet, pictures, summary, judge)
+    if not quiet:
+        _say(summary, table="-" not in targets)
+    _list_failures(summary)
+    raise typer.Exit(outcome(summary.done, len(summary.failures)))
+
+
+def _outputs(
+    targets: list[str | None], parquet: str | None, head: dict[str, Any], counts: dict[str, Any]
+) -> Iterator[Output]:
+    document, jsonl, csv = targets
+    if document:
+        yield JsonDocument(document, head, counts)
+    if jsonl:
+        yield JsonLines(jsonl)
+    if csv:
+        yield Csv(csv)
+    if parquet:
+        yield Parquet(parquet)
+
+
+def _collect(pictures: list[Picture], detection: Detection) -> None:
+    from morelli.detectors import Picture
+
+    if detection.thumbnail is None or detection.verdict is None:
+        return
+    name = Path(detection.uri.rsplit("::", 1)[-1]).name
+    pictures.append(Picture(detection.thumbnail, name, detection.verdict, SECTIONS[detection.label]))
+
+
+def _draw(path: Path, pictures: list[Picture], summary: Summary, judge: Bundle) -> None:
+    from morelli.cli._outputs import part
+    from morelli.detectors import contact_sheet
+
+    title = f"Morelli: {summary.done} images judged by {judge.name}"
+    note = "The number is the calibrated probability that the image is AI-generated. A signal, not proof."
+    if summary.done > len(pictures):
+        note = f"The first {len(pictures)} of {summary.done}. {note}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    contact_sheet(pictures, title=title, note=note).save(part(path), format="PNG")
+    part(path).replace(path)
+
+
+def _say(summary: Summary, *, table: bool) -> None:
+    """The table on stdout, unless stdout holds data; the counts beside it, or on stderr."""
+    screen = console() if table else error_console()
+    if table and summary.shown:
+        screen.print(verdict_table(summary))
+        if summary.done > SHOWN:
+            screen.print(f"… and {summary.done - SHOWN:,} more; --csv, --jsonl or --parquet hold them all.\n")
+    if summary.done:
+        for line in summary.lines():
+            screen.print(line, highlight=False, soft_wrap=True)
+
+
+def _list_failures(summary: Summary) -> None:
+    if not summary.failures:
+        return
+    warn(f"{len(summary.failures):,} could not be judged:")
+    screen = error_console()
+    for uri, reason, message in summary.failures:
+        screen.print(
+            f"  {printable(uri)}: {reason}: {printable(message)}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _tuned(judge: Bundle, fpr: float | None, base_rate: float | None) -> Bundle:
+    """The bundle at the error rate and the base rate that were asked for."""
+    if fpr is not None:
+        judge = judge.with_fpr(fpr)
+        if judge.ai.note:
+            warn(judge.ai.note)
+    return judge if base_rate is None else judge.with_base_rate(base_rate)
+
+
+def _head(judge: Bundle) -> dict[str, Any]:
+    """What judged, for the head of the JSON document."""
+    from morelli import __version__
+
+    return {
+        "morelli": __version__,
+        "bundle": {
+            "name": judge.name,
+            "build": judge.build.fingerprint,
+            "encoder": judge.build.encoder,
+            "kinds": list(judge.kinds),
+            "base_rate": judge.base_rate,
+            "thresholds": {"ai": judge.ai.to_json(), "real": judge.real.to_json()},
+        },
+    }

@@ -1,0 +1,45 @@
+"""Loading an encoder with something to look at while its weights come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from morelli.cli._console import error_console, progress
+from morelli.cli._options import DeviceChoice
+
+if TYPE_CHECKING:
+    from morelli.encoders import Build, Encoder
+
+
+@contextmanager
+def weights_progress(quiet: bool = False) -> Iterator[Callable[[str, float | None], None]]:
+    """A callback for `load_encoder` and its like: a bar on a terminal, one line per step elsewhere."""
+    display = progress(quiet)
+    said: set[str] = set()
+    with display:
+        task = display.add_task("weights", total=None, visible=False)
+
+        def tell(message: str, fraction: float | None) -> None:
+            if not display.disable:
+                total = None if fraction is None else 100
+                display.update(
+                    task, description=message, completed=100 * (fraction or 0), total=total, visible=True
+                )
+            elif not quiet and message not in said and not message.startswith("Checking"):
+                said.add(message)
+                error_console().print(message, markup=False, highlight=False)
+
+        yield tell
+
+
+def encoder_of(
+    build: Build, *, weights: Path | None, device: DeviceChoice, offline: bool, quiet: bool
+) -> Encoder:
+    """The encoder that made `build`, from `weights` on this machine if that is given."""
+    from morelli.encoders import encoder_for_build
+
+    with weights_progress(quiet) as tell:
+        return encoder_for_build(build, device=device.value, weights=weights, offline=offline, progress=tell)

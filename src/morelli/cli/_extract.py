@@ -1,0 +1,157 @@
+"""`morelli extract`: images in, a feature table out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from morelli.cli._console import error_console, printable, progress
+from morelli.cli._encoder_loading import weights_progress
+from morelli.cli._errors import outcome, warn
+from morelli.cli._options import (
+    Device,
+    DeviceChoice,
+    LabelFrom,
+    NumberFormat,
+    Offline,
+    OptionalBatchSize,
+    OptionalWorkers,
+    Quiet,
+    Root,
+    Sources,
+    StoredFormat,
+    WeightsPath,
+)
+from morelli.errors import SourceError, UsageError
+
+if TYPE_CHECKING:
+    from morelli.images import ImageItem
+
+
+def extract(
+    sources: Sources,
+    *,
+    out: Annotated[
+        Path, typer.Option("--output", "-o", metavar="F.lance", show_default=False, help="Feature table.")
+    ],
+    kinds: Annotated[
+        str,
+        typer.Option(help="Feature kinds, by commas: final, layers, means, layer:6-9, tokens, attention."),
+    ] = "final,layers",
+    encoder: Annotated[
+        str, typer.Option(help="A registered name, a hub id, or a model folder in hub format.")
+    ] = "clip-vit-b16",
+    transform: Annotated[
+        str | None, typer.Option(metavar="ID", help="Another image transform than the encoder's own.")
+    ] = None,
+    perturb: Annotated[
+        str | None,
+        typer.Option(metavar="SPEC", help="Change each image first, such as jpeg:85 or align:288,85."),
+    ] = None,
+    stored: Annotated[StoredFormat, typer.Option(help="Number type on disk.")] = StoredFormat.float16,
+    dtype: Annotated[NumberFormat, typer.Option(help="Number type of the encoder.")] = NumberFormat.auto,
+    label: Annotated[
+        str | None, typer.Option(metavar="real|fake", help="Label of every image that has none.")
+    ] = None,
+    generator: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Generator of every image that has none.")
+    ] = None,
+    label_from: LabelFrom = None,
+    root: Root = None,
+    weights: WeightsPath = None,
+    batch_size: OptionalBatchSize = None,
+    workers: OptionalWorkers = None,
+    device: Device = DeviceChoice.auto,
+    offline: Offline = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run images through a frozen encoder once and keep the features in a Lance table.
+
+    Stop it at any moment and start it again: it goes on where it stopped, and skips by content what is
+    already there. A table takes features of one build only. Unreadable images are listed and skipped.
+
+    Examples:
+
+        morelli extract mine/ -o mine.lance --label-from folders
+
+        morelli extract photos.zip -o reals.lance --label real --kinds final
+
+        morelli extract manifest.csv -o aligned.lance --perturb align:288,85 --kinds layer:6-9
+
+    Exit codes: 0 all done, 2 wrong usage, 3 some images failed (listed on stderr), 4 nothing could be done.
+    """
+    from morelli.encoders import load_encoder
+    from morelli.features import extract as run
+    from morelli.images import iter_source
+
+    number = _label(label)
+
+    def items() -> Iterator[ImageItem]:
+        return iter_source(
+            sources,
+            label=number,
+            generator=generator,
+            label_from="folders" if label_from else None,
+            root=root,
+        )
+
+    with weights_progress(quiet) as tell:
+        eye = load_encoder(
+            encoder,
+            dtype=dtype.value,
+            device=device.value,
+            weights=weights,
+            transform=transform,
+            offline=offline,
+            progress=tell,
+        )
+    with progress(quiet) as display:
+        # Listing twice is cheap beside encoding, and only a known total gives a remaining time.
+        total = None if display.disable else sum(1 for _ in items())
+        task = display.add_task("extracting", total=total)
+
+        def advance(done: int, total: int | None, skipped: int, failed: int) -> None:
+            display.update(task, completed=done + skipped + failed, total=total)
+
+        report = run(
+            items(),
+            out,
+            encoder=eye,
+            kinds=kinds.split(","),
+            dtype=stored.value,
+            perturbation=perturb,
+            workers=workers,
+            batch_size=batch_size,
+            total=total,
+            progress=advance,
+        )
+    here = report.skipped + report.duplicates
+    if not quiet:
+        speed = f", {report.done / report.seconds:.1f} images/s" if report.seconds > 0 else ""
+        typer.echo(
+            f"{out}: {report.done:,} new, {here:,} already there or met twice, "
+            f"{len(report.failed):,} failed; {report.seconds:.1f} s{speed}",
+            err=True,
+        )
+    if report.failed:
+        warn(f"{len(report.failed):,} could not be read:")
+        for failure in report.failed:
+            error_console().print(
+                f"  {printable(failure.uri)}: {failure.reason}: {printable(failure.message)}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+    if not report.done + here + len(report.failed):
+        raise SourceError(f"No image found in {', '.join(sources)}.")
+    raise typer.Exit(outcome(report.done + here, len(report.failed)))
+
+
+def _label(text: str | None) -> int | None:
+    labels = {None: None, "real": 0, "fake": 1}
+    if text not in labels:
+        raise UsageError(f"--label is real or fake, not {text!r}.")
+    return labels[text]

@@ -1,0 +1,143 @@
+"""`morelli fit`: a feature table in, a bundle out."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from morelli.cli._console import console, error_console
+from morelli.cli._options import Quiet
+from morelli.errors import UsageError
+
+if TYPE_CHECKING:
+    from morelli.detectors import Bundle
+    from morelli.features import FeatureTable
+
+
+class DetectorChoice(StrEnum):
+    """The rule that makes a score of features."""
+
+    probe = "probe"
+    neighbors = "neighbors"
+
+
+class RealGroupChoice(StrEnum):
+    """What real images are kept together by when a table is split."""
+
+    source = "source"
+    image = "image"
+
+
+def fit(
+    table: Annotated[
+        Path, typer.Argument(metavar="F.lance", show_default=False, help="Labelled features.", exists=True)
+    ],
+    *,
+    out: Annotated[
+        Path, typer.Option("--output", "-o", metavar="BUNDLE", show_default=False, help="Folder to write.")
+    ],
+    kinds: Annotated[
+        str | None,
+        typer.Option(help="Feature kinds to look at, by commas, such as layer:6-9; else all of the table."),
+    ] = None,
+    detector: Annotated[
+        DetectorChoice, typer.Option(help="A linear probe, or nearest neighbours.")
+    ] = DetectorChoice.probe,
+    k: Annotated[int, typer.Option(min=1, help="How many neighbours vote.")] = 5,
+    fpr: Annotated[float, typer.Option(help="Share of real images that may be called AI-generated.")] = 0.05,
+    miss_rate: Annotated[
+        float, typer.Option(help="Share of generated images that may be called real.")
+    ] = 0.05,
+    real_groups: Annotated[
+        RealGroupChoice, typer.Option(help="Keep real images together by their source, or not at all.")
+    ] = RealGroupChoice.source,
+    folds: Annotated[int, typer.Option(min=2, help="Folds of groups for held-out scores.")] = 8,
+    seed: Annotated[int, typer.Option(help="Seed of folds and bootstrap draws.")] = 0,
+    name: Annotated[str | None, typer.Option(help="Name of the bundle; else its folder's.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Fit a detector on labelled features, calibrate it on held-out scores, and write a bundle.
+
+    Every score that sets a threshold or a figure comes from a detector that has not seen the image's
+    group: a generator's lineage, or a source of real images. So say which image is by which generator
+    (folders below fake/, or the columns generator and lineage of a manifest).
+
+    Examples:
+
+        morelli fit mine.lance -o my-bundle/
+
+        morelli fit mine.lance -o knn/ --detector neighbors --k 9 --kinds final
+
+        morelli fit mine.lance -o strict/ --kinds layer:6-9 --fpr 0.01
+    """
+    from morelli.detectors import LinearProbe, NearestNeighborDetector, Recipe, fit_bundle
+    from morelli.features import FeatureTable
+
+    source = FeatureTable.open(table)
+    chosen = _chosen(source, kinds)
+    evidence = ("final",) if "final" in source.kinds else (chosen[-1],)
+    features = source.load(kinds=list(dict.fromkeys([*chosen, *evidence])), where="label IS NOT NULL")
+    if not len(features):
+        raise UsageError(
+            f"{table} has no labelled image. Extract with --label-from folders, --label, or a manifest."
+        )
+    neighbors = detector is DetectorChoice.neighbors
+    recipe = Recipe(
+        name=name or out.resolve().name,
+        kinds=chosen,
+        estimator=NearestNeighborDetector(k=k) if neighbors else LinearProbe(random_state=seed),
+        bank_kinds=evidence,
+        fpr=fpr,
+        miss_rate=miss_rate,
+        real_groups=real_groups.value,
+        n_folds=folds,
+        seed=seed,
+    )
+    command = shlex.join(["morelli", *sys.argv[1:]])
+    bundle = fit_bundle(features, recipe, command=command).bundle
+    bundle.save(out)
+    if not quiet:
+        _say(bundle, out, unlabelled=len(source) - len(features))
+
+
+def _chosen(source: FeatureTable, kinds: str | None) -> tuple[str, ...]:
+    """The kinds of the table that were asked for; without a wish all that are vectors."""
+    from morelli.encoders import expand_kinds
+
+    if kinds is None:
+        return tuple(kind for kind in source.kinds if not kind.startswith(("tokens:", "attention:")))
+    layers = max((int(kind.split(":")[1]) for kind in source.kinds if ":" in kind), default=0)
+    wanted = expand_kinds(kinds.split(","), layers=layers)
+    missing = [kind for kind in wanted if kind not in source.kinds]
+    if missing:
+        raise UsageError(
+            f"{source.path} has no features of kind {', '.join(missing)}; it has {', '.join(source.kinds)}."
+        )
+    return tuple(wanted)
+
+
+def _say(bundle: Bundle, out: Path, *, unlabelled: int) -> None:
+    """Held-out figures in short; the model card has all of them."""
+    screen = console()
+    training = bundle.training
+    screen.print(
+        f"{out}: {bundle.name}, fitted on {training['n_real']:,} real and {training['n_fake']:,} "
+        f"generated images in {training['n_groups_real']:,} and {training['n_groups_fake']:,} groups.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for figure, words in (
+        ("auc", "area under the curve"),
+        ("tpr_at_5_percent_fpr", "found at 5 % false alarms"),
+        ("ece", "calibration error"),
+    ):
+        value = bundle.metrics[figure]
+        spread = f"({value['low']:.3f} to {value['high']:.3f}, groups held out)"
+        screen.print(f"  {words:<26} {value['value']:.3f}  {spread}", highlight=False)
+    if unlabelled:
+        error_console().print(f"{unlabelled:,} rows without a label were left out.", highlight=False)

@@ -1,0 +1,79 @@
+"""Options and arguments that several commands share, described once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class LabelSource(StrEnum):
+    """Where labels may be taken from, besides the manifest."""
+
+    folders = "folders"
+
+
+class DeviceChoice(StrEnum):
+    """Where the encoder runs."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class NumberFormat(StrEnum):
+    """Number format of the encoder's matrix products; part of the build."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+class StoredFormat(StrEnum):
+    """Number format of stored vectors."""
+
+    float16 = "float16"
+    float32 = "float32"
+
+
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PATH",
+        show_default=False,
+        help="Images, folders, globs, archives or manifests.",
+        allow_dash=False,
+    ),
+]
+BatchSize = Annotated[int, typer.Option(min=1, max=4096, help="Images that the encoder sees at once.")]
+Workers = Annotated[int, typer.Option(min=1, max=256, help="Threads that read and decode.")]
+OptionalBatchSize = Annotated[
+    int | None,
+    typer.Option(min=1, max=4096, help="Images that the encoder sees at once; 8 on a CPU, 64 on a GPU."),
+]
+OptionalWorkers = Annotated[
+    int | None, typer.Option(min=1, max=256, help="Threads that read and decode; one per core, at most 16.")
+]
+Device = Annotated[
+    DeviceChoice, typer.Option(help="Where the encoder runs; auto takes a GPU if there is one.")
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Never use the network, not even for weights.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No table, no summary, no progress.")]
+LabelFrom = Annotated[
+    LabelSource | None,
+    typer.Option(help="Take labels from folders named real, fake, 0_real or 1_fake."),
+]
+WeightsPath = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH", help="Model folder or weights file on this machine, instead of cache and network."
+    ),
+]
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", help="What a manifest's paths are relative to, instead of its own folder."
+    ),
+]

@@ -1,0 +1,278 @@
+"""What `morelli detect` writes: JSON, JSON Lines, CSV and Parquet, one record at a time.
+
+Every file grows beside its final name as `NAME.part` and takes the name when it is whole, so a reader
+never meets half a result and an interrupted run leaves what it had under a name that says so.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Protocol, Self
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from morelli.detectors import Detection, Neighbor
+
+SCHEMA_VERSION = 1
+
+# The flat record of CSV and Parquet; `neighbors` and `interval` of the JSON forms are spread over columns.
+COLUMNS: dict[str, type] = {
+    "uri": str,
+    "sha256": str,
+    "label": str,
+    "generator": str,
+    "verdict": str,
+    "probability": float,
+    "probability_low": float,
+    "probability_high": float,
+    "logit": float,
+    "domain_distance": float,
+    "nearest_generated": str,
+    "nearest_generated_similarity": float,
+    "nearest_real": str,
+    "nearest_real_similarity": float,
+    "reasons": str,
+    "width": int,
+    "height": int,
+    "format": str,
+    "bytes": int,
+    "notes": str,
+    "error": str,
+    "error_message": str,
+}
+
+LABELS = {0: "real", 1: "fake"}
+
+
+def record(detection: Detection) -> dict[str, Any]:
+    """A detection as JSON-ready values; a failed one holds `error` instead of a verdict."""
+    row: dict[str, Any] = {"uri": detection.uri}
+    if detection.label is not None:
+        row["label"] = LABELS[detection.label]
+    if detection.generator is not None:
+        row["generator"] = detection.generator
+    if detection.failure is not None:
+        row["error"] = {"reason": detection.failure.reason, "message": str(detection.failure)}
+        return row
+    verdict, facts = detection.verdict, detection.facts
+    if verdict is not None and facts is not None:
+        row |= {
+            "sha256": facts.sha256,
+            "verdict": verdict.verdict,
+            "probability": verdict.probability,
+            "interval": list(verdict.interval),
+            "logit": verdict.logit,
+            # A bundle without a bank knows no distance; JSON has no nan.
+            "domain_distance": None if math.isnan(verdict.domain_distance) else verdict.domain_distance,
+            "neighbors": [_neighbor(neighbor) for neighbor in verdict.neighbors],
+            "reasons": list(verdict.reasons),
+            "width": facts.width,
+            "height": facts.height,
+            "format": facts.format,
+            "bytes": facts.bytes,
+            "notes": list(facts.notes),
+        }
+    return row
+
+
+def flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON record spread over the columns of CSV and Parquet."""
+    flat_row: dict[str, Any] = {name: row.get(name) for name in COLUMNS if name not in {"error", "notes"}}
+    if "error" in row:
+        return flat_row | {
+            "error": row["error"]["reason"],
+            "error_message": row["error"]["message"],
+            "notes": None,
+        }
+    low, high = row["interval"]
+    flat_row |= {"probability_low": low, "probability_high": high}
+    for label, name in (("fake", "nearest_generated"), ("real", "nearest_real")):
+        nearest = next((neighbor for neighbor in row["neighbors"] if neighbor["label"] == label), None)
+        if nearest is not None:
+            flat_row |= {name: neighbor_name(nearest), f"{name}_similarity": nearest["similarity"]}
+    flat_row |= {"reasons": "; ".join(row["reasons"]), "notes": "; ".join(row["notes"])}
+    return flat_row | {"error": None, "error_message": None}
+
+
+def neighbor_name(neighbor: Mapping[str, Any]) -> str:
+    """How a neighbour of the bank is called in a table: its generator or source, else where it lay."""
+    return str(neighbor["generator"] or neighbor["uri"] or neighbor["id"][:12])
+
+
+def _neighbor(neighbor: Neighbor) -> dict[str, Any]:
+    return {
+        "id": neighbor.id,
+        "label": LABELS[neighbor.label],
+        "generator": neighbor.generator,
+        "similarity": neighbor.similarity,
+        "uri": neighbor.uri,
+    }
+
+
+class Output(Protocol):
+    """A place that takes records one by one and is whole once its `with` block ends well."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Take one record, as `record` makes it."""
+
+
+class _TextOutput:
+    """A text output to a file or, for the name `-`, to stdout."""
+
+    def __init__(self, target: str) -> None:
+        self._target = None if target == "-" else Path(target)
+        self._file: IO[bytes]
+
+    def __enter__(self) -> Self:
+        if self._target is None:
+            self._file = sys.stdout.buffer
+        else:
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+            self._file = part(self._target).open("wb")
+        self._begin()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._end()
+        if self._target is None:
+            self._file.flush()
+            return
+        self._file.close()
+        if kind is None:
+            part(self._target).replace(self._target)
+
+    def _begin(self) -> None:
+        """Write what stands before the first record."""
+
+    def _end(self) -> None:
+        """Write what stands after the last record."""
+
+    def _put(self, text: str) -> None:
+        # A file name that is no Unicode comes as lone surrogates; their escape is also valid JSON.
+        self._file.write(text.encode("utf-8", "backslashreplace"))
+
+
+class JsonLines(_TextOutput):
+    """One JSON object a line, failures included."""
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Take one record."""
+        self._put(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+class Csv(_TextOutput):
+    """One line a record, flat, failures included."""
+
+    def _begin(self) -> None:
+        self._writer = csv.DictWriter(_Lines(self._put), COLUMNS, lineterminator="\n")
+        self._writer.writeheader()
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Take one record."""
+        self._writer.writerow(flat(row))
+
+
+class JsonDocument(_TextOutput):
+    """One JSON document: what judged (`head`), the `results` (failures included), the `summary`.
+
+    Results are written as they come; `summary` is filled by the caller before the block ends.
+    """
+
+    def __init__(self, target: str, head: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
+        super().__init__(target)
+        self._head, self._summary, self._count = head, summary, 0
+
+    def _begin(self) -> None:
+        head = json.dumps({"schema": SCHEMA_VERSION, **self._head}, ensure_ascii=False, indent=1)
+        self._put(head.removesuffix("\n}") + ',\n "results": [')
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Take one record."""
+        self._put(("," if self._count else "") + "\n  " + json.dumps(row, ensure_ascii=False))
+        self._count += 1
+
+    def _end(self) -> None:
+        self._put(f'\n ],\n "summary": {json.dumps(self._summary, ensure_ascii=False)}\n}}\n')
+
+
+class Parquet:
+    """A Parquet file, flat, in row groups of 4,096 records, failures included."""
+
+    GROUP = 4096
+
+    def __init__(self, target: str) -> None:
+        self._target = Path(target)
+        self._rows: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Self:
+        import pyarrow.parquet
+
+        self._target.parent.mkdir(parents=True, exist_ok=True)
+        self._schema = _schema()
+        self._writer = pyarrow.parquet.ParquetWriter(part(self._target), self._schema, compression="zstd")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._flush()
+        self._writer.close()
+        if kind is None:
+            part(self._target).replace(self._target)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Take one record."""
+        self._rows.append(flat(row))
+        if len(self._rows) == self.GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self._rows:
+            rows = [{name: _encodable(value) for name, value in row.items()} for row in self._rows]
+            self._writer.write_table(pa.Table.from_pylist(rows, schema=self._schema))
+            self._rows.clear()
+
+
+def part(target: Path) -> Path:
+    """Where a file grows until it is whole."""
+    return target.with_name(target.name + ".part")
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    kinds = {str: pa.string(), float: pa.float64(), int: pa.int64()}
+    return pa.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
+
+
+def _encodable(value: object) -> object:
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
+class _Lines:
+    """The file-like end that the csv module writes to."""
+
+    def __init__(self, put: Any) -> None:
+        self.write = put
+
+
+def stdout_targets(targets: Iterable[str | None]) -> int:
+    """How many of the targets are stdout."""
+    return sum(target == "-" for target in targets)

@@ -1,0 +1,142 @@
+"""Verdicts on the terminal: the table, and the counts under it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from morelli.cli._console import printable
+from morelli.cli._outputs import LABELS, flat, record
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+    from morelli.detectors import Detection
+
+# A mark of its own for each verdict: colour alone says nothing to a log file or to colour-blind eyes.
+VERDICTS = {
+    "ai": ("▲", "AI-generated", "dark_orange3"),
+    "real": ("●", "real", "dodger_blue1"),
+    "inconclusive": ("◆", "inconclusive", "yellow3"),
+    "out_of_domain": ("□", "out of domain", "grey58"),
+}
+
+SHOWN = 50
+BAR = 12
+
+
+class Summary:
+    """What a run needs to remember about its detections, however many there are.
+
+    Counts of verdicts, in all and by label; the first rows for the table; the failures with their reasons.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.by_label: dict[int, Counter[str]] = {}
+        self.failures: list[tuple[str, str, str]] = []
+        self.shown: list[dict[str, Any]] = []
+
+    @property
+    def done(self) -> int:
+        """How many images got a verdict."""
+        return self.counts.total()
+
+    def add(self, detection: Detection) -> dict[str, Any]:
+        """Count one detection; return its record for the outputs."""
+        row = record(detection)
+        if detection.failure is not None:
+            self.failures.append((detection.uri, detection.failure.reason, str(detection.failure)))
+            return row
+        self.counts[row["verdict"]] += 1
+        if detection.label is not None:
+            self.by_label.setdefault(detection.label, Counter())[row["verdict"]] += 1
+        if len(self.shown) < SHOWN:
+            self.shown.append(row)
+        return row
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts, for the end of the JSON document."""
+        return {
+            "done": self.done,
+            "failed": len(self.failures),
+            "verdicts": {verdict: self.counts[verdict] for verdict in VERDICTS},
+            "by_label": {
+                LABELS[label]: {verdict: counts[verdict] for verdict in VERDICTS}
+                for label, counts in sorted(self.by_label.items())
+            },
+        }
+
+    def lines(self) -> list[str]:
+        """The counts in words, one line for all images and one for each label that was given."""
+        lines = [f"{_images(self.done)}: {_spell(self.counts)}"]
+        names = {0: "labelled real", 1: "labelled fake"}
+        lines += [
+            f"{counts.total()} {names[label]}: {_spell(counts)}"
+            for label, counts in sorted(self.by_label.items(), reverse=True)
+        ]
+        return lines
+
+
+def verdict_table(summary: Summary) -> Table:
+    """The first rows of a run as a table."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
+    table.add_column("image", overflow="fold", ratio=3, min_width=16)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("P(AI), interval", no_wrap=True)
+    table.add_column("nearest generated", ratio=2, min_width=12)
+    table.add_column("nearest real", ratio=2, min_width=12)
+    table.add_column("reasons", ratio=4, min_width=18)
+    for row in summary.shown:
+        spread = flat(row)
+        mark, words, colour = VERDICTS[row["verdict"]]
+        low, high = row["interval"]
+        table.add_row(
+            _text(row["uri"]),
+            _text(f"{mark} {words}", colour),
+            _probability(row["probability"], low, high, colour),
+            _neighbor(spread, "nearest_generated"),
+            _neighbor(spread, "nearest_real"),
+            _text("; ".join(row["reasons"])),
+        )
+    return table
+
+
+def bar(low: float, probability: float, high: float) -> str:
+    """A probability and its interval on a line from 0 to 1, such as ``····━━◉━····``."""
+    cells = ["·"] * BAR
+    first, point, last = (min(BAR - 1, max(0, int(value * BAR))) for value in (low, probability, high))
+    cells[first : last + 1] = "━" * (last + 1 - first)
+    cells[point] = "◉"
+    return "".join(cells)
+
+
+def _probability(probability: float, low: float, high: float, colour: str) -> Text:
+    text = _text(f"{probability:.2f} ")
+    text.append(bar(low, probability, high), style=colour)
+    return text.append(f" {low:.2f}–{high:.2f}", style="dim")
+
+
+def _neighbor(spread: dict[str, Any], name: str) -> Text:
+    if spread.get(name) is None:
+        return _text("–", "dim")
+    text = _text(spread[name])
+    return text.append(f" {spread[f'{name}_similarity']:.2f}", style="dim")
+
+
+def _text(words: str, style: str = "") -> Text:
+    from rich.text import Text
+
+    return Text(printable(words), style=style)
+
+
+def _spell(counts: Counter[str]) -> str:
+    return ", ".join(f"{counts[verdict]} {words}" for verdict, (_, words, _) in VERDICTS.items())
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count:,} images"

@@ -1,0 +1,368 @@
+"""The bundle: a whole detector – features in, verdicts with evidence out – as one value and one folder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from morelli.detectors._bank import Bank
+from morelli.detectors._calibration import Calibration, Method, fit_calibration
+from morelli.detectors._linear_head import LinearHead
+from morelli.detectors._neighbors import Voting
+from morelli.detectors._thresholds import Threshold, threshold_at_fpr, threshold_at_miss_rate
+from morelli.detectors._verdict import Case, Neighbor, Verdict, decide
+from morelli.errors import BuildMismatchError, UsageError
+from morelli.features import Features
+
+if TYPE_CHECKING:
+    from morelli.encoders import Build
+
+EVIDENCE = 3
+
+
+@dataclass(frozen=True)
+class NeighborRule:
+    """The bank itself as the detector: k neighbours under one of the voting rules."""
+
+    k: int = 1
+    voting: Voting = "mean_similarity"
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Out-of-fold logits (n,) and labels (n,) that calibration and thresholds came from."""
+
+    logits: NDArray[np.float64]
+    labels: NDArray[np.int8]
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A fitted detector bound to its encoder build, calibration, thresholds, bank and history.
+
+    Either `head` (over `head_kinds`, each image scaled to unit length first if `unit`) or
+    `neighbor_rule` (over the bank) gives the logit. The bank, where there is one, gives evidence and
+    the domain. `base_rate` is the share of generated images that probabilities assume; thresholds
+    are on logits and do not move with it. `training`, `recipe` and `metrics` are plain JSON values.
+
+    Made by `fit_bundle`, `import_univfd` or `Bundle.load`.
+    """
+
+    name: str
+    build: Build
+    head_kinds: tuple[str, ...]
+    ai: Threshold
+    real: Threshold
+    head: LinearHead | None = None
+    neighbor_rule: NeighborRule | None = None
+    bank: Bank | None = None
+    unit: bool = False
+    calibration: Calibration = field(default_factory=Calibration)
+    held_out: HeldOut | None = None
+    base_rate: float = 0.5
+    interval_level: float = 0.9
+    training: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    licence: str = ""
+    command: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.head is None) == (self.neighbor_rule is None):
+            raise UsageError("a bundle has either a linear head or a neighbour rule")
+        if self.neighbor_rule is not None and self.bank is None:
+            raise UsageError("a neighbour rule needs a bank")
+
+    def __repr__(self) -> str:
+        return f"Bundle({self.name!r}, {self.build.encoder}, kinds {', '.join(self.kinds)})"
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Every feature kind that this bundle reads, the head's first."""
+        banked = self.bank.kinds if self.bank is not None else ()
+        return tuple(dict.fromkeys([*self.head_kinds, *banked]))
+
+    def check_build(self, build: Build) -> None:
+        """Raise BuildMismatchError, naming the fields that differ, unless `build` is this bundle's."""
+        if build == self.build:
+            return
+        names = ("encoder", "weights", "transform", "dtype")
+        differing = [n for n in names if getattr(build, n) != getattr(self.build, n)]
+        parts = ", ".join(f"{n} {getattr(build, n)} instead of {getattr(self.build, n)}" for n in differing)
+        raise BuildMismatchError(
+            f"These features were made otherwise than bundle {self.name} expects: {parts}. Extract again: "
+            f"{self.extract_command()}"
+        )
+
+    def extract_command(self) -> str:
+        """The command line that makes features for this bundle."""
+        b = self.build
+        return (
+            f"morelli extract SOURCE -o FEATURES.lance --encoder {b.encoder} --transform {b.transform} "
+            f"--dtype {b.dtype} --kinds {','.join(self.kinds)}"
+        )
+
+    def logits(self, features: Features) -> NDArray[np.float64]:
+        """Raw scores (n,) of the detector; larger means more likely generated.
+
+        Raises:
+            BuildMismatchError: the features come from another build.
+            UsageError: a feature kind is missing or has another length.
+        """
+        if self.neighbor_rule is not None:
+            bank = self._bank()
+            rule = self.neighbor_rule
+            return bank.scores(self._prepared(features), rule.k, rule.voting)
+        return self._head().logits(self._matrix(features))
+
+    def probabilities(self, features: Features, base_rate: float | None = None) -> NDArray[np.float64]:
+        """Calibrated probabilities (n,) of "generated" at `base_rate` (None: the bundle's)."""
+        return self.calibration.probability(self.logits(features), self._rate(base_rate))
+
+    def intervals(self, features: Features, base_rate: float | None = None) -> NDArray[np.float64]:
+        """Percentile intervals (n, 2) of the probability over the bootstrap heads.
+
+        They say how far the answer hangs on which lineages and sources happened to be collected, not
+        how often it is wrong. The probability itself always lies inside; without bootstrap heads both
+        ends are the probability.
+        """
+        logits = self.logits(features)
+        return self._intervals(logits, self._draw_logits(features), self._rate(base_rate))
+
+    def verdicts(self, features: Features, base_rate: float | None = None) -> list[Verdict]:
+        """A verdict for each image."""
+        if not len(features):
+            return []
+        rate = self._rate(base_rate)
+        logits = self.logits(features)
+        drawn = self._draw_logits(features)
+        probability = self.calibration.probability(logits, rate)
+        interval = self._intervals(logits, drawn, rate)
+        even = self._intervals(logits, drawn, 0.5)
+        distance, neighbors = self._evidence(features)
+        ends = self.calibration.probability([self.ai.logit, self.real.logit], rate)
+        limit = None if self.bank is None else self.bank.limit
+        return [
+            decide(
+                Case(
+                    logit=float(logits[i]),
+                    probability=float(probability[i]),
+                    interval=(float(interval[i, 0]), float(interval[i, 1])),
+                    even_interval=(float(even[i, 0]), float(even[i, 1])),
+                    ai=self.ai,
+                    real=self.real,
+                    ai_probability=float(ends[0]),
+                    real_probability=float(ends[1]),
+                    distance=float(distance[i]),
+                    limit=limit,
+                    neighbors=neighbors[i],
+                )
+            )
+            for i in range(len(logits))
+        ]
+
+    def with_base_rate(self, base_rate: float) -> Self:
+        """This bundle with probabilities for a world where this share of images is generated."""
+        self.calibration.log_odds([0.0], base_rate)
+        return replace(self, base_rate=float(base_rate))
+
+    def with_fpr(self, fpr: float, miss_rate: float | None = None) -> Self:
+        """This bundle with thresholds for other error rates, from its own held-out logits.
+
+        Raises:
+            UsageError: the bundle carries no held-out logits (an imported head); `recalibrated` it first.
+        """
+        if self.held_out is None:
+            raise UsageError(
+                f"bundle {self.name} has no held-out scores to take a threshold from; "
+                "give it labelled images first: Bundle.recalibrated(features)"
+            )
+        ai, real = verdict_thresholds(
+            self.held_out.logits,
+            self.held_out.labels,
+            self.calibration,
+            fpr=fpr,
+            miss_rate=self.real.rate if miss_rate is None else miss_rate,
+        )
+        return replace(self, ai=ai, real=real)
+
+    def recalibrated(
+        self, features: Features, *, method: Method = "platt", fpr: float = 0.05, miss_rate: float = 0.05
+    ) -> Self:
+        """This bundle with calibration and thresholds from labelled images that it was not fitted on."""
+        logits, labels = self.logits(features), features.labels
+        calibration = fit_calibration(logits, labels, method)
+        ai, real = verdict_thresholds(logits, labels, calibration, fpr=fpr, miss_rate=miss_rate)
+        held_out = HeldOut(logits, np.asarray(labels, dtype=np.int8))
+        note = f"calibrated and given thresholds on {len(labels)} other images"
+        notes = (*self.notes, note)
+        return replace(self, calibration=calibration, ai=ai, real=real, held_out=held_out, notes=notes)
+
+    def with_metrics(self, metrics: Mapping[str, Any]) -> Self:
+        """This bundle with more figures in its manifest and model card."""
+        return replace(self, metrics={**self.metrics, **metrics})
+
+    def with_bank_added(self, features: Features) -> Self:
+        """This bundle with labelled images added to its bank; the head stays as it is."""
+        self.check_build(features.build)
+        return replace(self, bank=self._bank().added(features))
+
+    def with_bank_removed(self, ids: Sequence[str]) -> Self:
+        """This bundle without the bank members of these ids (SHA-256, or an unambiguous beginning)."""
+        bank = self._bank()
+        gone = np.zeros(len(bank), dtype=bool)
+        for one in ids:
+            hits = [i for i, known in enumerate(bank.ids) if known.startswith(one)] if one else []
+            if len(hits) != 1:
+                raise UsageError(f"{one!r} is the beginning of {len(hits)} ids in the bank, not of one")
+            gone[hits] = True
+        return replace(self, bank=bank.removed(~gone))
+
+    def save(self, path: str | Path) -> None:
+        """Write the bundle as a folder, whole or not at all."""
+        from morelli.detectors._bundle_record import save_bundle
+
+        save_bundle(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Bundle:
+        """Read a bundle folder; runs no code from it.
+
+        Raises:
+            ArtifactError: says what is missing, changed, misshapen, not finite or of another version.
+        """
+        from morelli.detectors._bundle_record import load_bundle
+
+        return load_bundle(Path(path))
+
+    def _rate(self, base_rate: float | None) -> float:
+        return self.base_rate if base_rate is None else base_rate
+
+    def _head(self) -> LinearHead:
+        assert self.head is not None
+        return self.head
+
+    def _bank(self) -> Bank:
+        if self.bank is None:
+            raise UsageError(f"bundle {self.name} has no bank")
+        return self.bank
+
+    def _matrix(self, features: Features) -> NDArray[np.float32]:
+        self.check_build(features.build)
+        self._check_kinds(features, self.head_kinds)
+        X = features.matrix(self.head_kinds)
+        expected = len(self._head().weights)
+        if X.shape[1] != expected:
+            raise UsageError(
+                f"features {', '.join(self.head_kinds)} have {X.shape[1]} values in all, "
+                f"bundle {self.name} expects {expected}"
+            )
+        return unit_rows(X) if self.unit else X
+
+    def _prepared(self, features: Features) -> NDArray[np.float32]:
+        self.check_build(features.build)
+        bank = self._bank()
+        self._check_kinds(features, bank.kinds)
+        return bank.prepare(features)
+
+    def _check_kinds(self, features: Features, kinds: Sequence[str]) -> None:
+        missing = [kind for kind in kinds if kind not in features.vectors]
+        if missing:
+            raise UsageError(
+                f"bundle {self.name} needs features of kind {', '.join(missing)}, which are not loaded. "
+                f"Load them from the table, or extract them: {self.extract_command()}"
+            )
+
+    def _draw_logits(self, features: Features) -> NDArray[np.float64] | None:
+        if self.neighbor_rule is not None:
+            rule = self.neighbor_rule
+            return self._bank().draw_scores(self._prepared(features), rule.k, rule.voting)
+        return self._head().draw_logits(self._matrix(features))
+
+    def _intervals(
+        self, logits: NDArray[np.float64], drawn: NDArray[np.float64] | None, rate: float
+    ) -> NDArray[np.float64]:
+        point = self.calibration.probability(logits, rate)
+        if drawn is None:
+            return np.stack([point, point], axis=1)
+        tail = (1 - self.interval_level) / 2
+        low, high = np.quantile(self.calibration.probability(drawn, rate), [tail, 1 - tail], axis=1)
+        return np.stack([np.minimum(low, point), np.maximum(high, point)], axis=1)
+
+    def _evidence(self, features: Features) -> tuple[NDArray[np.float64], list[tuple[Neighbor, ...]]]:
+        if self.bank is None:
+            return np.full(len(features), math.nan), [()] * len(features)
+        bank = self.bank
+        near = bank.near(self._prepared(features), max(EVIDENCE, bank.k))
+        sides = [(near.real, near.real_similarity), (near.fake, near.fake_similarity)]
+        found = []
+        for i in range(len(features)):
+            members = [
+                bank.neighbor(int(where[i, j]), float(cosine[i, j]))
+                for where, cosine in sides
+                for j in range(min(EVIDENCE, where.shape[1]))
+                if where[i, j] >= 0
+            ]
+            found.append(tuple(sorted(members, key=lambda one: -one.similarity)))
+        return bank.distance(near), found
+
+
+def verdict_thresholds(
+    logits: ArrayLike, labels: ArrayLike, calibration: Calibration, *, fpr: float, miss_rate: float
+) -> tuple[Threshold, Threshold]:
+    """The thresholds (ai, real) on held-out logits (n,): false alarms on reals, misses on generated.
+
+    Both stay on their side of even odds: an image of probability under one half is never called
+    generated however rare such reals are, and the other way round.
+    """
+    z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels)
+    even = _even_logit(calibration, z)
+    ai = threshold_at_fpr(z[y == 0], fpr)
+    # Without a miss rate (an imported head) the lower threshold asks for the same rate as the upper one.
+    real = threshold_at_miss_rate(z[y == 1], fpr if math.isnan(miss_rate) else miss_rate)
+    if ai.logit < even:
+        ai = _moved(ai, even, float((z[y == 0] > even).mean()))
+    if real.logit > even:
+        real = _moved(real, even, float((z[y == 1] <= even).mean()))
+    return ai, real
+
+
+def _moved(threshold: Threshold, even: float, observed: float) -> Threshold:
+    note = f"{threshold.note}; " if threshold.note else ""
+    return replace(
+        threshold, logit=even, observed=observed, note=f"{note}moved to even odds, which is stricter"
+    )
+
+
+def _even_logit(calibration: Calibration, logits: NDArray[np.float64]) -> float:
+    """The logit at which the calibrated probability is one half at even odds, by bisection."""
+    low, high = float(logits.min()), float(logits.max())
+    if calibration.log_odds([high], 0.5)[0] <= 0:
+        return high
+    if calibration.log_odds([low], 0.5)[0] >= 0:
+        return low
+    for _ in range(200):
+        middle = 0.5 * (low + high)
+        if calibration.log_odds([middle], 0.5)[0] < 0:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def unit_rows(X: NDArray[np.float32]) -> NDArray[np.float32]:
+    """X (n, d) with every row at length 1 (zero rows stay)."""
+    length = np.linalg.norm(X, axis=1, keepdims=True)
+    return np.asarray(np.divide(X, length, out=np.zeros_like(X), where=length > 0))
+
+
+def default_bundle_path() -> Path:
+    """Where the detector that comes with Morelli lies."""
+    return Path(__file__).parent / "default_bundle"

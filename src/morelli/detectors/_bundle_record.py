@@ -1,0 +1,205 @@
+"""Between a `Bundle` in memory and the documents and tensors of its folder."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from morelli import __version__
+from morelli.detectors._bank import Bank
+from morelli.detectors._bundle import Bundle, HeldOut, NeighborRule
+from morelli.detectors._bundle_folder import MANIFEST, Tensors, read_bundle, write_bundle
+from morelli.detectors._calibration import Calibration
+from morelli.detectors._linear_head import LinearHead
+from morelli.detectors._model_card import model_card
+from morelli.detectors._thresholds import Threshold
+from morelli.encoders import Build
+from morelli.errors import ArtifactError
+
+HEAD, BANK, HELD_OUT, MEMBERS = "head.safetensors", "bank.safetensors", "held_out.safetensors", "bank.json"
+_COLUMNS = ("ids", "generators", "uris", "groups")
+
+
+def save_bundle(bundle: Bundle, path: Path) -> None:
+    """Write `bundle` at `path`; see `write_bundle`."""
+    tensors: dict[str, Tensors] = {}
+    columns: dict[str, Any] = {}
+    if bundle.head is not None:
+        head = bundle.head
+        tensors[HEAD] = {"weights": head.weights, "bias": np.array([head.bias])}
+        if head.draws is not None and head.draw_biases is not None:
+            tensors[HEAD] |= {"draws": head.draws, "draw_biases": head.draw_biases}
+    if bundle.bank is not None:
+        bank = bundle.bank
+        tensors[BANK] = {"vectors": bank.vectors, "labels": bank.labels, "mean": bank.mean}
+        if bank.draws is not None:
+            tensors[BANK]["draws"] = bank.draws
+        columns[MEMBERS] = {name: list(getattr(bank, name)) for name in _COLUMNS}
+    if bundle.held_out is not None:
+        tensors[HELD_OUT] = {"logits": bundle.held_out.logits, "labels": bundle.held_out.labels}
+    document = bundle_document(bundle)
+    write_bundle(path, document, tensors, columns, model_card(document))
+
+
+def bundle_document(bundle: Bundle) -> dict[str, Any]:
+    """Everything of a bundle that is no tensor, as plain JSON values."""
+    document: dict[str, Any] = {
+        "name": bundle.name,
+        "morelli": __version__,
+        "build": bundle.build.to_json(),
+        "kinds": list(bundle.kinds),
+        "detector": {"kinds": list(bundle.head_kinds), "unit": bundle.unit, "type": "linear"},
+        "calibration": bundle.calibration.to_json(),
+        "thresholds": {"ai": bundle.ai.to_json(), "real": bundle.real.to_json()},
+        "base_rate": bundle.base_rate,
+        "interval_level": bundle.interval_level,
+        "bank": None,
+        "training": dict(bundle.training),
+        "recipe": dict(bundle.recipe),
+        "metrics": dict(bundle.metrics),
+        "licence": bundle.licence,
+        "command": bundle.command,
+        "notes": list(bundle.notes),
+    }
+    if bundle.neighbor_rule is not None:
+        rule = bundle.neighbor_rule
+        document["detector"] |= {"type": "neighbors", "k": rule.k, "voting": rule.voting}
+    if bundle.bank is not None:
+        bank = bundle.bank
+        document["bank"] = {
+            "kinds": list(bank.kinds),
+            "sizes": list(bank.sizes),
+            "members": len(bank),
+            "k": bank.k,
+            "quantile": bank.quantile,
+            "limit": bank.limit,
+        }
+    return document
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Read and check the bundle at `path`; see `Bundle.load`."""
+    document, tensors, columns = read_bundle(path)
+    try:
+        return _bundle(path, document, tensors, columns)
+    except ArtifactError as error:
+        raise ArtifactError(f"{path}: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ArtifactError(
+            f"{path / MANIFEST} lacks something or has it in a wrong form: {error!r}"
+        ) from error
+
+
+def _bundle(
+    path: Path, document: dict[str, Any], tensors: dict[str, Tensors], columns: dict[str, Any]
+) -> Bundle:
+    detector = document["detector"]
+    kinds = tuple(str(kind) for kind in detector["kinds"])
+    head = rule = held_out = None
+    if detector["type"] == "linear":
+        head = _head(path, tensors)
+    elif detector["type"] == "neighbors":
+        if detector["voting"] not in ("mean_similarity", "majority") or int(detector["k"]) < 1:
+            raise ArtifactError(f"unknown neighbour rule: k {detector['k']}, voting {detector['voting']!r}")
+        rule = NeighborRule(int(detector["k"]), detector["voting"])
+    else:
+        raise ArtifactError(f"unknown type of detector {detector['type']!r}")
+    if HELD_OUT in tensors:
+        logits, labels = tensors[HELD_OUT]["logits"], tensors[HELD_OUT]["labels"]
+        if logits.ndim != 1 or logits.shape != labels.shape or not np.isin(labels, (0, 1)).all():
+            raise ArtifactError(f"{HELD_OUT}: logits and labels (0, 1) must be two lists of one length")
+        held_out = HeldOut(logits.astype(np.float64), labels.astype(np.int8))
+    rate, level = float(document["base_rate"]), float(document["interval_level"])
+    if not (0 < rate < 1 and 0 < level < 1):
+        raise ArtifactError(f"base_rate {rate} and interval_level {level} must lie between 0 and 1")
+    return Bundle(
+        name=str(document["name"]),
+        build=Build.from_json(document["build"]),
+        head_kinds=kinds,
+        ai=Threshold.from_json(document["thresholds"]["ai"]),
+        real=Threshold.from_json(document["thresholds"]["real"]),
+        head=head,
+        neighbor_rule=rule,
+        bank=None if document["bank"] is None else _bank(path, document["bank"], tensors, columns),
+        unit=bool(detector["unit"]),
+        calibration=Calibration.from_json(document["calibration"]),
+        held_out=held_out,
+        base_rate=rate,
+        interval_level=level,
+        training=dict(document["training"]),
+        recipe=dict(document["recipe"]),
+        metrics=dict(document["metrics"]),
+        licence=str(document["licence"]),
+        command=str(document["command"]),
+        notes=tuple(str(note) for note in document["notes"]),
+    )
+
+
+def _head(path: Path, tensors: dict[str, Tensors]) -> LinearHead:
+    found = _required(path, tensors, HEAD, {"weights": 1, "bias": 1})
+    weights, bias = found["weights"], found["bias"]
+    draws, biases = found.get("draws"), found.get("draw_biases")
+    if bias.shape != (1,) or (draws is None) != (biases is None):
+        raise ArtifactError(f"{HEAD}: a head has one bias, and draws together with draw_biases")
+    if draws is not None and biases is not None and draws.shape != (len(biases), len(weights)):
+        raise ArtifactError(
+            f"{HEAD}: draws {draws.shape} do not fit {len(biases)} biases, {len(weights)} weights"
+        )
+    return LinearHead(
+        weights.astype(np.float64),
+        float(bias[0]),
+        None if draws is None else draws.astype(np.float32),
+        None if biases is None else biases.astype(np.float64),
+    )
+
+
+def _bank(path: Path, facts: dict[str, Any], tensors: dict[str, Tensors], columns: dict[str, Any]) -> Bank:
+    found = _required(path, tensors, BANK, {"vectors": 2, "labels": 1, "mean": 1})
+    vectors, labels, mean = found["vectors"], found["labels"], found["mean"]
+    sizes = tuple(int(size) for size in facts["sizes"])
+    members = columns.get(MEMBERS)
+    if not isinstance(members, dict) or set(members) != set(_COLUMNS):
+        raise ArtifactError(f"{MEMBERS} must hold the columns {', '.join(_COLUMNS)}")
+    if any(not isinstance(column, list) or len(column) != len(labels) for column in members.values()):
+        raise ArtifactError(f"{MEMBERS}: every column needs {len(labels)} entries")
+    known = all(isinstance(v, str) for name in ("ids", "groups") for v in members[name])
+    if not known or not all(v is None or isinstance(v, str) for column in members.values() for v in column):
+        raise ArtifactError(f"{MEMBERS} holds something else than names")
+    if vectors.shape != (len(labels), sum(sizes)) or mean.shape != (sum(sizes),) or min(sizes) < 1:
+        raise ArtifactError(f"{BANK}: vectors {vectors.shape} and mean {mean.shape} do not fit sizes {sizes}")
+    if set(np.unique(labels).tolist()) != {0, 1} or len(sizes) != len(facts["kinds"]):
+        raise ArtifactError(f"{BANK}: labels must be 0 and 1, both present, and every kind needs a size")
+    draws = found.get("draws")
+    if draws is not None and (draws.ndim != 2 or len(draws) != len(labels)):
+        raise ArtifactError(f"{BANK}: draws {draws.shape} do not fit {len(labels)} members")
+    limit = facts["limit"]
+    if limit is not None and not math.isfinite(float(limit)):
+        raise ArtifactError("the domain limit is not finite")
+    return Bank(
+        kinds=tuple(str(kind) for kind in facts["kinds"]),
+        sizes=sizes,
+        mean=mean.astype(np.float32),
+        vectors=vectors.astype(np.float16),
+        labels=labels.astype(np.int8),
+        ids=tuple(members["ids"]),
+        generators=tuple(members["generators"]),
+        uris=tuple(members["uris"]),
+        groups=tuple(members["groups"]),
+        k=int(facts["k"]),
+        quantile=float(facts["quantile"]),
+        limit=None if limit is None else float(limit),
+        draws=draws,
+    )
+
+
+def _required(path: Path, tensors: dict[str, Tensors], file: str, axes: dict[str, int]) -> Tensors:
+    if file not in tensors:
+        raise ArtifactError(f"{file} is not part of the bundle, though its detector needs it")
+    found = tensors[file]
+    for name, count in axes.items():
+        if name not in found or found[name].ndim != count:
+            raise ArtifactError(f"{file} needs a tensor {name} with {count} axes")
+    return found

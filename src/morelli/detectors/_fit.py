@@ -1,0 +1,338 @@
+"""The honest pipeline from labelled features to a bundle."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.pipeline import make_pipeline
+
+from morelli.detectors._bank import Bank
+from morelli.detectors._bundle import Bundle, HeldOut, NeighborRule, unit_rows, verdict_thresholds
+from morelli.detectors._calibration import (
+    Method,
+    cross_fitted_probabilities,
+    expected_calibration_error,
+    fit_calibration,
+)
+from morelli.detectors._folds import CrossFit, cross_fit, fit_rows
+from morelli.detectors._group_bootstrap import group_draws
+from morelli.detectors._linear_head import LinearHead, fold_affine
+from morelli.detectors._neighbors import NearestNeighborDetector
+from morelli.detectors._probe import LinearProbe
+from morelli.detectors._unit_blocks import UnitBlocks
+from morelli.detectors._weights import GroupWeight, balanced_weights
+from morelli.errors import UsageError
+from morelli.features import Features
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a bundle is made.
+
+    estimator: a linear model, a Pipeline of affine stages that ends in one, or a NearestNeighborDetector.
+    kinds: what it sees, side by side; a neighbour detector compares them with equal say.
+    unit: scale the joined features of an image to length 1 first (a linear head only).
+    calibration, prior: see `fit_calibration`. calibration_weight: what a group counts there.
+    fpr, miss_rate: of the thresholds for `ai` and `real`.
+    scored: perturbation ids whose rows calibrate, set thresholds, enter the bank and are measured;
+    None: every row. Other rows (augmented views) only train.
+    bank_kinds: of the evidence bank, () for none. bank_center: take the common direction away.
+    domain_k, domain_quantile: see `Bank`. n_draws: bootstrap heads, 0 for no interval.
+    real_groups, n_folds, seed: of the folds.
+    """
+
+    name: str = "morelli"
+    kinds: Sequence[str] = ("final",)
+    estimator: Any = field(default_factory=LinearProbe)
+    unit: bool = False
+    calibration: Method = "platt"
+    calibration_weight: GroupWeight = "image"
+    prior: float = 0.5
+    fpr: float = 0.05
+    miss_rate: float = 0.05
+    scored: Sequence[str] | None = None
+    bank_kinds: Sequence[str] = ("final",)
+    bank_center: bool = True
+    bank_uris: bool = True
+    domain_k: int = 3
+    domain_quantile: float = 0.99
+    n_draws: int = 50
+    interval_level: float = 0.9
+    real_groups: Literal["source", "image"] = "source"
+    n_folds: int = 8
+    seed: int = 0
+    licence: str = ""
+    notes: Sequence[str] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for the manifest; an estimator by its class and parameters."""
+        data = {
+            name: value for name, value in vars(self).items() if name not in ("estimator", "licence", "notes")
+        }
+        plain = {
+            k: list(v) if isinstance(v, Sequence) and not isinstance(v, str) else v for k, v in data.items()
+        }
+        return plain | {
+            "estimator": type(self.estimator).__name__,
+            "parameters": {k: _plain(v) for k, v in sorted(self.estimator.get_params().items())},
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class FittedBundle:
+    """A bundle and the held-out scores behind its figures.
+
+    rows: (m,) rows of the features that are scored. logits, probabilities (cross-fitted calibration),
+    folds, labels, groups: (m,) of those rows.
+    """
+
+    bundle: Bundle
+    rows: NDArray[np.int64]
+    logits: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    folds: NDArray[np.int64]
+    labels: NDArray[np.int8]
+    groups: NDArray[Any]
+
+
+def fit_bundle(
+    features: Features,
+    recipe: Recipe | None = None,
+    *,
+    groups: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    command: str = "",
+) -> FittedBundle:
+    """Fit a bundle on labelled features and measure it out of fold.
+
+    1. Score every row by an estimator fitted without its group (`cross_fit`).
+    2. Fit the calibration and both thresholds on those scores.
+    3. Fit the estimator on everything and fold it to weights and a bias.
+    4. Refit it on bootstrap draws of groups, for the interval of the probability.
+    5. Make the bank, and its domain limit from leave-group-out distances.
+
+    Args:
+        groups: (n,) instead of ``features.groups()``. folds: (n,) ready-made.
+        metrics: figures to add, such as `metadata_only_auc`.
+        command: what to run to make this bundle again, for the record.
+
+    Raises:
+        UsageError: unlabelled images, one class, too few groups, or an estimator that is not affine.
+    """
+    recipe = recipe or Recipe()
+    y = np.asarray(features.labels)
+    names = np.asarray(features.groups(real_groups=recipe.real_groups) if groups is None else groups).astype(
+        str
+    )
+    sha = features.column("sha256").astype(str)
+    # Several views of one image share its weight, so augmentation does not change what an image counts.
+    views = np.unique(sha, return_inverse=True, return_counts=True)
+    image_weight = 1.0 / views[2][views[1]]
+    scored = _scored_rows(features, recipe)
+
+    by_neighbors = isinstance(recipe.estimator, NearestNeighborDetector)
+    X = features.matrix(recipe.kinds)
+    X = unit_rows(X) if recipe.unit else X
+    estimator = recipe.estimator
+    if by_neighbors:
+        sizes = [int(np.prod(features.vectors[kind].shape[1:])) for kind in recipe.kinds]
+        estimator = make_pipeline(UnitBlocks(sizes, center=recipe.bank_center), clone(recipe.estimator))
+    crossed = cross_fit(
+        estimator,
+        X,
+        y,
+        names,
+        recipe.n_folds,
+        recipe.seed,
+        sample_weight=None if by_neighbors else image_weight,
+        folds=folds,
+    )
+
+    z, target, kept, parts = crossed.logits[scored], y[scored], names[scored], crossed.folds[scored]
+    weights = balanced_weights(target, kept, by_group=recipe.calibration_weight, by_class=False)
+    calibration = fit_calibration(z, target, recipe.calibration, prior=recipe.prior, sample_weight=weights)
+    honest = cross_fitted_probabilities(
+        z, target, parts, recipe.calibration, prior=recipe.prior, sample_weight=weights
+    )
+    ai, real = verdict_thresholds(z, target, calibration, fpr=recipe.fpr, miss_rate=recipe.miss_rate)
+
+    rng = np.random.default_rng(recipe.seed)
+    bank = _bank(features.take(scored), kept, recipe, by_neighbors, rng)
+    head = None if by_neighbors else _head(recipe, X, y, names, image_weight, rng)
+    figures = _figures(z, target, kept, honest, ai.logit, np.random.default_rng([recipe.seed, 1]))
+    bundle = Bundle(
+        name=recipe.name,
+        build=features.build,
+        head_kinds=tuple(recipe.kinds),
+        ai=ai,
+        real=real,
+        head=head,
+        neighbor_rule=NeighborRule(int(recipe.estimator.k), recipe.estimator.voting)
+        if by_neighbors
+        else None,
+        bank=bank,
+        unit=recipe.unit,
+        calibration=calibration,
+        held_out=HeldOut(z, np.asarray(target, dtype=np.int8)),
+        interval_level=recipe.interval_level,
+        training=_training(features, y, names, crossed, recipe),
+        recipe=recipe.to_json(),
+        metrics={**figures, **(metrics or {})},
+        licence=recipe.licence,
+        command=command,
+        notes=tuple(recipe.notes),
+    )
+    return FittedBundle(bundle, scored, z, honest, parts, np.asarray(target, dtype=np.int8), kept)
+
+
+def training_hash(sha256: ArrayLike, labels: ArrayLike) -> str:
+    """SHA-256 (hex) over the sorted, distinct lines "image hash label" of a training set."""
+    pairs = zip(np.asarray(sha256).tolist(), np.asarray(labels).tolist(), strict=True)
+    lines = sorted({f"{one} {int(label)}\n" for one, label in pairs})
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _scored_rows(features: Features, recipe: Recipe) -> NDArray[np.int64]:
+    if recipe.scored is None:
+        return np.arange(len(features))
+    perturbation = features.column("perturbation").astype(str)
+    rows = np.flatnonzero(np.isin(perturbation, list(recipe.scored)))
+    if not len(rows):
+        present = sorted(set(perturbation.tolist()))
+        raise UsageError(f"no row has a perturbation of {list(recipe.scored)}; present are {present}")
+    return rows
+
+
+def _bank(
+    features: Features, groups: NDArray[Any], recipe: Recipe, by_neighbors: bool, rng: np.random.Generator
+) -> Bank | None:
+    kinds = tuple(recipe.kinds) if by_neighbors else tuple(recipe.bank_kinds)
+    if not kinds:
+        return None
+    bank = Bank.from_features(
+        features,
+        groups,
+        kinds=kinds,
+        center=recipe.bank_center,
+        k=recipe.domain_k,
+        quantile=recipe.domain_quantile,
+        keep_uris=recipe.bank_uris,
+    )
+    if by_neighbors and recipe.n_draws:
+        from dataclasses import replace
+
+        return replace(bank, draws=group_draws(bank.labels, bank.groups, recipe.n_draws, rng))
+    return bank
+
+
+def _head(  # noqa: PLR0917
+    recipe: Recipe,
+    X: NDArray[np.float32],
+    y: NDArray[Any],
+    groups: NDArray[Any],
+    image_weight: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> LinearHead:
+    fitted = fit_rows(recipe.estimator, X, y, groups=groups, sample_weight=image_weight)
+    weights, bias = fold_affine(fitted, X)
+    if not recipe.n_draws:
+        return LinearHead(weights, bias)
+    draws = group_draws(y, groups, recipe.n_draws, rng)
+    if isinstance(fitted, LinearProbe):
+        final = fitted.weights_of(y, groups, image_weight)
+        drawn, biases = fitted.fit_heads(X, y, draws, C=fitted.C_, sample_weight=final)
+    else:
+        pairs = []
+        for column in draws.T:
+            rows = np.repeat(np.arange(len(y)), column)
+            one = fit_rows(
+                recipe.estimator, X[rows], y[rows], groups=groups[rows], sample_weight=image_weight[rows]
+            )
+            pairs.append(fold_affine(one, X))
+        drawn, biases = np.stack([w for w, _ in pairs]), np.array([b for _, b in pairs])
+    return LinearHead(weights, bias, drawn.astype(np.float32), biases)
+
+
+def _figures(  # noqa: PLR0917
+    logits: NDArray[np.float64],
+    y: NDArray[Any],
+    groups: NDArray[Any],
+    probabilities: NDArray[np.float64],
+    ai_logit: float,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Held-out figures, each with a 95 % interval from 200 bootstrap draws of groups."""
+    raw = 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
+    ones = np.ones(len(y))
+
+    def balanced(w: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(w / np.where(y == 1, 2 * w[y == 1].sum(), 2 * w[y == 0].sum()))
+
+    measures: dict[str, Callable[[NDArray[np.float64]], float]] = {
+        "auc": lambda w: float(roc_auc_score(y, logits, sample_weight=w)),
+        "ap": lambda w: float(average_precision_score(y, logits, sample_weight=w)),
+        "tpr_at_1_percent_fpr": lambda w: _found_at(logits, y, w, 0.01),
+        "tpr_at_5_percent_fpr": lambda w: _found_at(logits, y, w, 0.05),
+        "tpr_at_ai_threshold": lambda w: float(np.average(logits[y == 1] > ai_logit, weights=w[y == 1])),
+        "ece_before": lambda w: expected_calibration_error(y, raw, sample_weight=balanced(w)),
+        "ece": lambda w: expected_calibration_error(y, probabilities, sample_weight=balanced(w)),
+    }
+    draws = group_draws(y, groups, 200, rng).T.astype(np.float64)
+    figures = {}
+    for name, measure in measures.items():
+        low, high = np.quantile([measure(draw) for draw in draws], [0.025, 0.975])
+        figures[name] = {"value": measure(ones), "low": float(low), "high": float(high)}
+    return figures
+
+
+def _found_at(logits: NDArray[np.float64], y: NDArray[Any], w: NDArray[np.float64], fpr: float) -> float:
+    """Share of generated images above the lowest logit that at most `fpr` of the real ones exceed."""
+    order = np.argsort(-logits[y == 0], kind="stable")
+    reals, counts = logits[y == 0][order], w[y == 0][order]
+    within = np.cumsum(counts) <= fpr * counts.sum()
+    # Ties at the edge count as exceeding: the threshold is the first real logit that is one too many.
+    threshold = reals[min(int(within.sum()), len(reals) - 1)]
+    return float(np.average(logits[y == 1] > threshold, weights=w[y == 1]))
+
+
+def _training(
+    features: Features, y: NDArray[Any], groups: NDArray[Any], crossed: CrossFit, recipe: Recipe
+) -> dict[str, Any]:
+    sha = features.column("sha256").astype(str)
+    _, first = np.unique(sha, return_index=True)
+    generators, sources = features.column("generator"), features.column("source")
+    count = {
+        key: dict(
+            sorted(Counter(str(column[i]) for i in first if y[i] == label and column[i] is not None).items())
+        )
+        for key, column, label in (("generators", generators, 1), ("sources", sources, 0))
+    }
+    return {
+        "n_real": int((y[first] == 0).sum()),
+        "n_fake": int((y[first] == 1).sum()),
+        "n_rows": len(y),
+        "n_groups_real": len(np.unique(groups[y == 0])),
+        "n_groups_fake": len(np.unique(groups[y == 1])),
+        **count,
+        "perturbations": sorted({str(p) for p in features.column("perturbation").tolist()}),
+        "hash": training_hash(sha, y),
+        "seed": recipe.seed,
+        "n_folds": int(crossed.folds.max()) + 1,
+    }
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return repr(value)

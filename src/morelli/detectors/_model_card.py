@@ -1,0 +1,164 @@
+"""MODEL_CARD.md: what a bundle is for, what it was made from, how well it does, what it cannot say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+BASE_RATES = (0.5, 0.1, 0.01, 0.001)
+
+
+def model_card(document: Mapping[str, Any]) -> str:
+    """The card (Markdown) of a bundle's manifest."""
+    build = document["build"]
+    parts = [
+        f"# Model card: {document['name']}",
+        "A verdict of this detector is **a signal, not proof**. It says how an image looks to a frozen "
+        "encoder beside the images it was fitted on; it does not know where the image comes from.",
+        "## What it is",
+        _table(
+            ["", ""],
+            [
+                ["detector", _detector(document)],
+                ["encoder", f"{build['encoder']}, transform `{build['transform']}`, {build['dtype']}"],
+                ["build", f"`{build['fingerprint']}` (weights `{build['weights'][:16]}…`)"],
+                ["feature kinds", ", ".join(f"`{kind}`" for kind in document["kinds"])],
+                ["calibration", _calibration(document)],
+                ["bank", _bank(document)],
+                ["made by", f"Morelli {document['morelli']}" + _code(document["command"], ", ")],
+                ["licence", document["licence"] or "not stated"],
+            ],
+        ),
+        "## Intended use",
+        "- First screening of whole images, with a person who looks at the evidence and decides.\n"
+        "- Measuring and comparing detectors.\n\n"
+        "Not for decisions about people without other evidence, not for proving that an image is real, "
+        "and not for images of which only a part was edited.",
+        "## Limits",
+        "- Generators newer than those it was fitted on are found less often.\n"
+        "- Strong compression, small sizes, screenshots and deliberate attacks change verdicts.\n"
+        "- Documents, drawings and scientific images may be called out of domain, or be judged wrongly.\n"
+        "- The interval tells how far the answer hangs on the choice of training groups, "
+        "not how often it is wrong.",
+        "## Training data",
+        _training(document["training"]),
+        "## Evaluation",
+        _evaluation(document["metrics"]),
+        "## Thresholds",
+        _thresholds(document["thresholds"]),
+        "## If it says AI, how often is it right?",
+        _predictive_values(document["thresholds"], document["metrics"]),
+    ]
+    if document["notes"]:
+        parts += ["## Notes", "\n".join(f"- {note}" for note in document["notes"])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _detector(document: Mapping[str, Any]) -> str:
+    detector, recipe = document["detector"], document["recipe"]
+    if detector["type"] == "neighbors":
+        return f"nearest neighbours, k = {detector['k']}, {detector['voting']}"
+    return f"linear head ({recipe.get('estimator', 'imported')}) over {', '.join(detector['kinds'])}"
+
+
+def _calibration(document: Mapping[str, Any]) -> str:
+    calibration = document["calibration"]
+    if calibration["method"] == "none":
+        return "none: the probability is the sigmoid of the raw logit"
+    return f"{calibration['method']}, on held-out logits, at base rate {calibration['prior']:g}"
+
+
+def _bank(document: Mapping[str, Any]) -> str:
+    bank = document["bank"]
+    if bank is None:
+        return "none: no evidence, no domain check"
+    limit = "no domain limit" if bank["limit"] is None else f"domain limit {bank['limit']:.3f}"
+    return (
+        f"{bank['members']} images by {', '.join(bank['kinds'])}; {limit} (distance to neighbour {bank['k']})"
+    )
+
+
+def _training(training: Mapping[str, Any]) -> str:
+    if not training:
+        return "Not known."
+    lines = [f"- {training.get(f'n_{name}', '?')} {name} images" for name in ("real", "fake")]
+    for key, words in (("generators", "generated, by generator"), ("sources", "real, by source")):
+        counts = training.get(key) or {}
+        if counts:
+            lines.append(f"- {words}: {_listed(counts)}")
+    if training.get("hash"):
+        lines.append(f"- hash of the set (SHA-256 over its images' hashes and labels): `{training['hash']}`")
+    if training.get("seed") is not None:
+        lines.append(f"- seed {training['seed']}, {training.get('n_folds', '?')} folds by group")
+    return "\n".join(lines)
+
+
+def _listed(counts: Mapping[str, int], most: int = 24) -> str:
+    """The largest first; a long tail by its number, the manifest has it in full."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    text = ", ".join(f"{name} {count}" for name, count in ordered[:most])
+    rest = ordered[most:]
+    return f"{text} and {len(rest)} others with {sum(n for _, n in rest)}" if rest else text
+
+
+def _evaluation(metrics: Mapping[str, Any]) -> str:
+    if not metrics:
+        return "No figures were given."
+    rows = []
+    for name, value in metrics.items():
+        if isinstance(value, Mapping) and "value" in value:
+            low, high = value.get("low"), value.get("high")
+            interval = f"{low:.3f} – {high:.3f}" if low is not None and high is not None else ""
+            rows.append([str(name), f"{value['value']:.3f}", interval])
+        elif isinstance(value, bool | str):
+            rows.append([str(name), str(value), ""])
+        elif isinstance(value, int | float):
+            rows.append([str(name), f"{value:.3f}", ""])
+    text = "Out of fold: every image was scored by a detector that saw none of its group.\n\n"
+    text += _table(["figure", "value", "95 % interval"], rows)
+    if "metadata_only_auc" not in metrics:
+        text += "\n\nThe AUC of a classifier that sees only format and size was not given; ask for it."
+    return text
+
+
+def _thresholds(thresholds: Mapping[str, Any]) -> str:
+    rows = []
+    for word, name in (("ai", "false alarms on real images"), ("real", "generated images called real")):
+        one = thresholds[word]
+        asked = "not measured" if one["rate"] is None else f"{100 * one['rate']:.3g} %"
+        seen = "–" if one["observed"] is None else f"{100 * one['observed']:.3g} % of {one['n']}"
+        upper = "–" if one["upper"] is None else f"{100 * one['upper']:.3g} %"
+        rows.append([word, f"{one['logit']:.4f}", name, asked, seen, upper, one["note"]])
+    head = ["verdict", "logit", "what it limits", "asked", "seen held out", "95 % upper bound", "note"]
+    return _table(head, rows)
+
+
+def _predictive_values(thresholds: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    fpr = thresholds["ai"]["observed"]
+    found = metrics.get("tpr_at_ai_threshold")
+    tpr = found.get("value") if isinstance(found, Mapping) else found
+    if fpr is None or tpr is None:
+        return "Not known: the error rates at the threshold were not measured."
+    fpr = max(float(fpr), float(thresholds["ai"]["rate"] or 0.0))
+    rows = []
+    for rate in BASE_RATES:
+        hits, alarms = rate * float(tpr), (1 - rate) * fpr
+        rows.append(
+            [f"{100 * rate:g} %", f"{100 * hits / (hits + alarms):.0f} %" if hits + alarms > 0 else "–"]
+        )
+    text = _table(
+        ["share of generated images among those judged", "share of `ai` verdicts that are right"], rows
+    )
+    return text + f"\n\nFrom {100 * float(tpr):.0f} % found at {100 * fpr:.2g} % false alarms, held out."
+
+
+def _code(command: str, before: str = "") -> str:
+    return f"{before}`{command}`" if command else ""
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += [
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows
+    ]
+    return "\n".join(lines)

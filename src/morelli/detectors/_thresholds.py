@@ -1,0 +1,116 @@
+"""Thresholds for a chosen error rate, with what the number of images can and cannot promise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import beta
+
+from morelli.errors import ArtifactError, UsageError
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A logit to compare with, and the error rate that it stands for.
+
+    rate: the rate asked for (nan when none was: a published threshold). observed: share of the n
+    held-out images beyond it. upper: 95 % upper bound of the true rate (Clopper and Pearson 1934).
+    guaranteed: whether n images suffice to keep the expected rate at or below `rate`.
+    """
+
+    logit: float
+    rate: float
+    observed: float
+    n: int
+    upper: float
+    guaranteed: bool
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, unknown rates as null."""
+        return {
+            name: None if isinstance(value, float) and math.isnan(value) else value
+            for name, value in asdict(self).items()
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Threshold:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ArtifactError: a field is missing or is no number.
+        """
+        try:
+            rates = {
+                k: math.nan if data[k] is None else float(data[k]) for k in ("rate", "observed", "upper")
+            }
+            read = cls(
+                logit=float(data["logit"]),
+                n=int(data["n"]),
+                guaranteed=bool(data["guaranteed"]),
+                note=str(data["note"]),
+                **rates,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(f"a threshold of the bundle is incomplete or no number: {error}") from error
+        if not math.isfinite(read.logit):
+            raise ArtifactError("a threshold of the bundle is not finite")
+        return read
+
+
+def threshold_at_fpr(scores_real: ArrayLike, fpr: float) -> Threshold:
+    """The lowest score t such that a new real image scores above t with a chance of at most `fpr`.
+
+    t is the ceil((1 - fpr)(n + 1))-th smallest of the n held-out scores: the conservative order
+    statistic, under which the expected rate of exchangeable new images stays within `fpr` (Vovk's
+    split conformal rank). Where n < 1 / fpr - 1 no such rank exists; then t is the largest score,
+    `guaranteed` is False and `note` says what n can give.
+
+    >>> threshold_at_fpr(range(1, 100), 0.05).logit
+    95.0
+    >>> threshold_at_fpr(range(1, 10), 0.05).note
+    '9 held-out images cannot promise 5 %; at best 10 % of new ones lie above the largest score'
+    """
+    scores = np.sort(np.asarray(scores_real, dtype=np.float64))
+    n = len(scores)
+    if not n or not np.isfinite(scores).all():
+        raise UsageError(f"a threshold needs finite held-out scores, got {n}")
+    if not 0 < fpr < 1:
+        raise UsageError(f"the error rate is {fpr}; give a share between 0 and 1, both excluded")
+    # The tiny step keeps (1 - 0.05) * 100 = 95.00000000000001 from rounding up a rank.
+    rank = math.ceil((1 - fpr) * (n + 1) - 1e-9)
+    guaranteed = rank <= n
+    value = float(scores[min(rank, n) - 1])
+    above = int((scores > value).sum())
+    note = (
+        ""
+        if guaranteed
+        else f"{n} held-out images cannot promise {_percent(fpr)}; "
+        f"at best {_percent(1 / (n + 1))} of new ones lie above the largest score"
+    )
+    return Threshold(value, float(fpr), above / n, n, clopper_pearson_upper(above, n), guaranteed, note)
+
+
+def threshold_at_miss_rate(scores_fake: ArrayLike, rate: float) -> Threshold:
+    """The highest score t such that a new generated image scores at or below t with a chance <= `rate`."""
+    mirrored = threshold_at_fpr(-np.asarray(scores_fake, dtype=np.float64), rate)
+    # The mirror gives P(score < t) <= rate; one step down makes "at or below" keep the same promise.
+    value = float(np.nextafter(-mirrored.logit, -np.inf))
+    note = mirrored.note.replace("above the largest", "below the smallest")
+    return Threshold(
+        value, mirrored.rate, mirrored.observed, mirrored.n, mirrored.upper, mirrored.guaranteed, note
+    )
+
+
+def clopper_pearson_upper(count: int, n: int, confidence: float = 0.95) -> float:
+    """One-sided upper confidence bound of a rate seen `count` times in n."""
+    return 1.0 if count >= n else float(beta.ppf(confidence, count + 1, n - count))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %"

@@ -69,12 +69,9 @@ def main() -> None:
             run()
             seconds[name].append(time.perf_counter() - begin)
 
-    print(
-        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    )
-    print(
-        f"transformers {transformers.__version__}; batches of {arguments.batch}, {len(seconds['ours, final'])} rounds"
-    )
+    machine, rounds = platform.processor() or platform.machine(), len(seconds["ours, final"])
+    print(f"{machine}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(f"transformers {transformers.__version__}; batches of {arguments.batch}, {rounds} rounds")
     for name, (_, rival) in ways.items():
         line = f"{name:<34}{arguments.batch / statistics.median(seconds[name]):7.2f} images/s"
         if rival:

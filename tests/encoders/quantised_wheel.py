@@ -85,10 +85,11 @@ def build_wheel(model: Path, folder: Path) -> Quantised:
         b"Requires-Dist: no-such-package-anywhere\n",
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
-    lines = [
-        f"{name},sha256={base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b'=').decode()},{len(data)}"
+    digests = {
+        name: base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
         for name, data in files.items()
-    ]
+    }
+    lines = [f"{name},sha256={digests[name]},{len(data)}" for name, data in files.items()]
     files[f"{info}/RECORD"] = "\n".join([*lines, f"{info}/RECORD,,"]).encode()
     with zipfile.ZipFile(wheel, "w") as archive:
         for name, data in files.items():

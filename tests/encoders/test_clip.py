@@ -172,7 +172,7 @@ def test_impossible_requests_say_what_is_possible(tiny_clip_dir, arguments, matc
 def test_a_damaged_folder_says_what_is_missing(tiny_clip_dir, tmp_path):
     from safetensors.torch import load_file, save_file
 
-    with pytest.raises(WeightsError, match="model.safetensors"):
+    with pytest.raises(WeightsError, match="holds none of"):
         (tmp_path / "config.json").write_text((tiny_clip_dir / "config.json").read_text())
         load_encoder(tmp_path)
     state = load_file(tiny_clip_dir / "model.safetensors")

@@ -168,8 +168,9 @@ def test_an_interrupt_keeps_what_is_encoded(
 
     with pytest.raises(KeyboardInterrupt):
         extract(source, out, encoder=tiny_encoder, batch_size=4, progress=interrupt)
-    assert len(FeatureTable.open(out)) == 20
-    assert extract(source, out, encoder=tiny_encoder, batch_size=4).skipped == 20
+    kept = len(FeatureTable.open(out))
+    assert 20 <= kept < 40 and kept % 4 == 0
+    assert extract(source, out, encoder=tiny_encoder, batch_size=4).skipped == kept
     extract(source, tmp_path / "G.lance", encoder=tiny_encoder, batch_size=4)
     assert lance.dataset(out).to_table().equals(lance.dataset(tmp_path / "G.lance").to_table())
 
@@ -206,7 +207,8 @@ from morelli.features import extract
 encoder = load_encoder(sys.argv[1], device="cpu")
 report = extract(sys.argv[2], sys.argv[3], encoder=encoder, kinds=["final", "layers"])
 status = Path("/proc/self/status").read_text()
-print(report.done + report.duplicates, next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
+peak = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+print(report.done + report.duplicates, peak)
 """
 
 

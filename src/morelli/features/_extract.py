@@ -19,6 +19,7 @@ import numpy as np
 from morelli.errors import MorelliError, UsageError
 from morelli.features._failures import Failure
 from morelli.features._features import Floats
+from morelli.features._lanes import Encoded, Lanes, lanes
 from morelli.features._prepare import Identity, Known, Preparation, Prepared, Row
 from morelli.features._schema import Dtype, TableSpec, metadata_schema
 from morelli.features._table import FeatureTable, is_table, refuse_foreign, write_lock
@@ -127,18 +128,19 @@ def extract(
         else:
             table = FeatureTable.create(out, spec.build, spec.kinds, dtype)
         present = table.identities()
-        run = _Run(table, encoder, batch_size=batch_size, flush_rows=flush_rows, present=present)
         prepare = Preparation(encoder.transform, perturbation, limits, present)
-        ahead = 2 * batch_size + workers
-        try:
-            with _ordered(prepare, items, workers, ahead) as results:
-                for result in results:
-                    run.take(result)
-                    if progress:
-                        progress(run.done, total_of(), run.skipped + run.duplicates, len(run.failed))
-            run.encode()
-        finally:
-            run.flush()  # rows that are encoded stay, also after Ctrl-C or an error of the source
+        with lanes(encoder, names) as lane:
+            run = _Run(table, lane, batch_size=batch_size, flush_rows=flush_rows, present=present)
+            ahead = batch_size * (lane.count + 1) + workers
+            try:
+                with _ordered(prepare, items, workers, ahead) as results:
+                    for result in results:
+                        run.take(result)
+                        if progress:
+                            progress(run.done, total_of(), run.skipped + run.duplicates, len(run.failed))
+                run.finish()
+            finally:
+                run.flush()  # rows that are encoded stay, also after Ctrl-C or an error of the source
         table.record_failures(run.failed)
         table.compact()
         table.clean()
@@ -158,23 +160,17 @@ class _Run:
     """
 
     def __init__(
-        self,
-        table: FeatureTable,
-        encoder: Encoder,
-        *,
-        batch_size: int,
-        flush_rows: int,
-        present: set[Identity],
+        self, table: FeatureTable, lane: Lanes, *, batch_size: int, flush_rows: int, present: set[Identity]
     ) -> None:
         self.table = table
         self.spec = table.spec
-        self.encoder = encoder
+        self.lane = lane
         self.batch_size = batch_size
         self.flush_rows = max(1, min(flush_rows, FLUSH_BYTES // table.spec.row_bytes))
         self.present = present
         self.fresh: set[Identity] = set()
         self.batch: list[Prepared] = []
-        self.encoded: list[tuple[list[Row], dict[str, Floats]]] = []
+        self.encoded: list[Encoded] = []
         self.waiting_rows = 0
         self.flushed = time.monotonic()
         self.done = self.skipped = self.duplicates = 0
@@ -193,42 +189,47 @@ class _Run:
             self.present.add(result.identity)  # spares the workers later copies
             self.batch.append(result)
             if len(self.batch) == self.batch_size:
-                self.encode()
-                if self.waiting_rows >= self.flush_rows or time.monotonic() - self.flushed > FLUSH_SECONDS:
-                    self.flush()
+                self.lane.submit(self.batch)
+                self.batch = []
+                self._collect(wait=False)
 
-    def encode(self) -> None:
-        """Run the encoder on the images that wait."""
-        if not self.batch:
-            return
-        pixels = np.stack([image.pixels for image in self.batch])
-        if tuple(self.spec.kinds) == ("final",):
-            vectors = {"final": self.encoder.encode(pixels)}
-        else:
-            vectors = dict(self.encoder.trace(pixels, kinds=list(self.spec.kinds)))
-        finite = np.ones(len(self.batch), dtype=bool)
+    def finish(self) -> None:
+        """Encode the images that still wait for their batch to fill, and collect all vectors."""
+        if self.batch:
+            self.lane.submit(self.batch)
+            self.batch = []
+        self._collect(wait=True)
+
+    def _collect(self, *, wait: bool) -> None:
+        for rows, vectors in self.lane.finished(wait=wait):
+            kept = self._usable(rows, vectors)
+            self.encoded.append(kept)
+            self.waiting_rows += len(kept[0])
+            self.done += len(kept[0])
+            if self.waiting_rows >= self.flush_rows or time.monotonic() - self.flushed > FLUSH_SECONDS:
+                self.flush()
+
+    def _usable(self, rows: list[Row], vectors: dict[str, Floats]) -> Encoded:
+        """The rows whose vectors are finite; the others become failures."""
+        finite = np.ones(len(rows), dtype=bool)
         for array in vectors.values():
             finite &= np.isfinite(array).reshape(len(array), -1).all(axis=1)
-        self._check_range(vectors, finite)
-        rows = [image.row for image, usable in zip(self.batch, finite, strict=True) if usable]
-        for image, usable in zip(self.batch, finite, strict=True):
+        for row, usable in zip(rows, finite, strict=True):
             if not usable:
                 message = "the encoder gave infinite or undefined values for this image"
-                self.failed.append(Failure(image.row["uri"], "not_finite", message))
-        self.encoded.append((rows, {kind: array[finite] for kind, array in vectors.items()}))
-        self.waiting_rows += len(rows)
-        self.done += len(rows)
-        self.batch.clear()
-
-    def _check_range(self, vectors: dict[str, Floats], finite: np.ndarray) -> None:
-        if self.spec.dtype == "float32":
-            return
-        for kind, array in vectors.items():
-            largest = float(np.abs(array[finite]).max(initial=0))
-            if largest > float(np.finfo(np.float16).max):
-                raise UsageError(
-                    f"{kind} reaches {largest:.3g}, float16 holds up to 65504; extract to a table of float32"
-                )
+                self.failed.append(Failure(row["uri"], "not_finite", message))
+        if not finite.all():
+            rows = [row for row, usable in zip(rows, finite, strict=True) if usable]
+            vectors = {kind: array[finite] for kind, array in vectors.items()}
+        if self.spec.dtype == "float16":
+            for kind, array in vectors.items():
+                largest = float(np.abs(array).max(initial=0))
+                if largest > float(np.finfo(np.float16).max):
+                    raise UsageError(
+                        f"{kind} reaches {largest:.3g}, float16 holds up to 65504; "
+                        "extract to a table of float32"
+                    )
+        return rows, vectors
 
     def flush(self) -> None:
         """Append the encoded rows as one version of the table."""

@@ -7,10 +7,24 @@ neither torch nor scikit-learn.
 
 from __future__ import annotations
 
+from morelli.evaluation._ablations import BankPoint, KindScore, LayerAblation, bank_ablation, layer_ablation
+from morelli.evaluation._align import AlignRecipe, AlignReport, align
+from morelli.evaluation._audit import (
+    Association,
+    AuditReport,
+    DuplicateGroup,
+    FairSubset,
+    Finding,
+    Rule,
+    Unreadable,
+    audit,
+)
 from morelli.evaluation._bootstrap import Estimate, clustered_interval
 from morelli.evaluation._compare import Comparison, DeLong, McNemar, compare, compare_all, delong, mcnemar
 from morelli.evaluation._external import predict_external
+from morelli.evaluation._folds import fold_splits
 from morelli.evaluation._leaks import LeakPair, LeakReport, leak_report
+from morelli.evaluation._maps import FeatureMap, feature_maps, neighbour_agreement
 from morelli.evaluation._measure import (
     GroupEstimate,
     Measurement,
@@ -37,6 +51,18 @@ from morelli.evaluation._metrics import (
     tpr_at_fpr,
     wilson_interval,
 )
+from morelli.evaluation._plots import (
+    audit_auc_figure,
+    audit_facts_figure,
+    bank_figure,
+    figure_png,
+    layers_figure,
+    maps_figure,
+    robustness_figure,
+    save_figure,
+    sink_figure,
+    spectra_figure,
+)
 from morelli.evaluation._predictions import SCHEMA, Predictions
 from morelli.evaluation._protocols import (
     PROTOCOLS,
@@ -51,6 +77,17 @@ from morelli.evaluation._protocols import (
     transfer_matrix,
 )
 from morelli.evaluation._refits import Candidate
+from morelli.evaluation._robustness import (
+    STANDARD,
+    UNIVFD,
+    CurvePoint,
+    extract_perturbed,
+    perturbation_ids,
+    robustness_curves,
+    sweep,
+)
+from morelli.evaluation._sink import SinkAnalysis, SinkGroup, sink_analysis
+from morelli.evaluation._spectra import Spectrum, mean_spectra
 from morelli.evaluation._splits import (
     Split,
     era_splits,
@@ -72,13 +109,27 @@ from morelli.evaluation._univfd_protocol import (
 __all__ = [
     "PROTOCOLS",
     "SCHEMA",
+    "STANDARD",
+    "UNIVFD",
+    "AlignRecipe",
+    "AlignReport",
+    "Association",
+    "AuditReport",
+    "BankPoint",
     "Candidate",
     "Comparison",
     "CoveragePoint",
+    "CurvePoint",
     "DeLong",
+    "DuplicateGroup",
     "Estimate",
+    "FairSubset",
+    "FeatureMap",
+    "Finding",
     "FoldSummary",
     "GroupEstimate",
+    "KindScore",
+    "LayerAblation",
     "LeakPair",
     "LeakReport",
     "McNemar",
@@ -89,13 +140,24 @@ __all__ = [
     "Rates",
     "ReliabilityBin",
     "Result",
+    "Rule",
+    "SinkAnalysis",
+    "SinkGroup",
     "SourceEstimate",
+    "Spectrum",
     "Split",
     "Summary",
     "UnivFDRow",
     "UnivFDSet",
     "UnivFDTable",
+    "Unreadable",
+    "align",
+    "audit",
+    "audit_auc_figure",
+    "audit_facts_figure",
     "average_precision",
+    "bank_ablation",
+    "bank_figure",
     "best_threshold",
     "brier",
     "by_era",
@@ -107,27 +169,44 @@ __all__ = [
     "delong",
     "era_splits",
     "evaluate",
+    "extract_perturbed",
     "family_splits",
+    "feature_maps",
     "features_digest",
+    "figure_png",
+    "fold_splits",
+    "layer_ablation",
+    "layers_figure",
     "leak_report",
     "leave_one_family_out",
     "leave_one_lineage_out",
     "lineage_splits",
     "log_loss",
+    "maps_figure",
     "mcnemar",
+    "mean_spectra",
     "measure",
     "metadata_only_auc",
+    "neighbour_agreement",
+    "perturbation_ids",
     "positive_predictive_value",
     "predict_external",
     "rates_at",
     "real_sources",
     "reliability_curve",
     "risk_coverage_curve",
+    "robustness_curves",
+    "robustness_figure",
     "roc_auc",
     "run_splits",
+    "save_figure",
     "score_fixed",
+    "sink_analysis",
+    "sink_figure",
     "source_splits",
+    "spectra_figure",
     "summarize",
+    "sweep",
     "threshold_at_fpr",
     "tpr_at_fpr",
     "transfer_matrix",

@@ -67,7 +67,8 @@ def layer_ablation(
     if detector is None:
         from morelli.detectors import LinearProbe
 
-        detector = LinearProbe()
+        # A short grid: the best C differs little between kinds, and a fit a kind and fold adds up.
+        detector = LinearProbe(grid=(1e-4, 1e-3, 1e-2), n_folds=3)
     candidates = [Candidate(kind, detector, tuple(kind.split("+"))) for kind in kinds or features.kinds]
     predictions = run_splits("layer ablation", features, chosen, candidates)
     scores = []

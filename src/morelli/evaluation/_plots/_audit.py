@@ -106,7 +106,9 @@ def audit_auc_figure(report: AuditReport) -> Figure:
     ax.set_yticks(np.arange(len(rows)), [name for name, _, _ in rows])
     ax.invert_yaxis()
     ax.set_xlim(min(0.5, *(auc for _, auc, _ in rows)) - 0.01, 1.07)
-    ax.set_xlabel("AUC without seeing a pixel (0.5 is chance; orange: 90 % interval, groups held out)")
+    ax.set_xlabel(
+        "AUC without a pixel (dark: groups held out, orange its 90 % interval; grey: one fact, in sample)"
+    )
     ax.grid(axis="y", visible=False)
     ax.set_title("What tells the classes apart before any detector looks", loc="left")
     return figure

@@ -1,0 +1,268 @@
+"""The concept bank: named unit directions in one feature space, whatever they were made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from morelli.errors import ArtifactError, BuildMismatchError, UsageError
+
+if TYPE_CHECKING:
+    from morelli.encoders import Build
+
+ConceptSource = Literal["text", "antonyms", "text bank", "edit", "examples", "given"]
+FORMAT = "morelli-concepts"
+VERSION = 1
+MANIFEST = "concepts.json"
+TENSORS = "directions.safetensors"
+
+
+@dataclass(frozen=True)
+class Concept:
+    """What is known of one direction.
+
+    Attributes:
+        name: what the positive end is called: "more saturated".
+        opposite: what the negative end is called: "less saturated".
+        source: what the direction was made from.
+        description: one sentence: how it was made.
+        extent: length of the difference that was scaled to 1, in units of unit embeddings; None unknown.
+        reliability: cosine between the directions of two random halves of the material, None unknown.
+        n: how many images (or prompt texts) the direction rests on; 0 unknown.
+    """
+
+    name: str
+    opposite: str
+    source: ConceptSource = "given"
+    description: str = ""
+    extent: float | None = None
+    reliability: float | None = None
+    n: int = 0
+
+    def end(self, sign: float) -> str:
+        """The name of the positive (sign ≥ 0) or negative end."""
+        return self.name if sign >= 0 else self.opposite
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptBank:
+    """Named unit directions (m, d) float32 in the space of one feature kind of one encoder build.
+
+    A direction is compared with differences of embeddings (a residual, an image minus the mean), never
+    with an embedding itself, so where its origin lies does not matter. `build` None: unknown, anything of
+    the right length is taken.
+
+    Example:
+        >>> bank = ConceptBank.of(["red", "round"], [[2.0, 0, 0], [0, 1.0, 1.0]])
+        >>> bank.names, bank.concepts[0].opposite, bank.directions[0].tolist()
+        (('red', 'round'), 'not red', [1.0, 0.0, 0.0])
+    """
+
+    concepts: tuple[Concept, ...]
+    directions: NDArray[np.float32]
+    kind: str = "final"
+    build: Build | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        rows = self.directions
+        if rows.ndim != 2 or len(rows) != len(self.concepts) or not len(rows):
+            raise UsageError(
+                f"A concept bank needs one direction per concept and at least one; got {len(self.concepts)} "
+                f"concepts and directions of shape {rows.shape}."
+            )
+        if not np.isfinite(rows).all() or np.abs(np.linalg.norm(rows, axis=1) - 1).max() > 1e-3:
+            raise UsageError("The directions of a concept bank have length 1; make the bank with `of`.")
+        names = self.names
+        if len(set(names)) != len(names):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise UsageError(f"Concept names must differ; more than once there are {', '.join(twice[:5])}.")
+
+    @classmethod
+    def of(
+        cls,
+        names: Sequence[str | Concept],
+        vectors: ArrayLike,
+        *,
+        kind: str = "final",
+        build: Build | None = None,
+        source: ConceptSource = "given",
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """A bank of vectors (m, d) of any length, which become `extent` where a concept knows none.
+
+        Raises:
+            UsageError: a vector is zero or not finite, or the numbers of names and vectors differ.
+        """
+        rows = np.atleast_2d(np.asarray(vectors, dtype=np.float64))
+        if rows.ndim != 2 or len(rows) != len(names):
+            raise UsageError(f"{len(names)} names were given for vectors of shape {rows.shape}.")
+        lengths = np.linalg.norm(rows, axis=1)
+        if not np.isfinite(rows).all() or (lengths == 0).any():
+            bad = [str(n) for n, x in zip(names, lengths, strict=True) if not np.isfinite(x) or x == 0]
+            raise UsageError(f"These concepts have no direction (zero or not finite): {', '.join(bad[:5])}.")
+        concepts = [
+            name if isinstance(name, Concept) else Concept(name, f"not {name}", source) for name in names
+        ]
+        known = tuple(
+            c if c.extent is not None else replace(c, extent=float(x))
+            for c, x in zip(concepts, lengths, strict=True)
+        )
+        unit = (rows / lengths[:, None]).astype(np.float32)
+        return cls(known, unit, kind, build, dict(metadata or {}))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the positive ends."""
+        return tuple(concept.name for concept in self.concepts)
+
+    @property
+    def source(self) -> tuple[str, ...]:
+        """What each direction was made from."""
+        return tuple(concept.source for concept in self.concepts)
+
+    @property
+    def dim(self) -> int:
+        """Length d of the directions."""
+        return int(self.directions.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.concepts)
+
+    def __repr__(self) -> str:
+        made = self.build.encoder if self.build is not None else "unknown encoder"
+        return f"ConceptBank({len(self)} concepts, {self.kind} of {made}, d = {self.dim})"
+
+    def index(self, name: str) -> int:
+        """Row of the concept called `name`, at either end.
+
+        Raises:
+            UsageError: there is none; the text lists names that resemble it.
+        """
+        for row, concept in enumerate(self.concepts):
+            if name in (concept.name, concept.opposite):
+                return row
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, self.names, n=5, cutoff=0.3) or list(self.names[:5])
+        raise UsageError(f"The bank has no concept {name!r}; there are {', '.join(near)}, …")
+
+    def select(self, which: Sequence[str] | NDArray[Any]) -> Self:
+        """The bank of these concepts, by name, row number or mask, in that order."""
+        listed = list(which)
+        if listed and isinstance(listed[0], str):
+            rows = np.array([self.index(str(name)) for name in listed])
+        else:
+            rows = np.arange(len(self))[np.asarray(which)]
+        return replace(self, concepts=tuple(self.concepts[i] for i in rows), directions=self.directions[rows])
+
+    def joined(self, other: ConceptBank) -> ConceptBank:
+        """Both banks as one; a concept of `other` that is called as one here is named with its source.
+
+        Raises:
+            BuildMismatchError, UsageError: the spaces differ.
+        """
+        if self.kind != other.kind:
+            raise UsageError(f"The banks are of two kinds, {self.kind} and {other.kind}.")
+        if self.build is not None and other.build is not None:
+            self.build.require_same(other.build, what="the other concept bank")
+        if self.dim != other.dim:
+            raise BuildMismatchError(f"The banks have directions of {self.dim} and {other.dim} values.")
+        taken = set(self.names)
+        more = tuple(
+            replace(c, name=f"{c.name} ({c.source})") if c.name in taken else c for c in other.concepts
+        )
+        return ConceptBank(
+            (*self.concepts, *more),
+            np.concatenate([self.directions, other.directions]),
+            self.kind,
+            self.build or other.build,
+            {"joined": [dict(self.metadata), dict(other.metadata)]},
+        )
+
+    def check(self, build: Build | None, dim: int) -> None:
+        """Raise `BuildMismatchError` unless features of `build` and length `dim` live in this space."""
+        if self.build is not None and build is not None:
+            build.require_same(self.build, what="the concept bank")
+        if dim != self.dim:
+            raise BuildMismatchError(
+                f"The features have {dim} values and the concepts of this bank {self.dim}: they belong to "
+                f"another encoder or feature kind than {self.kind}. Build the bank with the same encoder."
+            )
+
+    def save(self, path: str | Path) -> Path:
+        """Write a folder with `concepts.json` and `directions.safetensors`; an older bank is replaced."""
+        from safetensors.numpy import save
+
+        path = Path(path)
+        if path.exists() and not (path / MANIFEST).is_file() and (path.is_file() or any(path.iterdir())):
+            raise UsageError(f"{path} exists and is no concept bank; name another folder, or remove it.")
+        path.mkdir(parents=True, exist_ok=True)
+        data = save({"directions": np.ascontiguousarray(self.directions)})
+        document: dict[str, Any] = {
+            "format": FORMAT,
+            "version": VERSION,
+            "kind": self.kind,
+            "build": self.build.to_json() if self.build is not None else None,
+            "concepts": [asdict(concept) for concept in self.concepts],
+            "shape": list(self.directions.shape),
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "metadata": dict(self.metadata),
+        }
+        text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+        # The manifest goes last and each file whole: a reader after a kill sees old, new, or an error.
+        for name, content in ((TENSORS, data), (MANIFEST, text.encode())):
+            part = path / f".{name}.part"
+            part.write_bytes(content)
+            part.replace(path / name)
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> ConceptBank:
+        """Read what `save` wrote; nothing is unpickled.
+
+        Raises:
+            ArtifactError: a file is missing, was changed, or does not fit the manifest.
+        """
+        path = Path(path)
+        try:
+            document = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+            data = (path / TENSORS).read_bytes()
+        except (OSError, ValueError) as error:
+            raise ArtifactError(
+                f"{path} is no concept bank ({error}); make one with `morelli concepts build`."
+            ) from error
+        if (
+            not isinstance(document, dict)
+            or document.get("format") != FORMAT
+            or document.get("version") != VERSION
+        ):
+            raise ArtifactError(f"{path / MANIFEST} is no concept bank of version {VERSION}; build it again.")
+        if hashlib.sha256(data).hexdigest() != document.get("sha256"):
+            raise ArtifactError(f"{path / TENSORS} was changed after it was written; build the bank again.")
+        return _read(path, document, data)
+
+
+def _read(path: Path, document: dict[str, Any], data: bytes) -> ConceptBank:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    from morelli.encoders import Build
+
+    known = {item.name for item in fields(Concept)}
+    try:
+        directions = load(data)["directions"].astype(np.float32, copy=False)
+        concepts = tuple(
+            Concept(**{k: v for k, v in entry.items() if k in known}) for entry in document["concepts"]
+        )
+        build = Build.from_json(document["build"]) if document["build"] is not None else None
+        return ConceptBank(concepts, directions, str(document["kind"]), build, document["metadata"])
+    except (KeyError, TypeError, AttributeError, SafetensorError, UsageError) as error:
+        raise ArtifactError(f"The concept bank {path} is damaged ({error}); build it again.") from error

@@ -47,7 +47,7 @@ def morelli(*arguments: str | Path) -> Finished:
 
 
 def gridded(image: Image.Image) -> Image.Image:
-    """A picture with the trace of a crude upsampler: a grid of eight pixels, strong enough for a small model."""
+    """A picture with the trace of a crude upsampler: a grid, strong enough for a small model."""
     pixels = np.asarray(image, dtype=np.int16)
     rows, columns = np.indices(pixels.shape[:2]) // 8
     grid = np.where((rows + columns) % 2, 45, -45)[..., None]

@@ -20,9 +20,13 @@ def univfd(
     weights: Annotated[
         Path, typer.Argument(metavar="fc_weights.pth", show_default=False, help="The published head.")
     ],
-    out: Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE/", help="Folder to write.")] = Path(
-        "univfd-bundle"
-    ),
+    *,
+    out: Annotated[
+        Path, typer.Option("--output", "-o", metavar="BUNDLE", show_default=False, help="Folder to write.")
+    ],
+    force: Annotated[
+        bool, typer.Option("--force", help="Take another head of the same shape too, such as one of yours.")
+    ] = False,
 ) -> None:
     """Import the published UnivFD head (Ojha et al. 2023): 768 weights and a bias over CLIP ViT-L/14.
 
@@ -37,6 +41,6 @@ def univfd(
     """
     from morelli.detectors import import_univfd
 
-    bundle = import_univfd(weights)
+    bundle = import_univfd(weights, force=force)
     bundle.save(out)
     typer.echo(f"{out}: bundle {bundle.name} for {bundle.build.encoder}")

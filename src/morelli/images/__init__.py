@@ -12,6 +12,7 @@ from morelli.images._item import ImageItem
 from morelli.images._limits import Limits
 from morelli.images._perturb import Perturbation, perturbation
 from morelli.images._phash import phash
+from morelli.images._quiet import quiet_pillow
 from morelli.images._sources import Spec, iter_source
 from morelli.images._transforms import (
     CLIP_MEAN,
@@ -41,6 +42,7 @@ __all__ = [
     "iter_source",
     "perturbation",
     "phash",
+    "quiet_pillow",
     "transform_from_id",
     "univfd_transform",
 ]

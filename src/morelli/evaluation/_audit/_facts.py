@@ -15,8 +15,7 @@ import pyarrow as pa
 
 from morelli.errors import ImageError
 from morelli.evaluation._threads import in_threads
-from morelli.images import Decoded, Limits, decode, phash
-from morelli.images._quiet import quiet_pillow
+from morelli.images import Decoded, Limits, decode, phash, quiet_pillow
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -1,0 +1,130 @@
+"""`morelli fit`, `bank` and `import`: bundles made and changed from the command line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from morelli.detectors import Bundle
+from morelli.features import FeatureTable
+from tests.cli.conftest import morelli
+
+
+@pytest.fixture
+def copy(tmp_path: Path, bundle: Path) -> Path:
+    return Path(shutil.copytree(bundle, tmp_path / "copy"))
+
+
+def test_a_fitted_bundle_remembers_what_made_it(bundle: Path, table: Path) -> None:
+    fitted = Bundle.load(bundle)
+    features = FeatureTable.open(table)
+    assert fitted.build == features.build
+    assert fitted.name == bundle.name
+    assert set(fitted.kinds) == {"layer:2", "layer:3", "final"}
+    assert fitted.training["n_real"] + fitted.training["n_fake"] == len(features)
+    assert fitted.metrics["auc"]["value"] > 0.9
+    assert (bundle / "MODEL_CARD.md").read_text().strip()
+
+
+@pytest.mark.parametrize(
+    "options", [["--detector", "neighbors", "--k", "3"], ["--fpr", "0.2", "--seed", "5"]]
+)
+def test_fitting_twice_gives_the_same_detector(tmp_path: Path, table: Path, options: list[str]) -> None:
+    features = FeatureTable.open(table).load()
+    logits = []
+    for name in ("a", "b"):
+        run = morelli("fit", table, "-o", tmp_path / name, "--kinds", "final", "--name", "same", *options)
+        assert run.code == 0, run.err
+        assert "area under the curve" in run.out
+        logits.append(Bundle.load(tmp_path / name).logits(features))
+    assert np.array_equal(*logits)
+
+
+def test_a_table_that_cannot_be_fitted_is_answered_with_what_to_do(
+    tmp_path: Path, table: Path, photo_dir: Path, tiny_clip_dir: Path
+) -> None:
+    missing = morelli("fit", table, "-o", tmp_path / "b", "--kinds", "mean:2")
+    assert missing.code == 2
+    assert "no features of kind mean:2" in missing.err
+    unlabelled = tmp_path / "u.lance"
+    morelli("extract", photo_dir, "-o", unlabelled, "--encoder", tiny_clip_dir, "--kinds", "final")
+    run = morelli("fit", unlabelled, "-o", tmp_path / "b")
+    assert run.code == 2
+    assert "--label" in run.err
+    assert not (tmp_path / "b").exists()
+
+
+def test_what_is_added_to_the_bank_can_be_removed_again(
+    tmp_path: Path, copy: Path, photo_dir: Path, tiny_clip_dir: Path
+) -> None:
+    before = json.loads(morelli("bank", "info", copy, "--json").out)
+    more = tmp_path / "more.lance"
+    options = ["--encoder", str(tiny_clip_dir), "--kinds", "final"]
+    options += ["--label", "fake", "--generator", "newcomer"]
+    assert morelli("extract", photo_dir, "-o", more, *options).code == 0
+    count = len(FeatureTable.open(more))
+
+    added = morelli("bank", "add", copy, more)
+    assert added.code == 0, added.err
+    assert f"{count} images added" in added.out
+    assert "0 images added" in morelli("bank", "add", copy, more).out
+    after = json.loads(morelli("bank", "info", copy, "--json").out)
+    assert after["images"] == before["images"] + count
+    assert {"label": "fake", "origin": "newcomer", "images": count} in after["origins"]
+    assert "newcomer" in morelli("bank", "info", copy).out
+
+    bank = Bundle.load(copy).bank
+    assert bank is not None
+    first = bank.ids[-1]
+    assert "1 images removed" in morelli("bank", "remove", copy, first[:16]).out
+    removed = morelli("bank", "remove", copy, "--generator", "newcomer", "-o", tmp_path / "without")
+    assert removed.code == 0, removed.err
+    without = json.loads(morelli("bank", "info", tmp_path / "without", "--json").out)
+    assert without["origins"] == before["origins"]
+    assert without["limit"] == pytest.approx(before["limit"], abs=1e-6)
+
+
+def test_a_bank_takes_features_of_its_own_build_only(tmp_path: Path, copy: Path, photo_dir: Path) -> None:
+    from tests.small_models import save_tiny_clip
+
+    other = save_tiny_clip(tmp_path / "other-clip", seed=3)
+    more = tmp_path / "more.lance"
+    options = ["--encoder", str(other), "--kinds", "final", "--label", "fake"]
+    assert morelli("extract", photo_dir, "-o", more, *options).code == 0
+    run = morelli("bank", "add", copy, more)
+    assert run.code == 4
+    assert "weights" in run.err
+
+
+def test_unknown_names_in_the_bank_are_refused(copy: Path) -> None:
+    assert morelli("bank", "remove", copy).code == 2
+    assert morelli("bank", "remove", copy, "--generator", "nobody").code == 2
+    assert morelli("bank", "remove", copy, "zzzz").code == 2
+
+
+def test_a_file_that_is_no_univfd_head_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "fc_weights.pth").write_bytes(b"not a checkpoint")
+    run = morelli("import", "univfd", tmp_path / "fc_weights.pth", "-o", tmp_path / "out")
+    assert run.code == 4
+    assert "Traceback" not in run.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_univfd_head_becomes_a_bundle(tmp_path: Path) -> None:
+    import torch
+
+    weights = torch.arange(768, dtype=torch.float32).reshape(1, 768) / 768
+    torch.save({"weight": weights, "bias": torch.tensor([-0.5])}, tmp_path / "fc_weights.pth")
+    strange = morelli("import", "univfd", tmp_path / "fc_weights.pth", "-o", tmp_path / "out")
+    assert strange.code == 4
+    assert "--force" in strange.err
+    run = morelli("import", "univfd", tmp_path / "fc_weights.pth", "-o", tmp_path / "out", "--force")
+    assert run.code == 0, run.err
+    head = Bundle.load(tmp_path / "out").head
+    assert head is not None
+    assert np.allclose(head.weights, weights.numpy()[0])
+    assert head.bias == pytest.approx(-0.5)

@@ -72,15 +72,11 @@ def main() -> None:
     # A refit on m components costs about (m/d)³ of one on d; a step with m left has m candidates.
     left = args.components - np.arange(args.steps)
     total = refit_cpu * float((left * (left / args.components) ** 3).sum())
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}, load {os.getloadavg()[0]:.1f}"
-    )
-    print(
-        f"closed form: {len(order)} steps over {args.components} components: {ours:.1f} s wall, {ours_cpu:.1f} s CPU"
-    )
-    print(
-        f"plain refit: {refit_cpu * 1e3:.0f} ms CPU a candidate; the same search would take {total / 3600:.1f} h CPU"
-    )
+    when, load = time.strftime("%Y-%m-%d"), os.getloadavg()[0]
+    hours = total / 3600
+    print(f"{platform.machine()}, {os.cpu_count()} cores, {when}, load {load:.1f}")
+    print(f"closed form: {len(order)} of {args.components} components: {ours:.1f} s, {ours_cpu:.1f} s CPU")
+    print(f"plain refit: {refit_cpu * 1e3:.0f} ms CPU a candidate; the same search: {hours:.1f} h CPU")
     print(f"ratio (CPU): {total / ours_cpu:.0f}; first scores equal to 1e-8")
 
 

@@ -32,8 +32,8 @@ class Isotropy:
         return asdict(self)
 
 
-def _matrix(X: Array) -> NDArray[np.float64]:
-    X = np.asarray(X, dtype=np.float64)
+def _matrix(values: Array) -> NDArray[np.float64]:
+    X: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
     if X.ndim != 2 or len(X) < 2 or X.shape[1] < 1:
         raise UsageError(f"Isotropy needs a matrix of at least 2 rows and 1 column; got shape {X.shape}.")
     if not np.isfinite(X).all():

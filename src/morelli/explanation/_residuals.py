@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from morelli.errors import UsageError
 from morelli.explanation._transfer import Context, Fit, Score, generators_of
@@ -22,11 +21,11 @@ from morelli.explanation._transfer import Context, Fit, Score, generators_of
 Array = NDArray[np.floating]
 
 
-def normalize_rows(X: NDArray[Any]) -> Array:
+def normalize_rows(X: ArrayLike) -> Array:
     """Rows of X (n, d) at unit L2 length; zero rows stay zero."""
-    X = np.asarray(X, dtype=np.float64)
-    norm = np.linalg.norm(X, axis=-1, keepdims=True)
-    return np.divide(X, norm, out=np.zeros_like(X), where=norm > 0)
+    rows = np.asarray(X, dtype=np.float64)
+    norm = np.linalg.norm(rows, axis=-1, keepdims=True)
+    return np.asarray(np.divide(rows, norm, out=np.zeros_like(rows), where=norm > 0))
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Residual:
         return (self.scores(X) > self.threshold).astype(np.int8)
 
 
-def residual_direction(fake: NDArray[Any], real: NDArray[Any]) -> tuple[Array, float, Array, Array]:
+def residual_direction(fake: ArrayLike, real: ArrayLike) -> tuple[Array, float, Array, Array]:
     """RAVE's recipe on fakes (n1, d) and reals (n0, d): direction, length, both unit means."""
     mean_fake = normalize_rows(normalize_rows(fake).mean(axis=0))
     mean_real = normalize_rows(normalize_rows(real).mean(axis=0))

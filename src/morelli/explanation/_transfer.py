@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
 from typing import Any
 
 import numpy as np
@@ -111,7 +110,7 @@ class TransferMatrix:
 
     def off_diagonal(self) -> float:
         """The OOD score: mean of all cells whose training and test generators differ."""
-        return float(_off_mean(self.mean))
+        return _off_mean(self.mean)
 
     def diagonal(self) -> float:
         """Mean of the cells whose generators are the same; NaN unless computed with `diagonal=True`."""
@@ -137,8 +136,8 @@ class Difference:
         return f"{self.value:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
 
 
-def _off_mean(M: Array) -> np.floating:
-    return np.asarray(M[~np.eye(len(M), dtype=bool)]).mean()
+def _off_mean(M: Array) -> float:
+    return float(M[~np.eye(len(M), dtype=bool)].mean())
 
 
 def _draws(cells: Array, rng: np.random.Generator, draws: int) -> Array:

@@ -107,7 +107,8 @@ class ComponentMask(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.scale_ = real.std(axis=0) + 1e-9 if self.standardize else np.ones(X.shape[1])
         self.basis_ = self._basis(X / self.scale_, y, generator, names)
         self.choice_: Choice | None = None
-        self.control_ = self.control_reference_ = None
+        self.control_: tuple[float, float, float] | None = None
+        self.control_reference_: float | None = None
         if self.method in ("leace-generator", "leace-source"):
             return self._fit_leace(X / self.scale_, y, generator, group, names)
         if self.method not in METHODS:

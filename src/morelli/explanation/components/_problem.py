@@ -118,6 +118,6 @@ def refit(problem: SweepProblem, kept: NDArray[np.intp]) -> Array:
     """Discriminants of all tasks on the components `kept`, zero elsewhere, (T, d)."""
     out = np.zeros_like(problem.difference)
     if len(kept):
-        square = problem.covariance[(slice(None), *np.ix_(kept, kept))]
+        square = problem.covariance[:, kept[:, None], kept]
         out[:, kept] = np.linalg.solve(square, problem.difference[:, kept, None])[:, :, 0]
     return out

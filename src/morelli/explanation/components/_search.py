@@ -133,7 +133,8 @@ def choose_number(
 
     Of all numbers of steps whose held-out AUC is behind the best by at most one standard error of that
     (paired) difference, the one that removes least is taken; when the best gain does not exceed its own
-    standard error, nothing is removed. Generators are the unit of the error, since images of one generator err together.
+    standard error, nothing is removed. Generators are the unit of the error, since images of one
+    generator err together.
     """
     names = list(rng.permutation(np.asarray(names, dtype=object)))
     folds = [names[i :: options.folds] for i in range(min(options.folds, len(names)))]

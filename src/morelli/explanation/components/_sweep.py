@@ -91,13 +91,16 @@ class Sweep:
         self.sign = -1.0 if direction == "backward" else 1.0
         self._ger = get_blas_funcs("ger", dtype=np.dtype(dtype))
         self._scored = np.nonzero(problem.weight)
-        self._shift = np.ascontiguousarray(problem.shift, dtype=dtype)
-        self._factors = [_thin(z).astype(dtype) for z in problem.factors]
+        self._shift: Array = np.ascontiguousarray(problem.shift, dtype=dtype)
+        self._factors: list[Array] = [_thin(z).astype(dtype) for z in problem.factors]
         self.ids = np.arange(problem.dim)
         self.live = np.ones(problem.dim, dtype=bool)
-        delta = problem.difference.astype(dtype)
+        delta: Array = problem.difference.astype(dtype)
+        self.B: Array
+        self.R: Array
+        self.w: Array
         if direction == "backward":
-            self.B = np.linalg.inv(problem.covariance).astype(dtype)
+            self.B = np.linalg.inv(np.asarray(problem.covariance, np.float64)).astype(dtype)
             self.R = self.B
             self.w = np.einsum("tij,tj->ti", self.B, delta)
         else:
@@ -108,9 +111,9 @@ class Sweep:
         self.q = np.matmul(self._shift, self.B)
         self.margin = self.w @ self._shift.T
         tasks, kinds = len(delta), len(self._factors)
-        self.z = np.zeros((tasks, kinds, problem.dim), dtype=dtype)
+        self.z: Array = np.zeros((tasks, kinds, problem.dim), dtype=dtype)
         self.M = np.zeros_like(self.z)
-        self.a = np.zeros((tasks, kinds), dtype=dtype)
+        self.a: Array = np.zeros((tasks, kinds), dtype=dtype)
         for t, c, factor in self._pairs():
             rows = factor @ self.B[t]  # (n_c, d)
             out = factor @ self.w[t]
@@ -132,10 +135,10 @@ class Sweep:
             return
         keep = self.live
         self.ids = self.ids[keep]
-        square = np.ix_(self.ids, self.ids)
         if invert:
-            self.B = np.linalg.inv(self.problem.covariance[(slice(None), *square)]).astype(self.dtype)
-            delta = self.problem.difference[:, self.ids].astype(self.dtype)
+            kept_covariance = np.asarray(self.problem.covariance[:, self.ids[:, None], self.ids], np.float64)
+            self.B = np.linalg.inv(kept_covariance).astype(self.dtype)
+            delta: Array = self.problem.difference[:, self.ids].astype(self.dtype)
             self.w = np.einsum("tij,tj->ti", self.B, delta)
         else:
             self.B = np.ascontiguousarray(self.B[:, keep][:, :, keep])
@@ -166,7 +169,7 @@ class Sweep:
         t, v = self._scored
         variance = per_kind[t, p.fake[v]] + per_kind[t, p.real[v]]  # (pairs, m)
         margin = self.margin[t, v][:, None] + kappa[t] * self.q[:, :, keep][t, v]
-        weight = p.weight[t, v].astype(self.dtype)
+        weight: Array = p.weight[t, v].astype(self.dtype)
         return np.asarray(weight @ surrogate_auc(margin, variance) / weight.sum())
 
     def weights_after(self, components: NDArray[np.intp]) -> Array:
@@ -175,13 +178,13 @@ class Sweep:
         pivot = np.einsum("tjj->tj", self.R)[:, where]
         kappa = self.sign * self.r[:, where] / pivot
         local = self.w[:, None, :] + kappa[:, :, None] * np.swapaxes(self.B[:, :, where], 1, 2)
-        out = np.zeros((len(self.w), len(components), self.problem.dim), dtype=self.dtype)
+        out: Array = np.zeros((len(self.w), len(components), self.problem.dim), dtype=self.dtype)
         out[:, :, self.ids] = local
         return out
 
     def weights(self) -> Array:
         """Detector weights of the present selection, (T, d)."""
-        out = np.zeros((len(self.w), self.problem.dim), dtype=self.dtype)
+        out: Array = np.zeros((len(self.w), self.problem.dim), dtype=self.dtype)
         out[:, self.ids] = self.w
         return out
 

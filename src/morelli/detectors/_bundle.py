@@ -73,6 +73,7 @@ class Bundle:
     licence: str = ""
     command: str = ""
     notes: tuple[str, ...] = ()
+    digest: str | None = field(default=None, init=False)  # of the folder it was read from; none once changed
 
     def __post_init__(self) -> None:
         if (self.head is None) == (self.neighbor_rule is None):

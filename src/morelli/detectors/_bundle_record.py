@@ -84,7 +84,10 @@ def load_bundle(path: Path) -> Bundle:
     """Read and check the bundle at `path`; see `Bundle.load`."""
     document, tensors, columns = read_bundle(path)
     try:
-        return _bundle(path, document, tensors, columns)
+        bundle = _bundle(path, document, tensors, columns)
+        # A field that `replace` does not carry over: a changed bundle is no longer the one of this hash.
+        object.__setattr__(bundle, "digest", str(document["digest"]))
+        return bundle
     except ArtifactError as error:
         raise ArtifactError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:

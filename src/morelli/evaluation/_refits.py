@@ -194,7 +194,11 @@ def _shared_probe(
         head.fit(X[common], y[common], groups=groups[common])
         head.set_params(C=head.C_)
     weights = head.weights_of(y[rows], groups[rows])
-    coef, bias = head.fit_heads(X[rows], y[rows], trained[rows], C=head.C, sample_weight=weights)
+    # Balanced heads carry the total weight of all rows handed over; a fit on its own training rows would
+    # carry theirs, so C is scaled by the ratio (training sets of a block are of nearly one size).
+    ratio = trained.sum(axis=0).mean() / len(rows) if head.class_weight == "balanced" else 1.0
+    C = float(head.C * ratio)
+    coef, bias = head.fit_heads(X[rows], y[rows], trained[rows], C=C, sample_weight=weights)
     result = []
     for column, split in enumerate(splits):
         tested = np.concatenate([split.test, split.held_in])

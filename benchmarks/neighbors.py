@@ -31,9 +31,8 @@ def main() -> None:
     rng = np.random.default_rng(0)
     # Clustered like embeddings, not an even ball: neighbours then have neighbours' similarities.
     centres = rng.normal(size=(200, args.dim))
-    bank = (centres[rng.integers(200, size=args.bank)] + rng.normal(size=(args.bank, args.dim))).astype(
-        np.float32
-    )
+    bank = centres[rng.integers(200, size=args.bank)] + rng.normal(size=(args.bank, args.dim))
+    bank = bank.astype(np.float32)
     queries = centres[rng.integers(200, size=args.queries)] + rng.normal(size=(args.queries, args.dim))
     queries = queries.astype(np.float32)
     labels = rng.integers(2, size=args.bank)
@@ -45,9 +44,8 @@ def main() -> None:
     flat.search(unit[:64], args.k)
     ours.kneighbors(queries[:64])
 
-    print(
-        f"{platform.processor() or platform.machine()}, faiss {faiss.__version__}, threads {faiss.omp_get_max_threads()}"
-    )
+    machine = platform.processor() or platform.machine()
+    print(f"{machine}, faiss {faiss.__version__}, threads {faiss.omp_get_max_threads()}")
     print(f"bank {args.bank} x {args.dim}, {args.queries} queries a batch, k = {args.k}")
     ratios, speeds = [], []
     for turn in range(args.rounds):

@@ -17,8 +17,8 @@ def make_features(
     X, labels, lineages, sources = [], [], [], []
     for label in (0, 1):
         for group in range(n_groups):
-            shift = rng.normal(size=d) * 0.6
-            X.append(rng.normal(size=(n_per_group, d)) + shift + (2.4 if label else 0.0) * direction)
+            shift = rng.normal(size=d) * 0.4
+            X.append(rng.normal(size=(n_per_group, d)) + shift + (3.2 if label else 0.0) * direction)
             labels += [label] * n_per_group
             lineages += [f"gan{group}" if label else None] * n_per_group
             sources += [None if label else f"camera{group}"] * n_per_group

@@ -25,6 +25,7 @@ from morelli.detectors import (
     LinearProbe,
     NearestNeighborDetector,
     Recipe,
+    cross_fit,
     fit_bundle,
     training_hash,
 )
@@ -75,7 +76,7 @@ def test_a_bundle_says_the_same_after_a_round_trip(
 def test_the_head_learnt_the_story_and_its_figures_are_held_out(fitted: FittedBundle) -> None:
     assert len(fitted.rows) == len(fitted.logits) == 144
     assert roc_auc_score(fitted.labels, fitted.logits) == pytest.approx(fitted.bundle.metrics["auc"]["value"])
-    assert fitted.bundle.metrics["auc"]["value"] > 0.8
+    assert fitted.bundle.metrics["auc"]["value"] > 0.75
     for group in np.unique(fitted.groups):
         assert len(np.unique(fitted.folds[fitted.groups == group])) == 1
     figures = fitted.bundle.metrics
@@ -402,6 +403,15 @@ def test_fitting_is_repeatable_and_the_seed_matters(story: Features) -> None:
     np.testing.assert_array_equal(one.intervals(story), two.intervals(story))
     other = fit_bundle(story, dataclasses.replace(recipe, seed=8)).bundle
     assert not np.array_equal(one.intervals(story), other.intervals(story))
+
+
+def test_one_c_for_every_fold_when_told(story: Features) -> None:
+    made = fit_bundle(story, dataclasses.replace(RECIPE, nested=False, n_draws=0, bank_kinds=()))
+    C = made.bundle.training["C"]
+    X, groups = story.matrix(RECIPE.kinds), story.groups()
+    assert LinearProbe().fit(X, story.labels, groups=groups).C_ == C
+    by_hand = cross_fit(LinearProbe(C=C), X, story.labels, groups, 4, 7)
+    np.testing.assert_allclose(made.logits, by_hand.logits, atol=1e-9)
 
 
 def test_unit_length_is_part_of_the_bundle(story: Features, tmp_path: Path) -> None:

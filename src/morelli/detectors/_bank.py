@@ -139,6 +139,8 @@ class Bank:
         sha = features.column("sha256").astype(str)
         known = set(self.ids)
         rows = [i for i, first in enumerate(_first_time(sha)) if first and sha[i] not in known]
+        if not rows:
+            return self
         fresh = features.take(np.array(rows, dtype=np.int64))
         grown = replace(
             self,

@@ -19,6 +19,10 @@ from scipy.special import expit, logit
 from morelli.errors import ArtifactError, UsageError
 
 Method = Literal["none", "platt", "temperature", "beta", "isotonic"]
+_BACKWARDS = (
+    "the held-out logits rank real images above generated ones: either the labels are swapped, or what "
+    "the detector learns does not carry over from group to group"
+)
 _PARAMETERS: dict[str, tuple[str, ...]] = {
     "none": (),
     "platt": ("slope", "offset"),
@@ -141,17 +145,17 @@ def fit_calibration(
     if method == "platt":
         slope, shift = _minimise(np.stack([z / spread, np.ones_like(z)]), soft, weights, [1.0, offset])
         if slope <= 0:
-            raise UsageError("the logits rank real images above generated ones; check the labels")
+            raise UsageError(_BACKWARDS)
         return Calibration("platt", {"slope": slope / spread, "offset": shift}, rate)
     if method == "temperature":
         (slope,) = _minimise(np.stack([z / spread]), soft, weights, [1.0], fixed=np.full_like(z, offset))
         if slope <= 0:
-            raise UsageError("the logits rank real images above generated ones; check the labels")
+            raise UsageError(_BACKWARDS)
         return Calibration("temperature", {"temperature": spread / slope}, rate)
     parts = np.stack([-np.logaddexp(0, -z), np.logaddexp(0, z), np.ones_like(z)])
     a, b, c = _minimise(parts, soft, weights, [1.0, 1.0, offset], bounds=[(0, None), (0, None), (None, None)])
     if a + b <= 0:
-        raise UsageError("the logits rank real images above generated ones; check the labels")
+        raise UsageError(_BACKWARDS)
     return Calibration("beta", {"a": a, "b": b, "c": c}, rate)
 
 

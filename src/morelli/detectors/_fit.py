@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
-from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 
 from morelli.detectors._bank import Bank
@@ -19,11 +18,11 @@ from morelli.detectors._bundle import Bundle, HeldOut, NeighborRule, unit_rows, 
 from morelli.detectors._calibration import (
     Method,
     cross_fitted_probabilities,
-    expected_calibration_error,
     fit_calibration,
 )
 from morelli.detectors._folds import CrossFit, cross_fit, fit_rows
 from morelli.detectors._group_bootstrap import group_draws
+from morelli.detectors._held_out_figures import held_out_figures
 from morelli.detectors._linear_head import LinearHead, fold_affine
 from morelli.detectors._neighbors import NearestNeighborDetector
 from morelli.detectors._probe import LinearProbe
@@ -47,6 +46,9 @@ class Recipe:
     bank_kinds: of the evidence bank, () for none. bank_center: take the common direction away.
     domain_k, domain_quantile: see `Bank`. n_draws: bootstrap heads, 0 for no interval.
     real_groups, n_folds, seed: of the folds.
+    nested: choose C anew inside every fold, so that no held-out row had a say in it. Few groups make that
+    choice shaky, and folds of different C have logits of different scale; False chooses C once, over all
+    rows by group, and keeps it – figures are then conditional on one number chosen with the held-out rows.
     """
 
     name: str = "morelli"
@@ -68,6 +70,7 @@ class Recipe:
     interval_level: float = 0.9
     real_groups: Literal["source", "image"] = "source"
     n_folds: int = 8
+    nested: bool = True
     seed: int = 0
     licence: str = ""
     notes: Sequence[str] = ()
@@ -146,6 +149,9 @@ def fit_bundle(
     if by_neighbors:
         sizes = [int(np.prod(features.vectors[kind].shape[1:])) for kind in recipe.kinds]
         estimator = make_pipeline(UnitBlocks(sizes, center=recipe.bank_center), clone(recipe.estimator))
+    elif isinstance(estimator, LinearProbe) and estimator.C == "cv" and not recipe.nested:
+        whole = fit_rows(estimator, X, y, groups=names, sample_weight=image_weight)
+        estimator = clone(estimator).set_params(C=whole.C_)
     crossed = cross_fit(
         estimator,
         X,
@@ -167,8 +173,8 @@ def fit_bundle(
 
     rng = np.random.default_rng(recipe.seed)
     bank = _bank(features.take(scored), kept, recipe, by_neighbors, rng)
-    head = None if by_neighbors else _head(recipe, X, y, names, image_weight, rng)
-    figures = _figures(z, target, kept, honest, ai.logit, np.random.default_rng([recipe.seed, 1]))
+    head, chosen = (None, None) if by_neighbors else _head(estimator, recipe, X, y, names, image_weight, rng)
+    figures = held_out_figures(z, target, kept, honest, ai.logit, np.random.default_rng([recipe.seed, 1]))
     bundle = Bundle(
         name=recipe.name,
         build=features.build,
@@ -184,7 +190,7 @@ def fit_bundle(
         calibration=calibration,
         held_out=HeldOut(z, np.asarray(target, dtype=np.int8)),
         interval_level=recipe.interval_level,
-        training=_training(features, y, names, crossed, recipe),
+        training={**_training(features, y, names, crossed, recipe), "C": chosen},
         recipe=recipe.to_json(),
         metrics={**figures, **(metrics or {})},
         licence=recipe.licence,
@@ -228,24 +234,23 @@ def _bank(
         keep_uris=recipe.bank_uris,
     )
     if by_neighbors and recipe.n_draws:
-        from dataclasses import replace
-
         return replace(bank, draws=group_draws(bank.labels, bank.groups, recipe.n_draws, rng))
     return bank
 
 
 def _head(  # noqa: PLR0917
+    estimator: Any,
     recipe: Recipe,
     X: NDArray[np.float32],
     y: NDArray[Any],
     groups: NDArray[Any],
     image_weight: NDArray[np.float64],
     rng: np.random.Generator,
-) -> LinearHead:
-    fitted = fit_rows(recipe.estimator, X, y, groups=groups, sample_weight=image_weight)
+) -> tuple[LinearHead, float | None]:
+    fitted = fit_rows(estimator, X, y, groups=groups, sample_weight=image_weight)
     weights, bias = fold_affine(fitted, X)
     if not recipe.n_draws:
-        return LinearHead(weights, bias)
+        return LinearHead(weights, bias), getattr(fitted, "C_", None)
     draws = group_draws(y, groups, recipe.n_draws, rng)
     if isinstance(fitted, LinearProbe):
         final = fitted.weights_of(y, groups, image_weight)
@@ -254,54 +259,11 @@ def _head(  # noqa: PLR0917
         pairs = []
         for column in draws.T:
             rows = np.repeat(np.arange(len(y)), column)
-            one = fit_rows(
-                recipe.estimator, X[rows], y[rows], groups=groups[rows], sample_weight=image_weight[rows]
-            )
+            one = fit_rows(estimator, X[rows], y[rows], groups=groups[rows], sample_weight=image_weight[rows])
             pairs.append(fold_affine(one, X))
         drawn, biases = np.stack([w for w, _ in pairs]), np.array([b for _, b in pairs])
-    return LinearHead(weights, bias, drawn.astype(np.float32), biases)
-
-
-def _figures(  # noqa: PLR0917
-    logits: NDArray[np.float64],
-    y: NDArray[Any],
-    groups: NDArray[Any],
-    probabilities: NDArray[np.float64],
-    ai_logit: float,
-    rng: np.random.Generator,
-) -> dict[str, Any]:
-    """Held-out figures, each with a 95 % interval from 200 bootstrap draws of groups."""
-    raw = 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
-    ones = np.ones(len(y))
-
-    def balanced(w: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(w / np.where(y == 1, 2 * w[y == 1].sum(), 2 * w[y == 0].sum()))
-
-    measures: dict[str, Callable[[NDArray[np.float64]], float]] = {
-        "auc": lambda w: float(roc_auc_score(y, logits, sample_weight=w)),
-        "ap": lambda w: float(average_precision_score(y, logits, sample_weight=w)),
-        "tpr_at_1_percent_fpr": lambda w: _found_at(logits, y, w, 0.01),
-        "tpr_at_5_percent_fpr": lambda w: _found_at(logits, y, w, 0.05),
-        "tpr_at_ai_threshold": lambda w: float(np.average(logits[y == 1] > ai_logit, weights=w[y == 1])),
-        "ece_before": lambda w: expected_calibration_error(y, raw, sample_weight=balanced(w)),
-        "ece": lambda w: expected_calibration_error(y, probabilities, sample_weight=balanced(w)),
-    }
-    draws = group_draws(y, groups, 200, rng).T.astype(np.float64)
-    figures = {}
-    for name, measure in measures.items():
-        low, high = np.quantile([measure(draw) for draw in draws], [0.025, 0.975])
-        figures[name] = {"value": measure(ones), "low": float(low), "high": float(high)}
-    return figures
-
-
-def _found_at(logits: NDArray[np.float64], y: NDArray[Any], w: NDArray[np.float64], fpr: float) -> float:
-    """Share of generated images above the lowest logit that at most `fpr` of the real ones exceed."""
-    order = np.argsort(-logits[y == 0], kind="stable")
-    reals, counts = logits[y == 0][order], w[y == 0][order]
-    within = np.cumsum(counts) <= fpr * counts.sum()
-    # Ties at the edge count as exceeding: the threshold is the first real logit that is one too many.
-    threshold = reals[min(int(within.sum()), len(reals) - 1)]
-    return float(np.average(logits[y == 1] > threshold, weights=w[y == 1]))
+    head = LinearHead(weights, bias, np.ascontiguousarray(drawn, dtype=np.float32), biases)
+    return head, getattr(fitted, "C_", None)
 
 
 def _training(

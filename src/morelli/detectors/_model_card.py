@@ -90,6 +90,8 @@ def _training(training: Mapping[str, Any]) -> str:
         lines.append(f"- hash of the set (SHA-256 over its images' hashes and labels): `{training['hash']}`")
     if training.get("seed") is not None:
         lines.append(f"- seed {training['seed']}, {training.get('n_folds', '?')} folds by group")
+    if training.get("C") is not None:
+        lines.append(f"- regularisation C = {training['C']:.3g}")
     return "\n".join(lines)
 
 

@@ -65,7 +65,7 @@ def test_layer_ablation_ranks_what_was_planted() -> None:
     assert list(auc) == ["layer:1", "layer:2", "final"]
     assert auc["layer:1"] < 0.65 < auc["layer:2"] < 0.9 < auc["final"]
     by_kind = {score.kind: score for score in found.scores}
-    assert by_kind["layer:2"].generator_worst < 0.7 < by_kind["layer:2"].generator_mean
+    assert by_kind["layer:2"].generator_worst < 0.6 < by_kind["layer:2"].generator_mean
     rows = found.predictions.select(detector="final")
     assert by_kind["final"].auc.value == pytest.approx(roc_auc_score(rows.labels, rows.logits), abs=1e-12)
     assert len(figure_png(layers_figure(found))) > 5000
@@ -137,8 +137,8 @@ def test_maps_keep_what_separates(method: str) -> None:
     maps = feature_maps(features, ["layer:1", "final"], method=method, perplexity=15)  # type: ignore[arg-type]
     assert [one.kind for one in maps] == ["layer:1", "final"]
     assert maps[0].agreement == pytest.approx(0.5, abs=0.1)
-    assert maps[1].agreement > 0.75
-    assert maps[1].map_agreement > 0.75 > maps[0].map_agreement
+    assert maps[1].agreement > maps[0].agreement + 0.15
+    assert maps[1].map_agreement > maps[0].map_agreement + 0.08
     assert maps[0].xy.shape == (len(features), 2)
     assert len(figure_png(maps_figure(maps, features))) > 5000
     assert len(figure_png(maps_figure(maps, features, colour="generator"))) > 5000

@@ -89,11 +89,15 @@ def layout(
         return np.asarray(X[:, :2], np.float64)
     if method == "tsne":
         from sklearn.manifold import TSNE
+        from threadpoolctl import threadpool_limits
 
         tsne = TSNE(
             perplexity=min(perplexity, (len(X) - 1) / 3), init="pca", learning_rate="auto", random_state=seed
         )
-        return np.asarray(tsne.fit_transform(X.astype(np.float32)), np.float64)
+        # Its threads wait for each other in a busy loop at every step: on a machine with other work, two are
+        # many times slower than one, and few images gain nothing from two.
+        with threadpool_limits(1 if len(X) < 4000 else None, user_api="openmp"):
+            return np.asarray(tsne.fit_transform(X.astype(np.float32)), np.float64)
     if method == "umap":
         umap: Any = _umap()
         near = min(neighbors, len(X) - 1)

@@ -108,8 +108,9 @@ def metadata_only_auc(
     columns = sorted(set(origin))
     parts = {column: [index for index, name in enumerate(origin) if name == column] for column in columns}
     rng = np.random.default_rng(seed)
+    varies = bool(np.ptp(X, axis=0).any())
     scores, shuffled = np.zeros(len(y)), {column: np.zeros(len(y)) for column in columns}
-    for fold in np.unique(fold_of):
+    for fold in np.unique(fold_of) if varies else ():
         train, test = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
         forest = _forest(len(train), seed).fit(X[train], y[train])
         # One call for the plain rows and all shuffled copies: a forest's calls cost more than its rows.

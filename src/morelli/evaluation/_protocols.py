@@ -90,7 +90,9 @@ def _known_columns(features: Features, groups: AnyArray, perturbation: str | Non
             continue
         kind = SCHEMA.field(name).type
         if pa.types.is_dictionary(kind):
-            columns[name] = pc.dictionary_encode(pa.array([None if v is None else str(v) for v in values]))
+            columns[name] = pc.dictionary_encode(
+                pa.array([None if v is None else str(v) for v in values], pa.string())
+            )
         else:
             columns[name] = pa.array(values, type=kind, from_pandas=True)
     columns["group"] = pc.dictionary_encode(pa.array([str(g) for g in groups]))
@@ -173,7 +175,7 @@ def transfer_matrix(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    column = pc.dictionary_encode(pa.array([None if v is None else str(v) for v in names]))
+    column = pc.dictionary_encode(pa.array([None if v is None else str(v) for v in names], pa.string()))
     index = predictions.table.column_names.index("generator")
     return Predictions(predictions.table.set_column(index, SCHEMA.field("generator"), column), {})
 

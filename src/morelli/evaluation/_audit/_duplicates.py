@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-DISTANCE = 4  # bits of the 64-bit perceptual hash; `Features.groups` merges by the same distance
-SIMILARITY = 0.95  # correlation of the 16 × 16 grey pictures below which a hash match is a coincidence
+# Bits of the 64-bit perceptual hash, and the correlation of the 16 × 16 grey pictures that confirms a match.
+# Within 4 bits, where `Features.groups` merges, chance matches are rare; a texture re-encoded can be 8 bits
+# away, and so can a stranger, so there the pictures must agree closely.
+TIERS = ((4, 0.95), (8, 0.985))
 EQUAL_REACH = 16
 
 
@@ -31,13 +33,12 @@ class DuplicateGroup:
     across: tuple[str, ...]
 
 
-def duplicate_ids(
-    table: pa.Table, *, distance: int = DISTANCE, similarity: float = SIMILARITY
-) -> npt.NDArray[np.int64]:
+def duplicate_ids(table: pa.Table, *, tiers: Sequence[tuple[int, float]] = TIERS) -> npt.NDArray[np.int64]:
     """A number for every picture: rows that share it are the same picture. Shape (n,).
 
-    Two rows are joined when their bytes are equal, or when their perceptual hashes differ in at most
-    `distance` bits and their small grey pictures correlate by at least `similarity`; joining is transitive.
+    Two rows are joined when their bytes are equal, or when for one of `tiers` their perceptual hashes
+    differ in at most so many bits and their small grey pictures correlate by at least so much; joining is
+    transitive.
     """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
@@ -46,13 +47,18 @@ def duplicate_ids(
     _, byte_ids = np.unique(np.asarray(table.column("sha256").to_pylist(), dtype=str), return_inverse=True)
     first = np.full(byte_ids.max(initial=-1) + 1, -1)
     first[byte_ids[::-1]] = np.arange(n)[::-1]
-    left, right = near_pairs(table.column("phash").to_numpy(), distance)
+    hashes = table.column("phash").to_numpy()
+    left, right = near_pairs(hashes, max(distance for distance, _ in tiers))
+    apart = np.bitwise_count(hashes[left] ^ hashes[right])
+    needed = np.full(len(left), np.inf)
+    for distance, similarity in tiers:
+        needed = np.where(apart <= distance, np.minimum(needed, similarity), needed)
     thumbs = table.column("thumb").combine_chunks()
     pictures = np.frombuffer(b"".join(thumbs.to_pylist()), np.uint8).reshape(n, -1)
     keep = np.zeros(len(left), bool)
     for start in range(0, len(left), 65_536):
         part = slice(start, start + 65_536)
-        keep[part] = _correlation(pictures[left[part]], pictures[right[part]]) >= similarity
+        keep[part] = _correlation(pictures[left[part]], pictures[right[part]]) >= needed[part]
     rows = np.r_[np.arange(n), left[keep]]
     columns = np.r_[first[byte_ids], right[keep]]
     graph = coo_matrix((np.ones(len(rows), np.int8), (rows, columns)), shape=(n, n))

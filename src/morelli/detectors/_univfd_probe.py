@@ -32,7 +32,7 @@ def univfd_views(n_views: int, rng: np.random.Generator) -> tuple[str, ...]:
     put the rows together (`Features.concat`): views of one image share its group and its weight.
 
     >>> univfd_views(4, np.random.default_rng(0))
-    ('', 'blur:2.44', '', 'blur:0.81+jpeg:42')
+    ('jpeg:35', '', '', 'blur:2.57+jpeg:87')
     """
     views = []
     for _ in range(n_views):

@@ -83,13 +83,19 @@ def robustness_figure(points: Sequence[CurvePoint], *, value: str = "auc", lines
                 label=name,
             )
             if value == "auc" and name == "all":
-                ends = np.asarray([(p.auc.low, p.auc.high) for p in chain if p is not None])
-                ax.fill_between(x, ends[:, 0], ends[:, 1], color=INK, alpha=0.1, linewidth=0)
+                low, high = np.asarray([(p.auc.low, p.auc.high) for p in chain if p is not None]).T
+                if panel == "delivery":  # no order, so nothing between the places
+                    ax.vlines(x, low, high, color=INK, alpha=0.35, linewidth=4)
+                else:
+                    ax.fill_between(x, low, high, color=INK, alpha=0.1, linewidth=0)
         ax.set_xticks(np.arange(len(ticks)), ticks, rotation=25 if panel == "delivery" else 0)
         ax.set_title(_AXES.get(panel, panel))
         ax.set_ylabel(_VALUES.get(value, value))
         if value in {"auc", "ap"}:
             ax.axhline(0.5, color=PALE, linewidth=1)
+    seen = [_value(point, value) for point in shown]
+    for ax in axes.flat[: len(kinds)]:  # one scale, so that panels compare
+        ax.set_ylim(min(0.45, *seen) - 0.03 if value in {"auc", "ap"} else -0.03, 1.03)
     for ax in axes.flat[len(kinds) :]:
         ax.set_visible(False)
     handles, labels = axes.flat[0].get_legend_handles_labels()

@@ -36,7 +36,6 @@ PHOTOGRAPHS = {
         "hubble_deep_field.jpg",
         "moon.png",
         "motorcycle_left.png",
-        "motorcycle_right.png",
         "rocket.jpg",
     ],
     "sklearn/datasets/images": ["china.jpg", "flower.jpg"],

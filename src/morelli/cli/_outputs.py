@@ -103,7 +103,10 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def neighbor_name(neighbor: Mapping[str, Any]) -> str:
     """How a neighbour of the bank is called in a table: its generator or source, else where it lay."""
-    return str(neighbor["generator"] or neighbor["uri"] or neighbor["id"][:12])
+    made = neighbor["generator"]
+    # Many data sets write "real" where a real image has no generator; that would say nothing here.
+    name = None if made in LABELS.values() else made
+    return str(name or neighbor["uri"] or neighbor["id"][:12])
 
 
 def _neighbor(neighbor: Neighbor) -> dict[str, Any]:

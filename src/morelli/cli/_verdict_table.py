@@ -90,7 +90,7 @@ def verdict_table(summary: Summary) -> Table:
     table.add_column("P(AI), interval", no_wrap=True)
     table.add_column("nearest generated", ratio=2, min_width=12)
     table.add_column("nearest real", ratio=2, min_width=12)
-    table.add_column("reasons", ratio=4, min_width=18)
+    table.add_column("reason", ratio=4, min_width=18)
     for row in summary.shown:
         spread = flat(row)
         mark, words, colour = VERDICTS[row["verdict"]]
@@ -101,7 +101,8 @@ def verdict_table(summary: Summary) -> Table:
             _probability(row["probability"], low, high, colour),
             _neighbor(spread, "nearest_generated"),
             _neighbor(spread, "nearest_real"),
-            _text("; ".join(row["reasons"])),
+            # The neighbours have columns of their own; every output file holds all the reasons.
+            _text("; ".join(reason for reason in row["reasons"] if not reason.startswith("nearest "))),
         )
     return table
 

@@ -1,0 +1,182 @@
+"""`morelli audit`: what separates real from generated before any detector has looked."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from morelli.cli._console import console, printable, progress
+from morelli.cli._errors import outcome, warn
+from morelli.cli._options import LabelFrom, OptionalWorkers, Quiet, Root, Sources
+from morelli.errors import UsageError
+
+if TYPE_CHECKING:
+    from morelli.evaluation import AuditReport
+
+TONES = {"high": "bold red", "medium": "yellow", "low": "cyan", "info": "dim"}
+
+
+class Codec(StrEnum):
+    """What aligned copies are written as."""
+
+    jpeg = "jpeg"
+    webp = "webp"
+    png = "png"
+
+
+class Small(StrEnum):
+    """What becomes of images that are smaller than the aligned copy."""
+
+    upscale = "upscale"
+    skip = "skip"
+
+
+def audit(
+    sources: Sources,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="Write the audit: HTML, JSON, Markdown, plots."
+        ),
+    ] = None,
+    align: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also write aligned copies, with a manifest of what was done."),
+    ] = None,
+    side: Annotated[int, typer.Option(min=16, max=8192, help="Side of aligned copies, pixels.")] = 256,
+    codec: Annotated[Codec, typer.Option(help="Format of aligned copies.")] = Codec.jpeg,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of aligned copies.")] = 85,
+    small: Annotated[
+        Small, typer.Option(help="Images smaller than that: enlarge or leave out.")
+    ] = Small.upscale,
+    label_from: LabelFrom = None,
+    root: Root = None,
+    workers: OptionalWorkers = None,
+    seed: Annotated[int, typer.Option(help="Seed of folds, bootstrap and the fair subset.")] = 0,
+    json_document: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Audit a labelled collection: what the files give away, copies and leaks, and a fair subset.
+
+    No encoder is needed. A classifier that sees only format, size and shape says how much of any
+    detector's figure on these images the files alone could explain. With --align both classes are
+    written alike (same crop, size, codec and quality), and the copies are audited too.
+
+    Examples:
+
+        morelli audit mine/ --label-from folders
+
+        morelli audit manifest.csv -o audit/
+
+        morelli audit mine/ --label-from folders --align aligned/ -o audit/
+
+    Exit codes: 0 all done, 2 wrong usage, 3 some images failed (listed), 4 nothing could be done.
+    """
+    from morelli.evaluation import AlignRecipe
+    from morelli.evaluation import align as write_aligned
+    from morelli.evaluation import audit as look
+
+    reading: dict[str, Any] = {"label_from": "folders" if label_from else None, "root": root}
+    if align is not None and align.exists() and any(align.resolve() == Path(s).resolve() for s in sources):
+        raise UsageError(f"{align} is what is audited; aligned copies need a folder of their own.")
+    source: str | list[str] = sources[0] if len(sources) == 1 else list(sources)
+    with progress(quiet) as display:
+        task = display.add_task("auditing", total=None)
+        found = look(
+            source,
+            workers=workers,
+            seed=seed,
+            progress=lambda done, _: display.update(task, completed=done),
+            **reading,
+        )
+    copies = None
+    failed = list(found.failed)
+    if align is not None:
+        recipe = AlignRecipe(side=side, codec=codec.value, quality=quality, small=small.value)
+        with progress(quiet) as display:
+            task = display.add_task("aligning", total=found.table.num_rows)
+            made = write_aligned(
+                source,
+                align,
+                recipe,
+                workers=workers,
+                progress=lambda done, _: display.update(task, completed=done),
+                **reading,
+            )
+        copies = look(made.manifest, workers=workers, seed=seed)
+        if not quiet and not json_document:
+            left = sum(made.skipped.values())
+            console().print(
+                f"{align}: {made.written:,} aligned copies written, {made.reused:,} there already"
+                + (f", {left:,} too small" if left else "")
+                + f"; {made.recipe.id}",
+                highlight=False,
+                soft_wrap=True,
+            )
+    if out is not None:
+        write_folder(found, out, copies)
+    if json_document:
+        import json
+
+        document = {**found.to_json(), "aligned": copies.to_json() if copies else None}
+        typer.echo(json.dumps(document, indent=1, ensure_ascii=False))
+    elif not quiet:
+        show(found)
+        if copies is not None and copies.baseline is not None and found.baseline is not None:
+            console().print(
+                f"After alignment file facts alone reach AUC {copies.baseline.auc:.3f} "
+                f"(before: {found.baseline.auc:.3f}).",
+                highlight=False,
+            )
+        if out is not None:
+            console().print(f"Written: {out}", highlight=False, markup=False)
+    if failed:
+        warn(f"{len(failed):,} files could not be read:")
+        for one in failed[:20]:
+            warn(f"  {printable(one.uri)}: {one.reason}: {printable(one.message)}")
+    raise typer.Exit(outcome(found.table.num_rows, len(failed)))
+
+
+def show(found: AuditReport) -> None:
+    """The findings on the screen, the gravest first."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    screen = console()
+    counts = found.counts
+    screen.print(
+        f"{printable(found.source)}: {counts['real']:,} real and {counts['generated']:,} generated images"
+        + (f", {counts['unlabelled']:,} without a label" if counts["unlabelled"] else ""),
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    if found.baseline is not None:
+        low, high = found.baseline.interval
+        screen.print(
+            f"File facts alone tell them apart with AUC {found.baseline.auc:.3f} ({low:.2f} to {high:.2f}); "
+            "0.5 is chance.",
+            highlight=False,
+        )
+    table = Table("", "finding", "what to do", box=box.SIMPLE_HEAD, pad_edge=False)
+    for one in found.findings:
+        tone = TONES[one.severity]
+        table.add_row(
+            f"[{tone}]{one.severity}[/]", escape(printable(one.sentence)), escape(printable(one.advice))
+        )
+    screen.print(table)
+
+
+def write_folder(found: AuditReport, out: Path, copies: AuditReport | None) -> None:
+    """The audit's folder: its own files, the page, and the audit of aligned copies below it."""
+    from morelli.evaluation import audit_page
+
+    found.save(out)
+    if copies is not None:
+        copies.save(out / "aligned")
+    (out / "audit.html").write_text(audit_page(found, copies), encoding="utf-8")

@@ -1,0 +1,75 @@
+"""`morelli reproduce`: does a report hold?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from morelli.cli._console import console, printable
+from morelli.cli._errors import ExitCode
+from morelli.errors import UsageError
+
+
+def reproduce(
+    report: Annotated[
+        Path,
+        typer.Argument(metavar="REPORT", show_default=False, help="A report's folder, or its report.json."),
+    ],
+    *,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="ROLE=PATH",
+            help="Where an input lies now: features, bundle, train, held_in, images or predictions.",
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0.0, help="Largest difference of scores and figures that is no difference.")
+    ] = 1e-6,
+    json_document: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Rebuild a report's numbers from its recorded inputs, and say whether they match.
+
+    The features, bundles and settings are read again, every detector is fitted again, and inputs,
+    predictions and figures are compared with the record. A bundle or a feature table that was changed
+    does not match, and the differences are listed.
+
+    Examples:
+
+        morelli reproduce report/
+
+        morelli reproduce report/ --input features=moved/F.lance --input bundle=moved/my-bundle
+
+    Exit codes: 0 it matches, 2 wrong usage, 3 it does not, 4 an input is missing or damaged.
+    """
+    from morelli.evaluation import reproduce as run
+
+    replaced: dict[str, str | Path] = {}
+    for entry in inputs or []:
+        role, sign, path = entry.partition("=")
+        if not (role and sign and path):
+            raise UsageError(f"--input wants ROLE=PATH, such as features=F.lance, not {entry!r}.")
+        replaced[role] = path
+    outcome = run(report, replaced=replaced, tolerance=tolerance)
+    if json_document:
+        typer.echo(json.dumps(outcome.to_json(), indent=1, ensure_ascii=False))
+    else:
+        screen = console()
+        say = {"highlight": False, "markup": False, "soft_wrap": True}
+        if outcome.matches:
+            how = "to the byte" if outcome.exact else f"within {tolerance:g}"
+            screen.print(f"{report}: the numbers match, {how}.", **say)  # type: ignore[arg-type]
+        else:
+            screen.print(f"{report}: the numbers do NOT match.", **say)  # type: ignore[arg-type]
+            for one in outcome.differences:
+                screen.print(  # type: ignore[call-overload]
+                    f"  {printable(one.what)}: recorded {printable(one.recorded)}, found {printable(one.found)}",
+                    **say,
+                )
+        for note in outcome.notes:
+            screen.print(f"  note: {printable(note)}", **say)  # type: ignore[arg-type]
+    raise typer.Exit(ExitCode.DONE if outcome.matches else ExitCode.SOME_FAILED)

@@ -203,9 +203,10 @@ def leave_group_out_distances(
 
 def _maker(features: Features) -> NDArray[np.object_]:
     """What to call an image's origin: its generator, for a real one its source."""
-    makers = features.column("generator")
-    sources = features.column("source")
-    return np.where(makers == None, sources, makers)  # noqa: E711 - elementwise
+    generators, sources = features.column("generator"), features.column("source")
+    # Collections often call the generator of a photograph "real"; where it comes from says more.
+    of_source = (features.labels == 0) & (sources != None)  # noqa: E711 - elementwise
+    return np.where(of_source | (generators == None), sources, generators)  # noqa: E711
 
 
 def _first_time(values: NDArray[Any]) -> list[bool]:

@@ -240,7 +240,7 @@ def test_an_interrupted_run_leaves_whole_lines_in_a_part(
     command = [sys.executable, "-m", "morelli", "detect", str(archive), *judge.options]
     command += ["--jsonl", str(out), "-q"]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
-        part = tmp_path / "v.jsonl.part"
+        part = tmp_path / f"v.jsonl.{process.pid}.part"
         deadline = time.monotonic() + 120
         while (not part.exists() or part.stat().st_size < 20_000) and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -1,7 +1,8 @@
 """What `morelli detect` writes: JSON, JSON Lines, CSV and Parquet, one record at a time.
 
-Every file grows beside its final name as `NAME.part` and takes the name when it is whole, so a reader
-never meets half a result and an interrupted run leaves what it had under a name that says so.
+Every file grows beside its final name as `NAME.PID.part` and takes the name when it is whole, so a reader
+never meets half a result, two runs never mix, and an interrupted run leaves what it had under a name that
+says so.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -254,8 +256,8 @@ class Parquet:
 
 
 def part(target: Path) -> Path:
-    """Where a file grows until it is whole."""
-    return target.with_name(target.name + ".part")
+    """Where this process lets a file grow until it is whole."""
+    return target.with_name(f"{target.name}.{os.getpid()}.part")
 
 
 def _schema() -> pa.Schema:

@@ -107,7 +107,8 @@ def robustness_figure(points: Sequence[CurvePoint], *, value: str = "auc", lines
 
 def layers_figure(ablation: LayerAblation) -> Figure:
     """AUC of each feature kind with its interval, and the mean and worst over generators."""
-    scores = ablation.scores
+    # The final embedding comes after the last block, whatever the order of the table.
+    scores = sorted(ablation.scores, key=lambda score: score.kind == "final")
     x = np.arange(len(scores))
     figure, axes = panels(1, 1, max(6.0, 1.5 + 0.55 * len(scores)), 4.2)
     ax = axes[0, 0]
@@ -136,7 +137,7 @@ def layers_figure(ablation: LayerAblation) -> Figure:
     ax.axhline(0.5, color=PALE, linewidth=1)
     ax.set_xticks(x, [s.kind for s in scores], rotation=35, ha="right")
     ax.set_ylabel("AUC")
-    ax.legend(frameon=False, loc="lower right")
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     ax.set_title("Which layer", loc="left")
     return figure
 

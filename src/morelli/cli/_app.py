@@ -6,14 +6,19 @@ from typing import Annotated
 
 import typer
 
+from morelli.cli._audit import audit
 from morelli.cli._bank import bank
+from morelli.cli._concepts import concepts
 from morelli.cli._detect import detect
 from morelli.cli._encoders import encoders
 from morelli.cli._errors import MorelliGroup
+from morelli.cli._evaluate import evaluate
+from morelli.cli._explain import explain
 from morelli.cli._extract import extract
 from morelli.cli._fit import fit
 from morelli.cli._import import import_
 from morelli.cli._info import info
+from morelli.cli._reproduce import reproduce
 
 app = typer.Typer(
     name="morelli",
@@ -61,8 +66,13 @@ def _root(
 app.command("detect")(detect)
 app.command("extract")(extract)
 app.command("fit")(fit)
+app.add_typer(evaluate, name="evaluate")
+app.command("audit")(audit)
+app.command("reproduce")(reproduce)
 app.add_typer(bank, name="bank")
+app.add_typer(concepts, name="concepts")
 app.add_typer(encoders, name="encoders")
+app.add_typer(explain, name="explain")
 app.add_typer(import_, name="import")
 app.command("info")(info)
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from morelli.cli._console import console, printable
 from morelli.cli._errors import ExitCode
 from morelli.errors import UsageError
+
+if TYPE_CHECKING:
+    from morelli.evaluation import Reproduction
 
 
 def reproduce(
@@ -58,18 +61,21 @@ def reproduce(
     if json_document:
         typer.echo(json.dumps(outcome.to_json(), indent=1, ensure_ascii=False))
     else:
-        screen = console()
-        say = {"highlight": False, "markup": False, "soft_wrap": True}
-        if outcome.matches:
-            how = "to the byte" if outcome.exact else f"within {tolerance:g}"
-            screen.print(f"{report}: the numbers match, {how}.", **say)  # type: ignore[arg-type]
-        else:
-            screen.print(f"{report}: the numbers do NOT match.", **say)  # type: ignore[arg-type]
-            for one in outcome.differences:
-                screen.print(  # type: ignore[call-overload]
-                    f"  {printable(one.what)}: recorded {printable(one.recorded)}, found {printable(one.found)}",
-                    **say,
-                )
-        for note in outcome.notes:
-            screen.print(f"  note: {printable(note)}", **say)  # type: ignore[arg-type]
+        _say(report, outcome, tolerance)
     raise typer.Exit(ExitCode.DONE if outcome.matches else ExitCode.SOME_FAILED)
+
+
+def _say(report: Path, outcome: Reproduction, tolerance: float) -> None:
+    screen = console()
+
+    def line(text: str) -> None:
+        screen.print(printable(text), highlight=False, markup=False, soft_wrap=True)
+
+    if outcome.matches:
+        line(f"{report}: the numbers match, {'to the byte' if outcome.exact else f'within {tolerance:g}'}.")
+    else:
+        line(f"{report}: the numbers do NOT match.")
+        for one in outcome.differences:
+            line(f"  {one.what}: recorded {one.recorded}, found {one.found}")
+    for note in outcome.notes:
+        line(f"  note: {note}")

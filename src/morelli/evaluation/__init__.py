@@ -21,6 +21,8 @@ from morelli.evaluation._audit import (
 )
 from morelli.evaluation._bootstrap import Estimate, clustered_interval
 from morelli.evaluation._compare import Comparison, DeLong, McNemar, compare, compare_all, delong, mcnemar
+from morelli.evaluation._compare_tables import compare_tables
+from morelli.evaluation._detector_specs import candidates_of
 from morelli.evaluation._external import predict_external
 from morelli.evaluation._folds import fold_splits
 from morelli.evaluation._leaks import LeakPair, LeakReport, leak_report
@@ -77,6 +79,7 @@ from morelli.evaluation._protocols import (
     transfer_matrix,
 )
 from morelli.evaluation._refits import Candidate
+from morelli.evaluation._reproduce import Difference, Reproduction, reproduce
 from morelli.evaluation._robustness import (
     STANDARD,
     UNIVFD,
@@ -86,6 +89,7 @@ from morelli.evaluation._robustness import (
     robustness_curves,
     sweep,
 )
+from morelli.evaluation._runs import Executed, Input, Run, execute
 from morelli.evaluation._sink import SinkAnalysis, SinkGroup, sink_analysis
 from morelli.evaluation._spectra import Spectrum, mean_spectra
 from morelli.evaluation._splits import (
@@ -105,9 +109,11 @@ from morelli.evaluation._univfd_protocol import (
     univfd,
     univfd_table,
 )
+from morelli.evaluation.report import PUBLISHED, Published, Report, audit_page, write_report
 
 __all__ = [
     "PROTOCOLS",
+    "PUBLISHED",
     "SCHEMA",
     "STANDARD",
     "UNIVFD",
@@ -121,13 +127,16 @@ __all__ = [
     "CoveragePoint",
     "CurvePoint",
     "DeLong",
+    "Difference",
     "DuplicateGroup",
     "Estimate",
+    "Executed",
     "FairSubset",
     "FeatureMap",
     "Finding",
     "FoldSummary",
     "GroupEstimate",
+    "Input",
     "KindScore",
     "LayerAblation",
     "LeakPair",
@@ -137,10 +146,14 @@ __all__ = [
     "Measurement",
     "MetadataBaseline",
     "Predictions",
+    "Published",
     "Rates",
     "ReliabilityBin",
+    "Report",
+    "Reproduction",
     "Result",
     "Rule",
+    "Run",
     "SinkAnalysis",
     "SinkGroup",
     "SourceEstimate",
@@ -155,6 +168,7 @@ __all__ = [
     "audit",
     "audit_auc_figure",
     "audit_facts_figure",
+    "audit_page",
     "average_precision",
     "bank_ablation",
     "bank_figure",
@@ -163,12 +177,15 @@ __all__ = [
     "by_era",
     "by_real_source",
     "calibration_error",
+    "candidates_of",
     "clustered_interval",
     "compare",
     "compare_all",
+    "compare_tables",
     "delong",
     "era_splits",
     "evaluate",
+    "execute",
     "extract_perturbed",
     "family_splits",
     "feature_maps",
@@ -194,6 +211,7 @@ __all__ = [
     "rates_at",
     "real_sources",
     "reliability_curve",
+    "reproduce",
     "risk_coverage_curve",
     "robustness_curves",
     "robustness_figure",
@@ -216,4 +234,5 @@ __all__ = [
     "univfd_sets",
     "univfd_table",
     "wilson_interval",
+    "write_report",
 ]

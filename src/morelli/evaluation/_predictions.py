@@ -157,6 +157,7 @@ class Predictions:
             with Path(temporary).open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
                 os.fsync(stream.fileno())
+            Path(temporary).chmod(0o644)  # mkstemp makes files that only their owner can read
             Path(temporary).replace(path)
         finally:
             Path(temporary).unlink(missing_ok=True)

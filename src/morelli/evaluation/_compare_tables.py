@@ -1,0 +1,116 @@
+"""Compare the detectors of two predictions tables, ours or another tool's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from morelli.errors import UsageError
+from morelli.evaluation._compare import COMPARED, Comparison, compare, compare_all, holm
+from morelli.evaluation._measure import MeasureOptions
+from morelli.evaluation._predictions import SCHEMA, Predictions
+from morelli.evaluation._protocols import POOLED
+
+OTHER = "external"
+
+
+def compare_tables(
+    first: Predictions,
+    second: Predictions | None = None,
+    *,
+    protocol: str | None = None,
+    options: MeasureOptions | None = None,
+) -> tuple[Comparison, ...]:
+    """Paired tests of every detector of `first` with every one of `second` (of all pairs of `first` alone).
+
+    Detectors that share a name are told apart as ``NAME (first)`` and ``NAME (second)``. A table under the
+    protocol ``external`` pairs with any protocol that scores each image once. p-values are adjusted by
+    Holm's method over all pairs of one protocol.
+
+    Raises UsageError when the two have no protocol, or no image, in common.
+    """
+    a = first.select(part="test")
+    if second is None:
+        names = [protocol] if protocol is not None else a.names("protocol")
+        found = [
+            c
+            for name in names
+            for delivery in _deliveries(a.select(protocol=name))
+            for c in compare_all(
+                a.select(protocol=name, perturbation=delivery), protocol=name, options=options
+            )
+        ]
+        if not found:
+            raise UsageError("the table holds one detector only; give a second table to compare with")
+        return tuple(found)
+    b = second.select(part="test")
+    a_names, b_names = a.names("detector"), b.names("detector")
+    shared_names = set(a_names) & set(b_names)
+    a, b = _renamed(a, shared_names, "first"), _renamed(b, shared_names, "second")
+    results: list[Comparison] = []
+    for name, left, right in _matched(a, b, protocol):
+        own = [
+            compare(Predictions.concat([left, right]), d, e, protocol=name, options=options)
+            for d in left.names("detector")
+            for e in right.names("detector")
+        ]
+        for metric in COMPARED:
+            places = [k for k, c in enumerate(own) if metric in c.p_values]
+            for k, p in zip(places, holm([own[k].p_values[metric] for k in places]), strict=True):
+                own[k] = replace(own[k], adjusted={**own[k].adjusted, metric: p})
+        results += own
+    return tuple(results)
+
+
+def _matched(
+    a: Predictions, b: Predictions, protocol: str | None
+) -> list[tuple[str, Predictions, Predictions]]:
+    """(protocol, rows of a, rows of b) that can be paired."""
+    ours, theirs = a.names("protocol"), b.names("protocol")
+    shared = [p for p in ours if p in theirs and protocol in (None, p)]
+    pairs = [(p, a.select(protocol=p), b.select(protocol=p)) for p in shared]
+    for near, far, flip in ((a, b, False), (b, a, True)):
+        if pairs or OTHER not in far.names("protocol"):
+            continue
+        for name in near.names("protocol"):
+            if name in POOLED and name != OTHER and protocol in (None, name):
+                one, other = near.select(protocol=name), far.select(protocol=OTHER)
+                both = (_unfolded(one, name), _unfolded(other, name))
+                pairs.append((name, both[1], both[0]) if flip else (name, *both))
+    if not pairs:
+        raise UsageError(
+            f"the tables have no protocol in common: {', '.join(ours)} and {', '.join(theirs)}"
+            + (f" (asked for: {protocol})" if protocol else "")
+        )
+    return pairs
+
+
+def _deliveries(rows: Predictions) -> list[str | None]:
+    names: list[str | None] = list(rows.names("perturbation"))
+    return names if not (rows.codes("perturbation")[0] < 0).any() else [None, *names]
+
+
+def _renamed(rows: Predictions, names: set[str], suffix: str) -> Predictions:
+    if not names:
+        return rows
+    codes, values = rows.codes("detector")
+    text = np.array([f"{v} ({suffix})" if v in names else v for v in values], dtype=object)
+    return _with(rows, detector=text[codes])
+
+
+def _unfolded(rows: Predictions, protocol: str) -> Predictions:
+    """The rows under `protocol` without folds and delivery, so that those of another tool pair with them."""
+    empty = np.full(len(rows), "", dtype=object)
+    return _with(rows, protocol=np.full(len(rows), protocol, dtype=object), fold=empty, perturbation=empty)
+
+
+def _with(rows: Predictions, **columns: np.ndarray) -> Predictions:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    table = rows.table
+    for name, values in columns.items():
+        encoded = pc.dictionary_encode(pa.array(values, pa.string()))
+        table = table.set_column(table.column_names.index(name), SCHEMA.field(name), encoded)
+    return Predictions(table, rows.run)

@@ -1,0 +1,123 @@
+"""Detectors by a short name on the command line: ``knn:1,3,5,9``, ``probe``, ``probe@layer:8+final``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from morelli.errors import UsageError
+from morelli.evaluation._refits import Candidate
+
+if TYPE_CHECKING:
+    from morelli.detectors import Bundle
+    from morelli.features import Features
+
+FORMS = "knn:1,3,5,9 (or knn-majority:5), probe, univfd; with @layer:8+final for other feature kinds"
+
+
+def candidates_of(spec: str, *, seed: int = 0) -> list[Candidate]:
+    """The detectors that `spec` names.
+
+    ``knn:K[,K…]`` nearest neighbours by mean similarity, ``knn-majority:K`` by majority vote, ``probe`` a
+    logistic regression whose C is chosen inside each training set, ``univfd`` the paper's own training of
+    its linear layer. ``@KIND[+KIND…]`` names the feature kinds, `final` without it.
+
+    >>> [c.name for c in candidates_of("knn:1,3")], candidates_of("probe@layer:8+final")[0].kinds
+    (['knn:1', 'knn:3'], ('layer:8', 'final'))
+    """
+    from morelli.detectors import LinearProbe, NearestNeighborDetector, UnivFDProbe
+
+    base, _, where = spec.partition("@")
+    kinds = tuple(where.split("+")) if where else ("final",)
+    name, _, argument = base.partition(":")
+    suffix = f"@{where}" if where else ""
+    if name in ("knn", "knn-majority"):
+        voting: Any = "majority" if name == "knn-majority" else "mean_similarity"
+        return [
+            Candidate(f"{name}:{k}{suffix}", NearestNeighborDetector(k=k, voting=voting), kinds)
+            for k in _numbers(argument or "5", spec)
+        ]
+    if name == "probe" and not argument:
+        return [Candidate(f"probe{suffix}", LinearProbe(random_state=seed), kinds)]
+    if name == "univfd" and not argument:
+        return [Candidate(f"univfd{suffix}", UnivFDProbe(random_state=seed), kinds)]
+    raise UsageError(f"no detector is called {spec!r}; choose {FORMS}")
+
+
+def _numbers(text: str, spec: str) -> list[int]:
+    try:
+        values = [int(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if not values or min(values) < 1:
+        raise UsageError(f"{spec!r} needs whole numbers from 1 on after the colon, such as knn:1,3,5,9")
+    return values
+
+
+def images_seen(bundle: Bundle, features: Features) -> int | None:
+    """How many of the images a bundle was fitted on, as far as its bank tells; None if it cannot tell."""
+    from morelli.detectors import training_hash
+
+    sha = features.column("sha256").astype(str)
+    told = None
+    if bundle.bank is not None:
+        told = int(np.isin(sha, np.asarray(bundle.bank.ids, dtype=str)).sum())
+    if not told and bundle.training.get("hash") == training_hash(sha, features.labels):
+        return len(features)
+    return told
+
+
+def refitted(
+    bundle: Bundle, name: str, vectors: Mapping[str, Any], *, seed: int = 0
+) -> tuple[Candidate, dict[str, Any]]:
+    """The bundle's recipe as a detector that every split fits anew, and feature kinds that it needs made.
+
+    vectors: kind → (n, d). A recipe that scales an image's joined features to unit length reads a kind of
+    its own, which the second value holds. Calibration and thresholds are not refitted: they are part of
+    the bundle and not of its ranking.
+
+    Raises UsageError for a bundle without a recipe that can be fitted (an imported head).
+    """
+    from sklearn.base import clone
+
+    from morelli.detectors import LinearProbe, NearestNeighborDetector
+
+    classes = {c.__name__: c for c in (LinearProbe, NearestNeighborDetector)}
+    chosen = bundle.recipe.get("estimator")
+    if chosen not in classes:
+        raise UsageError(
+            f"the bundle {name} has no recipe that could be fitted without the tested images "
+            f"(its estimator: {chosen}); evaluate it as it is on images that it has not seen"
+        )
+    estimator = clone(classes[chosen]())
+    known = estimator.get_params()
+    stored = dict(bundle.recipe.get("parameters", {}))
+    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items() if k in known}
+    if "random_state" in known:
+        settings["random_state"] = seed
+    estimator.set_params(**settings)
+    kinds = tuple(bundle.head_kinds or bundle.kinds)
+    if not bundle.unit:
+        return Candidate(name, estimator, kinds), {}
+    joined = np.concatenate([np.asarray(vectors[k]).reshape(len(vectors[k]), -1) for k in kinds], axis=1)
+    length = np.linalg.norm(joined, axis=1, keepdims=True)
+    unit = np.divide(joined, length, out=np.zeros_like(joined), where=length > 0)
+    kind = f"unit({'+'.join(kinds)})"
+    return Candidate(name, estimator, (kind,)), {kind: unit}
+
+
+def with_kinds(features: Features, extra: Mapping[str, Any]) -> Features:
+    """The features with further kinds beside their own."""
+    return replace(features, vectors={**features.vectors, **extra}) if extra else features
+
+
+def distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates; UsageError where two share a name."""
+    names = [c.name for c in candidates]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise UsageError(f"two detectors are called {', '.join(twice)}; name each once")
+    return list(candidates)

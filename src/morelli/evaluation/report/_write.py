@@ -1,0 +1,251 @@
+"""Write a report folder from predictions."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from morelli.errors import MorelliError, UsageError
+from morelli.evaluation._measure import MeasureOptions
+from morelli.evaluation._predictions import Predictions
+from morelli.evaluation._runs import Executed
+from morelli.evaluation._summary import Summary, summarize
+from morelli.evaluation._summary_tables import table
+from morelli.evaluation.report._document import document, measured_rows
+from morelli.evaluation.report._html import page
+from morelli.evaluation.report._provenance import provenance
+from morelli.evaluation.report._thumbnails import find_images, png
+
+if TYPE_CHECKING:
+    from morelli.features import Features
+    from morelli.images import ImageItem
+
+Maps = Literal["tsne", "umap", "pca", "none"]
+PAGE, DATA, TEXT, PREDICTIONS = "report.html", "report.json", "report.md", "predictions.parquet"
+OURS = frozenset({PAGE, DATA, TEXT, PREDICTIONS})
+
+
+@dataclass(frozen=True)
+class Report:
+    """A written report: its folder, the summary, and the hash of the predictions beside it."""
+
+    folder: Path
+    summary: Summary
+    document: Mapping[str, Any]
+    predictions_sha256: str
+
+    @property
+    def page(self) -> Path:
+        """The HTML file."""
+        return self.folder / PAGE
+
+
+def write_report(
+    made: Executed | Predictions,
+    folder: str | Path,
+    *,
+    options: MeasureOptions | None = None,
+    name: str = "",
+    command: str = "",
+    images: Callable[[], Sequence[ImageItem]] | None = None,
+    audit: Mapping[str, Any] | None = None,
+    maps: Maps = "none",
+    spectra: bool = False,
+    thumbnails: bool = True,
+    say: Callable[[str], None] | None = None,
+) -> Report:
+    """Measure predictions and write ``report.html``, ``report.json``, ``report.md``, CSV files and the table.
+
+    Args:
+        made: what `execute` gave, or a predictions table alone.
+        folder: to write into; made if it is not there.
+        options: of the metrics and their intervals.
+        name: title of the report.
+        command: how it was made, for the provenance.
+        images: lists the images behind the predictions, for pictures of the worst cases and spectra.
+        audit: the JSON of an audit of these images (``audit.json``).
+        maps: how to draw the feature space, where features are at hand.
+        spectra: draw mean high-pass spectra of `images`.
+        thumbnails: put small pictures of the worst cases into the page.
+        say: told what is being done.
+
+    Raises UsageError when `folder` holds something else than a report.
+    """
+    tell = say or (lambda _: None)
+    predictions, run, features = (
+        (made.predictions, made.run, made.features) if isinstance(made, Executed) else (made, None, None)
+    )
+    folder = Path(folder)
+    _refuse_foreign(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tell("measuring")
+    summary = summarize(measured_rows(predictions), options)
+    digest = predictions.write(folder / PREDICTIONS)
+    facts = provenance(
+        run=run, record=predictions.run, predictions_sha256=digest, command=command, folder=folder
+    )
+    content = document(predictions, summary, provenance=facts, name=name)
+    worst_images = [w for kind in content["worst"].values() for w in kind]
+    listed = None
+    found: dict[str, str] = {}
+    if thumbnails:
+        tell("pictures")
+        listed = list(images()) if images is not None else None
+        places = [Path(i.path).resolve().parent for i in run.inputs] if run is not None else []
+        found = find_images(worst_images, listed, places)
+    pictures = list(_pictures(features, listed, images, maps=maps, spectra=spectra, tell=tell))
+    _write(folder / DATA, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    _write(folder / TEXT, markdown(content, summary))
+    for file, rows in tables(content, summary).items():
+        _write(folder / file, _csv(rows))
+    _write(folder / PAGE, page(content, thumbnails=found, pictures=pictures, audit=audit))
+    return Report(folder, summary, content, digest)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if folder.is_file():
+        raise UsageError(f"{folder} is a file; a report is a folder, name another one")
+    if folder.is_dir() and any(folder.iterdir()) and not any((folder / n).is_file() for n in OURS):
+        raise UsageError(f"{folder} holds something else than a report; name another folder, or empty it")
+
+
+def _pictures(
+    features: Features | None,
+    listed: Sequence[ImageItem] | None,
+    images: Callable[[], Sequence[ImageItem]] | None,
+    *,
+    maps: Maps,
+    spectra: bool,
+    tell: Callable[[str], None],
+) -> Sequence[dict[str, str]]:
+    from morelli.evaluation._maps import feature_maps
+    from morelli.evaluation._plots import figure_png, maps_figure, spectra_figure
+    from morelli.evaluation._spectra import mean_spectra
+
+    made = []
+    if features is not None and maps != "none":
+        tell("feature map")
+        kinds = ["final"] if "final" in features.vectors else list(features.vectors)[:1]
+        found = feature_maps(features, kinds, method=maps)
+        for colour, text in (
+            ("label", "Real images and generated ones."),
+            ("generator", "The commonest generators; all other images grey."),
+        ):
+            drawing = maps_figure(found, features, colour=colour, columns=1)
+            drawing.set_size_inches(6.4, 6.2)
+            title = "Feature space" if colour == "label" else "Feature space by generator"
+            words = f"{text} A map is a picture, not a measurement: the agreement in its title is one."
+            made.append({"title": title, "text": words, "src": png(figure_png(drawing))})
+    if spectra and images is not None:
+        tell("spectra")
+        try:
+            drawing = spectra_figure(mean_spectra(list(listed) if listed else list(images())))
+            text = (
+                "What upsampling leaves: points on a grid are its traces. Real sources in teal, "
+                "generators in orange; centre crops of 256 pixels, smaller images left out."
+            )
+            made.append({"title": "Mean high-pass spectra", "text": text, "src": png(figure_png(drawing))})
+        except MorelliError as error:
+            tell(f"no spectra: {error}")
+    return made
+
+
+def markdown(content: Mapping[str, Any], summary: Summary) -> str:
+    """The report's tables, with what they were made from, as Markdown."""
+    head, facts = content["headline"], content["provenance"]
+    from morelli.evaluation.report._figures import number
+    from morelli.evaluation.report._html import verdict
+
+    lines = [
+        f"# {content['name'] or 'Evaluation'}",
+        f"**{head['detector']}**, {head['protocol']}: AUC {number(head['auc'])} on {head['n_images']:,} "
+        "images "
+        f"({head['n_real']:,} real + {head['n_fake']:,} generated). File facts alone: AUC "
+        f"{number(head['metadata_only'])}.",
+        verdict(head),
+        *(f"- {note}" for note in content["run"].get("notes", [])),
+        summary.to_markdown().rstrip(),
+    ]
+    if content["published"]:
+        lines.append("## Published figures of the same protocol (not measured here, percent)")
+        rows = [
+            [p["detector"], p["metric"].replace("_", " "), f"{p['mean']:.2f}", p["source"], p["note"]]
+            for p in content["published"]
+        ]
+        lines.append(table(["detector", "metric", "mean of 19 sets", "source", "note"], rows))
+    if content["robustness"]:
+        lines.append("## Robustness, AUC on all generators")
+        rows = [
+            [
+                p["detector"],
+                p["perturbation"] or "clean",
+                number(p["auc"]),
+                f"{p['ap']:.3f}",
+                f"{p['fpr']:.3f}",
+            ]
+            for p in content["robustness"]
+            if p["family"] == "all"
+        ]
+        lines.append(table(["detector", "delivery", "AUC", "AP at equal shares", "false positives"], rows))
+    lines.append("## Provenance")
+    rows = [
+        ["command", f"`{facts['command']}`" if facts["command"] else "–"],
+        ["predictions.parquet", f"`{facts['predictions']['sha256']}`"],
+        ["build", str(facts["fingerprint"] or "–")],
+        ["features", str(facts["features_digest"] or "–")],
+        ["seed", str(facts["seed"] if facts["seed"] is not None else "–")],
+        *([f"bundle {n}", str(d or "changed in memory")] for n, d in facts["bundles"].items()),
+        *([i["role"], f"{i['path']} `{i['digest'] or '–'}`"] for i in facts["inputs"]),
+        *([n, v] for n, v in facts["versions"].items()),
+    ]
+    lines.append(table(["what", "which"], rows))
+    return "\n\n".join(lines) + "\n"
+
+
+def tables(content: Mapping[str, Any], summary: Summary) -> dict[str, list[dict[str, Any]]]:
+    """CSV files by name."""
+    made = {"estimates.csv": summary.to_rows()}
+    cells = [
+        {
+            "detector": r["detector"],
+            "delivery": r["perturbation"],
+            "trained_on": trained,
+            "tested_on": tested,
+            "auc": r["matrix"]["auc"][i][j],
+        }
+        for r in content["results"]
+        if r["matrix"]
+        for i, trained in enumerate(r["matrix"]["trained"])
+        for j, tested in enumerate(r["matrix"]["tested"])
+    ]
+    made["transfer.csv"] = cells
+    made["worst_cases.csv"] = [{"case": kind, **w} for kind, some in content["worst"].items() for w in some]
+    made["robustness.csv"] = [
+        {**{k: v for k, v in p.items() if k not in ("auc", "fpr_by_source")}, **_flat("auc", p["auc"])}
+        for p in content["robustness"]
+    ]
+    return {name: rows for name, rows in made.items() if rows}
+
+
+def _flat(name: str, estimate: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: estimate["value"], f"{name}_low": estimate["low"], f"{name}_high": estimate["high"]}
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    buffer = io.StringIO(newline="")
+    writer = csv.DictWriter(buffer, list(dict.fromkeys(k for r in rows for k in r)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in rows)
+    return buffer.getvalue()
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)

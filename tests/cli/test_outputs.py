@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from morelli.cli._outputs import COLUMNS, Csv, JsonDocument, JsonLines, Parquet, flat, record
-from morelli.cli._verdict_table import BAR, SHOWN, Summary, bar, verdict_table
+from morelli.cli._verdict_table import BAR, SHOWN, Summary, bar, verdict_table, why
 from morelli.detectors import Detection, Neighbor, Picture, Verdict, contact_sheet
 from morelli.errors import ImageError
 from morelli.images import decode
@@ -113,6 +113,20 @@ def test_a_long_run_is_counted_in_full_and_remembered_in_part(detections: list[D
     assert summary.done == 500
     assert len(summary.shown) == verdict_table(summary).row_count == SHOWN
     assert summary.by_label[0]["ai"] == 500
+
+
+def test_a_reason_that_many_share_is_said_once(detections: list[Detection]) -> None:
+    from dataclasses import replace
+
+    summary = Summary()
+    for index, reason in enumerate(
+        ["probability 0.91 lies above 0.7", "probability 0.88 lies above 0.7", "odd"]
+    ):
+        verdict = replace(VERDICT, reasons=(reason, "nearest real neighbour at cosine 0.4"))
+        summary.add(Detection(f"set/{index}.jpg", facts=detections[0].facts, verdict=verdict))
+    assert [line.plain for line in why(summary)] == ["▲ lies above 0.7", "▲ odd – set/2.jpg"]
+    assert str(verdict_table(summary).columns[0].header) == "image in set/"
+    assert [str(cell) for cell in verdict_table(summary).columns[0].cells] == ["0.jpg", "1.jpg", "2.jpg"]
 
 
 def test_a_file_name_cannot_steer_the_terminal(detections: list[Detection]) -> None:

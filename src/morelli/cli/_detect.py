@@ -26,7 +26,7 @@ from morelli.cli._options import (
     Workers,
 )
 from morelli.cli._outputs import Csv, JsonDocument, JsonLines, Output, Parquet
-from morelli.cli._verdict_table import SHOWN, Summary, verdict_table
+from morelli.cli._verdict_table import SHOWN, Summary, verdict_table, why
 from morelli.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
@@ -194,6 +194,9 @@ def _say(summary: Summary, *, table: bool) -> None:
     screen = console() if table else error_console()
     if table and summary.shown:
         screen.print(verdict_table(summary))
+        for line in why(summary):
+            screen.print(line, soft_wrap=True)
+        screen.print()
         if summary.done > SHOWN:
             screen.print(f"… and {summary.done - SHOWN:,} more; --csv, --jsonl or --parquet hold them all.\n")
     if summary.done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,9 @@ VERDICTS = {
 }
 
 SHOWN = 50
+REASONS = 8
 BAR = 12
+_OWN_PROBABILITY = re.compile(r"^probability \d\.\d+,? ")
 
 
 class Summary:
@@ -80,31 +83,59 @@ class Summary:
 
 
 def verdict_table(summary: Summary) -> Table:
-    """The first rows of a run as a table."""
+    """The first rows of a run as a table; the folder that all share is said once, above the names."""
     from rich import box
     from rich.table import Table
 
+    folder = _shared_folder([row["uri"] for row in summary.shown])
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
-    table.add_column("image", overflow="fold", ratio=3, min_width=16)
+    table.add_column(_text(f"image in {folder}" if folder else "image"), overflow="fold", min_width=16)
     table.add_column("verdict", no_wrap=True)
     table.add_column("P(AI), interval", no_wrap=True)
-    table.add_column("nearest generated", ratio=2, min_width=12)
-    table.add_column("nearest real", ratio=2, min_width=12)
-    table.add_column("reason", ratio=4, min_width=18)
+    table.add_column("nearest generated", min_width=12)
+    table.add_column("nearest real", min_width=12)
     for row in summary.shown:
         spread = flat(row)
         mark, words, colour = VERDICTS[row["verdict"]]
         low, high = row["interval"]
         table.add_row(
-            _text(row["uri"]),
+            _text(row["uri"][len(folder) :]),
             _text(f"{mark} {words}", colour),
             _probability(row["probability"], low, high, colour),
             _neighbor(spread, "nearest_generated"),
             _neighbor(spread, "nearest_real"),
-            # The neighbours have columns of their own; every output file holds all the reasons.
-            _text("; ".join(reason for reason in row["reasons"] if not reason.startswith("nearest "))),
         )
     return table
+
+
+def why(summary: Summary) -> list[Text]:
+    """The reasons of the rows shown, each said once, the most frequent first.
+
+    A row's own numbers are in the table, and its neighbours too; the output files hold every reason whole.
+    """
+    told: dict[tuple[str, str], list[str]] = {}
+    for row in summary.shown:
+        for reason in row["reasons"]:
+            if not reason.startswith("nearest "):
+                said = _OWN_PROBABILITY.sub("", reason)
+                told.setdefault((row["verdict"], said), []).append(row["uri"])
+    lines = []
+    for (verdict, said), uris in sorted(told.items(), key=lambda entry: -len(entry[1]))[:REASONS]:
+        mark, _, colour = VERDICTS[verdict]
+        line = _text(f"{mark} ", colour).append(printable(said))
+        if len(uris) == 1 < len(summary.shown):
+            line.append(f" – {printable(uris[0])}", style="dim")
+        lines.append(line)
+    return lines
+
+
+def _shared_folder(uris: list[str]) -> str:
+    """The folder, with its slash, that all of several paths lie in; empty if there is none."""
+    if len(uris) < 2:
+        return ""
+    first, last = min(uris), max(uris)
+    same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+    return first[: first.rfind("/", 0, same) + 1]
 
 
 def bar(low: float, probability: float, high: float) -> str:

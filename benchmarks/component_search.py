@@ -16,6 +16,7 @@ import platform
 import time
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from morelli.explanation.components import SearchOptions, Sweep, TaskData, refit, steps, surrogate_auc
 
@@ -81,4 +82,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with threadpool_limits(limits=1, user_api="blas"):  # as `ComponentMask.fit` does
+        main()

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
+from threadpoolctl import threadpool_limits
 
 from morelli.errors import UsageError
 
@@ -235,7 +236,8 @@ def transfer_matrix(
                 if g == h:
                     half = len(own) // 2
                     own, scored = order[g][:half], order[g][half:]
-                score = fit(X[own], X[train], Context(g, h, train, others))
+                with threadpool_limits(limits=1, user_api="blas"):  # many small solves
+                    score = fit(X[own], X[train], Context(g, h, train, others))
                 cells[s, i, j] = auc(score(X[scored]), score(X[test]))
     return TransferMatrix(names, cells, np.array([len(rows[g]) for g in names]))
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
+from threadpoolctl import threadpool_limits
 
 from morelli.errors import UsageError
 from morelli.explanation._erasure import BasisName, leace, one_hot, pca_basis, residual_basis
@@ -116,7 +117,10 @@ class ComponentMask(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 f"Unknown method {self.method!r}; "
                 f"use one of {', '.join(METHODS)}, leace-generator, leace-source."
             )
-        return self._fit_search((X / self.scale_) @ self.basis_, y, generator, group, names)
+        # Products of a few dozen columns: a second BLAS thread costs more in waiting than it brings, and on
+        # a busy machine many times more.
+        with threadpool_limits(limits=1, user_api="blas"):
+            return self._fit_search((X / self.scale_) @ self.basis_, y, generator, group, names)
 
     def _basis(
         self, X: Array, y: NDArray[np.intp], generator: NDArray[np.object_], names: Sequence[str]

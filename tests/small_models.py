@@ -42,7 +42,7 @@ def save_tiny_clip(folder: Path, *, image_size: int = 64, patch_size: int = 16, 
     torch.manual_seed(seed)
     model = CLIPModel(config).eval()
     with torch.no_grad():
-        # A fresh transformer barely reacts to its input; larger matrices make images differ, as in a trained one.
+        # A fresh transformer barely reacts to its input; larger matrices make images differ.
         for name, parameter in model.named_parameters():
             if parameter.ndim >= 2 and "embedding" not in name:
                 parameter.mul_(3.0)

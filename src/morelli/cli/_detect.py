@@ -194,8 +194,8 @@ def _say(summary: Summary, *, table: bool) -> None:
     screen = console() if table else error_console()
     if table and summary.shown:
         screen.print(verdict_table(summary))
-        for line in why(summary):
-            screen.print(line, soft_wrap=True)
+        for reason in why(summary):
+            screen.print(reason, soft_wrap=True)
         screen.print()
         if summary.done > SHOWN:
             screen.print(f"… and {summary.done - SHOWN:,} more; --csv, --jsonl or --parquet hold them all.\n")

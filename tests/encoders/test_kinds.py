@@ -26,7 +26,7 @@ def test_groups_spell_out_every_block_in_order_and_once():
 
 
 @pytest.mark.parametrize(
-    "kind", ["layer:0", "layer:13", "layer:9-6", "layer", "head:1.2", "final:1", "", "layer:x"]
+    "kind", ["layer:0", "layer:13", "layer:9-6", "layer", "heads:1", "final:1", "", "layer:x"]
 )
 def test_what_no_encoder_has_is_refused_by_name(kind):
     with pytest.raises(UsageError) as error:

@@ -106,13 +106,21 @@ def fit(
 
 
 def _chosen(source: FeatureTable, kinds: str | None) -> tuple[str, ...]:
-    """The kinds of the table that were asked for; without a wish all that are vectors."""
+    """The kinds of the table that were asked for; without a wish all whole vectors.
+
+    Tokens and attention are no vectors, and parts of the embedding would only repeat it.
+    """
     from morelli.encoders import expand_kinds
 
     if kinds is None:
-        return tuple(kind for kind in source.kinds if not kind.startswith(("tokens:", "attention:")))
-    layers = max((int(kind.split(":")[1]) for kind in source.kinds if ":" in kind), default=0)
-    wanted = expand_kinds(kinds.split(","), layers=layers)
+        whole = tuple(kind for kind in source.kinds if kind.split(":")[0] in ("final", "layer", "mean"))
+        if not whole:
+            raise UsageError(f"Say which of {', '.join(source.kinds)} to look at, with --kinds.")
+        return whole
+    places = [kind.split(":")[1].split(".") for kind in source.kinds if ":" in kind]
+    layers = max((int(place[0]) for place in places), default=0)
+    heads = max((int(place[1]) for place in places if len(place) > 1), default=None)
+    wanted = expand_kinds(kinds.split(","), layers=layers, heads=heads)
     missing = [kind for kind in wanted if kind not in source.kinds]
     if missing:
         raise UsageError(

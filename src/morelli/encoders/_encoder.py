@@ -107,14 +107,18 @@ class Encoder:
             kind to array, one row per image, float32: `final` (b, dim); `layer:k` and `mean:k`
             (b, width), the class token and the mean patch token after block k; `tokens:k`
             (b, patches, width); `attention:k` (b, heads, patches + 1), the class token's row of the
-            attention of block k, which sums to 1 (less what register tokens receive).
+            attention of block k, which sums to 1 (less what register tokens receive). For CLIP also
+            the parts of `final`: `head:k.h`, `mlp:k`, `embedding` (b, dim) are contributions, and all of
+            them (`parts`) sum to `final`; `headraw:k.h` (b, width / heads) is the same head's class
+            token before the output matrix.
 
         Raises:
             UsageError: the batch has another shape, or a kind does not exist here.
         """
         import torch
 
-        wanted = [parse_kind(kind, layers=self.layers) for kind in expand_kinds(kinds, layers=self.layers)]
+        names = expand_kinds(kinds, layers=self.layers, heads=self.heads)
+        wanted = [parse_kind(kind, layers=self.layers, heads=self.heads) for kind in names]
         side = self.card.image_size
         batch = np.asarray(batch, dtype=np.float32)
         if batch.shape[1:] != (3, side, side):

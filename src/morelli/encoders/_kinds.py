@@ -1,7 +1,8 @@
 """The names of feature kinds, and the shape that each has for an encoder.
 
 Blocks are counted from 1, so that `layer:k` is the residual stream after k blocks, as in the
-`hidden_states[k]` of transformers.
+`hidden_states[k]` of transformers. Heads of a block are counted from 1 too: `head:12.3` is the third
+head of the twelfth block.
 """
 
 from __future__ import annotations
@@ -13,12 +14,29 @@ from typing import Literal, Protocol, cast, get_args
 
 from morelli.errors import UsageError
 
-KindName = Literal["final", "layer", "mean", "tokens", "attention"]
-"""`final` is the embedding; the others carry the number of a block."""
+KindName = Literal["final", "layer", "mean", "tokens", "attention", "head", "headraw", "mlp", "embedding"]
+"""`final` is the embedding; `embedding` what the class token already holds before the first block
+contributes to it; the others carry the number of a block, `head` and `headraw` that of a head too."""
 
-_FORM = re.compile(r"(layer|mean|tokens|attention):(\d+)(?:-(\d+))?")
-_GROUPS: dict[str, KindName] = {"layers": "layer", "means": "mean"}
-_FORMS = "final, layer:k, mean:k, tokens:k, attention:k (also layer:j-k, layers, means, tokens, attention)"
+PARTS: frozenset[KindName] = frozenset({"head", "mlp", "embedding"})
+"""The kinds whose contributions sum to `final`, see `morelli.encoders._decomposition`."""
+
+_PLAIN = ("final", "embedding")
+_OF_HEADS = ("head", "headraw")
+_FORM = re.compile(r"(layer|mean|tokens|attention|mlp|head|headraw):(\d+)(?:-(\d+))?")
+_HEAD_FORM = re.compile(r"(head|headraw):(\d+)\.(\d+)")
+_GROUPS: dict[str, tuple[KindName, ...]] = {
+    "layers": ("layer",),
+    "means": ("mean",),
+    "mlps": ("mlp",),
+    "heads": ("head",),
+    "headraws": ("headraw",),
+    "parts": ("head", "mlp", "embedding"),
+}
+_FORMS = (
+    "final, layer:k, mean:k, tokens:k, attention:k, head:k.h, headraw:k.h, mlp:k, embedding (also layer:j-k, "
+    "layers, means, tokens, attention, head:k, heads, headraws, mlps, parts)"
+)
 
 
 class Shapes(Protocol):
@@ -47,42 +65,51 @@ class Shapes(Protocol):
 
 @dataclass(frozen=True)
 class Kind:
-    """One feature kind; `block` is 1-based, and 0 for `final`."""
+    """One feature kind; `block` is 1-based, and 0 for `final` and `embedding`; `head` 1-based, 0 for none."""
 
     name: KindName
     block: int = 0
+    head: int = 0
 
     def __str__(self) -> str:
-        return self.name if self.name == "final" else f"{self.name}:{self.block}"
+        if self.name in _PLAIN:
+            return self.name
+        return f"{self.name}:{self.block}.{self.head}" if self.head else f"{self.name}:{self.block}"
 
 
-def parse_kind(text: str, *, layers: int) -> Kind:
-    """Read one kind such as `final` or `layer:8`.
+def parse_kind(text: str, *, layers: int, heads: int | None = None) -> Kind:
+    """Read one kind such as `final`, `layer:8` or `head:12.3`.
 
     Raises:
-        UsageError: the kind is unknown, or its block is outside 1..`layers`.
+        UsageError: the kind is unknown, its block is outside 1..`layers` or its head outside 1..`heads`.
     """
-    (kind,) = kinds if len(kinds := _expand_one(text, layers)) == 1 else (None,)
+    (kind,) = kinds if len(kinds := _expand_one(text, layers, heads)) == 1 else (None,)
     if kind is None:
         raise UsageError(f"{text!r} names several feature kinds where one is needed.")
     return kind
 
 
-def expand_kinds(kinds: Iterable[str], *, layers: int) -> list[str]:
-    """Spell out groups of kinds for an encoder of `layers` blocks; order kept, duplicates dropped.
+def expand_kinds(kinds: Iterable[str], *, layers: int, heads: int | None = None) -> list[str]:
+    """Spell out groups of kinds for an encoder of `layers` blocks of `heads`; order kept, duplicates dropped.
 
     `layers` and `means` stand for every block, `layer:6-9` for a range, `tokens` and `attention`
-    alone for the last block.
+    alone for the last block; `heads` for every head of every block, `head:9-12` for those of some
+    blocks, `parts` for all that sums to `final`: heads, MLPs and `embedding`.
 
     >>> expand_kinds(["final", "layer:2-3", "attention"], layers=4)
     ['final', 'layer:2', 'layer:3', 'attention:4']
+    >>> expand_kinds(["head:3", "mlps"], layers=3, heads=2)
+    ['head:3.1', 'head:3.2', 'mlp:1', 'mlp:2', 'mlp:3']
 
     Raises:
-        UsageError: nothing is asked for, a kind is unknown, or a block is outside 1..`layers`.
+        UsageError: nothing is asked for, a kind is unknown, a block is outside 1..`layers` or a head
+            outside 1..`heads`, or a group needs `heads`, which is None.
     """
     if isinstance(kinds, str):
         kinds = kinds.split(",")
-    found = list(dict.fromkeys(str(kind) for text in kinds for kind in _expand_one(text.strip(), layers)))
+    found = list(
+        dict.fromkeys(str(kind) for text in kinds for kind in _expand_one(text.strip(), layers, heads))
+    )
     if not found:
         raise UsageError(f"No feature kind was asked for. Name at least one of: {_FORMS}.")
     return found
@@ -90,29 +117,57 @@ def expand_kinds(kinds: Iterable[str], *, layers: int) -> list[str]:
 
 def kind_shape(kind: str, encoder: Shapes) -> tuple[int, ...]:
     """Shape of one image's array of this kind: `(d,)`, `(patches, width)` or `(heads, patches + 1)`."""
-    parsed = parse_kind(kind, layers=encoder.layers)
+    parsed = parse_kind(kind, layers=encoder.layers, heads=encoder.heads)
     shapes: dict[KindName, tuple[int, ...]] = {
         "final": (encoder.dim,),
         "layer": (encoder.width,),
         "mean": (encoder.width,),
         "tokens": (encoder.patches, encoder.width),
         "attention": (encoder.heads, encoder.patches + 1),
+        "head": (encoder.dim,),
+        "headraw": (encoder.width // encoder.heads,),
+        "mlp": (encoder.dim,),
+        "embedding": (encoder.dim,),
     }
     return shapes[parsed.name]
 
 
-def _expand_one(text: str, layers: int) -> list[Kind]:
-    if text == "final":
-        return [Kind("final")]
+def _expand_one(text: str, layers: int, heads: int | None) -> list[Kind]:
+    if text in _PLAIN:
+        return [Kind(cast(KindName, text))]
     if text in _GROUPS:
-        return [Kind(_GROUPS[text], block) for block in range(1, layers + 1)]
+        return [kind for name in _GROUPS[text] for kind in _of_blocks(text, name, 1, layers, heads)]
     if text in ("tokens", "attention"):
         return [Kind(cast(KindName, text), layers)]
-    match = _FORM.fullmatch(text)
-    if match is None:
+    match, one_head = _FORM.fullmatch(text), _HEAD_FORM.fullmatch(text)
+    if match is None and one_head is None:
         raise UsageError(f"{text!r} is not a feature kind. Kinds are: {_FORMS}.")
-    name, first, last = match[1], int(match[2]), int(match[3] or match[2])
+    if one_head is not None:
+        name, first, last = one_head[1], int(one_head[2]), int(one_head[2])
+    else:
+        assert match is not None
+        name, first, last = match[1], int(match[2]), int(match[3] or match[2])
     if not 1 <= first <= last <= layers:
         raise UsageError(f"{text!r} names a block that is not there: this encoder has blocks 1 to {layers}.")
     assert name in get_args(KindName)
-    return [Kind(cast(KindName, name), block) for block in range(first, last + 1)]
+    if one_head is None:
+        return _of_blocks(text, cast(KindName, name), first, last, heads)
+    head = int(one_head[3])
+    if head < 1 or (heads is not None and head > heads):
+        known = "counted from 1" if heads is None else f"1 to {heads}"
+        raise UsageError(f"{text!r} names a head that is not there: the heads of a block are {known}.")
+    return [Kind(cast(KindName, name), first, head)]
+
+
+def _of_blocks(text: str, name: KindName, first: int, last: int, heads: int | None) -> list[Kind]:
+    if name in _PLAIN:
+        return [Kind(name)]
+    blocks = range(first, last + 1)
+    if name not in _OF_HEADS:
+        return [Kind(name, block) for block in blocks]
+    if heads is None:
+        raise UsageError(
+            f"{text!r} stands for all heads of a block, but how many there are is not known here; "
+            f"name them one by one, such as {name}:{last}.1."
+        )
+    return [Kind(name, block, head) for block in blocks for head in range(1, heads + 1)]

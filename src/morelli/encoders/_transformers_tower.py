@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from morelli.encoders._kinds import Kind
+from morelli.encoders._kinds import PARTS, Kind
 from morelli.encoders._pretrained import load_config, load_pretrained
 from morelli.errors import UsageError, WeightsError
 
@@ -37,6 +37,7 @@ class TransformersTower:
     def trace(self, pixels: Tensor, kinds: Collection[Kind]) -> dict[Kind, Tensor]:
         """Features of these kinds, float32."""
         names = {kind.name for kind in kinds}
+        _refuse_parts(names, self.model.config.model_type)
         if not self.class_token and names & {"layer", "attention"}:
             raise UsageError(
                 f"This encoder ({self.model.config.model_type}) has no class token, so that layer:k and "
@@ -84,6 +85,21 @@ class TransformersTower:
                     setattr(twin.get_submodule(owner), leaf, ours)
                 self._eager = twin.eval()
             return self._eager
+
+
+def _refuse_parts(names: Collection[str], family: str) -> None:
+    """Say why no head, MLP or embedding is told apart in this family."""
+    if not set(names) & {*PARTS, "headraw"}:
+        return
+    why = {
+        "siglip": "its image vector comes from an attention-pooling head with an MLP, which is not linear "
+        "in what the blocks wrote",
+        "vit": "its image vector comes from a pooler with a tanh, which is not linear in what heads wrote",
+    }.get(family.removesuffix("_vision_model"), "its blocks run in transformers, which keeps no head apart")
+    raise UsageError(
+        f"The embedding of this encoder ({family}) is not decomposed into heads, MLPs and embedding: {why}. "
+        "head:k.h, headraw:k.h, mlp:k and embedding exist for CLIP encoders; layer:k and mean:k exist here."
+    )
 
 
 def _load(folder: Path, dtype: torch.dtype) -> Any:

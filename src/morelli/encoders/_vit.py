@@ -27,7 +27,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from morelli.encoders._kinds import Kind
+from morelli.encoders._decomposition import ClassParts, contributions
+from morelli.encoders._kinds import PARTS, Kind
 from morelli.errors import WeightsError
 
 QUICK_GELU_SLOPE = 1.702
@@ -115,9 +116,13 @@ def attention_weights(q: Tensor, k: Tensor) -> Tensor:
     return (q.float() @ k.float().mT / math.sqrt(q.shape[-1])).softmax(dim=-1)
 
 
-def attend(block: Block, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def mix(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Each head's mixture of values before the output matrix: (b, H, queries, D / H)."""
+    return functional.scaled_dot_product_attention(q, k, v)
+
+
+def attend(block: Block, mixed: Tensor) -> Tensor:
     """The attention's part of equation 2 before the residual sum: (b, queries, D)."""
-    mixed = functional.scaled_dot_product_attention(q, k, v)
     return block.out(mixed.transpose(1, 2).flatten(2))
 
 
@@ -133,14 +138,19 @@ def mlp(block: Block, y: Tensor) -> Tensor:
 def block_forward(block: Block, z: Tensor, *, class_only: bool = False) -> Tensor:
     """Equations 2 and 3. With `class_only` just the class token's row is computed: (b, 1, D)."""
     q, k, v = queries_keys_values(block, block.norm1(z))
-    return _finish(block, z, q, k, v, class_only=class_only)
+    return _finish(block, z, q, k, v, class_only=class_only)[0]
 
 
-def _finish(block: Block, z: Tensor, q: Tensor, k: Tensor, v: Tensor, *, class_only: bool) -> Tensor:
+def _finish(
+    block: Block, z: Tensor, q: Tensor, k: Tensor, v: Tensor, *, class_only: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The new stream, and what this block's heads (b, H, queries, D / H) and MLP (b, queries, D) gave."""
     if class_only:
         z, q = z[:, :1], q[:, :, :1]
-    z = z + attend(block, q, k, v)
-    return z + mlp(block, block.norm2(z))
+    mixed = mix(q, k, v)
+    z = z + attend(block, mixed)
+    added = mlp(block, block.norm2(z))
+    return z + added, mixed, added
 
 
 def project(vit: VisionTransformer, class_token: Tensor) -> Tensor:
@@ -151,27 +161,40 @@ def project(vit: VisionTransformer, class_token: Tensor) -> Tensor:
 
 def trace(vit: VisionTransformer, pixels: Tensor, kinds: Collection[Kind]) -> dict[Kind, Tensor]:
     """Features of these kinds, float32; blocks and tokens that no kind needs are not computed."""
-    depth = len(vit.blocks) if Kind("final") in kinds else max(kind.block for kind in kinds)
+    names = {kind.name for kind in kinds}
+    # A part's contribution needs the last layer norm's statistics, hence all blocks.
+    whole = "final" in names or bool(names & PARTS)
+    depth = len(vit.blocks) if whole else max(kind.block for kind in kinds)
     found: dict[Kind, Tensor] = {}
     z = embed(vit, pixels)
+    parts = ClassParts(z[:, 0].clone())
     for number, block in enumerate(vit.blocks[:depth], start=1):
         here = {kind.name for kind in kinds if kind.block == number}
         last = number == depth
         q, k, v = queries_keys_values(block, block.norm1(z))
         if "attention" in here:
             found[Kind("attention", number)] = attention_weights(q[:, :, :1], k)[:, :, 0]
-            if last and here == {"attention"} and Kind("final") not in kinds:
+            if last and here == {"attention"} and not whole:
                 break
-        z = _finish(block, z, q, k, v, class_only=last and not here & {"mean", "tokens"})
+        z, mixed, added = _finish(block, z, q, k, v, class_only=last and not here & {"mean", "tokens"})
+        # Copies, so that what the block gave for all other tokens is not kept alive.
+        if here & {"head", "headraw"}:
+            parts.heads[number] = mixed[:, :, 0].float().clone()
+        if "mlp" in here:
+            parts.mlps[number] = added[:, 0].float().clone()
         if "layer" in here:
-            # A copy, so that the whole stream of this block is not kept alive.
             found[Kind("layer", number)] = z[:, 0].clone()
         if "mean" in here:
             found[Kind("mean", number)] = z[:, 1:].mean(dim=1)
         if "tokens" in here:
             found[Kind("tokens", number)] = z[:, 1:]
-    if Kind("final") in kinds:
+    if "final" in names:
         found[Kind("final")] = project(vit, z[:, 0])
+    for kind in kinds:
+        if kind.name == "headraw":
+            found[kind] = parts.heads[kind.block][:, kind.head - 1]
+    if names & PARTS:
+        found |= contributions(vit, parts, z[:, 0], [kind for kind in kinds if kind.name in PARTS])
     return found
 
 

@@ -83,12 +83,13 @@ def extract(
         source: anything that `morelli.images.iter_source` takes, or image items.
         out: the table, `NAME.lance`; made where there is none.
         encoder: from `morelli.encoders.load_encoder`; its build is the table's.
-        kinds: feature kinds such as ``final``, ``layer:9`` or ``layers`` for all of them.
+        kinds: feature kinds such as ``final``, ``layer:9``, ``layers`` for all of them, or ``heads``.
         dtype: precision in which vectors are stored.
         perturbation: change each image first, for robustness tests: ``align:288,85``. One table may hold
             several perturbations of an image. Random ones are seeded by the image's content.
         workers: threads that read and decode; by default one per core, at most 16.
-        batch_size: images per call of the encoder; by default 8 on a CPU, 64 on a GPU.
+        batch_size: images per call of the encoder; by default 4 on a CPU, where as many calls
+            run at once as there are cores, 64 on a GPU.
         flush_rows: rows per append, rounded up to whole batches; fewer where rows are large.
         limits: what one image may cost, see `morelli.images.Limits`.
         total: how many images `source` has, where the caller knows; counted otherwise where that is possible.
@@ -107,12 +108,12 @@ def extract(
     started = time.monotonic()
     out = Path(out)
     limits = limits or Limits()
-    names = expand_kinds(kinds, layers=encoder.layers)
+    names = expand_kinds(kinds, layers=encoder.layers, heads=encoder.heads)
     spec = TableSpec(encoder.build, {kind: kind_shape(kind, encoder) for kind in names}, dtype)
     if isinstance(perturbation, str):
         perturbation = named_perturbation(perturbation) if perturbation else None
     if batch_size is None:
-        batch_size = 8 if encoder.device == "cpu" else 64
+        batch_size = 4 if encoder.device == "cpu" else 64
     if workers is None:
         workers = min(16, os.cpu_count() or 1)
     if min(batch_size, workers, flush_rows) < 1:

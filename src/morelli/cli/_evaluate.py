@@ -157,7 +157,7 @@ def run(
     seed: Seed = 0,
     rounds: Rounds = 1000,
     level: Level = 0.9,
-    maps: Annotated[MapChoice, typer.Option(help="How to draw the feature space.")] = MapChoice.none,
+    maps: Annotated[MapChoice, typer.Option(help="How to draw the feature space.")] = MapChoice.tsne,
     images: Images = None,
     spectra: Spectra = False,
     audit: Audit = None,

@@ -10,8 +10,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-W, H = 520, 320
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 40
+W, H = 372, 262
+LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 38
 SERIES = 8  # line styles that the page's style sheet knows
 
 
@@ -35,7 +35,7 @@ def interval_bar(
     parts = [f'<svg class="bar" viewBox="0 0 {width} 18" width="{width}" height="18" role="img">']
     parts.append(f"<title>{escape(_say(estimate, reference))}</title>")
     parts.append(f'<line class="axis" x1="4" x2="{width - 4}" y1="9" y2="9"/>')
-    if low < 0.5 < high:
+    if low < 0.5 < high and tone != "rea":
         parts.append(f'<line class="tick" x1="{x(0.5):.1f}" x2="{x(0.5):.1f}" y1="4" y2="14"/>')
     if reference and reference.get("value") is not None:
         centre = float(reference["value"] or 0)
@@ -64,8 +64,16 @@ def number(estimate: Mapping[str, float | None] | None) -> str:
         return "–"
     text = f"{estimate['value']:.3f}"
     if estimate.get("low") is not None and estimate.get("high") is not None:
-        text += f" ({estimate['low']:.2f}–{estimate['high']:.2f})"
-    return text
+        # A dash between negative numbers cannot be read.
+        joint = " to " if estimate["low"] < 0 else "–"
+        text += f" ({estimate['low']:.2f}{joint}{estimate['high']:.2f})"
+    return text.replace("-", "−")
+
+
+def spread(estimate: Mapping[str, float | None] | None) -> Markup:
+    """The same for a table's cell, the interval smaller and paler."""
+    value, _, ends = number(estimate).partition(" ")
+    return Markup("{} <small>{}</small>").format(value, ends) if ends else Markup(value)
 
 
 class _Chart:
@@ -202,8 +210,8 @@ def heat_map(matrix: Mapping[str, Any], *, hover: bool = True) -> Markup:
     """The transfer matrix; a frame marks where training and test generator are the same."""
     trained, tested, cells = matrix["trained"], matrix["tested"], matrix["auc"]
     side = max(11, min(30, 760 // max(len(tested), 1)))
-    room = 150
-    width, height = room + side * len(tested) + 74, room + side * len(trained) + 8
+    room, top = 150, 128
+    width, height = room + side * len(tested) + 74, top + side * len(trained) + 8
     show = side >= 26
     out = [
         f'<svg class="heat" viewBox="0 0 {width} {height}" style="max-width:{width}px" role="img" '
@@ -212,11 +220,11 @@ def heat_map(matrix: Mapping[str, Any], *, hover: bool = True) -> Markup:
     for j, name in enumerate(tested):
         x = room + side * (j + 0.62)
         out.append(
-            f'<text class="c" transform="translate({x:.1f},{room - 6}) rotate(-55)">'
+            f'<text class="c" transform="translate({x:.1f},{top - 6}) rotate(-55)">'
             f"{escape(_short(name))}</text>"
         )
     for i, name in enumerate(trained):
-        y = room + side * i
+        y = top + side * i
         out.append(
             f'<text class="c" x="{room - 6}" y="{y + side * 0.68:.1f}" text-anchor="end">'
             f"{escape(_short(name))}</text>"
@@ -241,7 +249,7 @@ def heat_map(matrix: Mapping[str, Any], *, hover: bool = True) -> Markup:
         mean = matrix["as_training"][i]
         x = room + side * len(tested) + 8
         out.append(f'<text class="c m" x="{x}" y="{y + side * 0.68:.1f}">{mean:.2f}</text>')
-    out.append(f'<text class="c m" x="{room + side * len(tested) + 8}" y="{room - 8}">mean off</text>')
+    out.append(f'<text class="c m" x="{room + side * len(tested) + 8}" y="{top - 8}">mean, others</text>')
     return Markup("".join([*out, "</svg>"]))
 
 

@@ -10,6 +10,7 @@ from morelli.evaluation.report import _figures as figures
 from morelli.evaluation.report._document import about, robustness_series
 
 SHOWN_MATRICES = 2
+FEW = 10  # images below which a generator stands in the folded part of its table
 
 
 def page(
@@ -33,7 +34,13 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"estimate": figures.number, "percent": _percent, "p": _p_value, "short": _short}
+    environment.filters |= {
+        "estimate": figures.number,
+        "spread": figures.spread,
+        "percent": _percent,
+        "p": _p_value,
+        "short": _short,
+    }
     environment.globals |= {"bar": figures.interval_bar, "fig": figures, "about": about}
     return environment.get_template("report.html.j2").render(
         doc=document,
@@ -46,6 +53,7 @@ def page(
             for axis, series in robustness_series(document["robustness"]).items()
         },
         sweep_detectors=list(dict.fromkeys(p["detector"] for p in document["robustness"])),
+        few=FEW,
         thumbnails=thumbnails,
         pictures=pictures,
         audit=audit,
@@ -127,7 +135,7 @@ def verdict(headline: Mapping[str, Any]) -> str:
         )
     return (
         f"{base}, which is no less: this figure is no evidence that the detector sees anything in the "
-        "pictures. Evaluate aligned copies (`morelli audit --align`, or `extract --perturb align:288,85`)."
+        "pictures. Evaluate aligned images: extract with --perturb align:288,85, or audit with --align."
     )
 
 

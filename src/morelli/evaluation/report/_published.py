@@ -103,6 +103,7 @@ PUBLISHED: tuple[Published, ...] = (
         "51.40 50.40 50.00",
         55.45,
         f"Zhang et al., WIFS 2019; {_EFF}",
+        "The mean is as printed; that of the printed values is 55.50.",
     ),
     _row(
         "UnivFD, nearest neighbours (ViT-L/14)",

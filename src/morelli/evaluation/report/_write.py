@@ -131,7 +131,7 @@ def _pictures(
     if features is not None and maps != "none":
         tell("feature map")
         kinds = ["final"] if "final" in features.vectors else list(features.vectors)[:1]
-        found = feature_maps(features, kinds, method=maps)
+        found = feature_maps(features, kinds, method=maps, limit=2000)
         for colour, text in (
             ("label", "Real images and generated ones."),
             ("generator", "The commonest generators; all other images grey."),

@@ -53,6 +53,21 @@ class TextTower:
         dim = int(getattr(self._model.config, "projection_dim", self._model.config.hidden_size))
         return np.concatenate(rows) if rows else np.empty((0, dim), np.float32)
 
+    def vocabulary(self, *, whole_words: bool = True) -> list[str]:
+        """Entries of the tokenizer in the order of their ids, as plain text, special tokens left out.
+
+        With `whole_words` those only that stand alone: marked as the end of a word in CLIP's byte-pair
+        vocabulary, as the beginning of one in sentence-piece vocabularies.
+        """
+        special = set(self._tokenizer.all_special_tokens)
+        pairs = sorted(self._tokenizer.get_vocab().items(), key=lambda pair: pair[1])
+        numbers = [
+            number
+            for token, number in pairs
+            if token not in special and (not whole_words or token.endswith("</w>") or token.startswith("▁"))
+        ]
+        return [str(self._tokenizer.decode([number])).strip() for number in numbers]
+
     def _tokenize(self, texts: list[str]) -> dict[str, Any]:
         length = int(self._model.config.max_position_embeddings)
         # SigLIP was trained on texts padded to the full length, without a mask, in lower case.

@@ -8,11 +8,12 @@ explains single CLIP embeddings by a sparse non-negative code over texts; here i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-Array = NDArray[np.floating]
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Term:
     explained: float
 
 
-def decompose(vector: ArrayLike, directions: ArrayLike, *, terms: int = 6, least: float = 0.01) -> list[Term]:
+def decompose(vector: Array, directions: Array, *, terms: int = 6, least: float = 0.01) -> list[Term]:
     """Terms of `vector` (d,) over unit directions (m, d), in the order in which they were added.
 
     Stops at `terms`, or when the next one explains less than `least` of the squared length. Weights are

@@ -1,1 +1,32 @@
 """Concepts: named unit directions in a feature space, from texts, text banks, edits and examples."""
+
+from __future__ import annotations
+
+from morelli.explanation.concepts._antonyms import ANTONYMS, TEMPLATES
+from morelli.explanation.concepts._bank import Concept, ConceptBank, ConceptSource
+from morelli.explanation.concepts._edit_bank import edit_banks
+from morelli.explanation.concepts._edits import EDITS, Edit, edit
+from morelli.explanation.concepts._examples import example_concepts
+from morelli.explanation.concepts._texts import (
+    concepts_of_text_bank,
+    read_text_list,
+    text_concepts,
+    vocabulary_concepts,
+)
+
+__all__ = [
+    "ANTONYMS",
+    "EDITS",
+    "TEMPLATES",
+    "Concept",
+    "ConceptBank",
+    "ConceptSource",
+    "Edit",
+    "concepts_of_text_bank",
+    "edit",
+    "edit_banks",
+    "example_concepts",
+    "read_text_list",
+    "text_concepts",
+    "vocabulary_concepts",
+]

@@ -75,9 +75,7 @@ def edit_banks(
         if progress:
             progress(number + 1, len(pictures))
     material = {"images": len(pictures), "short_side": side, "random_state": random_state}
-    return {
-        name: _bank(np.stack(shifts[name]), edits, name, encoder, material, random_state) for name in names
-    }
+    return {name: _bank(np.stack(shifts[name]), edits, name, encoder, material) for name in names}
 
 
 def _variants(picture: Image.Image, edits: Sequence[Edit], seed: int, number: int) -> list[Image.Image]:
@@ -116,16 +114,11 @@ def _shifts(rows: NDArray[np.float64], edits: Sequence[Edit]) -> NDArray[np.floa
 
 
 def _bank(
-    shifts: NDArray[np.float64],
-    edits: Sequence[Edit],
-    kind: str,
-    encoder: Encoder,
-    material: dict[str, Any],
-    seed: int,
+    shifts: NDArray[np.float64], edits: Sequence[Edit], kind: str, encoder: Encoder, material: dict[str, Any]
 ) -> ConceptBank:
     """From displacements (photographs, edits, d)."""
     mean = shifts.mean(axis=0)
-    reliability = split_half(shifts, np.random.default_rng(seed))
+    reliability = split_half(shifts, np.random.default_rng(material["random_state"]))
     concepts = [
         Concept(
             one.name, one.opposite, "edit", one.sentence, extent=float(np.linalg.norm(mean[i])),

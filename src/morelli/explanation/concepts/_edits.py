@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,8 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 
 from morelli.errors import UsageError
 
-Pixels = NDArray[np.float32]
+Pixels = NDArray[Any]
+"""(h, w, 3) or (h, w, 1) float32, 0 black, 1 white."""
 Draw = np.random.Generator
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 REFERENCE_SIDE = 288
@@ -91,7 +93,7 @@ def _reopened(x: Pixels, quality: int) -> Pixels:
 
 def _saturation(x: Pixels, s: float, rng: Draw) -> Pixels:
     grey = _luma(x)
-    return grey + (x - grey) * (1 + s)
+    return np.asarray(grey + (x - grey) * (1 + s))
 
 
 def _brightness(x: Pixels, s: float, rng: Draw) -> Pixels:
@@ -100,27 +102,27 @@ def _brightness(x: Pixels, s: float, rng: Draw) -> Pixels:
 
 def _contrast(x: Pixels, s: float, rng: Draw) -> Pixels:
     middle = np.float32(x.mean())
-    return middle + (x - middle) * np.float32(1 + s)
+    return np.asarray(middle + (x - middle) * np.float32(1 + s))
 
 
 def _warmth(x: Pixels, s: float, rng: Draw) -> Pixels:
     """Towards lamp light: red up and blue down in linear light, luminance kept."""
     linear = x ** np.float32(2.2)
-    moved = linear * np.array([1 + s, 1.0, 1 - s], dtype=np.float32)
+    moved: Pixels = linear * np.array([1 + s, 1.0, 1 - s], dtype=np.float32)
     moved = moved * (_luma(linear) + 1e-6) / (_luma(moved) + 1e-6)
     return np.asarray(np.clip(moved, 0, None) ** np.float32(1 / 2.2))
 
 
 def _tint(x: Pixels, s: float, rng: Draw) -> Pixels:
     linear = x ** np.float32(2.2)
-    moved = linear * np.array([1 + s, 1 - s, 1 + s], dtype=np.float32)
+    moved: Pixels = linear * np.array([1 + s, 1 - s, 1 + s], dtype=np.float32)
     moved = moved * (_luma(linear) + 1e-6) / (_luma(moved) + 1e-6)
     return np.asarray(np.clip(moved, 0, None) ** np.float32(1 / 2.2))
 
 
 def _sharpen(x: Pixels, s: float, rng: Draw) -> Pixels:
     """Unsharp mask of 1.5 pixels."""
-    return x + np.float32(s) * (x - _blurred(x, 1.5 * _unit(x)))
+    return np.asarray(x + np.float32(s) * (x - _blurred(x, 1.5 * _unit(x))))
 
 
 def _blur(x: Pixels, s: float, rng: Draw) -> Pixels:
@@ -132,7 +134,9 @@ def _shallow(x: Pixels, s: float, rng: Draw) -> Pixels:
     far = np.clip((_radius(x) - 0.35) / 0.5, 0, 1)[..., None]
     some, much = _blurred(x, 0.4 * s * _unit(x)), _blurred(x, s * _unit(x))
     near = np.clip(2 * far, 0, 1)
-    return x * (1 - near) + some * (near - np.clip(2 * far - 1, 0, 1)) + much * np.clip(2 * far - 1, 0, 1)
+    return np.asarray(
+        x * (1 - near) + some * (near - np.clip(2 * far - 1, 0, 1)) + much * np.clip(2 * far - 1, 0, 1)
+    )
 
 
 def _radius(x: Pixels) -> Pixels:
@@ -140,11 +144,11 @@ def _radius(x: Pixels) -> Pixels:
     height, width = x.shape[:2]
     rows = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     columns = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
-    return np.sqrt(rows**2 + columns**2)
+    return np.asarray(np.sqrt(rows**2 + columns**2))
 
 
 def _noise(x: Pixels, s: float, rng: Draw) -> Pixels:
-    return x + np.float32(s / 255) * rng.standard_normal(x.shape, dtype=np.float32)
+    return np.asarray(x + np.float32(s / 255) * rng.standard_normal(x.shape, dtype=np.float32))
 
 
 def _grain(x: Pixels, s: float, rng: Draw) -> Pixels:
@@ -153,7 +157,7 @@ def _grain(x: Pixels, s: float, rng: Draw) -> Pixels:
     field = gaussian_filter(field, 0.9 * _unit(x), mode="wrap")
     field /= field.std() + 1e-6
     grey = _luma(x)
-    return x + np.float32(s / 255) * field[..., None] * 4 * grey * (1 - grey)
+    return np.asarray(x + np.float32(s / 255) * field[..., None] * 4 * grey * (1 - grey))
 
 
 def _jpeg(x: Pixels, s: float, rng: Draw) -> Pixels:
@@ -173,12 +177,12 @@ def _grid(x: Pixels, s: float, rng: Draw) -> Pixels:
     rows, columns = np.indices(x.shape[:2])
     step = max(2, round(2 * _unit(x)))
     sign = np.where((rows // step + columns // step) % 2, 1, -1).astype(np.float32)
-    return x * (1 + np.float32(s) * sign[..., None])
+    return np.asarray(x * (1 + np.float32(s) * sign[..., None]))
 
 
 def _smooth(x: Pixels, s: float, rng: Draw) -> Pixels:
     """Texture off, edges kept: a self-guided filter (He et al. 2010) of 6 pixels per channel."""
-    return x + np.float32(s) * (_guided(x, 6 * _unit(x), 0.02) - x)
+    return np.asarray(x + np.float32(s) * (_guided(x, 6 * _unit(x), 0.02) - x))
 
 
 def _guided(x: Pixels, radius: float, eps: float) -> Pixels:
@@ -206,11 +210,11 @@ def _vignette(x: Pixels, s: float, rng: Draw) -> Pixels:
 def _glow(x: Pixels, s: float, rng: Draw) -> Pixels:
     """Light spills from bright parts (screen blend of their blur)."""
     bright = np.clip((x - 0.5) * 2, 0, 1)
-    return 1 - (1 - x) * (1 - np.float32(s) * _blurred(bright, 9 * _unit(x)))
+    return np.asarray(1 - (1 - x) * (1 - np.float32(s) * _blurred(bright, 9 * _unit(x))))
 
 
 def _haze(x: Pixels, s: float, rng: Draw) -> Pixels:
-    return x * np.float32(1 - s) + np.float32(0.85 * s)
+    return np.asarray(x * np.float32(1 - s) + np.float32(0.85 * s))
 
 
 def _fade(x: Pixels, s: float, rng: Draw) -> Pixels:
@@ -223,7 +227,7 @@ def _fade(x: Pixels, s: float, rng: Draw) -> Pixels:
 
 def _posterise(x: Pixels, s: float, rng: Draw) -> Pixels:
     """s grey levels per channel."""
-    return np.rint(x * np.float32(s - 1)) / np.float32(s - 1)
+    return np.asarray(np.rint(x * np.float32(s - 1)) / np.float32(s - 1))
 
 
 def _symmetry(x: Pixels, s: float, rng: Draw) -> Pixels:
@@ -231,7 +235,7 @@ def _symmetry(x: Pixels, s: float, rng: Draw) -> Pixels:
     mirrored = x.copy()
     half = x.shape[1] // 2
     mirrored[:, x.shape[1] - half :] = x[:, :half][:, ::-1]
-    return x * np.float32(1 - s) + mirrored * np.float32(s)
+    return np.asarray(x * np.float32(1 - s) + mirrored * np.float32(s))
 
 
 def _aberration(x: Pixels, s: float, rng: Draw) -> Pixels:
@@ -278,16 +282,22 @@ EDITS: tuple[Edit, ...] = (
         "saturation", "more saturated", "less saturated", "colours 40 % further from grey, or nearer to it",
         _saturation, 0.4, both=True,
     ),
-    Edit("brightness", "brighter", "darker", "gamma half a stop up or down", _brightness, 0.5, both=True),
+    Edit(
+        "brightness", "brighter", "darker", "gamma half a stop up or down",
+        _brightness, 0.5, both=True,
+    ),
     Edit(
         "contrast", "higher contrast", "lower contrast", "tones 35 % further from the mean, or nearer",
         _contrast, 0.35, both=True,
     ),
     Edit(
-        "warmth", "warmer colours", "cooler colours", "red up and blue down by 25 % of the light, or reversed",
+        "warmth", "warmer colours", "cooler colours", "red up and blue down by 25 %, or reversed",
         _warmth, 0.25, both=True,
     ),
-    Edit("tint", "magenta cast", "green cast", "green down by 15 % of the light, or up", _tint, 0.15, both=True),
+    Edit(
+        "tint", "magenta cast", "green cast", "green down by 15 % of the light, or up",
+        _tint, 0.15, both=True,
+    ),
     Edit("sharpening", "sharpened", "less sharpened", "unsharp mask, 1.5 pixels, 150 %", _sharpen, 1.5),
     Edit("blur", "blurred", "less blurred", "Gaussian blur of 2 pixels", _blur, 2.0),
     Edit(
@@ -297,18 +307,42 @@ EDITS: tuple[Edit, ...] = (
     Edit("noise", "noisier", "less noise", "independent noise of 12 grey levels", _noise, 12.0),
     Edit("grain", "film grain", "less grain", "grey grain of 14 levels", _grain, 14.0),
     Edit("jpeg", "JPEG-compressed", "fewer JPEG traces", "JPEG of quality 30", _jpeg, 70.0),
-    Edit("upsampling", "enlarged from fewer pixels", "full resolution", "halved and enlarged", _upsampled, 2.0),
+    Edit(
+        "upsampling", "enlarged from fewer pixels", "full resolution", "halved and enlarged",
+        _upsampled, 2.0,
+    ),
     Edit("grid", "chequered fine grid", "no fine grid", "a chequered pattern of 8 %", _grid, 0.08),
-    Edit("smoothing", "smooth, texture missing", "more fine texture", "edge-preserving smoothing", _smooth, 1.0),
-    Edit("hdr", "HDR-like tone mapping", "plain tones", "large areas pressed, local detail lifted", _hdr, 0.8),
-    Edit("vignette", "dark corners", "evenly lit corners", "corners darkened by up to 80 %", _vignette, 0.8),
+    Edit(
+        "smoothing", "smooth, texture missing", "more fine texture", "edge-preserving smoothing",
+        _smooth, 1.0,
+    ),
+    Edit(
+        "hdr", "HDR-like tone mapping", "plain tones", "large areas pressed, local detail lifted",
+        _hdr, 0.8,
+    ),
+    Edit(
+        "vignette", "dark corners", "evenly lit corners", "corners darkened by up to 80 %",
+        _vignette, 0.8,
+    ),
     Edit("glow", "glowing highlights", "no glow", "light spilling out of bright parts", _glow, 0.7),
     Edit("haze", "hazy", "clear air", "a veil of 35 %", _haze, 0.35),
-    Edit("fade", "faded like an old print", "fresh colours", "blacks lifted, colours paler and yellower", _fade, 0.8),
+    Edit(
+        "fade", "faded like an old print", "fresh colours", "blacks lifted, colours paler and yellower",
+        _fade, 0.8,
+    ),
     Edit("posterise", "few flat tones", "smooth tones", "six levels per channel", _posterise, 6.0),
-    Edit("symmetry", "mirror-symmetric", "less symmetric", "left half mirrored onto the right", _symmetry, 1.0),
-    Edit("aberration", "colour fringes", "no colour fringes", "colour plates of three sizes", _aberration, 16.0),
-    Edit("text", "overlaid text", "no overlaid text", "a line of letters across the picture", _caption, 0.11),
+    Edit(
+        "symmetry", "mirror-symmetric", "less symmetric", "left half mirrored onto the right",
+        _symmetry, 1.0,
+    ),
+    Edit(
+        "aberration", "colour fringes", "no colour fringes", "colour plates of three sizes",
+        _aberration, 16.0,
+    ),
+    Edit(
+        "text", "overlaid text", "no overlaid text", "a line of letters across the picture",
+        _caption, 0.11,
+    ),
     Edit("frame", "plain border", "no border", "a white border", _framed, 0.07),
 )  # fmt: skip
 """All edits that a bank is made of unless told otherwise."""

@@ -1,0 +1,122 @@
+"""`morelli explain`: in words, what sets a generator's images apart."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from morelli.cli._console import console, printable
+from morelli.cli._options import Quiet
+from morelli.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from morelli.features import Features
+
+explain = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+
+
+@explain.callback()
+def _group() -> None:
+    """Explain what separates images, in the words of a concept bank (see `morelli concepts`)."""
+
+
+@explain.command()
+def generator(
+    name: Annotated[
+        str, typer.Argument(metavar="GENERATOR", show_default=False, help="A generator in the table.")
+    ],
+    table: Annotated[
+        Path, typer.Argument(metavar="F.lance", show_default=False, help="Labelled features.", exists=True)
+    ],
+    *,
+    concepts: Annotated[
+        list[Path],
+        typer.Option(metavar="BANK", show_default=False, help="A concept bank; several are put together."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Write a page, a plot and JSON there."),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="GENERATOR", help="Compare with this generator instead of real images."),
+    ] = None,
+    alpha: Annotated[float, typer.Option(help="Corrected p-value below which a concept is named.")] = 0.01,
+    permutations: Annotated[int, typer.Option(min=100, help="Random relabellings behind p-values.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Seed of permutations and bootstrap.")] = 0,
+    json_document: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say which concepts set a generator's images apart from the real ones in a feature table.
+
+    Each finding has its cosine with the generator's residual (mean of its images minus mean of the real
+    ones), an interval, and a p-value corrected for the number of concepts. What file facts alone could
+    explain is said too: formats and sizes that differ, and how well they tell the sets apart.
+
+    Examples:
+
+        morelli explain generator sdxl mine.lance --concepts edits.concepts
+
+        morelli explain generator sdxl mine.lance --concepts edits.concepts --against dalle3 -o sdxl/
+    """
+    from morelli.explanation import ConceptBank, explain_generator, rows_of_generator
+    from morelli.features import FeatureTable
+
+    banks = [ConceptBank.load(path) for path in concepts]
+    bank = banks[0]
+    for more in banks[1:]:
+        bank = bank.joined(more)
+    source = FeatureTable.open(table)
+    if bank.kind not in source.kinds:
+        raise UsageError(
+            f"{table} has no features of kind {bank.kind}, which the concepts are made of; it has "
+            f"{', '.join(source.kinds)}. Extract with --kinds {bank.kind}, or build a bank with --kind."
+        )
+    features = source.load(kinds=[bank.kind], where="label IS NOT NULL AND perturbation = ''")
+    if not len(features):
+        features = source.load(kinds=[bank.kind], where="label IS NOT NULL")
+    first = rows_of_generator(features, name)
+    found = explain_generator(
+        features,
+        name,
+        bank,
+        against=against,
+        alpha=alpha,
+        permutations=permutations,
+        metadata_auc=_metadata_auc(features, first) if against is None else None,
+        random_state=seed,
+    )
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        found.plot(out / "explanation.png")
+        page = found.to_markdown() + "\n![concepts and decomposition](explanation.png)\n"
+        (out / "explanation.md").write_text(page, encoding="utf-8")
+        text = json.dumps(found.to_json(), indent=1, ensure_ascii=False)
+        (out / "explanation.json").write_text(text + "\n", encoding="utf-8")
+    if json_document:
+        typer.echo(json.dumps(found.to_json(), ensure_ascii=False))
+    elif not quiet:
+        screen = console()
+        for sentence in found.sentences():
+            screen.print(printable(f"- {sentence}"), markup=False, highlight=False, soft_wrap=True)
+        if out is not None:
+            screen.print(f"{out}: explanation.md, explanation.png, explanation.json", highlight=False)
+
+
+def _metadata_auc(features: Features, first: npt.NDArray[np.intp]) -> float | None:
+    """How well file facts alone tell these fakes from the reals; None where that cannot be computed."""
+    import numpy as np
+
+    from morelli.evaluation import metadata_only_auc
+
+    rows = np.concatenate([np.flatnonzero(features.labels == 0), first])
+    try:
+        return metadata_only_auc(features.take(rows), rounds=20).auc
+    except UsageError:
+        return None

@@ -255,7 +255,8 @@ def page(
         f"of {training['n_groups_real']} sources and {training['n_fake']:,} generated ones of "
         f"{training['n_groups_fake']} lineages, each in three deliveries.",
         "Every figure is held out and has a 90 % interval from 1,000 bootstrap rounds that draw whole",
-        "lineages and whole real sources. ECE is at equal class sizes as collected, by bins of equal mass.",
+        "lineages and whole real sources. ECE is over 15 bins of equal mass. The last column is a forest",
+        "on the files' format and size, by lineage over the whole collection.",
         "",
     ]
     for title, some in figures.items():

@@ -23,14 +23,24 @@ EXTRACTIONS = int(os.environ.get("MORELLI_KILLS", "4"))
 """The full check is 20 (`MORELLI_KILLS=20`); each costs the start of one or two processes."""
 
 
-def run_and_kill(arguments: list[str], rng: np.random.Generator, seconds: float) -> bool:
-    """Kill the script at a random moment; one in five during its imports. True if it was killed in time."""
+def run_and_kill(
+    arguments: list[str], rng: np.random.Generator, seconds: float, *, half_filled: bool = False
+) -> bool:
+    """Kill the script at a random moment; one in five during its imports. True if it was killed in time.
+
+    With `half_filled`, at a random moment after its first rows are in the table.
+    """
+    out = Path(arguments[2])
     process = subprocess.Popen(
         [sys.executable, str(SCRIPT), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     with process:
         assert process.stdout is not None and process.stderr is not None
-        if rng.random() < 0.2:
+        if half_filled:
+            while not rows_at(out) and process.poll() is None:
+                time.sleep(0.05)
+            time.sleep(rng.uniform(0, seconds / 4))
+        elif rng.random() < 0.2:
             time.sleep(rng.uniform(0, 3))
         else:
             started = process.stdout.readline()
@@ -71,6 +81,7 @@ def check_kills(
     kinds: str,
     extractions: int,
     batch: int,
+    half_filled: bool = False,
 ) -> list[int]:
     """Kill and resume `extractions` times; the rows that each kill left behind."""
     rng = np.random.default_rng(20)
@@ -85,7 +96,10 @@ def check_kills(
         out = folder / f"{number}.lance"
         for _ in range(int(rng.integers(1, 3))):
             killed = run_and_kill(
-                [str(model), str(source), str(out), kinds, str(2 * batch), str(batch)], rng, 1.2 * seconds
+                [str(model), str(source), str(out), kinds, str(2 * batch), str(batch)],
+                rng,
+                1.2 * seconds,
+                half_filled=half_filled,
             )
             left.append(rows_at(out) if killed else -1)
         extract(source, out, **options)
@@ -116,6 +130,8 @@ def test_killed_extraction_with_the_real_encoder(
 ) -> None:
     source = make_crops(tmp_path / "images", 24, side=224)
     left = check_kills(
-        "clip-vit-b16", source, real_encoder, tmp_path, kinds="final,layers", extractions=1, batch=4
+        "clip-vit-b16", source, real_encoder, tmp_path,
+        kinds="final,layers", extractions=1, batch=4, half_filled=True,
     )  # fmt: skip
     print(f"rows left by {len(left)} kills (-1: ended before the kill): {left}")
+    assert any(0 < rows < 24 for rows in left)

@@ -299,7 +299,7 @@ class FeatureTable:
         """Join the small fragments of many appends into large ones; the rows' order stays."""
         rows = max(1024, COMPACT_BYTES // self.spec.row_bytes)
         if sum(f.physical_rows < rows for f in self._dataset.get_fragments()) > 1:
-            batch = min(rows, max(1, 8 * 1024 * 1024 // self.spec.row_bytes))
+            batch = min(rows, max(1, 1024 * 1024 // self.spec.row_bytes))
             self._dataset.optimize.compact_files(
                 target_rows_per_fragment=rows, batch_size=batch, num_threads=1
             )

@@ -1,0 +1,248 @@
+"""Which heads to keep: ranked on validation generators, their number chosen on others, nested.
+
+Gaintseva et al. (2406.15035) select the image encoder's best attention heads; how, we have not read. Here,
+as in our component search: a head's worth is how well a discriminant fitted on one generator in this head
+alone tells other generators from real images; heads are ranked by it on validation generators, and how
+many to keep is chosen on generators that took no part in the ranking. The generator that is tested is
+held out of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from morelli.errors import UsageError
+from morelli.explanation._heads import NUMBERS, Heads, off_diagonal, probe_transfer
+from morelli.explanation._transfer import (
+    Array,
+    Context,
+    Fit,
+    Rows,
+    Score,
+    auc,
+    discriminant,
+    fit_discriminant,
+    generators_of,
+    real_halves,
+)
+from morelli.explanation.components import ComponentMask
+
+
+@dataclass(frozen=True, eq=False)
+class HeadSelection:
+    """The heads that are kept, and why.
+
+    `order` (m,) all heads from best to worst by `score` (m,), the mean validation AUC of their own probes;
+    `kept` the first of them; `tried` (c,) numbers of heads with `curve` (c,) the mean AUC on generators
+    that the ranking did not see; `gain` over the largest number tried, with its standard `error` over
+    generators (both 0 where nothing was gained and the largest number is kept).
+    """
+
+    order: NDArray[np.intp]
+    score: Array
+    kept: NDArray[np.intp]
+    tried: NDArray[np.intp]
+    curve: Array
+    gain: float
+    error: float
+
+
+def select_heads(
+    heads: Heads,
+    y: NDArray[Any],
+    generator: NDArray[Any],
+    groups: NDArray[Any] | None = None,
+    *,
+    reals: Rows | None = None,
+    names: Sequence[str] | None = None,
+    number: int | None = None,
+    numbers: Sequence[int] = NUMBERS,
+    folds: int = 4,
+    tasks: int = 6,
+    least: int = 10,
+    ridge: float = 10.0,
+    transfer: Array | None = None,
+    random_state: int = 0,
+) -> HeadSelection:
+    """Rank heads on the generators `names` and choose how many to keep.
+
+    Args:
+        y, generator, groups: (n,) labels, generators of fakes, groups of reals as in `transfer_matrix`.
+        reals: rows of real images to use; None: all.
+        names: generators that may be looked at, whatever others there are; None: all of `least` fakes.
+        number: keep so many instead of choosing; chosen among `numbers` and all heads otherwise.
+        folds: generators of one fold are held out of the ranking when numbers of heads are compared.
+        tasks: how many generators of the other folds train, each by itself, in that comparison.
+        transfer: (m, g, g) from `probe_transfer` for `names`, where it is known already.
+
+    Of the numbers whose held-out AUC is behind the best by at most one standard error of that paired
+    difference over generators, the largest is taken; where the best does not beat the largest number by
+    more than its own standard error, the largest is kept (as in the component search).
+
+    Raises:
+        UsageError: fewer than two generators or four reals.
+    """
+    y, generator = np.asarray(y).astype(np.intp), np.asarray(generator).astype(object)
+    group = np.asarray(groups if groups is not None else np.arange(len(y))).astype(object)
+    rng = np.random.default_rng(random_state)
+    reals = np.flatnonzero(y == 0) if reals is None else np.asarray(reals)
+    names = generators_of(y, generator, least) if names is None else tuple(names)
+    fakes = {g: np.flatnonzero((y == 1) & (generator == g)) for g in names}
+    if len(names) < 2 or len(reals) < 4:
+        raise UsageError(
+            f"Ranking heads needs two generators and four real images; got {len(names)} and {len(reals)}."
+        )
+    halves = _halves(reals, group, rng)
+    if transfer is None:
+        transfer = probe_transfer(heads.vectors, fakes, halves, ridge=ridge)
+    score = off_diagonal(transfer)
+    order = np.argsort(-score, kind="stable")
+    tried = np.array(heads.numbers(numbers))
+    if number is not None:
+        if not 1 <= number <= len(heads):
+            raise UsageError(f"{number} heads cannot be kept of {len(heads)}.")
+        return HeadSelection(order, score, order[:number], tried, np.full(len(tried), np.nan), 0.0, 0.0)
+    if len(names) < 4:
+        raise UsageError(
+            f"Choosing how many heads to keep needs four generators, two to rank on and two to compare on; "
+            f"there are {len(names)}. Give the number of heads."
+        )
+    mixed = [str(g) for g in rng.permutation(np.asarray(names, dtype=object))]
+    count = min(folds, len(names) // 2)
+    table: list[list[float]] = []
+    for held in (mixed[i::count] for i in range(count)):
+        others = [g for g in mixed if g not in held]
+        index = [list(names).index(g) for g in others]
+        ranked = np.argsort(-off_diagonal(transfer[:, index][:, :, index]), kind="stable")
+        comparison = [
+            _held_out(
+                heads.combined(ranked[:k]), fakes, halves, training=others[:tasks], held=held, ridge=ridge
+            )
+            for k in tried
+        ]
+        table += np.array(comparison).T.tolist()
+    values = np.array(table)
+    return _one_error_rule(values, order, score, tried)
+
+
+def _held_out(
+    X: Array,
+    fakes: dict[str, Rows],
+    halves: tuple[Rows, Rows],
+    *,
+    training: Sequence[str],
+    held: Sequence[str],
+    ridge: float,
+) -> list[float]:
+    """AUC on each held-out generator, mean over the generators that train."""
+    recipe, (train, test) = fit_discriminant(ridge=ridge), halves
+    scores = [recipe(X[fakes[g]], X[train], Context(g, "", train, fakes[g])) for g in training]
+    real = [score(X[test]) for score in scores]
+    return [float(np.mean([auc(s(X[fakes[h]]), r) for s, r in zip(scores, real, strict=True)])) for h in held]
+
+
+def _one_error_rule(
+    values: Array, order: NDArray[np.intp], score: Array, tried: NDArray[np.intp]
+) -> HeadSelection:
+    def error(x: Array) -> Array:
+        return np.asarray(x.std(axis=0, ddof=1) / np.sqrt(len(x)))
+
+    gains = values - values[:, -1:]
+    best = int(values.mean(axis=0).argmax())
+    index = len(tried) - 1
+    if gains[:, best].mean() > error(gains[:, best]):
+        behind = values[:, best, None] - values
+        index = int(np.flatnonzero(behind.mean(axis=0) <= error(behind))[-1])
+    last = index == len(tried) - 1
+    return HeadSelection(
+        order=order,
+        score=score,
+        kept=order[: tried[index]],
+        tried=tried,
+        curve=values.mean(axis=0),
+        gain=0.0 if last else float(gains[:, index].mean()),
+        error=0.0 if last else float(error(gains[:, index])),
+    )
+
+
+def _halves(reals: Rows, group: NDArray[np.object_], rng: np.random.Generator) -> tuple[Rows, Rows]:
+    """Halves by group, or by image where the groups are too few or too unequal for that."""
+    try:
+        a, b = real_halves(group[reals], 1, rng)[0]
+    except UsageError:
+        a, b = real_halves(np.arange(len(reals)), 1, rng)[0]
+    return reals[a], reals[b]
+
+
+def fit_heads(
+    heads: Heads,
+    y: NDArray[Any],
+    generator: NDArray[Any],
+    groups: NDArray[Any] | None = None,
+    *,
+    ridge: float = 10.0,
+    selections: dict[tuple[str, bytes], HeadSelection] | None = None,
+    mask: dict[str, Any] | None = None,
+    random_state: int = 0,
+    **options: Any,
+) -> Fit:
+    """A nested recipe for `transfer_matrix` over `row_numbers(n)`: heads chosen without the test generator.
+
+    For every (test generator, training half of the reals) heads are chosen on the fakes of the other
+    generators and those reals only; then the discriminant of the training generator is fitted on them.
+    With `mask` (options of `ComponentMask`), components of the chosen heads' matrix are removed as well,
+    by the same rows. `options` are those of `select_heads`; `selections` collects the choices.
+    """
+    y, generator = np.asarray(y).astype(np.intp), np.asarray(generator).astype(object)
+    group = np.asarray(groups if groups is not None else np.arange(len(y))).astype(object)
+    chosen: dict[tuple[str, bytes], HeadSelection] = {} if selections is None else selections
+    matrices: dict[tuple[str, bytes], Array] = {}
+    transfers: dict[bytes, tuple[list[str], Array]] = {}
+    recipe = fit_discriminant(ridge=ridge)
+
+    def known(context: Context, names: Sequence[str]) -> Array | None:
+        """A cell of `probe_transfer` rests on two generators and the reals alone: taken from a larger one."""
+        key = context.reals.tobytes()
+        if key not in transfers or not set(names) <= set(transfers[key][0]):
+            every = [*names, *(transfers[key][0] if key in transfers else [])]
+            every = list(dict.fromkeys(every))
+            fakes = {g: np.flatnonzero((y == 1) & (generator == g)) for g in every}
+            halves = _halves(context.reals, group, np.random.default_rng(random_state))
+            transfers[key] = (every, probe_transfer(heads.vectors, fakes, halves, ridge=ridge))
+        every, values = transfers[key]
+        index = [every.index(g) for g in names]
+        return values[:, index][:, :, index]
+
+    def matrix(context: Context) -> Array:
+        key = (context.test, context.reals.tobytes())
+        if key not in matrices:
+            names = [str(g) for g in np.unique(generator[context.fakes].astype(str))]
+            if key not in chosen:
+                chosen[key] = select_heads(
+                    heads, y, generator, group, reals=context.reals, names=names, ridge=ridge,
+                    transfer=known(context, names), random_state=random_state, **options,
+                )  # fmt: skip
+            X = heads.combined(chosen[key].kept)
+            if mask is not None:
+                rows = np.concatenate([context.reals, context.fakes])
+                fitted = ComponentMask(**{"ridge": ridge, "generators": names, "controls": 0, **mask})
+                X = fitted.fit(X[rows], y[rows], generator=generator[rows], groups=group[rows]).transform(X)
+            matrices.clear()  # one at a time is enough: cells of one test generator follow each other
+            matrices[key] = X
+        return matrices[key]
+
+    def fit(fake: Array, real: Array, context: Context) -> Score:
+        X = matrix(context)
+        own, others = X[fake[:, 0].astype(np.intp)], X[real[:, 0].astype(np.intp)]
+        if mask is not None:
+            w = discriminant(own, others, ridge=ridge)
+            return lambda Z: np.asarray(X[Z[:, 0].astype(np.intp)] @ w)
+        score = recipe(own, others, context)
+        return lambda Z: score(X[Z[:, 0].astype(np.intp)])
+
+    return fit

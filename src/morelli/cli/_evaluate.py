@@ -381,9 +381,10 @@ def robustness(
         morelli evaluate robustness sweep/robustness.lance --detector knn:5 -o sweep-knn/
     """
     from morelli.detectors import Bundle, default_bundle_path
-    from morelli.evaluation import STANDARD, UNIVFD, Input, Run, extract_perturbed
+    from morelli.evaluation import STANDARD, UNIVFD, Input, Run, extract_perturbed, report_folder
     from morelli.features import FeatureTable
 
+    report_folder(out)
     inputs = _bundle_inputs(bundles)
     if len(source) == 1 and source[0].rstrip("/").endswith(".lance"):
         features = Path(source[0])
@@ -537,7 +538,9 @@ def _reported(
     quiet: bool,
 ) -> Report:
     """Execute the run and write its report."""
-    from morelli.evaluation import execute, write_report
+    from morelli.evaluation import execute, report_folder, write_report
+
+    report_folder(out)
 
     found = None
     if audit is not None:

@@ -7,6 +7,7 @@ early stopping (see `UnivFDProbe`); here the optimum is found exactly and regula
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -104,14 +105,19 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         y: ArrayLike,
         draws: ArrayLike,
         *,
-        C: float,
+        C: float | None = None,
         sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        C_factor: float = 1.0,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Many heads at one C, all in one solve: weights (B, d) and biases (B,).
 
         Args:
             draws: (n, B) how often every row counts in each draw, such as `GroupBootstrap` gives.
+            C: None chooses it as `fit` would, on the rows that every draw holds; then it is `C_`.
             sample_weight: (n,) final weights of the rows (already balanced).
+            groups: (n,) kept whole when C is chosen.
+            C_factor: multiplies C for the heads.
         """
         X, y = np.asarray(X), np.asarray(y)
         draws = np.asarray(draws, dtype=np.float64)
@@ -123,11 +129,17 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 rows = y == value
                 weights[rows] *= len(y) / 2 / np.maximum(weights[rows].sum(axis=0), 1e-300)
         basis = rotate(X, standardize=self.standardize)
+        if C is None:
+            rows = np.flatnonzero((draws > 0).all(axis=1))
+            own = None if groups is None else np.asarray(groups)[rows]
+            part = replace(basis, coordinates=basis.coordinates[rows])
+            target = np.asarray(y[rows], dtype=np.float64)
+            C = self.C_ = self._choose_c(part, target, self.weights_of(y[rows], own), own)
         a, b, _ = solve_many(
             basis.coordinates,
             np.asarray(y, dtype=np.float64),
             weights,
-            np.full(draws.shape[1], float(C)),
+            np.full(draws.shape[1], float(C) * C_factor),
             tol=max(self.tol, 1e-4),
             max_iter=self.max_iter,
         )

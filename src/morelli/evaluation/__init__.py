@@ -109,7 +109,7 @@ from morelli.evaluation._univfd_protocol import (
     univfd,
     univfd_table,
 )
-from morelli.evaluation.report import PUBLISHED, Published, Report, audit_page, write_report
+from morelli.evaluation.report import PUBLISHED, Published, Report, audit_page, report_folder, write_report
 
 __all__ = [
     "PROTOCOLS",
@@ -211,6 +211,7 @@ __all__ = [
     "rates_at",
     "real_sources",
     "reliability_curve",
+    "report_folder",
     "reproduce",
     "risk_coverage_curve",
     "robustness_curves",

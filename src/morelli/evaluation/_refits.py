@@ -190,15 +190,19 @@ def _shared_probe(
         mean, scale = X[common].mean(axis=0), X[common].std(axis=0)
         X = (X - mean) / np.where(scale > 0, scale, 1.0)
     head = clone(probe).set_params(standardize=False)
-    if probe.C == "cv":
-        head.fit(X[common], y[common], groups=groups[common])
-        head.set_params(C=head.C_)
     weights = head.weights_of(y[rows], groups[rows])
     # Balanced heads carry the total weight of all rows handed over; a fit on its own training rows would
     # carry theirs, so C is scaled by the ratio (training sets of a block are of nearly one size).
     ratio = trained.sum(axis=0).mean() / len(rows) if head.class_weight == "balanced" else 1.0
-    C = float(head.C * ratio)
-    coef, bias = head.fit_heads(X[rows], y[rows], trained[rows], C=C, sample_weight=weights)
+    coef, bias = head.fit_heads(
+        X[rows],
+        y[rows],
+        trained[rows],
+        C=None if head.C == "cv" else float(head.C),
+        sample_weight=weights,
+        groups=groups[rows],
+        C_factor=ratio,
+    )
     result = []
     for column, split in enumerate(splits):
         tested = np.concatenate([split.test, split.held_in])

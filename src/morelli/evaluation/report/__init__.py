@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from morelli.evaluation.report._audit_page import audit_page
 from morelli.evaluation.report._published import PUBLISHED, Published
-from morelli.evaluation.report._write import Report, write_report
+from morelli.evaluation.report._write import Report, report_folder, write_report
 
-__all__ = ["PUBLISHED", "Published", "Report", "audit_page", "write_report"]
+__all__ = ["PUBLISHED", "Published", "Report", "audit_page", "report_folder", "write_report"]

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 Maps = Literal["tsne", "umap", "pca", "none"]
 PAGE, DATA, TEXT, PREDICTIONS = "report.html", "report.json", "report.md", "predictions.parquet"
-OURS = frozenset({PAGE, DATA, TEXT, PREDICTIONS})
+TABLES = ("estimates.csv", "transfer.csv", "worst_cases.csv", "robustness.csv")
+SWEEP = "robustness.lance"
+OURS = frozenset({PAGE, DATA, TEXT, PREDICTIONS, SWEEP})
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,7 @@ def write_report(
     predictions, run, features = (
         (made.predictions, made.run, made.features) if isinstance(made, Executed) else (made, None, None)
     )
-    folder = Path(folder)
-    _refuse_foreign(folder)
+    folder = report_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tell("measuring")
     summary = summarize(measured_rows(predictions), options)
@@ -101,17 +102,27 @@ def write_report(
     pictures = list(_pictures(features, listed, images, maps=maps, spectra=spectra, tell=tell))
     _write(folder / DATA, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     _write(folder / TEXT, markdown(content, summary))
-    for file, rows in tables(content, summary).items():
-        _write(folder / file, _csv(rows))
+    written = tables(content, summary)
+    for file in TABLES:  # an older report's table would contradict this one
+        if file in written:
+            _write(folder / file, _csv(written[file]))
+        else:
+            (folder / file).unlink(missing_ok=True)
     _write(folder / PAGE, page(content, thumbnails=found, pictures=pictures, audit=audit))
     return Report(folder, summary, content, digest)
 
 
-def _refuse_foreign(folder: Path) -> None:
+def report_folder(path: str | Path) -> Path:
+    """The path, if a report may be written there: a new or empty folder, or an older report.
+
+    Raises UsageError otherwise; ask before an evaluation, not after it.
+    """
+    folder = Path(path)
     if folder.is_file():
         raise UsageError(f"{folder} is a file; a report is a folder, name another one")
     if folder.is_dir() and any(folder.iterdir()) and not any((folder / n).is_file() for n in OURS):
         raise UsageError(f"{folder} holds something else than a report; name another folder, or empty it")
+    return folder
 
 
 def _pictures(

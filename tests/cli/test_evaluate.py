@@ -1,0 +1,248 @@
+"""`morelli evaluate`, `audit` and `reproduce` as people use them, on a small collection and a small model."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from morelli.evaluation import Predictions
+from tests.cli.conftest import morelli
+
+FAST = ("--rounds", "40", "--maps", "none")
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory, table):
+    """A report on the collection: neighbours and a probe, two protocols."""
+    out = tmp_path_factory.mktemp("report") / "report"
+    run = morelli(
+        "evaluate", "run", table, "-o", out, "--detector", "knn:1,3", "--detector", "probe@layer:2",
+        "--protocol", "lineage,transfer", "--least", "5", *FAST,
+    )  # fmt: skip
+    assert run.code == 0, run.err
+    assert "leave-one-lineage-out" in run.out
+    assert "file facts" in run.out
+    return out
+
+
+def test_a_run_writes_the_table_and_every_form_of_the_report(report):
+    names = {p.name for p in report.iterdir()}
+    assert {"predictions.parquet", "report.html", "report.json", "report.md", "estimates.csv"} <= names
+    assert "transfer.csv" in names
+    predictions = Predictions.read(report / "predictions.parquet")
+    assert predictions.names("detector") == ["knn:1", "knn:3", "probe@layer:2"]
+    assert predictions.names("protocol") == ["leave-one-lineage-out", "transfer"]
+    content = json.loads((report / "report.json").read_text("utf-8"))
+    assert content["headline"]["n_images"] == 120
+    assert content["provenance"]["command"].startswith("morelli")
+    assert content["run"]["leaks"]["leave-one-lineage-out"]["lineage"] == 0
+
+
+def test_the_same_command_writes_the_same_predictions_and_reproduce_agrees(report, table, tmp_path):
+    again = morelli(
+        "evaluate", "run", table, "-o", tmp_path / "r", "--detector", "knn:1,3", "--detector",
+        "probe@layer:2", "--protocol", "lineage,transfer", "--least", "5", *FAST, "-q",
+    )  # fmt: skip
+    assert (again.code, again.out) == (0, "")
+    written = [(folder / "predictions.parquet").read_bytes() for folder in (report, tmp_path / "r")]
+    assert written[0] == written[1]
+    outcome = morelli("reproduce", report)
+    assert outcome.code == 0, outcome.out
+    assert "match, to the byte" in outcome.out
+
+
+def test_reproduce_says_no_with_what_differs_and_what_is_missing(table, bundle, tmp_path):
+    mine = Path(shutil.copytree(bundle, tmp_path / "mine"))
+    made = morelli(
+        "evaluate", "run", table, "--bundle", mine, "--protocol", "fixed", "--refit", "never",
+        "-o", tmp_path / "r", *FAST,
+    )  # fmt: skip
+    assert made.code == 0, made.err
+    assert "not held out" in made.err
+    assert morelli("bank", "remove", mine, json.loads((mine / "bank.json").read_text())["ids"][0]).code == 0
+    changed = morelli("reproduce", tmp_path / "r", "--json")
+    assert changed.code == 3
+    answer = json.loads(changed.out)
+    assert not answer["matches"]
+    assert answer["differences"][0]["what"].startswith("bundle")
+    shutil.rmtree(mine)
+    missing = morelli("reproduce", tmp_path / "r")
+    assert missing.code == 4
+    assert "bundle at" in missing.err
+    moved = morelli("reproduce", tmp_path / "r", "--input", f"bundle={bundle}")
+    assert moved.code == 0, moved.out
+    assert morelli("reproduce", tmp_path / "r", "--input", "bundle").code == 2
+    assert morelli("reproduce", tmp_path).code == 4
+
+
+def test_a_bundle_that_saw_the_images_is_fitted_anew(table, bundle, tmp_path):
+    run = morelli("evaluate", "run", table, "--bundle", bundle, "--protocol", "lineage", "-o", tmp_path / "r",
+                  *FAST)  # fmt: skip
+    assert run.code == 0, run.err
+    assert "fitted anew" in run.err
+    predictions = Predictions.read(tmp_path / "r" / "predictions.parquet")
+    assert predictions.names("detector") == ["small refitted"]
+
+
+def test_a_report_is_recomputed_from_the_table_alone(report, tmp_path):
+    run = morelli(
+        "evaluate", "report", report / "predictions.parquet", "-o", tmp_path / "r", "--rounds", "40"
+    )
+    assert run.code == 0, run.err
+    old, new = (json.loads((f / "report.json").read_text("utf-8")) for f in (report, tmp_path / "r"))
+    assert new["results"] == old["results"]
+    assert morelli("reproduce", tmp_path / "r").code == 0
+    missing = morelli("evaluate", "report", tmp_path / "none.parquet", "-o", tmp_path / "x")
+    assert missing.code == 4
+
+
+def test_two_tables_are_compared(report, tmp_path):
+    theirs = tmp_path / "theirs.parquet"
+    probe = Predictions.read(report / "predictions.parquet").select(
+        protocol="leave-one-lineage-out", detector="probe@layer:2"
+    )
+    Predictions.from_columns(
+        sha256=probe.table.column("sha256").to_pylist(),
+        label=probe.labels,
+        logit=np.where(probe.labels == 1, 1.0, -1.0),
+        detector="oracle",
+    ).write(theirs)
+    run = morelli("evaluate", "compare", report / "predictions.parquet", theirs, "--rounds", "60", "--json")
+    assert run.code == 0, run.err
+    found = json.loads(run.out)
+    assert [(c["first"], c["second"]) for c in found] == [
+        (d, "oracle") for d in ("knn:1", "knn:3", "probe@layer:2")
+    ]
+    assert all(c["differences"]["auc"]["value"] <= 0 for c in found)
+    alone = morelli("evaluate", "compare", report / "predictions.parquet", "--rounds", "40")
+    assert alone.code == 0
+    assert "transfer" in alone.out
+
+
+def test_wrong_requests_say_what_to_do(table, tmp_path):
+    unknown = morelli("evaluate", "run", table, "-o", tmp_path / "r", "--detector", "forest")
+    assert unknown.code == 2
+    assert "knn:1,3,5,9" in unknown.err
+    nothing = morelli("evaluate", "run", table, "-o", tmp_path / "r")
+    assert nothing.code == 2
+    assert "--detector" in nothing.err
+    protocol = morelli(
+        "evaluate", "run", table, "-o", tmp_path / "r", "--detector", "probe", "--protocol", "x"
+    )
+    assert protocol.code == 2
+    assert "lineage" in protocol.err
+    train = morelli(
+        "evaluate", "run", table, "-o", tmp_path / "r", "--detector", "probe", "--protocol", "univfd"
+    )
+    assert train.code == 2
+    assert "--train" in train.err
+    assert not (tmp_path / "r").exists()
+
+
+SCORER = """
+import sys
+from PIL import Image
+for line in sys.stdin:
+    with Image.open(line.rstrip("\\n")) as image:
+        red = image.convert("RGB").resize((1, 1)).getpixel((0, 0))[0]
+    print(line.rstrip("\\n"), red / 255)
+"""
+
+
+def test_another_tool_is_scored_and_its_run_reproduced(collection, tmp_path):
+    script = tmp_path / "score.py"
+    script.write_text(SCORER)
+    run = morelli(
+        "evaluate", "run", collection, "--external", f"{sys.executable} {script}",
+        "--external-name", "redness", "--label-from", "folders", "-o", tmp_path / "r", *FAST,
+    )  # fmt: skip
+    assert run.code == 0, run.err
+    predictions = Predictions.read(tmp_path / "r" / "predictions.parquet")
+    assert predictions.names("detector") == ["redness"]
+    assert len(predictions) == 120
+    row = predictions.table.slice(7, 1).to_pylist()[0]
+    with Image.open(row["uri"]) as image:
+        red = image.convert("RGB").resize((1, 1)).getpixel((0, 0))[0]
+    assert row["probability"] == pytest.approx(red / 255)
+    assert morelli("reproduce", tmp_path / "r").code == 0
+    script.write_text(SCORER.replace("[0]\n", "[1]\n"))
+    assert morelli("reproduce", tmp_path / "r").code == 3
+
+
+def test_a_sweep_keeps_its_features_and_is_reported(collection, tiny_clip_dir, tmp_path):
+    small = tmp_path / "small"
+    for label in ("real", "fake"):
+        for folder in sorted((collection / label).iterdir())[:3]:
+            shutil.copytree(folder, small / label / folder.name)
+    run = morelli(
+        "evaluate", "robustness", small, "--label-from", "folders", "--encoder", tiny_clip_dir, "--detector",
+        "probe", "--perturbations", "jpeg:50,blur:2", "-o", tmp_path / "r", "--rounds", "20",
+    )  # fmt: skip
+    assert run.code == 0, run.err
+    assert "jpeg:50" in run.out
+    content = json.loads((tmp_path / "r" / "report.json").read_text("utf-8"))
+    everything = [p for p in content["robustness"] if p["family"] == "all"]
+    assert [p["perturbation"] for p in everything] == ["", "jpeg:50", "blur:2"]
+    table = tmp_path / "r" / "robustness.lance"
+    again = morelli(
+        "evaluate", "robustness", table, "--detector", "knn:3", "-o", tmp_path / "k", "--rounds", "20"
+    )
+    assert again.code == 0, again.err
+    assert "knn:3" in again.out
+    assert morelli("reproduce", tmp_path / "r").code == 0
+
+
+def test_an_audit_finds_the_shortcut_and_alignment_removes_it(photos, tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        image = photos[number % len(photos)][1]
+        x, y = (int(rng.integers(0, extent - 150)) for extent in image.size)
+        crop = image.crop((x, y, x + 150, y + 150))
+        for label, suffix in (("real", "jpg"), ("fake", "png")):
+            (tmp_path / "set" / label).mkdir(parents=True, exist_ok=True)
+            crop.save(tmp_path / "set" / label / f"{number}.{suffix}")
+    run = morelli(
+        "audit", tmp_path / "set", "--label-from", "folders", "-o", tmp_path / "audit", "--align",
+        tmp_path / "aligned", "--side", "96",
+    )  # fmt: skip
+    assert run.code == 0, run.err
+    before, after = (
+        json.loads(p.read_text("utf-8"))
+        for p in (tmp_path / "audit" / "audit.json", tmp_path / "audit" / "aligned" / "audit.json")
+    )
+    assert before["metadata_only"]["auc"] >= 0.95
+    assert 0.45 <= after["metadata_only"]["auc"] <= 0.55
+    page = (tmp_path / "audit" / "audit.html").read_text("utf-8")
+    assert f"{before['metadata_only']['auc']:.3f}" in page
+    assert f"{after['metadata_only']['auc']:.3f}" in page
+    assert "<script" not in page
+    assert "://" not in page
+    with (tmp_path / "aligned" / "manifest.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 48
+    plain = morelli("audit", tmp_path / "aligned" / "manifest.csv", "--json")
+    assert plain.code == 0, plain.err
+    assert json.loads(plain.out)["counts"]["real"] == 24
+    assert morelli("audit", tmp_path / "set", "--align", tmp_path / "set").code == 2
+    assert morelli("audit", tmp_path / "nowhere").code == 4
+
+
+def test_univfds_layout_becomes_a_manifest(photos, tmp_path):
+    root = tmp_path / "sets"
+    for name, number in (("progan/cat", 3), ("biggan", 2)):
+        for kind in ("0_real", "1_fake"):
+            (root / name / kind).mkdir(parents=True)
+            for k in range(number):
+                photos[k][1].resize((40, 40)).save(root / name / kind / f"{k}.png")
+    run = morelli("evaluate", "univfd-sets", root, "-o", tmp_path / "sets.csv")
+    assert run.code == 0, run.err
+    with (tmp_path / "sets.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["set"], r["label"]) for r in rows].count(("progan", "fake")) == 3
+    assert all(Path(r["path"]).is_file() for r in rows)

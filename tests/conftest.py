@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+# Before anything loads OpenMP: its threads spin while they wait, and on a busy machine every test crawls.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING

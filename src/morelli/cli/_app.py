@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from typing import Annotated
 
 import typer
@@ -79,4 +81,6 @@ app.command("info")(info)
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    # OpenMP's threads spin while they wait, which costs dearly where other programs want the cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     app()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from morelli.explanation._generator_explanation import GeneratorExplanation
 
 REAL, FAKE, INK, PALE = "#12717f", "#e8871e", "#22303a", "#c9d1d6"
+TITLE: dict[str, Any] = {"loc": "left", "fontsize": 9.5, "color": INK}
 
 
 def plot_explanation(explanation: GeneratorExplanation, path: str | Path, *, most: int = 14) -> Path:
@@ -36,7 +37,7 @@ def plot_explanation(explanation: GeneratorExplanation, path: str | Path, *, mos
     left.axvline(0, color=INK, linewidth=0.8)
     left.set_yticks(range(len(found)), [_short(f.name) for f in found])
     left.set_xlabel("cosine with the residual (95 % interval)")
-    left.set_title(f"{_short(e.first)} against {_short(e.second)}: filled = beyond chance", loc="left")
+    left.set_title(f"{_short(e.first)} against {_short(e.second)}: filled = beyond chance", **TITLE)
     shares = [part.explained for part in e.parts]
     gains = [now - before for now, before in zip(shares, [0.0, *shares], strict=False)]
     names = [_short(part.name) for part in e.parts]
@@ -48,7 +49,7 @@ def plot_explanation(explanation: GeneratorExplanation, path: str | Path, *, mos
     right.set_yticks(list(rows), names)
     right.set_xlim(0, max(0.05, e.explained_by_chance, *shares, 0.05) * 1.15)
     right.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    right.set_xlabel("share of the residual explained, added one by one")
+    right.set_xlabel("share of the residual explained")
     for ax in (left, right):
         _style(ax)
     return _write(figure, path)
@@ -72,7 +73,7 @@ def plot_evidence(evidence: Sequence[Evidence], path: str | Path, *, most: int =
         ax.axvline(0, color=INK, linewidth=0.8)
         ax.set_yticks(range(len(bars)), [_short(name) for name, _ in bars])
         ax.invert_yaxis()
-        ax.set_title(f"{_short(one.uri, 50)}: logit {one.logit:+.2f}", loc="left")
+        ax.set_title(f"{_short(one.uri, 50)}: logit {one.logit:+.2f}", **TITLE)
         ax.set_xlabel("logit: real  ←   → generated")
         _style(ax)
     return _write(figure, path)
@@ -96,8 +97,6 @@ def _style(ax: Any) -> None:
     ax.tick_params(colors=INK, labelsize=8, color=PALE)
     ax.grid(axis="x", color="#eef1f3", linewidth=0.8)
     ax.set_axisbelow(True)
-    ax.title.set_fontsize(9.5)
-    ax.title.set_color(INK)
     ax.xaxis.label.set_size(8.5)
 
 

@@ -44,12 +44,18 @@ def warnings(explanation: GeneratorExplanation) -> list[str]:
     if e.metadata_auc is not None and e.metadata_auc >= CONFOUNDED:
         out.append(
             f"Caution: file facts alone (format, size) tell the two sets apart with an area under the curve "
-            f"of {e.metadata_auc:.2f}, so the residual may show how files were stored rather than made. "
-            "Extract both alike (--perturb align:288,85) and explain again."
+            f"of {e.metadata_auc:.2f}, so the residual may show how files were stored rather than made."
         )
     elif e.metadata_auc is not None:
         out.append(f"File facts alone tell the two sets apart with an area of {e.metadata_auc:.2f}.")
     out += [f"Caution: {difference}." for difference in e.confounds]
+    if e.delivery:
+        out.append(
+            f"Every image went through {e.delivery} before it was encoded, which levels the files; what an "
+            "earlier compression or resizing left in the pixels remains."
+        )
+    elif e.confounds or (e.metadata_auc or 0) >= CONFOUNDED:
+        out.append("Extract both sets alike (morelli extract --perturb align:288,85) and explain again.")
     shared = [f for f in e.named if f.sources_beyond is not None and f.sources_beyond > 0]
     if shared:
         words = ", ".join(f"{f.name} ({f.sources_beyond:.0%})" for f in shared[:4])

@@ -91,7 +91,8 @@ class GeneratorExplanation:
     the squared length that the named concepts explain together, `explained_by_chance` what the same
     procedure explains of residuals of permuted labels. `noise` is the share of the squared length that
     permuted labels alone produce: that much of any residual is sampling. `confounds` are differences of
-    the files that could cause the residual instead; `metadata_auc` how well file facts alone separate.
+    the files that could cause the residual instead; `metadata_auc` how well file facts alone separate;
+    `delivery` the perturbation that every image went through before it was encoded, if one.
     """
 
     first: str
@@ -108,6 +109,7 @@ class GeneratorExplanation:
     telling: tuple[Telling, ...]
     confounds: tuple[str, ...] = ()
     metadata_auc: float | None = None
+    delivery: str = ""
     build: str = ""
     notes: tuple[str, ...] = ()
     direction: Array = field(default_factory=lambda: np.zeros(0), repr=False)
@@ -197,7 +199,8 @@ def explain_generator(
     groups = features.groups(near_duplicate_distance=None)
     identity = [f"{u}" for u in features.column("uri")]
     sources = features.column("source")[second] if against is None else None
-    result = explain_rows(
+    changed = {str(one or "") for one in features.column("perturbation")[np.r_[first, second]]}
+    return explain_rows(
         X[first],
         X[second],
         bank,
@@ -213,9 +216,9 @@ def explain_generator(
         terms=terms,
         telling=telling,
         metadata_auc=metadata_auc,
+        delivery=changed.pop() if len(changed) == 1 else "",
         random_state=random_state,
     )
-    return result
 
 
 def rows_of_generator(features: Features, generator: str) -> NDArray[np.intp]:
@@ -247,6 +250,7 @@ def explain_rows(
     terms: int = 6,
     telling: int = 5,
     metadata_auc: float | None = None,
+    delivery: str = "",
     random_state: int = 0,
 ) -> GeneratorExplanation:
     """The same for any two sets of embeddings (n1, d) and (n0, d) in the bank's space.
@@ -319,6 +323,7 @@ def explain_rows(
         telling=_telling(UA @ tests.direction, UB @ tests.direction, one, two, telling),
         confounds=tuple(confounds),
         metadata_auc=metadata_auc,
+        delivery=delivery,
         build=bank.build.fingerprint if bank.build is not None else "",
         direction=tests.direction,
     )

@@ -31,7 +31,7 @@ def plot_explanation(explanation: GeneratorExplanation, path: str | Path, *, mos
             f.cosine, y, "o", color=colour if named else "white", markeredgecolor=colour, markersize=6.5
         )
         text = f"{f.effect:+.1f} sd" + (
-            "" if f.sources_beyond is None else f", {f.sources_beyond:.0%} of sources"
+            "" if f.sources_beyond is None else f"; {f.sources_beyond:.0%} of sources as far"
         )
         left.annotate(text, (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=7, color=INK)
     left.axvline(0, color=INK, linewidth=0.8)
@@ -69,10 +69,14 @@ def plot_evidence(evidence: Sequence[Evidence], path: str | Path, *, most: int =
         for row, (_, value) in enumerate(bars):
             ax.barh(row, value, left=at, color=FAKE if value > 0 else REAL, height=0.7)
             at += value
-            ax.plot([at, at], [row - 0.35, row + 1.35], color=INK, linewidth=0.7)
+            below = 1.35 if row + 1 < len(bars) else 0.35
+            ax.plot([at, at], [row - 0.35, row + below], color=INK, linewidth=0.7)
         ax.axvline(0, color=INK, linewidth=0.8)
         ax.set_yticks(range(len(bars)), [_short(name) for name, _ in bars])
-        ax.invert_yaxis()
+        ax.use_sticky_edges = False
+        ax.margins(x=0.05)
+        ax.autoscale_view()
+        ax.set_ylim(len(bars) - 0.4, -0.6)
         ax.set_title(f"{_short(one.uri, 50)}: logit {one.logit:+.2f}", **TITLE)
         ax.set_xlabel("logit: real  ←   → generated")
         _style(ax)

@@ -20,6 +20,7 @@ from morelli.cli._fit import fit
 from morelli.cli._import import import_
 from morelli.cli._info import info
 from morelli.cli._reproduce import reproduce
+from morelli.cli._study import study
 
 app = typer.Typer(
     name="morelli",
@@ -75,6 +76,7 @@ app.add_typer(concepts, name="concepts")
 app.add_typer(encoders, name="encoders")
 app.add_typer(explain, name="explain")
 app.add_typer(import_, name="import")
+app.add_typer(study, name="study")
 app.command("info")(info)
 
 

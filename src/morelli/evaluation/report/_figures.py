@@ -63,10 +63,10 @@ def number(estimate: Mapping[str, float | None] | None) -> str:
     if not estimate or estimate.get("value") is None:
         return "–"
     text = f"{estimate['value']:.3f}"
-    if estimate.get("low") is not None and estimate.get("high") is not None:
+    low, high = estimate.get("low"), estimate.get("high")
+    if low is not None and high is not None:
         # A dash between negative numbers cannot be read.
-        joint = " to " if estimate["low"] < 0 else "–"
-        text += f" ({estimate['low']:.2f}{joint}{estimate['high']:.2f})"
+        text += f" ({low:.2f}{' to ' if low < 0 else '–'}{high:.2f})"
     return text.replace("-", "−")
 
 

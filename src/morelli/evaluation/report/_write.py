@@ -120,7 +120,7 @@ def report_folder(path: str | Path) -> Path:
     folder = Path(path)
     if folder.is_file():
         raise UsageError(f"{folder} is a file; a report is a folder, name another one")
-    if folder.is_dir() and any(folder.iterdir()) and not any((folder / n).is_file() for n in OURS):
+    if folder.is_dir() and any(folder.iterdir()) and not any((folder / n).exists() for n in OURS):
         raise UsageError(f"{folder} holds something else than a report; name another folder, or empty it")
     return folder
 

@@ -47,6 +47,9 @@ from morelli.explanation._residuals import (
     residual_direction,
     residuals,
 )
+from morelli.explanation._study import StudyOptions, StudyRow, TransferStudy, transfer_study
+from morelli.explanation._study_bundle import study_bundle
+from morelli.explanation._study_report import plot_study, study_json, study_markdown, write_study
 from morelli.explanation._transfer import (
     Context,
     Difference,
@@ -105,9 +108,12 @@ __all__ = [
     "Residual",
     "ResidualSet",
     "SpanTerm",
+    "StudyOptions",
+    "StudyRow",
     "Telling",
     "Term",
     "TransferMatrix",
+    "TransferStudy",
     "ablate_heads",
     "additive_evidence",
     "auc",
@@ -145,6 +151,7 @@ __all__ = [
     "plot_evidence",
     "plot_explanation",
     "plot_heads",
+    "plot_study",
     "probe_transfer",
     "read_text_list",
     "real_halves",
@@ -156,9 +163,14 @@ __all__ = [
     "rows_of_generator",
     "select_components",
     "select_heads",
+    "study_bundle",
+    "study_json",
+    "study_markdown",
     "text_concepts",
     "text_span",
     "top_share",
     "transfer_matrix",
+    "transfer_study",
     "vocabulary_concepts",
+    "write_study",
 ]

@@ -1,0 +1,120 @@
+"""`morelli study`: what makes a detector carry over to generators it never saw."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from morelli.cli._console import console, error_console
+from morelli.cli._options import Quiet
+from morelli.errors import UsageError
+
+study = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+
+
+class Basis(StrEnum):
+    """In which basis components are removed."""
+
+    identity = "identity"
+    pca = "pca"
+    residual = "residual"
+
+
+@study.callback()
+def _group() -> None:
+    """Run whole studies on a labelled table."""
+
+
+@study.command()
+def transfer(
+    table: Annotated[
+        Path, typer.Argument(metavar="F.lance", show_default=False, help="Labelled features.", exists=True)
+    ],
+    *,
+    out: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", show_default=False, help="Folder to write.")
+    ],
+    unit: Annotated[str, typer.Option(help="Column that says what counts as one generator.")] = "lineage",
+    least: Annotated[int, typer.Option(min=2, help="Fewest images of a generator.")] = 10,
+    splits: Annotated[int, typer.Option(min=1, help="Halvings of the real images, each used both ways.")] = 1,
+    holdouts: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Folds of generators held out of a choice together; 0 each by itself, slower."
+        ),
+    ] = 6,
+    families: Annotated[
+        str, typer.Option(help="The two values of the column family to cross, by a comma.")
+    ] = "gan,diffusion",
+    basis: Annotated[Basis, typer.Option(help="Basis in which components are removed.")] = Basis.identity,
+    delivery: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Which perturbation, where the table holds several; clean for none."),
+    ] = None,
+    controls: Annotated[
+        bool, typer.Option("--controls/--no-controls", help="Remove as many components at random, too.")
+    ] = True,
+    bundle: Annotated[
+        bool, typer.Option("--bundle/--no-bundle", help="Also fit the winner, as FOLDER/bundle.")
+    ] = True,
+    seed: Annotated[int, typer.Option(help="Seed of splits, folds and bootstrap draws.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Compare what carries over to unseen generators: embedding, blocks, components removed, heads selected.
+
+    The table needs final; blocks count where it has layers, heads where it has heads. A detector is
+    fitted on one generator and scored on another, over all pairs, and whatever a row chooses, it chooses
+    without the generators it is scored on. The folder gets study.md, study.json and study.png, and the
+    winner as a bundle.
+
+    Examples:
+
+        morelli extract set.csv -o F.lance --kinds final,layers,heads
+
+        morelli study transfer F.lance -o study/
+
+        morelli study transfer F.lance -o study/ --basis pca --splits 3 --holdouts 0
+    """
+    from morelli.explanation import StudyOptions, study_bundle, transfer_study, write_study
+    from morelli.features import FeatureTable
+
+    source = FeatureTable.open(table)
+    kinds = [k for k in source.kinds if k.split(":")[0] in ("final", "layer", "head", "headraw")]
+    pair = tuple(part.strip() for part in families.split(",") if part.strip())
+    if len(pair) != 2:
+        raise UsageError(f"--families takes two names with a comma between; got {families!r}.")
+    if delivery is None:
+        found = sorted(set(source.metadata(["perturbation"]).column("perturbation").to_pylist()))
+        if len(found) > 1:
+            listed = ", ".join(one or "clean" for one in found)
+            raise UsageError(f"{table} holds several deliveries ({listed}); choose one with --delivery.")
+        where = "label IS NOT NULL"
+    else:
+        wanted = "" if delivery == "clean" else delivery.replace("'", "''")
+        where = f"label IS NOT NULL AND perturbation = '{wanted}'"
+    features = source.load(kinds=kinds, where=where)
+    options = StudyOptions(
+        unit=unit, least=least, splits=splits, holdouts=holdouts, families=pair, controls=controls,
+        mask={"basis": basis.value}, seed=seed,
+    )  # fmt: skip
+    errors = error_console()
+    tell = None if quiet else lambda title: errors.print(f"{title} …", highlight=False, markup=False)
+    result = transfer_study(features, options, progress=tell)
+    write_study(result, out)
+    if bundle and result.winner.name != "residual":
+        if tell:
+            tell("bundle of the winner")
+        command = shlex.join(["morelli", *sys.argv[1:]])
+        study_bundle(result, features, name=out.resolve().name, command=command).bundle.save(out / "bundle")
+    if quiet:
+        return
+    screen = console()
+    for row in result.rows:
+        gain = "" if row.gain is None else str(row.gain)
+        screen.print(f"  {row.title:<40} {row.ood:.3f}  {gain}", highlight=False, markup=False)
+    screen.print(f"{out}: best is the {result.winner.title}.", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,182 @@
+"""A transfer study as JSON, Markdown and a plot; matplotlib is loaded only when it draws."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from morelli.explanation._study import StudyRow, TransferStudy
+from morelli.explanation._transfer import TransferMatrix
+
+BASE, GAIN, LOSS, INK = "#22303a", "#12717f", "#e8871e", "#22303a"
+
+
+def study_json(study: TransferStudy) -> dict[str, Any]:
+    """Everything in the study as plain JSON values; cells that were not computed are null."""
+    return {
+        "format": "morelli-transfer-study",
+        "version": 1,
+        "options": {k: _plain(v) for k, v in vars(study.options).items()},
+        "n_real": study.n_real,
+        "n_fake": study.n_fake,
+        "generators": list(study.rows[0].matrix.generators),
+        "winner": study.winner.name,
+        "rows": [_row(row) for row in study.rows],
+        "isotropy": {name: value.to_json() for name, value in study.isotropy.items()},
+        "notes": list(study.notes),
+    }
+
+
+def _row(row: StudyRow) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "title": row.title,
+        "ood_auc": row.ood,
+        "interval": list(row.interval),
+        "gain": None if row.gain is None else vars(row.gain),
+        "kept": None if row.kept is None else dict(zip(("least", "median", "most"), row.kept, strict=True)),
+        "total": row.total or None,
+        "contender": row.contender,
+        "matrix": _matrix(row.matrix),
+        "families": None if row.families is None else _matrix(row.families),
+    }
+
+
+def _matrix(matrix: TransferMatrix) -> dict[str, Any]:
+    cells = [[None if np.isnan(v) else round(float(v), 5) for v in line] for line in matrix.mean]
+    return {"train": list(matrix.generators), "test": list(matrix.generators), "auc": cells}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def study_markdown(study: TransferStudy) -> str:
+    """The study's tables for people."""
+    winner = study.winner
+    first = study.rows[0]
+    lines = [
+        "# Transfer study",
+        "",
+        f"{study.n_fake:,} generated images by {len(first.matrix.generators)} generators and "
+        f"{study.n_real:,} real ones. A discriminant is fitted on one generator and half of the real "
+        "images and scored on another generator and the other half: mean AUC over all pairs of different "
+        "generators, with 95 % intervals over generators. Whatever a row chooses, it chooses without the "
+        "generators that it is scored on"
+        + (
+            f" (held out {study.options.holdouts} folds at a time)."
+            if study.options.holdouts
+            else " (each held out by itself)."
+        ),
+        "",
+        _verdict(study, winner),
+        "",
+        "| detector | AUC on unseen generators | against the final embedding | kept |" + _family_head(first),
+        "|---|---|---|---|" + "---|---|" * (first.families is not None),
+    ]
+    lines += [_line(row, bold=row is winner) for row in study.rows]
+    lines += [
+        "",
+        "Rows of single blocks and of random removal do not compete: taking the best of them after the "
+        "fact would look at the generators that are scored.",
+        "",
+        "## How evenly the space is filled",
+        "",
+        "| space | mean cosine | partition ratio | IsoScore | first component | first ten |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {name} | {i.mean_cosine:.3f} | {i.partition_ratio:.3f} | {i.isoscore:.3f} | {i.top1_share:.1%} | "
+        f"{i.top10_share:.1%} |"
+        for name, i in study.isotropy.items()
+    ]
+    lines += ["", "Measured on all images, with components and heads chosen on all: it scores nothing.", ""]
+    for row in dict.fromkeys((first, winner)):
+        lines += [f"## {row.title[:1].upper()}{row.title[1:]}: trained on rows, tested on columns", ""]
+        lines += [*_matrix_lines(row.matrix), ""]
+    lines += [f"- {note}" for note in study.notes]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _verdict(study: TransferStudy, winner: StudyRow) -> str:
+    if winner.gain is None:
+        return (
+            "**Nothing beats the final embedding** with an interval above zero; the differences below are "
+            "what there is."
+        )
+    return f"**Best: {winner.title}**, {winner.ood:.3f}, {winner.gain} over the final embedding."
+
+
+def _family_head(row: StudyRow) -> str:
+    if row.families is None:
+        return ""
+    a, b = row.families.generators[:2]
+    return f" {a} → {b} | {b} → {a} |"
+
+
+def _line(row: StudyRow, *, bold: bool) -> str:
+    title = f"**{row.title}**" if bold else row.title
+    kept = "" if row.kept is None else f"{row.kept[1]} ({row.kept[0]}–{row.kept[2]}) of {row.total}"
+    cells = [title, f"{row.ood:.3f} [{row.interval[0]:.3f}, {row.interval[1]:.3f}]"]
+    cells += ["" if row.gain is None else str(row.gain), kept]
+    if row.families is not None:
+        mean = row.families.mean
+        cells += [f"{mean[0, 1]:.3f}", f"{mean[1, 0]:.3f}"]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _matrix_lines(matrix: TransferMatrix) -> list[str]:
+    head = ["| |" + "|".join(matrix.generators) + "|", "|---|" + "---|" * len(matrix.generators)]
+    return head + [
+        f"|{name}|" + "|".join("" if np.isnan(v) else f"{v:.2f}" for v in line) + "|"
+        for name, line in zip(matrix.generators, matrix.mean, strict=True)
+    ]
+
+
+def plot_study(study: TransferStudy, path: str | Path) -> Path:
+    """Left: AUC on unseen generators with intervals; right: paired differences from the baseline."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = study.rows[::-1]
+    figure = Figure(figsize=(10, 0.32 * len(rows) + 1.4), layout="constrained", dpi=150)
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2, sharey=True)
+    for y, row in enumerate(rows):
+        filled = row.contender
+        left.plot(row.interval, [y, y], color=BASE, linewidth=1.5)
+        left.plot(row.ood, y, "o", color=BASE if filled else "white", markeredgecolor=BASE, markersize=6)
+        if row.gain is not None:
+            colour = GAIN if row.gain.value > 0 else LOSS
+            right.plot((row.gain.low, row.gain.high), [y, y], color=colour, linewidth=1.5)
+            face = colour if filled else "white"
+            right.plot(row.gain.value, y, "o", color=face, markeredgecolor=colour, markersize=6)
+    left.axvline(study.rows[0].ood, color=INK, linewidth=0.7, linestyle=":")
+    left.set_yticks(range(len(rows)), [row.title for row in rows], fontsize=8)
+    left.set_xlabel("mean AUC on unseen generators (95 % interval)", fontsize=8)
+    right.axvline(0, color=INK, linewidth=0.8)
+    right.set_xlabel("difference from the final embedding, paired", fontsize=8)
+    right.set_title("hollow: does not compete", loc="right", fontsize=7.5)
+    for ax in (left, right):
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.tick_params(labelsize=8)
+    path = Path(path)
+    figure.savefig(path)
+    return path
+
+
+def write_study(study: TransferStudy, folder: str | Path) -> list[Path]:
+    """Write study.json, study.md and study.png into `folder`, which is made if need be."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / "study.json", folder / "study.md"]
+    text = json.dumps(study_json(study), indent=1, ensure_ascii=False, allow_nan=False)
+    for path, content in zip(paths, (text + "\n", study_markdown(study)), strict=True):
+        path.write_text(content, encoding="utf-8")
+    return [*paths, plot_study(study, folder / "study.png")]

@@ -1,0 +1,153 @@
+"""The transfer study: planted harm is found and paid back, noise is not; its files and its command."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from morelli.cli import app
+from morelli.detectors import Bundle
+from morelli.errors import UsageError
+from morelli.explanation import StudyOptions, auc, study_bundle, transfer_study, write_study
+from morelli.features import Features, FeatureTable
+
+FAST = StudyOptions(holdouts=3, draws=200, mask={"stride": 1}, heads={"folds": 2, "tasks": 3})
+
+
+def planted(seed=0, *, effect=2.0, harm=4.0, generators=8):
+    """An embedding that is the sum of six heads; two carry what all generators share, four their own marks.
+
+    Block 1 holds nothing, block 2 what is shared, so that the choice of a block has an answer too.
+    """
+    rng = np.random.default_rng(seed)
+    n0, n1, d, m = 80, 20, 24, 6
+    n = n0 + generators * n1
+    label = np.r_[np.zeros(n0, int), np.ones(n - n0, int)]
+    lineage = [None] * n0 + [f"g{i}" for i in range(generators) for _ in range(n1)]
+    family = ["real"] * n0 + ["gan" if i % 2 else "diffusion" for i in range(generators) for _ in range(n1)]
+    source = [f"s{i % 8}" for i in range(n0)] + [None] * (n - n0)
+    parts = np.zeros((n, m, d))
+    for h in range(m):
+        parts[:, h, 4 * h : 4 * h + 4] = rng.normal(size=(n, 4))
+    for i in range(generators):
+        rows = slice(n0 + i * n1, n0 + (i + 1) * n1)
+        parts[rows, :2, :8] += effect * (np.arange(8) % 4 == 0) * np.repeat(np.eye(2), 4, axis=1)
+        for h in range(2, m):
+            own = rng.normal(size=4)
+            parts[rows, h, 4 * h : 4 * h + 4] += harm * own / np.linalg.norm(own)
+    vectors = {
+        "final": parts.sum(axis=1),
+        "layer:1": rng.normal(size=(n, d)),
+        "layer:2": parts[:, :2].sum(axis=1),
+    }
+    vectors["layer:2"] = vectors["layer:2"] + 0.1 * rng.normal(size=(n, d))
+    vectors |= {f"head:1.{h + 1}": parts[:, h] for h in range(m)}
+    return Features.from_arrays(
+        vectors, label, lineage=lineage, generator=lineage, family=family, source=source
+    )
+
+
+@pytest.fixture(scope="module")
+def study():
+    return transfer_study(planted(generators=12), FAST)
+
+
+def test_planted_harm_is_removed_and_pays(study):
+    names = [row.name for row in study.rows]
+    assert names == [
+        "final", "layer:1", "layer:2", "block chosen", "residual", "components", "random components", "heads",
+        "heads and components",
+    ]  # fmt: skip
+    for name in ("components", "heads", "heads and components", "block chosen"):
+        row = study.row(name)
+        assert row.gain.value > 0.1 and row.gain.low > 0, (name, str(row.gain))
+    assert study.row("layer:1").ood < 0.6 < study.row("layer:2").ood
+    assert study.row("random components").ood < study.row("components").ood - 0.03
+    assert study.winner.contender and study.winner.name != "final"
+    kept = study.row("heads").kept
+    assert kept is not None and kept[2] <= 4 and study.row("heads").total == 6
+    assert study.row("components").kept[1] < 24
+
+
+def test_families_are_crossed_in_both_directions(study):
+    row = study.row("heads")
+    assert row.families.generators == ("gan", "diffusion")
+    assert np.isnan(row.families.mean[0, 0])
+    assert min(row.families.mean[0, 1], row.families.mean[1, 0]) > 0.7
+
+
+def test_files_say_what_the_study_says(study, tmp_path):
+    paths = write_study(study, tmp_path / "out")
+    assert [p.name for p in paths] == ["study.json", "study.md", "study.png"]
+    found = json.loads(paths[0].read_text())
+    assert found["winner"] == study.winner.name
+    by_name = {row["name"]: row for row in found["rows"]}
+    assert by_name["components"]["ood_auc"] == pytest.approx(study.row("components").ood)
+    assert by_name["final"]["matrix"]["auc"][0][0] is None
+    assert by_name["final"]["matrix"]["auc"][0][1] == pytest.approx(
+        study.row("final").matrix.mean[0, 1], abs=1e-5
+    )
+    text = paths[1].read_text()
+    assert f"**{study.winner.title}**" in text and "gan → diffusion" in text and "IsoScore" in text
+    assert paths[2].read_bytes().startswith(b"\x89PNG")
+
+
+def test_nothing_is_claimed_on_noise():
+    features = planted(3)
+    rng = np.random.default_rng(5)
+    vectors = {kind: rng.normal(size=v.shape) for kind, v in features.vectors.items() if "layer" not in kind}
+    noise = Features(vectors, features.meta, features.build)
+    found = transfer_study(noise, FAST)
+    for name in ("components", "heads", "heads and components"):
+        assert found.row(name).ood < 0.56, name
+
+
+def test_too_few_generators_are_refused():
+    features = planted(generators=3)
+    with pytest.raises(UsageError, match="four generators"):
+        transfer_study(features, FAST)
+    with pytest.raises(UsageError, match="final"):
+        transfer_study(
+            Features({"layer:1": features.vectors["layer:1"]}, features.meta, features.build), FAST
+        )
+
+
+@pytest.mark.parametrize("winner", ["block chosen", "components", "heads", "heads and components"])
+def test_a_winner_becomes_a_bundle_that_reads_what_was_chosen(study, tmp_path, winner):
+    features = planted(generators=12)
+    won = replace(study, rows=tuple(r for r in study.rows if r.name in ("final", winner)))
+    assert won.winner.name == winner
+    made = study_bundle(won, features).bundle
+    made.save(tmp_path / "bundle")
+    again = Bundle.load(tmp_path / "bundle")
+    logits = again.logits(features)
+    np.testing.assert_allclose(logits, made.logits(features), atol=1e-5)
+    assert auc(logits[features.labels == 1], logits[features.labels == 0]) > 0.9
+    if winner.startswith("heads"):
+        assert {"head:1.1", "head:1.2"} & set(again.kinds) and len(again.kinds) <= 5
+    elif winner == "block chosen":
+        assert "layer:2" in again.kinds
+
+
+def test_the_command_writes_the_study(tmp_path):
+    features = planted(generators=6)
+    FeatureTable.create(
+        tmp_path / "f.lance", features.build, {k: v.shape[1:] for k, v in features.vectors.items()}, "float32"
+    ).append(features)
+    run = CliRunner().invoke(
+        app, ["study", "transfer", str(tmp_path / "f.lance"), "-o", str(tmp_path / "out"), "--no-controls"]
+    )
+    assert run.exit_code == 0, run.output
+    assert {p.name for p in (tmp_path / "out").iterdir()} >= {"study.json", "study.md", "study.png", "bundle"}
+    assert json.loads((tmp_path / "out" / "study.json").read_text())["generators"] == [
+        f"g{i}" for i in range(6)
+    ]
+    assert "final embedding" in run.output
+    refused = CliRunner().invoke(
+        app, ["study", "transfer", str(tmp_path / "f.lance"), "-o", str(tmp_path / "x"), "--families", "gan"]
+    )
+    assert refused.exit_code != 0

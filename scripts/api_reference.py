@@ -150,8 +150,8 @@ def _signature(name: str, thing: Any) -> str:
             part += f": {_annotation(parameter.annotation)}"
         if parameter.default is not parameter.empty:
             default = repr(parameter.default)
-            # An object without a value of its own prints its address, or a dataclass's placeholder.
-            part += " = …" if default.startswith("<") else f" = {default}"
+            # An object without a value of its own prints its address (so does what holds it), or a placeholder.
+            part += " = …" if default.startswith("<") or " at 0x" in default else f" = {default}"
         parts.append(part)
     result = ""
     if not inspect.isclass(thing) and signature.return_annotation is not signature.empty:

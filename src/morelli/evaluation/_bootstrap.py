@@ -116,14 +116,14 @@ def interval(
     value: float, replicates: FloatArray, level: float = 0.9, degrees: float = float("inf")
 ) -> Estimate:
     """Expanded percentile interval of the finite replicates; no ends when fewer than 20 are finite."""
-    from scipy.stats import norm, t
+    from scipy.special import ndtr, stdtrit
 
     finite = replicates[np.isfinite(replicates)]
     if len(finite) < 20 or isnan(value):
         return Estimate(float(value))
     tail = (1 - level) / 2
     if np.isfinite(degrees):
-        tail = float(norm.cdf(t.ppf(tail, max(degrees, 1.0))))
+        tail = float(ndtr(stdtrit(max(degrees, 1.0), tail)))
     low, high = np.quantile(finite, [tail, 1 - tail])
     return Estimate(float(value), float(low), float(high))
 

@@ -129,15 +129,22 @@ def compare(
 
 
 def compare_all(
-    predictions: Predictions, *, protocol: str | None = None, options: MeasureOptions | None = None
+    predictions: Predictions,
+    *,
+    protocol: str | None = None,
+    options: MeasureOptions | None = None,
+    measured: dict[bytes, FoldMeans] | None = None,
 ) -> tuple[Comparison, ...]:
-    """All pairs of detectors of one protocol, p-values adjusted by Holm's method for each metric."""
+    """All pairs of detectors of one protocol, p-values adjusted by Holm's method for each metric.
+
+    `measured` holds what is measured already, by `rows_key`.
+    """
     from dataclasses import replace
 
     tested = predictions if protocol is None else predictions.select(protocol=protocol)
     names = tested.names("detector")
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    known: dict[bytes, FoldMeans] = {}
+    known = {} if measured is None else measured
     results = [compare(tested, a, b, protocol=protocol, options=options, measured=known) for a, b in pairs]
     for metric in COMPARED:
         scored = [i for i, r in enumerate(results) if metric in r.p_values]
@@ -147,17 +154,30 @@ def compare_all(
     return tuple(results)
 
 
+def rows_key(tested: Predictions, detector: str) -> bytes:
+    """The key under which `compare` looks for what was measured on all rows of one detector."""
+    codes, names = tested.codes("detector")
+    rows = np.flatnonzero(codes == names.index(detector))
+    return rows[np.argsort(_row_keys(tested)[rows], kind="stable")].tobytes()
+
+
+def _row_keys(tested: Predictions) -> IntArray:
+    """One number (n,) for the fold, the perturbation and the image of each row."""
+    fold, perturbation = tested.codes("fold")[0], tested.codes("perturbation")[0]
+    images = np.unique(tested.images(), return_inverse=True)[1]
+    # Sorting one number takes a fraction of sorting rows of three.
+    deliveries = int(perturbation.max(initial=0)) + 2
+    keys: IntArray = ((fold + 1) * deliveries + perturbation + 1) * (int(images.max(initial=0)) + 1) + images
+    return keys
+
+
 def _paired(tested: Predictions, first: str, second: str) -> tuple[IntArray, IntArray]:
     """Row numbers of both detectors for the same (fold, perturbation, image), in the same order."""
     names = tested.names("detector")
     missing = [d for d in (first, second) if d not in names]
     if missing or first == second:
         raise UsageError(f"compare two of the detectors in this table: {names}")
-    fold, perturbation = tested.codes("fold")[0], tested.codes("perturbation")[0]
-    images = np.unique(tested.images(), return_inverse=True)[1]
-    # One number for the three: sorting whole rows takes many times as long.
-    deliveries = int(perturbation.max(initial=0)) + 2
-    key = ((fold + 1) * deliveries + perturbation + 1) * (int(images.max(initial=0)) + 1) + images
+    key = _row_keys(tested)
     detector, detectors = tested.codes("detector")
     rows = [np.flatnonzero(detector == detectors.index(d)) for d in (first, second)]
     if any(len(np.unique(key[r])) != len(r) for r in rows):

@@ -12,8 +12,8 @@ import numpy as np
 
 from morelli.errors import UsageError
 from morelli.evaluation._bootstrap import Estimate
-from morelli.evaluation._compare import Comparison, compare_all
-from morelli.evaluation._fold_means import fold_options, measure_folds
+from morelli.evaluation._compare import Comparison, compare_all, rows_key
+from morelli.evaluation._fold_means import FoldMeans, fold_options, measure_folds
 from morelli.evaluation._json import plain_json
 from morelli.evaluation._measure import (
     GroupEstimate,
@@ -138,6 +138,7 @@ def summarize(
         own = options if protocol in POOLED else fold_options(options, fold_rounds)
         for perturbation in _perturbations(of_protocol):
             delivered = of_protocol.select(perturbation=perturbation)
+            measured: dict[bytes, FoldMeans] = {}
             for detector in delivered.names("detector"):
                 rows = delivered.select(detector=detector)
                 baseline = _baseline(rows, options, baselines) if metadata else None
@@ -145,19 +146,19 @@ def summarize(
                 if protocol == UNIVFD:
                     whole = predictions.select(protocol=UNIVFD, perturbation=perturbation)
                     table = univfd_table(whole, detector)
-                results.append(
-                    _result(
-                        rows,
-                        protocol=protocol,
-                        detector=detector,
-                        perturbation=perturbation,
-                        options=own,
-                        baseline=baseline,
-                        table=table,
-                    )
+                result, means = _result(
+                    rows,
+                    protocol=protocol,
+                    detector=detector,
+                    perturbation=perturbation,
+                    options=own,
+                    baseline=baseline,
+                    table=table,
                 )
+                results.append(result)
+                measured[rows_key(delivered, detector)] = means
             if comparisons and len(delivered.names("detector")) > 1:
-                pairs += compare_all(delivered, protocol=protocol, options=own)
+                pairs += compare_all(delivered, protocol=protocol, options=own, measured=measured)
     return Summary(tuple(results), tuple(pairs), predictions.run, options)
 
 
@@ -177,12 +178,13 @@ def _result(
     options: MeasureOptions,
     baseline: Estimate | None,
     table: UnivFDTable | None,
-) -> Result:
+) -> tuple[Result, FoldMeans]:
     labels, p = rows.labels, rows.probabilities
     if protocol in POOLED:
         whole = measure(rows, options)
         metrics, notes, groups = whole.metrics, whole.notes, whole.groups
         folds: tuple[FoldSummary, ...] = ()
+        means = FoldMeans(whole.metrics, {}, whole.degrees, whole.notes, whole.replicates)
     else:
         means = measure_folds(rows, options, pooled=False, transfer=protocol == TRANSFER)
         metrics, notes = means.metrics, (f"means over {len(means.folds)} folds", *means.notes)
@@ -211,7 +213,7 @@ def _result(
         for c, word in enumerate(words)
         if (verdicts == c).any()
     }
-    return Result(
+    result = Result(
         protocol,
         detector,
         perturbation or "",
@@ -233,6 +235,7 @@ def _result(
         table,
         tuple(notes),
     )
+    return result, means
 
 
 def _baseline(

@@ -150,7 +150,7 @@ def _signature(name: str, thing: Any) -> str:
             part += f": {_annotation(parameter.annotation)}"
         if parameter.default is not parameter.empty:
             default = repr(parameter.default)
-            # An object without a value of its own prints its address (so does what holds it), or a placeholder.
+            # An object without a value of its own prints an address (so does what holds it) or a placeholder.
             part += " = …" if default.startswith("<") or " at 0x" in default else f" = {default}"
         parts.append(part)
     result = ""

@@ -232,7 +232,6 @@ def fit_heads(
                 rows = np.concatenate([context.reals, context.fakes])
                 fitted = ComponentMask(**{"ridge": ridge, "generators": names, "controls": 0, **mask})
                 X = fitted.fit(X[rows], y[rows], generator=generator[rows], groups=group[rows]).transform(X)
-            matrices.clear()  # one at a time is enough: cells of one test generator follow each other
             matrices[key] = X
         return matrices[key]
 

@@ -159,7 +159,7 @@ def transfer_study(
     ):  # fmt: skip
         if progress:
             progress(variant.title)
-        fit = held_out_together(variant.recipe(), folds, data.generator)
+        fit = held_out_together(variant.recipe(), folds, data.generator, chooses=variant.choice != "none")
         matrix = transfer_matrix(
             variant.X, data.y, data.generator, data.groups, fit=fit, generators=names,
             splits=options.splits, random_state=options.seed,

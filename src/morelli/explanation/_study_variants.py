@@ -144,18 +144,26 @@ def _choosing(  # noqa: PLR0917
     return variant
 
 
-def held_out_together(fit: Fit, folds: Sequence[Sequence[str]], generator: NDArray[Any]) -> Fit:
+def held_out_together(
+    fit: Fit, folds: Sequence[Sequence[str]], generator: NDArray[Any], *, chooses: bool
+) -> Fit:
     """The recipe with all generators of the tested one's fold kept out of its choices.
 
     One choice then serves a whole fold, so that a study costs as many searches as there are folds and
     not as there are generators; it is the stricter protocol, since the choice knows fewer generators.
+    A score is fitted once for all cells that share it: those of a fold, or of all folds if the recipe
+    `chooses` nothing.
     """
     member = {g: number for number, fold in enumerate(folds) for g in fold}
+    scores: dict[tuple[str, int, bytes], Score] = {}
 
     def wrapped(fake: Array, real: Array, context: Context) -> Score:
         fold = member[context.test]
-        mine = np.isin(generator[context.fakes].astype(str), list(folds[fold]))
-        apart = replace(context, test=f"fold {fold}", fakes=context.fakes[~mine])
-        return fit(fake, real, apart)
+        key = (context.train, fold if chooses else -1, context.reals.tobytes())
+        if key not in scores:
+            mine = np.isin(generator[context.fakes].astype(str), list(folds[fold]))
+            apart = replace(context, test=f"fold {fold}", fakes=context.fakes[~mine])
+            scores[key] = fit(fake, real, apart)
+        return scores[key]
 
     return wrapped

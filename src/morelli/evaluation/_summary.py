@@ -244,6 +244,12 @@ def _baseline(
     """The metadata-only AUC of the images in `rows`, computed once for each set of images."""
     images = rows.images()
     _, first = np.unique(images, return_index=True)
+    # In one order whatever the table's, so that two reports on the same images state the same figure.
+    names = [
+        str(a or b)
+        for a, b in zip(*(rows.table.column(c).to_pylist() for c in ("sha256", "uri")), strict=True)
+    ]
+    first = np.array(sorted(first, key=lambda row: names[row]), dtype=np.int64)
     if len(first) > METADATA_IMAGES:
         first = np.sort(np.random.default_rng(options.seed).choice(first, METADATA_IMAGES, replace=False))
     subset = rows.rows(first)

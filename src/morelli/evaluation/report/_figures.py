@@ -290,6 +290,27 @@ def heat_key() -> Markup:
     return Markup(f'<svg class="heatkey" viewBox="-8 0 256 28" width="256" height="28">{rects}{words}</svg>')
 
 
+def scatter(points: Sequence[tuple[float, float, int, str]], width: int = 720, height: int = 520) -> Markup:
+    """Points (x, y, label, name): real ones as discs, generated ones as diamonds."""
+    xs, ys = [p[0] for p in points], [p[1] for p in points]
+    left, top = min(xs), max(ys)
+    spans = max(max(xs) - min(xs), 1e-9), max(max(ys) - min(ys), 1e-9)
+    out = [f'<svg class="map" viewBox="0 0 {width} {height}" role="img" aria-label="feature map">']
+    # Drawn mixed by a fixed rule, so that neither class lies on top of the other.
+    for k in sorted(range(len(points)), key=lambda k: (k * 7919) % 10007):
+        x, y, label, name = points[k]
+        px = 12 + (width - 24) * (x - left) / spans[0]
+        py = 12 + (height - 24) * (top - y) / spans[1]
+        title = f"<title>{escape(name)}</title>"
+        if label:
+            out.append(
+                f'<path class="pf" d="M{px:.1f} {py - 3.6:.1f}l3.6 3.6-3.6 3.6-3.6-3.6z">{title}</path>'
+            )
+        else:
+            out.append(f'<circle class="pr" cx="{px:.1f}" cy="{py:.1f}" r="2.6">{title}</circle>')
+    return Markup("".join([*out, "</svg>"]))
+
+
 def robustness_chart(series: Mapping[str, Sequence[tuple[str, Mapping[str, float | None]]]]) -> Markup:
     """AUC over the strengths of one perturbation, mildest first; the first place is the clean image."""
     places = max((points for points in series.values()), key=len)

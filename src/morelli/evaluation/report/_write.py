@@ -17,6 +17,7 @@ from morelli.evaluation._runs import Executed
 from morelli.evaluation._summary import Summary, summarize
 from morelli.evaluation._summary_tables import table
 from morelli.evaluation.report._document import document, measured_rows
+from morelli.evaluation.report._figures import scatter
 from morelli.evaluation.report._html import page
 from morelli.evaluation.report._provenance import provenance
 from morelli.evaluation.report._thumbnails import find_images, png
@@ -29,6 +30,8 @@ Maps = Literal["tsne", "umap", "pca", "none"]
 PAGE, DATA, TEXT, PREDICTIONS = "report.html", "report.json", "report.md", "predictions.parquet"
 TABLES = ("estimates.csv", "transfer.csv", "worst_cases.csv", "robustness.csv")
 SWEEP = "robustness.lance"
+TITLES = {"tsne": "t-SNE", "umap": "UMAP", "pca": "The first two principal components"}
+FEWEST, MOST = 10, 24  # images behind a spectrum; spectra shown
 OURS = frozenset({PAGE, DATA, TEXT, PREDICTIONS, SWEEP})
 
 
@@ -135,35 +138,50 @@ def _pictures(
     tell: Callable[[str], None],
 ) -> Sequence[dict[str, str]]:
     from morelli.evaluation._maps import feature_maps
-    from morelli.evaluation._plots import figure_png, maps_figure, spectra_figure
+    from morelli.evaluation._plots import figure_png, spectra_figure
     from morelli.evaluation._spectra import mean_spectra
 
-    made = []
+    made: list[dict[str, str]] = []
     if features is not None and maps != "none":
         tell("feature map")
-        kinds = ["final"] if "final" in features.vectors else list(features.vectors)[:1]
-        found = feature_maps(features, kinds, method=maps, limit=2000)
-        for colour, text in (
-            ("label", "Real images and generated ones."),
-            ("generator", "The commonest generators; all other images grey."),
-        ):
-            drawing = maps_figure(found, features, colour=colour, columns=1)
-            drawing.set_size_inches(6.4, 6.2)
-            title = "Feature space" if colour == "label" else "Feature space by generator"
-            words = f"{text} A map is a picture, not a measurement: the agreement in its title is one."
-            made.append({"title": title, "text": words, "src": png(figure_png(drawing))})
+        kind = "final" if "final" in features.vectors else next(iter(features.vectors))
+        (found,) = feature_maps(features, [kind], method=maps, limit=2000)
+        columns = {c: features.column(c) for c in ("generator", "source", "uri")}
+        points = [
+            (float(x), float(y), int(features.labels[row]), _named(columns, int(row)))
+            for (x, y), row in zip(found.xy, found.rows, strict=True)
+        ]
+        text = (
+            f"{TITLES[maps]} of {kind}, {len(points):,} images; hover for the name. A map is a picture, not "
+            f"a measurement. This is one: of the ten nearest neighbours of other lineages and sources, "
+            f"{100 * found.agreement:.0f} % carry an image's label (chance 50 %), on the map "
+            f"{100 * found.map_agreement:.0f} %."
+        )
+        made.append({"title": "Feature space", "text": text, "drawing": scatter(points)})
     if spectra and images is not None:
         tell("spectra")
         try:
-            drawing = spectra_figure(mean_spectra(list(listed) if listed else list(images())))
+            found_spectra = mean_spectra(list(listed) if listed else list(images()))
+            shown = sorted((x for x in found_spectra if x.n >= FEWEST), key=lambda x: (x.label or 0, -x.n))
+            real = [x for x in shown if not x.label][: MOST // 2]
+            drawing = spectra_figure([*real, *[x for x in shown if x.label][: MOST - len(real)]])
             text = (
                 "What upsampling leaves: points on a grid are its traces. Real sources in teal, "
-                "generators in orange; centre crops of 256 pixels, smaller images left out."
+                "generators in orange; centre crops of 256 pixels, smaller images left out; groups of "
+                f"{FEWEST} images and more."
             )
-            made.append({"title": "Mean high-pass spectra", "text": text, "src": png(figure_png(drawing))})
+            made.append(
+                {"title": "Mean high-pass spectra", "text": text, "src": png(figure_png(drawing, 75))}
+            )
         except MorelliError as error:
             tell(f"no spectra: {error}")
     return made
+
+
+def _named(columns: Mapping[str, Any], row: int) -> str:
+    """What a point is called: its generator or source, and its file."""
+    group = columns["generator"][row] or columns["source"][row] or "unknown"
+    return f"{group}: {str(columns['uri'][row]).rpartition('/')[2]}"
 
 
 def markdown(content: Mapping[str, Any], summary: Summary) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from morelli.cli._analyses import analyses
 from morelli.cli._audit import audit
 from morelli.cli._bank import bank
 from morelli.cli._concepts import concepts
@@ -68,6 +69,7 @@ def _root(
 app.command("detect")(detect)
 app.command("extract")(extract)
 app.command("fit")(fit)
+evaluate.command("analyses")(analyses)
 app.add_typer(evaluate, name="evaluate")
 app.command("audit")(audit)
 app.command("reproduce")(reproduce)

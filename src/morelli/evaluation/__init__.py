@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from morelli.evaluation._ablations import BankPoint, KindScore, LayerAblation, bank_ablation, layer_ablation
 from morelli.evaluation._align import AlignRecipe, AlignReport, align
+from morelli.evaluation._analyses import Analyses, analyse, write_analyses
 from morelli.evaluation._audit import (
     Association,
     AuditReport,
@@ -119,6 +120,7 @@ __all__ = [
     "UNIVFD",
     "AlignRecipe",
     "AlignReport",
+    "Analyses",
     "Association",
     "AuditReport",
     "BankPoint",
@@ -165,6 +167,7 @@ __all__ = [
     "UnivFDTable",
     "Unreadable",
     "align",
+    "analyse",
     "audit",
     "audit_auc_figure",
     "audit_facts_figure",
@@ -235,5 +238,6 @@ __all__ = [
     "univfd_sets",
     "univfd_table",
     "wilson_interval",
+    "write_analyses",
     "write_report",
 ]

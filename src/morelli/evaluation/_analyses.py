@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from morelli.errors import UsageError
 from morelli.evaluation._ablations import BankPoint, LayerAblation, bank_ablation, layer_ablation
 from morelli.evaluation._json import plain_json
@@ -69,8 +71,6 @@ def analyse(
         map_kinds: kinds to map; all if None. method: how.
         progress: told the name of each step.
     """
-    from morelli.detectors import LinearProbe
-
     if bank_kind not in features.kinds:
         raise UsageError(f"the table has no {bank_kind!r}; choose from {', '.join(features.kinds)}")
     say = progress or (lambda step: None)
@@ -81,20 +81,33 @@ def analyse(
     say("banks")
     bank = tuple(bank_ablation(features, bank_kind, seed=seed))
     say("unseen families")
-    sinks = {}
-    try:
-        splits = family_splits(features, seed=seed)
-    except UsageError:  # fewer than two families are named: there is nothing to hold out
-        splits = []
-    for split in splits:
-        train, test = features.take(split.train), features.take(split.test)
-        probe = LinearProbe(C=1e-3, random_state=seed).fit(train.matrix([bank_kind]), train.labels)
-        sinks[split.fold] = sink_analysis(
-            train, test, probe.decision_function(test.matrix([bank_kind])), kind=bank_kind
-        )
+    sinks = _sinks(features, bank_kind, seed)
     say("maps")
     maps = tuple(feature_maps(features, map_kinds, method=method, seed=seed))
     return Analyses(len(features), baseline, layers, bank, maps, sinks)
+
+
+def _sinks(features: Features, kind: str, seed: int) -> dict[str, SinkAnalysis]:
+    """The sink analysis of each family of generators, by a probe that knows neither it nor the test reals."""
+    from morelli.detectors import LinearProbe
+
+    try:
+        splits = family_splits(features, seed=seed)
+    except UsageError:  # fewer than two families are named: there is nothing to hold out
+        return {}
+    y, groups = features.labels, features.groups()
+    sinks = {}
+    for fold in dict.fromkeys(split.fold for split in splits):
+        halves = [split for split in splits if split.fold == fold]
+        # The protocol tests half of a family at a time; here one probe judges all of it and half the reals.
+        tested = np.concatenate([halves[0].test, *(half.test[y[half.test] == 1] for half in halves[1:])])
+        trained = halves[0].train[~np.isin(groups[halves[0].train], groups[tested])]
+        train, test = features.take(trained), features.take(np.unique(tested))
+        if min(len(np.unique(part.labels)) for part in (train, test)) < 2:
+            continue
+        probe = LinearProbe(C=1e-3, random_state=seed).fit(train.matrix([kind]), train.labels)
+        sinks[fold] = sink_analysis(train, test, probe.decision_function(test.matrix([kind])), kind=kind)
+    return sinks
 
 
 def write_analyses(analyses: Analyses, features: Features, folder: str | Path) -> list[Path]:

@@ -171,13 +171,15 @@ def bank_figure(points: Sequence[BankPoint]) -> Figure:
 def sink_figure(analysis: SinkAnalysis, *, least: int = 5) -> Figure:
     """Left: share of each unseen generator that the threshold calls real. Right: where its centroid lies."""
     groups = [group for group in analysis.groups if group.n >= least] or list(analysis.groups)
-    figure, axes = panels(1, 2, 11, 1.4 + 0.19 * len(groups), sharey=True)
+    figure, axes = panels(1, 2, 11, 2.0 + 0.19 * len(groups), sharey=True)
     left, right = axes[0]
     y = np.arange(len(groups))
     left.barh(y, [group.real_side for group in groups], color=REAL, height=0.72)
     left.hlines(y, [g.low for g in groups], [g.high for g in groups], color=INK, linewidth=1)
     left.axvline(analysis.real_side_real, color=INK, linestyle="--", linewidth=1.2)
-    left.text(analysis.real_side_real, -1.1, "real images", ha="center", fontsize=7.5, color=INK)
+    above = {"ha": "center", "va": "bottom", "fontsize": 7.5}
+    top = left.get_xaxis_transform()  # x in data, y in shares of the panel: the words stay right above it
+    left.text(analysis.real_side_real, 1.01, "real images", color=INK, transform=top, **above)
     left.set_yticks(y, [f"{short(group.name)} ({group.n})" for group in groups], fontsize=7)
     left.invert_yaxis()
     left.set_xlim(0, 1)
@@ -187,7 +189,7 @@ def sink_figure(analysis: SinkAnalysis, *, least: int = 5) -> Figure:
     right.scatter([group.position for group in groups], y, c=tint, s=22, zorder=3)
     for place, word, colour in ((0.0, "seen real", REAL), (1.0, "seen fakes", FAKE)):
         right.axvline(place, color=colour, linewidth=1.4)
-        right.text(place, -1.1, word, ha="center", fontsize=7.5, color=colour)
+        right.text(place, 1.01, word, color=colour, transform=right.get_xaxis_transform(), **above)
     right.set_xlabel("centroid of the unseen generator between the seen centroids")
     right.tick_params(left=False)
     for ax in (left, right):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +16,7 @@ IndexKind = Literal["exact", "hnsw", "ivf"]
 
 # Equal cosines may differ in the last bits by the order of summation; ranks ignore what is smaller.
 _DECIMALS = 13
-_SPARE = 8
+_SPARE = 2
 
 
 class CosineIndex:
@@ -108,13 +110,22 @@ class CosineIndex:
     ) -> NDArray[np.float64]:
         """Float64 cosines (n, c) with the candidates, summed row by row: equal rows, equal bits."""
         result = np.empty(candidates.shape)
-        block = max(1, 2**22 // max(1, candidates.shape[1] * X.shape[1]))
-        for start in range(0, len(X), block):
+        block = max(1, 2**21 // max(1, candidates.shape[1] * X.shape[1]))
+
+        def fill(start: int) -> None:
             rows = slice(start, start + block)
             members = self._X[candidates[rows]].astype(np.float64)
             dots = np.einsum("qd,qcd->qc", X[rows].astype(np.float64), members)
             size = lengths[rows, None] * self._lengths[candidates[rows]]
             result[rows] = np.divide(dots, size, out=np.zeros_like(dots), where=size > 0)
+
+        starts = range(0, len(X), block)
+        if len(starts) > 1:
+            # Gathering and summing release the interpreter's lock, and no row depends on another.
+            with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+                list(pool.map(fill, starts))
+        else:
+            fill(0)
         result[candidates < 0] = -np.inf
         return result
 

@@ -12,12 +12,12 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import roc_auc_score
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from morelli.detectors._folds import grouped_folds
+from morelli.detectors._linear_decision import LinearDecision
 from morelli.detectors._logistic import Basis, rotate, solve_many
 from morelli.detectors._weights import GroupWeight, balanced_weights
 from morelli.errors import UsageError
@@ -26,7 +26,7 @@ _STRIDE = 3
 DEFAULT_GRID = tuple(float(c) for c in 10.0 ** np.arange(-6, 1.01, 0.5))
 
 
-class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class LinearProbe(LinearDecision, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Logistic regression on standardised features, C chosen by group-wise cross-validation.
 
     Args:
@@ -144,22 +144,6 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             max_iter=self.max_iter,
         )
         return basis.unfold(a, b)
-
-    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Logits (n,), positive for `classes_[1]`."""
-        check_is_fitted(self)
-        data: NDArray[Any] = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
-        return np.asarray(data.astype(np.float64) @ self.coef_[0] + self.intercept_[0])
-
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities (n, 2) in the order of `classes_`."""
-        p = expit(self.decision_function(X))
-        return np.column_stack([1 - p, p])
-
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Labels (n,); a logit of exactly 0 is real."""
-        above = self.decision_function(X) > 0
-        return np.asarray(self.classes_[above.astype(int)])
 
     def weights_of(
         self, y: ArrayLike, groups: ArrayLike | None, sample_weight: ArrayLike | None = None

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from morelli.detectors._folds import grouped_folds
+from morelli.detectors._linear_decision import LinearDecision
 from morelli.detectors._probe import binary_data
 from morelli.errors import UsageError
 
@@ -43,7 +43,7 @@ def univfd_views(n_views: int, rng: np.random.Generator) -> tuple[str, ...]:
     return tuple(views)
 
 
-class UnivFDProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class UnivFDProbe(LinearDecision, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Linear(d, 1) under binary cross-entropy, trained with UnivFD's recipe; raw features.
 
     Args:
@@ -141,22 +141,6 @@ class UnivFDProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.best_accuracy_ = best
         self.coef_, self.intercept_ = best_theta[None, :-1], best_theta[-1:]
         return self
-
-    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Logits (n,), positive for `classes_[1]`."""
-        check_is_fitted(self)
-        data: NDArray[Any] = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
-        return np.asarray(data.astype(np.float64) @ self.coef_[0] + self.intercept_[0])
-
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities (n, 2) in the order of `classes_`."""
-        p = expit(self.decision_function(X))
-        return np.column_stack([1 - p, p])
-
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Labels (n,); a logit of exactly 0 is real."""
-        above = self.decision_function(X) > 0
-        return np.asarray(self.classes_[above.astype(int)])
 
     def _held_out(self, target: NDArray[np.float64], groups: ArrayLike | None) -> NDArray[np.bool_]:
         if not 0 < self.validation < 1:

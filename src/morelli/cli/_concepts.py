@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from morelli.cli._console import console, printable, progress
-from morelli.cli._encoder_loading import weights_progress
+from morelli.cli._encoder_loading import named_encoder
 from morelli.cli._errors import warn
 from morelli.cli._options import Device, DeviceChoice, NumberFormat, Offline, Quiet, WeightsPath
 from morelli.errors import ImageError, UsageError
@@ -114,18 +114,15 @@ def build(
 
     given = list(paths or [])
     _check(made_from, given, kind=kind, name=name, with_it=with_it, without=without)
-    with weights_progress(quiet) as tell:
-        from morelli.encoders import load_encoder
-
-        eye = load_encoder(
-            encoder,
-            dtype=dtype.value,
-            device=device.value,
-            weights=weights,
-            transform=transform,
-            offline=offline,
-            progress=tell,
-        )
+    eye = named_encoder(
+        encoder,
+        dtype=dtype,
+        device=device,
+        weights=weights,
+        transform=transform,
+        offline=offline,
+        quiet=quiet,
+    )
     if made_from is ConceptsFrom.edits:
         with progress(quiet) as display:
             task = display.add_task("photographs", total=None)

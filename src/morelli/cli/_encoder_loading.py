@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from morelli.cli._console import error_console, progress
-from morelli.cli._options import DeviceChoice
+from morelli.cli._options import DeviceChoice, NumberFormat
 
 if TYPE_CHECKING:
     from morelli.encoders import Build, Encoder
@@ -43,3 +43,28 @@ def encoder_of(
 
     with weights_progress(quiet) as tell:
         return encoder_for_build(build, device=device.value, weights=weights, offline=offline, progress=tell)
+
+
+def named_encoder(
+    name: str,
+    *,
+    dtype: NumberFormat,
+    device: DeviceChoice,
+    weights: Path | None,
+    offline: bool,
+    quiet: bool,
+    transform: str | None = None,
+) -> Encoder:
+    """The encoder that the user named: of the registry, of the hub, or a folder."""
+    from morelli.encoders import load_encoder
+
+    with weights_progress(quiet) as tell:
+        return load_encoder(
+            name,
+            dtype=dtype.value,
+            device=device.value,
+            weights=weights,
+            transform=transform,
+            offline=offline,
+            progress=tell,
+        )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from morelli.cli._console import console, error_console, printable, progress
-from morelli.cli._encoder_loading import encoder_of, weights_progress
+from morelli.cli._encoder_loading import encoder_of, named_encoder
 from morelli.cli._fit import RealGroupChoice
 from morelli.cli._options import (
     Device,
@@ -396,17 +396,14 @@ def robustness(
         if encoder is None and judges:
             eye = encoder_of(judges[0].build, weights=weights, device=device, offline=offline, quiet=quiet)
         else:
-            from morelli.encoders import load_encoder
-
-            with weights_progress(quiet) as tell:
-                eye = load_encoder(
-                    encoder or "clip-vit-b16",
-                    dtype=dtype.value,
-                    device=device.value,
-                    weights=weights,
-                    offline=offline,
-                    progress=tell,
-                )
+            eye = named_encoder(
+                encoder or "clip-vit-b16",
+                dtype=dtype,
+                device=device,
+                weights=weights,
+                offline=offline,
+                quiet=quiet,
+            )
         from morelli.encoders import expand_kinds
 
         with progress(quiet) as display:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from morelli.cli._console import error_console, printable, progress
-from morelli.cli._encoder_loading import weights_progress
+from morelli.cli._encoder_loading import named_encoder
 from morelli.cli._errors import outcome, warn
 from morelli.cli._options import (
     Device,
@@ -83,7 +83,6 @@ def extract(
 
     Exit codes: 0 all done, 2 wrong usage, 3 some images failed (listed on stderr), 4 nothing could be done.
     """
-    from morelli.encoders import load_encoder
     from morelli.features import extract as run
     from morelli.images import iter_source
 
@@ -98,16 +97,15 @@ def extract(
             root=root,
         )
 
-    with weights_progress(quiet) as tell:
-        eye = load_encoder(
-            encoder,
-            dtype=dtype.value,
-            device=device.value,
-            weights=weights,
-            transform=transform,
-            offline=offline,
-            progress=tell,
-        )
+    eye = named_encoder(
+        encoder,
+        dtype=dtype,
+        device=device,
+        weights=weights,
+        transform=transform,
+        offline=offline,
+        quiet=quiet,
+    )
     with progress(quiet) as display:
         # Listing twice is cheap beside encoding, and only a known total gives a remaining time.
         total = None if display.disable else sum(1 for _ in items())

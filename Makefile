@@ -13,7 +13,7 @@ MORELLI := $(BIN)/morelli
 DEMO := demo
 PYTEST_ARGS ?=
 
-.PHONY: help setup demo test lint bench docs docs-reference clean
+.PHONY: help setup demo test lint app lint-app bench docs docs-reference clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -44,7 +44,15 @@ lint: $(READY) ## ruff, formatting, strict types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint ## lint, every test, and the documentation built strictly
+# Node is wanted for the browser app alone; without it everything else works, and this says so.
+app: $(READY) ## build the browser app into the package (Node 20 or newer; skipped aloud without)
+	@$(BIN)/python scripts/build_app.py
+
+lint-app: app ## eslint, svelte-check and the app's unit tests
+	@if [ -d web/node_modules ]; then cd web && npm run --silent lint && npm run --silent check && npm run --silent test; \
+	  else echo "The browser app was not checked: Node is missing."; fi
+
+test: lint lint-app ## lint, every test, and the documentation built strictly
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 	$(MAKE) --no-print-directory docs
 
@@ -59,4 +67,4 @@ bench: $(READY) ## run every benchmark, ours beside its peer
 	@shopt -s nullglob; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
 
 clean: ## remove what was built, the environment and the demo included
-	rm -rf $(VENV) $(DEMO) site dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) web/node_modules src/morelli/server/static site dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

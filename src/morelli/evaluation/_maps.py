@@ -145,12 +145,7 @@ def _reduced(X: npt.NDArray[np.float32], components: int, seed: int) -> Floats:
 def _umap() -> Any:
     import warnings
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # numba and the missing TensorFlow speak up at import
-            import umap
-    except ImportError:
-        raise UsageError(
-            "UMAP maps need umap-learn: pip install 'morelli[maps]', or use method tsne."
-        ) from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numba and the missing TensorFlow speak up at import
+        import umap
     return umap

@@ -1,0 +1,136 @@
+/** The one way from the app to the server: typed, cancellable, and with the server's own words when it fails. */
+import type {
+  AtlasInfo,
+  Case,
+  Concept,
+  Edit,
+  Neighbours,
+  Problem,
+  SelectionSpec,
+  SelectionSummary,
+  ServerInfo,
+  WhatIf,
+} from "./types";
+
+/** Relative to the page, so that the app also works behind a path prefix. */
+const BASE = "api/v1";
+
+export class ApiError extends Error {
+  readonly status: number;
+  /** What the user can do, in the server's words; empty when it said nothing. */
+  readonly next: string;
+
+  constructor(status: number, message: string, next = "") {
+    super(message);
+    this.name = "ApiError";
+    this.status = status;
+    this.next = next;
+  }
+}
+
+/** Was this thrown because the caller cancelled? Then there is nothing to tell anybody. */
+export function cancelled(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "AbortError";
+}
+
+type Query = Record<string, string | number | boolean | readonly (string | number)[] | null | undefined>;
+
+/** Address of a resource, e.g. `url("cases", id, "image")`; undefined, null and empty values are left out. */
+export function url(parts: readonly (string | number)[], query: Query = {}): string {
+  const path = [BASE, ...parts.map((part) => encodeURIComponent(String(part)))].join("/");
+  const search = new URLSearchParams();
+  for (const [key, value] of Object.entries(query)) {
+    if (value === null || value === undefined || value === "") continue;
+    if (Array.isArray(value)) {
+      if (value.length > 0) search.set(key, value.join(","));
+    } else search.set(key, String(value));
+  }
+  const text = search.toString();
+  return text ? `${path}?${text}` : path;
+}
+
+/** Fetch, or throw an ApiError that says what was wrong and what to do. */
+export async function request(address: string, init: RequestInit = {}): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(address, init);
+  } catch (error) {
+    if (cancelled(error)) throw error;
+    throw new ApiError(0, "The Morelli server does not answer.", "Start it again with: morelli serve");
+  }
+  if (response.ok) return response;
+  let problem: Partial<Problem> = {};
+  try {
+    problem = (await response.json()) as Partial<Problem>;
+  } catch {
+    // A proxy in between may answer in HTML; the status is all there is then.
+  }
+  const message = problem.detail ?? problem.title ?? `The server answered ${String(response.status)}.`;
+  throw new ApiError(response.status, message, problem.next);
+}
+
+export async function getJson<T>(address: string, signal?: AbortSignal): Promise<T> {
+  const response = await request(address, signal ? { signal } : {});
+  return (await response.json()) as T;
+}
+
+export async function sendJson<T>(
+  method: "POST" | "PUT" | "PATCH" | "DELETE",
+  address: string,
+  body?: unknown,
+  signal?: AbortSignal,
+): Promise<T> {
+  const init: RequestInit = { method };
+  if (body !== undefined) {
+    init.body = JSON.stringify(body);
+    init.headers = { "content-type": "application/json" };
+  }
+  if (signal) init.signal = signal;
+  const response = await request(address, init);
+  return (response.status === 204 ? undefined : await response.json()) as T;
+}
+
+export const api = {
+  info: (signal?: AbortSignal) => getJson<ServerInfo>(url(["info"]), signal),
+
+  async detect(files: readonly File[], signal?: AbortSignal): Promise<Case[]> {
+    const body = new FormData();
+    for (const file of files) body.append("file", file, file.name);
+    const init: RequestInit = { method: "POST", body };
+    if (signal) init.signal = signal;
+    const response = await request(url(["detect"]), init);
+    return ((await response.json()) as { cases: Case[] }).cases;
+  },
+
+  case: (id: string, signal?: AbortSignal) => getJson<Case>(url(["cases", id]), signal),
+  caseImage: (id: string) => url(["cases", id, "image"]),
+  neighbours: (id: string, signal?: AbortSignal) => getJson<Neighbours>(url(["cases", id, "neighbors"]), signal),
+  concepts: (id: string, signal?: AbortSignal) =>
+    getJson<{ concepts: Concept[] }>(url(["cases", id, "concepts"]), signal),
+  report: (id: string, format: "html" | "json") => url(["cases", id, "report"], { format }),
+
+  /** Relevance of the patches for one distilled dimension or the logit, (g, g) row by row, not negative. */
+  async relevance(id: string, dimension: number | "logit", signal?: AbortSignal): Promise<Grid> {
+    const response = await request(url(["cases", id, "relevance"], { dimension }), signal ? { signal } : {});
+    const values = new Float32Array(await response.arrayBuffer());
+    const shape = (response.headers.get("x-shape") ?? "").match(/\d+/g)?.map(Number) ?? [];
+    const [rows = Math.sqrt(values.length), columns = rows] = shape;
+    return { rows, columns, values };
+  },
+
+  whatIf: (id: string, edits: readonly Edit[], off: readonly number[], signal?: AbortSignal) =>
+    sendJson<WhatIf>("POST", url(["cases", id, "whatif"]), { edits, off }, signal),
+
+  feedback: (body: unknown) => sendJson<unknown>("POST", url(["feedback"]), body),
+
+  atlases: (signal?: AbortSignal) => getJson<{ atlases: AtlasInfo[] }>(url(["atlases"]), signal),
+  atlas: (name: string, signal?: AbortSignal) => getJson<AtlasInfo>(url(["atlases", name]), signal),
+  select: (name: string, spec: SelectionSpec, signal?: AbortSignal) =>
+    sendJson<SelectionSummary>("POST", url(["atlases", name, "selections"]), spec, signal),
+} as const;
+
+export interface Grid {
+  readonly rows: number;
+  readonly columns: number;
+  readonly values: Float32Array;
+}

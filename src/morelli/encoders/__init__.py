@@ -19,6 +19,7 @@ from morelli.encoders._cards import (
 )
 from morelli.encoders._encoder import Encoder
 from morelli.encoders._kinds import Kind, expand_kinds, kind_shape, parse_kind
+from morelli.encoders._last_block import ClassAttention, LastBlock
 from morelli.encoders._load import encoder_for_build, load_encoder
 from morelli.encoders._store import EncoderInfo, FileCheck, Stored, info, pull, verify
 from morelli.encoders._text import TextBank, TextTower
@@ -26,11 +27,13 @@ from morelli.encoders._text import TextBank, TextTower
 __all__ = [
     "DEFAULT_ENCODER",
     "Build",
+    "ClassAttention",
     "Encoder",
     "EncoderCard",
     "EncoderInfo",
     "FileCheck",
     "Kind",
+    "LastBlock",
     "Progress",
     "Source",
     "SourceKind",

@@ -78,6 +78,7 @@ from morelli.explanation.concepts import (
     text_concepts,
     vocabulary_concepts,
 )
+from morelli.explanation.relevance import RelevanceMaps, Rule, Towards, Values, relevance_maps
 
 __all__ = [
     "ANTONYMS",
@@ -105,15 +106,19 @@ __all__ = [
     "Isotropy",
     "Part",
     "Reading",
+    "RelevanceMaps",
     "Residual",
     "ResidualSet",
+    "Rule",
     "SpanTerm",
     "StudyOptions",
     "StudyRow",
     "Telling",
     "Term",
+    "Towards",
     "TransferMatrix",
     "TransferStudy",
+    "Values",
     "ablate_heads",
     "additive_evidence",
     "auc",
@@ -155,6 +160,7 @@ __all__ = [
     "probe_transfer",
     "read_text_list",
     "real_halves",
+    "relevance_maps",
     "residual",
     "residual_basis",
     "residual_direction",

@@ -1,0 +1,185 @@
+"""Relevance equals autograd, one dimension after the other, through the whole tower."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from torch.nn.functional import normalize
+
+from morelli.encoders import LastBlock, load_encoder
+from morelli.encoders._vit import attend, attention_weights, block_forward, embed, mlp, project
+from morelli.encoders._vit import queries_keys_values as qkv_of
+from morelli.errors import UsageError
+from morelli.explanation.relevance import relevance_maps
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_clip_dir):
+    return load_encoder(tiny_clip_dir)
+
+
+def _distilled(dim, k=16, seed=0):
+    """A distilled map as the atlas fits it: unit length, a matrix, tanh, head weights of both signs."""
+    rng = np.random.default_rng(seed)
+    # Short enough that tanh does not saturate, where no gradient would be left to compare.
+    A = torch.from_numpy(rng.normal(size=(dim, k)).astype(np.float32) / 2)
+    b = torch.from_numpy(rng.normal(size=k).astype(np.float32) / 4)
+    return lambda x: torch.tanh(normalize(x, dim=1) @ A + b), rng.normal(size=k).astype(np.float32)
+
+
+def _inputs(encoder, photos, block, n=3):
+    batch = np.stack([encoder.transform(image) for _, image in photos[:n]])
+    found = encoder.trace(batch, kinds=block.inputs)
+    return batch, found[block.inputs[0]], found[block.inputs[1]]
+
+
+def _equation_4(z, attention, weights):
+    """Rows (K + 1, P) of one image: a backward pass per dimension, then one for the logit."""
+    targets = [*z, z @ torch.from_numpy(weights)]
+    rows = []
+    for target in targets:
+        (gradient,) = torch.autograd.grad(target, attention, retain_graph=True)
+        rows.append((gradient * attention)[0].clamp(min=0).mean(dim=0)[0, 1:].detach().numpy())
+    return np.stack(rows)
+
+
+def _assert_maps_close(ours, reference, tolerance=1e-4):
+    scale = np.abs(reference).max(axis=-1, keepdims=True)
+    assert (scale > 0).all()
+    assert np.abs((ours - reference) / scale).max() <= tolerance
+
+
+@pytest.mark.encoder
+def test_equals_a_backward_pass_per_dimension_through_the_real_tower(real_encoder, photos):
+    block = LastBlock(real_encoder)
+    values, weights = _distilled(real_encoder.dim)
+    batch, class_token, tokens = _inputs(real_encoder, photos, block, n=2)
+    found = relevance_maps(block, class_token, tokens, values, weights)
+    assert found.maps.shape == (2, 17, 196)
+    vit = real_encoder.tower.vit
+    last = vit.blocks[-1]
+    for i, pixels in enumerate(torch.from_numpy(batch)):
+        # Gradients from the pixels on, as a plain implementation would take them.
+        stream = embed(vit, pixels[None].requires_grad_())
+        for earlier in vit.blocks[:-1]:
+            stream = block_forward(earlier, stream)
+        q, k, v = qkv_of(last, last.norm1(stream))
+        attention = attention_weights(q, k)
+        stream = stream + attend(last, attention @ v)
+        stream = stream + mlp(last, last.norm2(stream))
+        z = values(project(vit, stream[:, 0]))[0]
+        _assert_maps_close(found.maps[i], _equation_4(z, attention, weights))
+        np.testing.assert_allclose(found.values[i], z.detach().numpy(), atol=1e-5)
+
+
+def test_equals_transformers_own_gradients(tiny, tiny_clip_dir, photos):
+    model = transformers.CLIPVisionModelWithProjection.from_pretrained(
+        tiny_clip_dir, attn_implementation="eager"
+    ).eval()
+    block = LastBlock(tiny)
+    values, weights = _distilled(tiny.dim, k=5)
+    batch, class_token, tokens = _inputs(tiny, photos, block, n=4)
+    found = relevance_maps(block, class_token, tokens, values, weights, batch=3)
+    for i, pixels in enumerate(torch.from_numpy(batch)):
+        out = model(pixels[None], output_attentions=True)
+        z = values(out.image_embeds)[0]
+        _assert_maps_close(found.maps[i], _equation_4(z, out.attentions[-1], weights))
+
+
+def test_maps_of_an_inner_block(tiny, tiny_clip_dir, photos):
+    model = transformers.CLIPVisionModelWithProjection.from_pretrained(
+        tiny_clip_dir, attn_implementation="eager"
+    ).eval()
+    block = LastBlock(tiny, "layer:3")
+    values, weights = _distilled(tiny.width, k=4)
+    batch, class_token, tokens = _inputs(tiny, photos, block, n=1)
+    found = relevance_maps(block, class_token, tokens, values, weights)
+    out = model(torch.from_numpy(batch), output_attentions=True, output_hidden_states=True)
+    z = values(out.hidden_states[3][:, 0])[0]
+    _assert_maps_close(found.maps[0], _equation_4(z, out.attentions[2], weights))
+
+
+def test_signs_say_what_is_explained(tiny, photos):
+    block = LastBlock(tiny)
+    values, weights = _distilled(tiny.dim, k=6)
+    _, *inputs = _inputs(tiny, photos, block, n=4)
+    up, down, own = (
+        relevance_maps(block, *inputs, values, weights, towards=towards) for towards in ("up", "down", "own")
+    )
+    mirrored = relevance_maps(block, *inputs, lambda x: -values(x), weights)
+    np.testing.assert_allclose(down.maps[:, :6], mirrored.maps[:, :6], atol=1e-6)
+    positive = np.concatenate([up.values, up.logits[:, None]], axis=1) >= 0
+    np.testing.assert_array_equal(own.maps, np.where(positive[..., None], up.maps, down.maps))
+    assert not np.allclose(up.maps, down.maps)
+
+
+def test_centred_is_the_derivative_by_the_score_before_the_softmax(tiny, photos):
+    block = LastBlock(tiny)
+    values, weights = _distilled(tiny.dim, k=3)
+    _, class_token, tokens = _inputs(tiny, photos, block, n=1)
+    found = relevance_maps(block, class_token, tokens, values, weights, rule="centred")
+    given = block.attention(torch.from_numpy(class_token), torch.from_numpy(tokens))
+    scores = given.weights.log().requires_grad_()
+    mixed = (scores.softmax(-1)[..., None, :] @ given.values)[..., 0, :]
+    z = values(block.vector(mixed, given.residual))[0]
+    for k in range(3):
+        (gradient,) = torch.autograd.grad(z[k], scores, retain_graph=True)
+        reference = gradient[0].clamp(min=0).mean(0)[1:].numpy()
+        _assert_maps_close(found.maps[0, k], reference)
+
+
+def test_an_image_is_alone_in_its_batch_and_threads_agree(tiny, photos):
+    block = LastBlock(tiny)
+    values, weights = _distilled(tiny.dim)
+    _, class_token, tokens = _inputs(tiny, photos, block, n=5)
+    whole = relevance_maps(block, class_token, tokens.astype(np.float16), values, weights, pooled=True)
+    with ThreadPoolExecutor(3) as pool:
+        alone = list(
+            pool.map(
+                lambda i: relevance_maps(
+                    block,
+                    class_token[i : i + 1],
+                    tokens[i : i + 1].astype(np.float16),
+                    values,
+                    weights,
+                    pooled=True,
+                ),
+                range(5),
+            )
+        )
+    for i, one in enumerate(alone):
+        np.testing.assert_allclose(one.maps[0], whole.maps[i], atol=1e-6)
+        np.testing.assert_allclose(one.pooled[0], whole.pooled[i], atol=1e-4)
+    none = relevance_maps(block, class_token[:0], tokens[:0], values, weights, pooled=True)
+    assert none.maps.shape == (0, 17, 16)
+    assert none.pooled.shape == (0, 16, 64)
+
+
+def test_pooled_tokens_are_those_of_the_relevant_patches(tiny, photos):
+    block = LastBlock(tiny)
+    values, weights = _distilled(tiny.dim, k=4)
+    _, class_token, tokens = _inputs(tiny, photos, block, n=2)
+    found = relevance_maps(block, class_token, tokens, values, pooled=True)
+    assert found.maps.shape == (2, 4, 16)
+    assert found.logits is None
+    share = found.maps / found.maps.sum(-1, keepdims=True)
+    np.testing.assert_allclose(found.pooled, share @ tokens, atol=1e-5)
+    # Where nothing is relevant, the plain mean stands in.
+    flat = relevance_maps(block, class_token, tokens, lambda x: 0 * x[:, :2], weights[:2], pooled=True)
+    np.testing.assert_allclose(flat.pooled[:, 0], tokens.mean(1), atol=1e-5)
+
+
+def test_wrong_requests(tiny, photos):
+    block = LastBlock(tiny)
+    values, weights = _distilled(tiny.dim, k=4)
+    _, class_token, tokens = _inputs(tiny, photos, block, n=1)
+    with pytest.raises(UsageError, match="4 distilled values need as many weights"):
+        relevance_maps(block, class_token, tokens, values, weights[:3])
+    with pytest.raises(UsageError, match="of the same images"):
+        relevance_maps(block, class_token, tokens[0], values)
+    with pytest.raises(UsageError, match="rule is one of"):
+        relevance_maps(block, class_token, tokens, values, rule="raw")

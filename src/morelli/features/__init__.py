@@ -10,7 +10,8 @@ from morelli.features._extract import ExtractReport, Progress, extract
 from morelli.features._failures import Failure
 from morelli.features._features import Features
 from morelli.features._groups import RealGroups, near_duplicates
-from morelli.features._schema import COLUMNS, Dtype, TableSpec
+from morelli.features._prepare import image_pixels
+from morelli.features._schema import COLUMNS, Dtype, TableSpec, metadata_schema
 from morelli.features._table import FeatureTable
 
 __all__ = [
@@ -24,5 +25,7 @@ __all__ = [
     "RealGroups",
     "TableSpec",
     "extract",
+    "image_pixels",
+    "metadata_schema",
     "near_duplicates",
 ]

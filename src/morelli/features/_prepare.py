@@ -101,6 +101,25 @@ class Preparation:
         return Prepared(identity, row, self.transform(image))
 
 
+def image_pixels(
+    data: bytes, transform: Transform, perturbation: str = "", limits: Limits | None = None
+) -> npt.NDArray[np.float32]:
+    """(3, s, s) pixels that an extraction gave the encoder for this file, perturbed by the same random draws.
+
+    Raises:
+        ImageError: the file cannot be decoded.
+        UsageError: no perturbation of that id exists.
+    """
+    from morelli.images import decode
+    from morelli.images import perturbation as named_perturbation
+
+    image = decode(data, limits).image
+    if perturbation:
+        identity = (hashlib.sha256(data).digest(), perturbation)
+        image = named_perturbation(perturbation)(image, image_generator(identity))
+    return transform(image)
+
+
 def image_generator(identity: Identity) -> np.random.Generator:
     """The random generator of one image's perturbation: by content, so that order does not matter."""
     digest, perturbation = identity

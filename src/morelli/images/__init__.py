@@ -13,6 +13,7 @@ from morelli.images._limits import Limits
 from morelli.images._perturb import Perturbation, perturbation
 from morelli.images._phash import phash
 from morelli.images._quiet import quiet_pillow
+from morelli.images._seen import as_seen
 from morelli.images._sources import Spec, iter_source
 from morelli.images._transforms import (
     CLIP_MEAN,
@@ -37,6 +38,7 @@ __all__ = [
     "Perturbation",
     "Spec",
     "Transform",
+    "as_seen",
     "clip_transform",
     "decode",
     "iter_source",

@@ -1,0 +1,282 @@
+"""What an atlas knows of every image: a Lance table on disk, and the columns that all views share in memory.
+
+Vectors that only one image at a time needs (relevance maps, thumbnails) stay on disk in a table of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from morelli.errors import ArtifactError, UsageError
+from morelli.features import COLUMNS, metadata_schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from morelli.atlas.distiller import DistilledMap
+
+Floats = NDArray[np.float32]
+
+UNKNOWN = -1
+"""Label of an image whose label nobody knows, and code of a category's missing value."""
+
+ERRORS = ("tn", "fp", "fn", "tp")
+"""Error types by 2·label + (probability > ½); images without a label have none."""
+
+VERDICTS = ("real", "inconclusive", "ai")
+
+LABELS = {"real": 0, "fake": 1, "unknown": UNKNOWN}
+
+
+def image_schema(dimensions: int) -> pa.Schema:
+    """Columns of `images.lance`: the feature table's metadata, then what the atlas adds.
+
+    `values` (K,) distilled values; `held_impacts` (K,) and `held_bias` from a fit that did not see the
+    image's group, equal to the full fit's for images that no fit saw; `xy` (2,) in [0, 1]; `code` the Morton
+    code of the finest cell; `prototypes` (K,) number of the prototype that each dimension's pattern belongs
+    to, or −1.
+    """
+    import pyarrow as pa
+
+    real = pa.field("item", pa.float32(), nullable=False)
+    short = pa.field("item", pa.int16(), nullable=False)
+    return pa.schema(
+        [
+            *metadata_schema(),
+            pa.field("values", pa.list_(real, dimensions), nullable=False),
+            pa.field("held_impacts", pa.list_(real, dimensions), nullable=False),
+            pa.field("held_bias", pa.float32(), nullable=False),
+            pa.field("xy", pa.list_(real, 2), nullable=False),
+            pa.field("code", pa.uint64(), nullable=False),
+            pa.field("prototypes", pa.list_(short, dimensions), nullable=False),
+        ]
+    )
+
+
+def image_rows(
+    meta: pa.Table,
+    *,
+    values: Floats,
+    held_impacts: Floats,
+    held_bias: Floats,
+    xy: Floats,
+    code: NDArray[np.uint64],
+    prototypes: NDArray[np.int16],
+) -> pa.Table:
+    """Rows of `images.lance` for the images of `meta`, arrays as `image_schema` says."""
+    import pyarrow as pa
+
+    schema = image_schema(values.shape[1])
+
+    def listed(name: str, array: NDArray[Any]) -> pa.Array:
+        kind = schema.field(name).type
+        item = np.ascontiguousarray(array, dtype=kind.value_type.to_pandas_dtype())
+        return pa.FixedSizeListArray.from_arrays(pa.array(item.reshape(-1)), type=kind)
+
+    arrays = [meta.column(name).cast(schema.field(name).type).combine_chunks() for name in COLUMNS]
+    arrays += [
+        listed("values", values),
+        listed("held_impacts", held_impacts),
+        pa.array(np.asarray(held_bias, dtype=np.float32)),
+        listed("xy", xy),
+        pa.array(np.asarray(code, dtype=np.uint64)),
+        listed("prototypes", prototypes),
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+@dataclass(frozen=True, eq=False)
+class Category:
+    """A column of names as numbers: `codes` (n,) into `names`, −1 where the value is missing."""
+
+    names: tuple[str, ...]
+    codes: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, column: pa.ChunkedArray) -> Category:
+        """Number the values of a column of strings in alphabetical order."""
+        encoded = column.combine_chunks().dictionary_encode()
+        found = np.asarray(encoded.dictionary.to_pylist(), dtype=object)
+        order = np.argsort(found.astype(str), kind="stable")
+        rank = np.empty(len(order) + 1, dtype=np.int32)
+        rank[order] = np.arange(len(order), dtype=np.int32)
+        rank[-1] = UNKNOWN
+        indices = np.asarray(encoded.indices.fill_null(len(order)).to_numpy(zero_copy_only=False))
+        return cls(tuple(str(name) for name in found[order]), rank[indices])
+
+    def code(self, name: str) -> int:
+        """Number of a name, −2 (which no row has) where it does not occur."""
+        try:
+            return self.names.index(name)
+        except ValueError:
+            return -2
+
+
+@dataclass(eq=False)
+class Collection:
+    """All images of an atlas, row by row in the order in which they came.
+
+    Attributes:
+        dataset: the Lance dataset `images.lance`.
+        distilled: the map behind `values`.
+        base_thresholds: probabilities (real, ai) at and beyond which a verdict is not inconclusive.
+    """
+
+    dataset: Any
+    distilled: DistilledMap
+    base_thresholds: tuple[float, float]
+    _categories: dict[str, Category] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return int(self.dataset.count_rows())
+
+    def _column(self, name: str) -> pa.ChunkedArray:
+        return self.dataset.to_table(columns=[name]).column(name)
+
+    def _vectors(self, name: str, kind: Any, length: int) -> NDArray[Any]:
+        array = self._column(name).combine_chunks()
+        return np.asarray(array.flatten().to_numpy(zero_copy_only=False), dtype=kind).reshape(-1, length)
+
+    @property
+    def dimensions(self) -> int:
+        """Number K of distilled dimensions."""
+        return len(self.distilled.w)
+
+    @cached_property
+    def labels(self) -> NDArray[np.int8]:
+        """(n,) real 0, fake 1, unknown −1."""
+        return np.asarray(self._column("label").fill_null(UNKNOWN).to_numpy(), dtype=np.int8)
+
+    @cached_property
+    def values(self) -> Floats:
+        """(n, K) distilled values."""
+        return self._vectors("values", np.float32, self.dimensions)
+
+    @cached_property
+    def impacts(self) -> Floats:
+        """(n, K) signed shares of the full fit's logit; with the bias they sum to it."""
+        return self.values * self.distilled.w.astype(np.float32)
+
+    @cached_property
+    def held_impacts(self) -> Floats:
+        """(n, K) the same of a fit that did not see the image's group."""
+        return self._vectors("held_impacts", np.float32, self.dimensions)
+
+    @cached_property
+    def held_bias(self) -> Floats:
+        """(n,) the bias that goes with `held_impacts`."""
+        return np.asarray(self._column("held_bias").to_numpy(), dtype=np.float32)
+
+    @cached_property
+    def held_logits(self) -> Floats:
+        """(n,) held-out logits."""
+        return self.held_impacts.sum(axis=1) + self.held_bias
+
+    @cached_property
+    def probabilities(self) -> Floats:
+        """(n,) calibrated probability of "generated" by the fit that did not see the image's group."""
+        return self.distilled.calibration.probability(self.held_logits).astype(np.float32)
+
+    @cached_property
+    def xy(self) -> Floats:
+        """(n, 2) place on the map."""
+        return self._vectors("xy", np.float32, 2)
+
+    @cached_property
+    def codes(self) -> NDArray[np.uint64]:
+        """(n,) Morton code of the finest cell."""
+        return np.asarray(self._column("code").to_numpy(), dtype=np.uint64)
+
+    @cached_property
+    def prototypes(self) -> NDArray[np.int16]:
+        """(n, K) prototype of each dimension's pattern, −1 for none."""
+        return self._vectors("prototypes", np.int16, self.dimensions)
+
+    @cached_property
+    def errors(self) -> NDArray[np.int8]:
+        """(n,) index into `ERRORS`, −1 without a label."""
+        return error_types(self.labels, self.probabilities)
+
+    @cached_property
+    def verdicts(self) -> NDArray[np.int8]:
+        """(n,) index into `VERDICTS`."""
+        return verdict_of(self.probabilities, self.base_thresholds)
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """(n,) a column of numbers, NaN where unknown."""
+        column = self._column(name)
+        return np.asarray(column.cast("float64").to_numpy(), dtype=np.float64)
+
+    def category(self, name: str) -> Category:
+        """A column of names, of the table or of the manifest.
+
+        Raises:
+            UsageError: no row knows such a column.
+        """
+        if name not in self._categories:
+            if name in COLUMNS:
+                column = self._column(name).cast("string")
+            else:
+                from morelli.atlas._manifest_columns import manifest_column
+
+                column = manifest_column(self._column("metadata"), name)
+            self._categories[name] = Category.of(column)
+        return self._categories[name]
+
+    @cached_property
+    def search_texts(self) -> pa.Array:
+        """(n,) lower-case text of each image that a search looks into, manifest's fields included."""
+        import pyarrow.compute as pc
+
+        names = ["uri", "generator", "source", "notes", "metadata"]
+        table = self.dataset.to_table(columns=names)
+        columns = [table.column(name).combine_chunks().fill_null("") for name in names]
+        return pc.utf8_lower(pc.binary_join_element_wise(*columns, "\n"))
+
+    def records(self, rows: Sequence[int] | NDArray[Any], columns: Sequence[str] = COLUMNS) -> pa.Table:
+        """Metadata of some rows, read from disk."""
+        index = np.asarray(rows, dtype=np.int64)
+        if len(index) and (index.min() < 0 or index.max() >= len(self)):
+            raise UsageError(f"The atlas has rows 0 to {len(self) - 1}; row {int(index.max())} is not there.")
+        return self.dataset.take(index.tolist(), columns=list(columns))
+
+
+def error_types(labels: NDArray[np.int8], probabilities: NDArray[Any]) -> NDArray[np.int8]:
+    """(n,) index into `ERRORS`: true negative, false positive, false negative, true positive; −1 unlabelled.
+
+    >>> error_types(np.array([0, 1, -1], dtype=np.int8), np.array([0.9, 0.9, 0.9])).tolist()
+    [1, 3, -1]
+    """
+    found = 2 * labels + (probabilities > 0.5)
+    return np.where(labels == UNKNOWN, UNKNOWN, found).astype(np.int8)
+
+
+def verdict_of(probabilities: NDArray[Any], thresholds: tuple[float, float]) -> NDArray[np.int8]:
+    """(n,) index into `VERDICTS` for thresholds (real, ai) on the probability."""
+    real, ai = thresholds
+    return (1 + (probabilities >= ai).astype(np.int8) - (probabilities <= real)).astype(np.int8)
+
+
+def open_images(path: Any, dimensions: int) -> Any:
+    """The Lance dataset of an atlas's images.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    import lance
+
+    try:
+        dataset = lance.dataset(path)
+    except (ValueError, OSError) as error:
+        raise ArtifactError(
+            f"the atlas's images at {path} cannot be read ({error}); build it again"
+        ) from error
+    if dataset.schema.names != image_schema(dimensions).names:
+        raise ArtifactError(f"{path} does not hold an atlas's images of {dimensions} dimensions")
+    return dataset

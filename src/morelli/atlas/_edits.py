@@ -1,0 +1,170 @@
+"""What people add to an atlas: names, notes, merges, saved selections, and verdicts that they call wrong.
+
+Everything else in an atlas is computed and can be computed again; these files alone cannot, so they stand
+apart, are written whole or not at all, and survive a rebuild.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from morelli.errors import ArtifactError, UsageError
+
+LONGEST_TEXT = 4000
+MOST_SAVED = 1000
+FEEDBACK_COLUMNS = ("path", "label", "generator", "source", "sha256", "probability", "note")
+
+_FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
+    "prototypes": {"name": (str,), "note": (str,), "hidden": (bool,), "merged_into": (int, type(None))},
+    "dimensions": {"name": (str,), "note": (str,)},
+}
+
+
+class Edits:
+    """Names and notes of one atlas, in `edits.json` and `feedback.csv` of its folder.
+
+    Several processes may write: each change reads the file anew under a lock.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "edits.json"
+        self.feedback_path = folder / "feedback.csv"
+
+    def read(self) -> dict[str, Any]:
+        """The document: `prototypes`, `dimensions` (number as text → fields), `selections` (name → spec).
+
+        Raises:
+            ArtifactError: the file is damaged.
+        """
+        empty: dict[str, Any] = {"prototypes": {}, "dimensions": {}, "selections": {}}
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return empty
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            raise ArtifactError(f"{self.path} is damaged ({error}); restore it or remove it") from error
+        if not isinstance(found, dict):
+            raise ArtifactError(f"{self.path} is damaged; restore it or remove it")
+        return empty | found
+
+    def of(self, what: str, number: int) -> Mapping[str, Any]:
+        """Fields that people gave one prototype or dimension."""
+        return dict(self.read()[what].get(str(number), {}))
+
+    def change(self, what: str, number: int, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Set fields of a prototype (`name`, `note`, `hidden`, `merged_into`) or dimension (`name`, `note`).
+
+        An empty name takes the edit back: then the suggested one shows again. Returns all fields as they are
+        now.
+
+        Raises:
+            UsageError: an unknown field, a value of another type, or a text that is too long.
+        """
+        known = _FIELDS[what]
+        for name, value in fields.items():
+            if name not in known:
+                raise UsageError(f"A {what[:-1]} has the fields {', '.join(known)}; not {name!r}.")
+            if not isinstance(value, known[name]) or (known[name] == (int, type(None)) and value is True):
+                raise UsageError(f"The field {name} of a {what[:-1]} cannot be {value!r}.")
+            if isinstance(value, str) and len(value) > LONGEST_TEXT:
+                raise UsageError(f"The field {name} has at most {LONGEST_TEXT} characters.")
+        with self._changing() as document:
+            entry = {**document[what].get(str(number), {}), **fields}
+            entry = {name: value for name, value in entry.items() if value not in ("", None, False)}
+            document[what][str(number)] = entry
+            if not entry:
+                del document[what][str(number)]
+        return entry
+
+    def save_selection(self, name: str, spec: Mapping[str, Any]) -> None:
+        """Keep a selection under a name; an older one of that name is replaced.
+
+        Raises:
+            UsageError: no name, a name that is too long, or too many.
+        """
+        if not name.strip() or len(name) > 200:
+            raise UsageError("A saved selection needs a name of 1 to 200 characters.")
+        with self._changing() as document:
+            document["selections"][name] = dict(spec)
+            if len(document["selections"]) > MOST_SAVED:
+                raise UsageError(f"An atlas keeps at most {MOST_SAVED} selections; delete some.")
+
+    def delete_selection(self, name: str) -> None:
+        """Forget a saved selection.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        with self._changing() as document:
+            if document["selections"].pop(name, None) is None:
+                raise UsageError(f"No selection is saved under {name!r}.")
+
+    def add_feedback(self, rows: list[Mapping[str, Any]]) -> None:
+        """Note that these verdicts are wrong, in a manifest that `morelli extract` reads.
+
+        Each row has `FEEDBACK_COLUMNS`, `label` being what the image is said to be. A later word on the same
+        image replaces the earlier.
+        """
+        with self._locked():
+            before = self.read_feedback()
+            told = {
+                row["sha256"]: {c: _plain(row.get(c)) for c in FEEDBACK_COLUMNS} for row in [*before, *rows]
+            }
+            text = io.StringIO()
+            writer = csv.DictWriter(text, FEEDBACK_COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(told.values())
+            _replace(self.feedback_path, text.getvalue())
+
+    def read_feedback(self) -> list[dict[str, str]]:
+        """Every image whose verdict was called wrong."""
+        try:
+            with self.feedback_path.open(encoding="utf-8", newline="") as file:
+                return list(csv.DictReader(file))
+        except FileNotFoundError:
+            return []
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        from filelock import FileLock, Timeout
+
+        try:
+            with FileLock(self.path.with_suffix(".lock"), timeout=10):
+                yield
+        except Timeout:
+            raise ArtifactError(f"another process holds {self.path}; try again") from None
+
+    @contextmanager
+    def _changing(self) -> Iterator[dict[str, Any]]:
+        with self._locked():
+            document = self.read()
+            yield document
+            _replace(self.path, json.dumps(document, indent=1, sort_keys=True, allow_nan=False))
+
+
+def _plain(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,373 @@
+"""The heavy part of an atlas: relevance maps, features of patterns, and a thumbnail for every image.
+
+Written piece by piece in the order of the images, so that an interrupted build takes up where it was; read
+one image at a time. What a row holds: `maps` ((K + 1)·P float16, the dimensions' then the logit's, each
+scaled to a largest value of 1 with the scale in `scale`), `pooled` (K·R float16), `thumbnail` (JPEG of what
+the encoder saw); null where the image could not be read.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from morelli.errors import ArtifactError, ImageError, MorelliError, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from PIL import Image
+
+    from morelli.atlas.distiller import DistilledMap
+    from morelli.encoders import Encoder
+    from morelli.features import Features, FeatureTable
+    from morelli.images import Transform
+
+Floats = NDArray[np.float32]
+THUMBNAIL = 128
+"""Side of a thumbnail in pixels."""
+REDUCED = 64
+"""Dimensions R that patch features are reduced to; prototypes are found among these."""
+BASIS_ROWS = 512
+CHUNK = 256
+
+
+class Progress(Protocol):
+    """Called after every piece of work."""
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """`step` names what is under way."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Where the images themselves are found: at their uri, or under `folders` by their uri's last parts."""
+
+    folders: tuple[Path, ...] = ()
+
+    def path(self, uri: str) -> Path | None:
+        """The file of an image, None where it cannot be found."""
+        if "::" in uri:
+            return None
+        candidate = Path(uri)
+        if candidate.is_file():
+            return candidate
+        parts = candidate.parts
+        for folder in self.folders:
+            for start in range(len(parts)):
+                found = folder.joinpath(*[p for p in parts[start:] if p not in ("/", "..")])
+                if found.is_file():
+                    return found
+        return None
+
+    def read(self, uri: str, sha256: str) -> bytes:
+        """The bytes of an image, if they are still the ones that were encoded.
+
+        Raises:
+            ImageError: the file is missing, or its content has changed.
+        """
+        import hashlib
+
+        path = self.path(uri)
+        if path is None:
+            data = self._from_archive(uri)
+        else:
+            try:
+                data = path.read_bytes()
+            except OSError as error:
+                raise ImageError("unreadable", f"{uri}: {error.strerror}") from error
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise ImageError("changed", f"{uri} has changed since its features were extracted")
+        return data
+
+    def _from_archive(self, uri: str) -> bytes:
+        from morelli.images import iter_source
+
+        archive, _, _ = uri.partition("::")
+        if "::" in uri and Path(archive).is_file():
+            for item in iter_source(archive):
+                if item.uri == uri:
+                    return item.read()
+        raise ImageError("missing", f"{uri} is not there any more; name its folder with --images")
+
+
+@dataclass(frozen=True)
+class PixelSpec:
+    """What the table holds: K dimensions, P patches, R reduced features; digest of the distilled map."""
+
+    dimensions: int
+    patches: int
+    reduced: int
+    digest: str
+
+    def schema(self) -> pa.Schema:
+        """Arrow schema, the spec itself in its metadata."""
+        import pyarrow as pa
+
+        def halves(length: int) -> Any:
+            return pa.list_(pa.field("item", pa.float16(), nullable=False), length)
+
+        return pa.schema(
+            [
+                pa.field("maps", halves((self.dimensions + 1) * self.patches)),
+                pa.field(
+                    "scale", pa.list_(pa.field("item", pa.float32(), nullable=False), self.dimensions + 1)
+                ),
+                pa.field("pooled", halves(self.dimensions * self.reduced)),
+                pa.field("thumbnail", pa.binary()),
+            ],
+            metadata={"morelli.pixels": json.dumps(self.__dict__, sort_keys=True)},
+        )
+
+
+class PixelTable:
+    """`pixels.lance` of an atlas."""
+
+    def __init__(self, dataset: Any, spec: PixelSpec) -> None:
+        self._dataset, self.spec = dataset, spec
+
+    @classmethod
+    def open(cls, path: Path) -> PixelTable:
+        """Open the table of a finished atlas, or of one under way.
+
+        Raises:
+            ArtifactError: it is missing or damaged.
+        """
+        import lance
+
+        try:
+            dataset = lance.dataset(path)
+            spec = PixelSpec(**json.loads(dataset.schema.metadata[b"morelli.pixels"]))
+        except (ValueError, OSError, KeyError, TypeError) as error:
+            raise ArtifactError(f"the atlas's maps at {path} cannot be read ({error})") from error
+        return cls(dataset, spec)
+
+    @classmethod
+    def create(cls, path: Path, spec: PixelSpec) -> PixelTable:
+        """Make an empty table; one of another spec at `path` is replaced."""
+        import lance
+
+        schema = spec.schema()
+        return cls(lance.write_dataset(schema.empty_table(), path, schema=schema, mode="overwrite"), spec)
+
+    def __len__(self) -> int:
+        return int(self._dataset.count_rows())
+
+    def append(
+        self, maps: list[Floats | None], pooled: list[Floats | None], pictures: list[bytes | None]
+    ) -> None:
+        """Add images in order as one atomic version: maps (K + 1, P), pooled (K, R), JPEG bytes, or None."""
+        import lance
+        import pyarrow as pa
+
+        schema = self.spec.schema()
+        scales = [None if m is None else np.maximum(m.max(axis=1), 1e-30) for m in maps]
+        scaled = [
+            None if m is None or s is None else (m / s[:, None]).astype(np.float16).reshape(-1)
+            for m, s in zip(maps, scales, strict=True)
+        ]
+        table = pa.Table.from_arrays(
+            [
+                pa.array(scaled, schema.field("maps").type),
+                pa.array(scales, schema.field("scale").type),
+                pa.array(
+                    [None if p is None else p.astype(np.float16).reshape(-1) for p in pooled],
+                    schema.field("pooled").type,
+                ),
+                pa.array(pictures, pa.binary()),
+            ],
+            schema=schema,
+        )
+        self._dataset = lance.write_dataset(table, self._dataset, mode="append")
+
+    def finish(self) -> None:
+        """Join the fragments of many appends and drop older versions."""
+        from datetime import timedelta
+
+        self._dataset.optimize.compact_files(
+            target_rows_per_fragment=64 * 1024, batch_size=512, num_threads=1
+        )
+        self._dataset.checkout_latest()
+        self._dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
+
+    def thumbnails(self, rows: list[int]) -> list[bytes | None]:
+        """JPEG bytes of some images."""
+        found = self._dataset.take(rows, columns=["thumbnail"]).column("thumbnail").to_pylist()
+        return [None if value is None else bytes(value) for value in found]
+
+    def maps(self, rows: list[int]) -> Floats:
+        """(m, K + 1, P) relevance of some images, zero where an image could not be read."""
+        table = self._dataset.take(rows, columns=["maps", "scale"])
+        shape = (len(rows), self.spec.dimensions + 1, self.spec.patches)
+        maps = _filled(table.column("maps"), shape[1] * shape[2]).reshape(shape)
+        return maps * _filled(table.column("scale"), shape[1])[:, :, None]
+
+    def batches(self, size: int = 4096) -> Iterator[tuple[Floats, Floats, NDArray[np.bool_]]]:
+        """Maps (m, K + 1, P) and pooled features (m, K, R) in order, and which images (m,) have them."""
+        k, p, r = self.spec.dimensions, self.spec.patches, self.spec.reduced
+        for batch in self._dataset.to_batches(columns=["maps", "scale", "pooled"], batch_size=size):
+            there = ~np.asarray(batch.column("maps").is_null().to_numpy(zero_copy_only=False))
+            maps = _filled(batch.column("maps"), (k + 1) * p).reshape(-1, k + 1, p)
+            maps *= _filled(batch.column("scale"), k + 1)[:, :, None]
+            yield maps, _filled(batch.column("pooled"), k * r).reshape(-1, k, r), there
+
+
+def _filled(column: Any, length: int) -> Floats:
+    """(m, length) float32 of a fixed-size-list column, zero for null."""
+    column = column.combine_chunks() if hasattr(column, "combine_chunks") else column
+    out = np.zeros((len(column), length), dtype=np.float32)
+    there = ~np.asarray(column.is_null().to_numpy(zero_copy_only=False))
+    if there.any():
+        out[there] = np.asarray(column.flatten().to_numpy(zero_copy_only=False)).reshape(-1, length)
+    return out
+
+
+@dataclass(frozen=True)
+class PixelSource:
+    """How the input of the last block is come by: stored in the table, or from the images once more.
+
+    `basis` (D, R) reduces patch features.
+    """
+
+    encoder: Encoder
+    distilled: DistilledMap
+    pictures: Pictures
+    inputs: tuple[str, str]
+    stored: bool
+
+    def rows(self, table: FeatureTable, where: str | None, skip: int) -> Iterator[Features]:
+        """The table's rows after the first `skip`, in pieces, with the last block's input if it is stored."""
+        kinds = self.inputs if self.stored else ()
+        seen = 0
+        for part in table.batches(kinds, CHUNK, where=where):
+            start = min(max(skip - seen, 0), len(part))
+            seen += len(part)
+            if start < len(part):
+                yield part if not start else part.take(np.arange(start, len(part)))
+
+
+def fill_pixels(
+    pixels: PixelTable,
+    source: PixelSource,
+    table: FeatureTable,
+    *,
+    where: str | None,
+    basis: Floats,
+    total: int,
+    workers: int,
+    progress: Progress | None = None,
+) -> list[tuple[str, str]]:
+    """Compute and append what is missing of the table's images; returns (uri, reason) of unreadable ones."""
+    from morelli.encoders import LastBlock
+    from morelli.explanation.relevance import relevance_maps
+
+    last = LastBlock(source.encoder, source.distilled.kind)
+    w = source.distilled.w.astype(np.float32)
+    failed: list[tuple[str, str]] = []
+    with ThreadPoolExecutor(workers, thread_name_prefix="morelli-atlas") as pool:
+        for part in source.rows(table, where, len(pixels)):
+            uris = [str(uri) for uri in part.column("uri")]
+            shown = list(pool.map(lambda row: _seen(row, source), _identities(part)))
+            failed += [(uri, got) for uri, got in zip(uris, shown, strict=True) if isinstance(got, str)]
+            if source.stored:
+                rows = list(range(len(part)))
+                blocks: Mapping[str, Floats] = part.vectors
+            else:
+                rows = [i for i, got in enumerate(shown) if not isinstance(got, str)]
+                blocks = source.encoder.trace(
+                    _stack([got[1] for got in shown if not isinstance(got, str)], source.encoder.transform),
+                    kinds=source.inputs,
+                )
+            found = list(
+                pool.map(
+                    lambda piece: relevance_maps(
+                        last, blocks[source.inputs[0]][piece], blocks[source.inputs[1]][piece],  # noqa: B023
+                        source.distilled.values_torch, w, pooled=True,
+                    ),
+                    [slice(i, i + 16) for i in range(0, len(rows), 16)],
+                )
+            )  # fmt: skip
+            maps: list[Floats | None] = [None] * len(part)
+            pooled: list[Floats | None] = [None] * len(part)
+            at = 0
+            for piece in found:
+                for one, tokens in zip(piece.maps, piece.pooled, strict=True):
+                    maps[rows[at]], pooled[rows[at]] = one, tokens @ basis
+                    at += 1
+            thumbnails = [None if isinstance(got, str) else got[0] for got in shown]
+            pixels.append(maps, pooled, thumbnails)
+            if progress:
+                progress("maps", len(pixels), total)
+    pixels.finish()
+    return failed
+
+
+def _identities(part: Features) -> list[tuple[str, str, str]]:
+    return [
+        (str(uri), str(sha), str(changed))
+        for uri, sha, changed in zip(
+            part.column("uri"), part.column("sha256"), part.column("perturbation"), strict=True
+        )
+    ]
+
+
+def _seen(row: tuple[str, str, str], source: PixelSource) -> tuple[bytes, Floats] | str:
+    """Thumbnail and transformed pixels of an image, or why there are none."""
+    from morelli.features import image_pixels
+    from morelli.images import as_seen
+
+    uri, sha, changed = row
+    try:
+        pixels = image_pixels(source.pictures.read(uri, sha), source.encoder.transform, changed)
+    except MorelliError as error:
+        return getattr(error, "reason", type(error).__name__)
+    except OSError as error:
+        return str(error.strerror)
+    return jpeg(as_seen(pixels, source.encoder.transform)), pixels
+
+
+def jpeg(image: Image.Image, side: int = THUMBNAIL) -> bytes:
+    """A thumbnail: JPEG bytes, the longer side at most `side` pixels."""
+    from PIL import Image
+
+    small = image.copy()
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=82, optimize=True)
+    return buffer.getvalue()
+
+
+def _stack(pixels: list[Floats], transform: Transform) -> Floats:
+    if not pixels:
+        return np.empty((0, 3, transform.size, transform.size), dtype=np.float32)
+    return np.stack(pixels)
+
+
+def reduction_basis(tokens: Iterator[Floats], reduced: int, rng: np.random.Generator) -> Floats:
+    """(D, R) principal directions of patch tokens, scaled to unit variance each, of batches (m, P, D).
+
+    Patch tokens differ in size by orders of magnitude from one coordinate to another; without the scale a few
+    coordinates would decide which patterns count as alike.
+    """
+    parts = []
+    for batch in tokens:
+        flat = batch.reshape(-1, batch.shape[-1])
+        parts.append(flat[rng.choice(len(flat), min(len(flat), 4096), replace=False)])
+    if not parts:
+        raise UsageError("A basis of patch features needs at least one image.")
+    sample = np.concatenate(parts).astype(np.float64)
+    sample -= sample.mean(axis=0)
+    covariance = sample.T @ sample / max(len(sample) - 1, 1)
+    values, vectors = np.linalg.eigh(covariance)
+    order = np.argsort(values)[::-1][: min(reduced, len(values))]
+    # Signs of eigenvectors are arbitrary: the largest coordinate of each is made positive.
+    directions = vectors[:, order]
+    directions = directions * np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(len(order))])
+    return (directions / np.sqrt(np.maximum(values[order], 1e-9))).astype(np.float32)

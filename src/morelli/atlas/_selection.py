@@ -1,0 +1,222 @@
+"""Which images are meant: a selection is a small JSON document, and a mask over the collection.
+
+The document, and not the mask, is what a URL carries, what is saved under a name and what is exported, so a
+selection means the same after images were added. Its clauses: `cells`, `polygon`, `rect`, `column` with `in`
+or `range`, `dimension` with `range`, `prototype`, `rows`, `text`, and `and`, `or`, `not` over them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from morelli.atlas._collection import ERRORS, LABELS, UNKNOWN, VERDICTS, Collection
+from morelli.errors import UsageError
+
+Mask = NDArray[np.bool_]
+Spec = Mapping[str, Any]
+
+EVERYTHING: Spec = {"and": []}
+MOST_CLAUSES = 256
+MOST_VALUES = 100_000
+FIXED = {"label", "verdict", "error"}
+RANGES = ("probability", "logit", "uncertainty", "width", "height", "bytes", "jpeg_quality")
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Images of a collection.
+
+    `spec` is the canonical document, `key` its hash (stable between runs), `mask` (n,); `counts` of all,
+    real, fake and of the four error types among them.
+    """
+
+    spec: Spec
+    key: str
+    mask: Mask
+    counts: Mapping[str, int]
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Row numbers of the selected images, ascending."""
+        return np.flatnonzero(self.mask)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, without the mask."""
+        return {"key": self.key, "spec": self.spec, **self.counts}
+
+
+@dataclass(frozen=True)
+class Places:
+    """What a selection needs besides columns: `cells(level, ids)`, `polygon(points)` and `rect(corners)` give
+    masks (n,); `carriers(prototype)` those whose pattern belongs to it, merged ones included."""
+
+    cells: Callable[[int, Sequence[int]], Mask]
+    polygon: Callable[[NDArray[np.float64]], Mask]
+    carriers: Callable[[int], Mask]
+
+
+def key_of(spec: Spec) -> str:
+    """Key of a selection, 16 hex digits; equal for documents that differ only in the order of their keys.
+
+    >>> key_of({"and": []}) == key_of({"and": []}), len(key_of({"and": []}))
+    (True, 16)
+    """
+    text = json.dumps(spec, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def select(spec: Spec, collection: Collection, places: Places) -> Selection:
+    """Evaluate a selection.
+
+    Raises:
+        UsageError: the document is not one, names a column that does not exist, or is too large.
+    """
+    budget = [MOST_CLAUSES]
+    mask = _clause(spec, collection, places, budget)
+    return Selection(spec, key_of(spec), mask, counts_of(collection, mask))
+
+
+def counts_of(collection: Collection, mask: Mask) -> dict[str, int]:
+    """How many images a mask (n,) selects: in all, by label, and by error type."""
+    labels, errors = collection.labels[mask], collection.errors[mask]
+    found = {
+        "count": int(mask.sum()),
+        "real": int((labels == 0).sum()),
+        "fake": int((labels == 1).sum()),
+    }
+    return found | {name: int((errors == code).sum()) for code, name in enumerate(ERRORS)}
+
+
+def _clause(clause: Any, collection: Collection, places: Places, budget: list[int]) -> Mask:
+    budget[0] -= 1
+    if budget[0] < 0:
+        raise UsageError(f"A selection has at most {MOST_CLAUSES} clauses.")
+    if not isinstance(clause, Mapping) or not clause:
+        raise UsageError(f"A clause of a selection is a JSON object, not {_short(clause)}.")
+    n = len(collection)
+
+    def inside(one: Any) -> Mask:
+        return _clause(one, collection, places, budget)
+
+    match clause:
+        case {"and": list(parts), **rest} if not rest:
+            return reduce(np.logical_and, map(inside, parts), np.ones(n, dtype=bool))
+        case {"or": list(parts), **rest} if not rest:
+            return reduce(np.logical_or, map(inside, parts), np.zeros(n, dtype=bool))
+        case {"not": part, **rest} if not rest:
+            return ~inside(part)
+        case {"cells": {"level": int(level), "ids": list(ids)}, **rest} if not rest:
+            return places.cells(level, _whole(ids, "cells.ids"))
+        case {"polygon": list(points), **rest} if not rest:
+            return places.polygon(_points(points))
+        case {"rect": [x0, y0, x1, y1], **rest} if not rest:
+            a, b, c, d = (_number(v, "rect") for v in (x0, y0, x1, y1))
+            low, high = np.array([min(a, c), min(b, d)]), np.array([max(a, c), max(b, d)])
+            return np.asarray(((collection.xy >= low) & (collection.xy <= high)).all(axis=1))
+        case {"column": str(name), "in": list(values), **rest} if not rest:
+            return _among(collection, name, values)
+        case {"column": str(name), "range": [low, high], **rest} if not rest:
+            return _between(numeric_column(collection, name), low, high)
+        case {"dimension": int(k), "range": [low, high], **rest} if not rest:
+            if not 0 <= k < collection.dimensions:
+                raise UsageError(f"Dimensions are 0 to {collection.dimensions - 1}, not {k}.")
+            return _between(collection.impacts[:, k], low, high)
+        case {"prototype": int(number), **rest} if not rest:
+            return places.carriers(number)
+        case {"rows": list(rows), **rest} if not rest:
+            chosen = np.zeros(n, dtype=bool)
+            index = np.asarray(_whole(rows, "rows"), dtype=np.int64)
+            chosen[index[(index >= 0) & (index < n)]] = True
+            return chosen
+        case {"text": str(words), **rest} if not rest:
+            return _text(collection, words)
+    raise UsageError(
+        f"A selection does not know the clause {_short(clause)}. It knows and, or, not, cells, polygon, "
+        "rect, column with in or range, dimension with range, prototype, rows, and text."
+    )
+
+
+def numeric_column(collection: Collection, name: str) -> NDArray[Any]:
+    """(n,) a column that has a range: probability, logit, uncertainty (1 at ½, 0 at certainty), a file fact.
+
+    Raises:
+        UsageError: no such column.
+    """
+    if name == "probability":
+        return collection.probabilities
+    if name == "logit":
+        return collection.held_logits
+    if name == "uncertainty":
+        return 1 - 2 * np.abs(collection.probabilities - 0.5)
+    if name in RANGES:
+        return collection.numbers(name)
+    raise UsageError(f"No column {name!r} of numbers; there are {', '.join(RANGES)}.")
+
+
+def _among(collection: Collection, name: str, values: list[Any]) -> Mask:
+    if len(values) > MOST_VALUES or not all(v is None or isinstance(v, str) for v in values):
+        raise UsageError(f"Values of the column {name} are names, or null for a missing one.")
+    if name in FIXED:
+        known: Mapping[str, int] = (
+            LABELS
+            if name == "label"
+            else {v: i for i, v in enumerate(VERDICTS if name == "verdict" else ERRORS)}
+        )
+        wrong = [v for v in values if v not in known]
+        if wrong:
+            raise UsageError(f"{name} is one of {', '.join(known)}; not {wrong[0]!r}.")
+        codes = getattr(collection, f"{name}s")
+        return np.isin(codes, [known[v] for v in values])
+    category = collection.category(name)
+    wanted = [UNKNOWN if v is None else category.code(v) for v in values]
+    return np.isin(category.codes, wanted)
+
+
+def _between(column: NDArray[Any], low: Any, high: Any) -> Mask:
+    a = -math.inf if low is None else _number(low, "range")
+    b = math.inf if high is None else _number(high, "range")
+    return np.asarray((column >= a) & (column <= b))
+
+
+def _text(collection: Collection, words: str) -> Mask:
+    """Images of which a text column contains every word, whatever the case."""
+    import pyarrow.compute as pc
+
+    found = np.ones(len(collection), dtype=bool)
+    for word in words.lower().split():
+        found &= np.asarray(pc.match_substring(collection.search_texts, word).to_numpy(zero_copy_only=False))
+    return found
+
+
+def _points(points: list[Any]) -> NDArray[np.float64]:
+    if not 3 <= len(points) <= 10_000:
+        raise UsageError("A polygon has 3 to 10,000 corners.")
+    if not all(isinstance(p, list) and len(p) == 2 for p in points):
+        raise UsageError("The corners of a polygon are pairs of numbers.")
+    return np.array([[_number(v, "polygon") for v in p] for p in points])
+
+
+def _number(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UsageError(f"{where} holds {_short(value)} where a number belongs.")
+    return float(value)
+
+
+def _whole(values: list[Any], where: str) -> list[int]:
+    if len(values) > 10 * MOST_VALUES or not all(type(v) is int and abs(v) < 2**62 for v in values):
+        raise UsageError(f"{where} is a list of whole numbers.")
+    return values
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"

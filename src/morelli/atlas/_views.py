@@ -1,0 +1,180 @@
+"""What the views show of a selection: dimensions with histograms, prototypes, rows in an order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from morelli.atlas._collection import ERRORS, UNKNOWN, VERDICTS, Collection
+from morelli.atlas._selection import Mask, Selection, numeric_column
+from morelli.errors import UsageError
+
+BINS = 48
+ENDS = 6
+"""Images shown at either end of a dimension."""
+MOST_ROWS = 10_000
+OUTER = 0.001
+"""Share of images beyond either end of a histogram; they are counted in its first and last bin."""
+
+
+@dataclass(eq=False)
+class DimensionHistograms:
+    """Histograms of impacts, one per dimension, of any part of the collection.
+
+    `edges` (K, BINS + 1) are the same whatever is selected, so that bars can be compared.
+    """
+
+    collection: Collection
+
+    @cached_property
+    def edges(self) -> NDArray[np.float32]:
+        """(K, BINS + 1) equally wide bins from 0 or the lowest to 0 or the highest impact."""
+        impacts = self.collection.impacts
+        low, high = np.quantile(impacts, [OUTER, 1 - OUTER], axis=0)
+        low, high = np.minimum(low, 0), np.maximum(high, 0)
+        high = np.where(high - low < 1e-6, low + 1e-6, high)
+        return np.linspace(low, high, BINS + 1, axis=1).astype(np.float32)
+
+    @cached_property
+    def _bins(self) -> NDArray[np.uint16]:
+        """(n, K) number of the bin over all dimensions, k·BINS + bin."""
+        low, width = self.edges[:, 0], (self.edges[:, -1] - self.edges[:, 0]) / BINS
+        found = ((self.collection.impacts - low) / width).clip(0, BINS - 1).astype(np.uint16)
+        return found + (BINS * np.arange(found.shape[1])).astype(np.uint16)
+
+    def count(self, mask: Mask | None = None) -> NDArray[np.int64]:
+        """(K, BINS) images of each bin, of those that `mask` (n,) selects."""
+        bins = self._bins if mask is None else self._bins[mask]
+        k = self._bins.shape[1]
+        return np.bincount(bins.reshape(-1), minlength=k * BINS).reshape(k, BINS)
+
+    @cached_property
+    def real(self) -> NDArray[np.int64]:
+        """(K, BINS) of all real images."""
+        return self.count(self.collection.labels == 0)
+
+    @cached_property
+    def fake(self) -> NDArray[np.int64]:
+        """(K, BINS) of all generated images."""
+        return self.count(self.collection.labels == 1)
+
+    @cached_property
+    def ends(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(K, ENDS) rows of the lowest and of the highest impacts."""
+        impacts = self.collection.impacts
+        m = min(ENDS, len(impacts))
+        low = np.argpartition(impacts, m - 1, axis=0)[:m]
+        high = np.argpartition(-impacts, m - 1, axis=0)[:m]
+        take = np.take_along_axis
+        low = take(low, np.argsort(take(impacts, low, 0), axis=0, kind="stable"), 0)
+        high = take(high, np.argsort(-take(impacts, high, 0), axis=0, kind="stable"), 0)
+        return low.T, high.T
+
+
+def dimension_views(
+    histograms: DimensionHistograms,
+    selection: Selection | None,
+    off: Sequence[int],
+    edits: Mapping[str, Any],
+    aucs: Sequence[float | None],
+) -> list[dict[str, Any]]:
+    """One JSON object per dimension, in the order of the map.
+
+    `aucs` (K,) is the held-out AUC that is left without each dimension.
+    """
+    collection = histograms.collection
+    distilled = collection.distilled
+    chosen = None if selection is None else histograms.count(selection.mask)
+    spread = collection.impacts.std(axis=0)
+    low, high = histograms.ends
+    out = []
+    for k in range(collection.dimensions):
+        given = edits.get(str(k), {})
+        item = {
+            "dimension": k,
+            "name": given.get("name") or distilled.names[k],
+            "suggested": distilled.names[k],
+            "note": given.get("note", ""),
+            "weight": float(distilled.w[k]),
+            "spread": float(spread[k]),
+            "off": k in off,
+            "edges": [float(histograms.edges[k, 0]), float(histograms.edges[k, -1])],
+            "real": histograms.real[k].tolist(),
+            "fake": histograms.fake[k].tolist(),
+            "selected": None if chosen is None else chosen[k].tolist(),
+            "auc_without": aucs[k],
+            "lowest": low[k].tolist(),
+            "highest": high[k].tolist(),
+        }
+        if selection is not None and selection.counts["count"]:
+            item["selected_mean"] = float(collection.impacts[selection.mask, k].mean())
+        out.append(item)
+    return out
+
+
+def prototype_counts(collection: Collection, mask: Mask | None, count: int) -> NDArray[np.int64]:
+    """(count,) images, of those selected, whose pattern belongs to each prototype."""
+    numbers = collection.prototypes if mask is None else collection.prototypes[mask]
+    found = numbers[numbers >= 0]
+    return np.bincount(found, minlength=count)
+
+
+def order_rows(
+    collection: Collection, selection: Selection | None, sort: str, descending: bool
+) -> NDArray[np.int64]:
+    """Rows of a selection in an order.
+
+    `sort`: row, probability, logit, uncertainty, width, height, bytes, jpeg_quality, `impact:K`, or
+    `similarity:ROW` (cosine of the distilled values to that image's).
+
+    Raises:
+        UsageError: the order does not exist.
+    """
+    rows = np.arange(len(collection)) if selection is None else selection.rows
+    name, _, argument = sort.partition(":")
+    if name == "row" and not argument:
+        return rows[::-1] if descending else rows
+    if name in ("impact", "similarity"):
+        if not argument.isdecimal():
+            raise UsageError(f"The order {sort!r} needs a number, such as {name}:3.")
+        number = int(argument)
+        if number >= (collection.dimensions if name == "impact" else len(collection)):
+            raise UsageError(f"The order {sort!r} names a number that is not there.")
+        key = collection.impacts[rows, number] if name == "impact" else _similarity(collection, rows, number)
+    else:
+        key = numeric_column(collection, sort)[rows]
+    key = np.where(np.isnan(key), np.inf, -key if descending else key)  # unknown values come last
+    return rows[np.argsort(key, kind="stable")]
+
+
+def _similarity(collection: Collection, rows: NDArray[np.int64], to: int) -> NDArray[Any]:
+    impacts = collection.impacts
+    length = np.maximum(np.linalg.norm(impacts[rows], axis=1), 1e-12)
+    own = impacts[to] / max(float(np.linalg.norm(impacts[to])), 1e-12)
+    return impacts[rows] @ own / length
+
+
+def row_records(collection: Collection, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """JSON objects of some images, in the order of `rows`."""
+    columns = ["uri", "sha256", "generator", "source", "lineage", "width", "height", "format", "bytes"]
+    if len(rows) > MOST_ROWS:
+        raise UsageError(f"At most {MOST_ROWS:,} rows at once; ask for a page of them.")
+    found = collection.records(rows, columns).to_pylist()
+    label = {0: "real", 1: "fake", UNKNOWN: None}
+    for row, item in zip(rows.tolist(), found, strict=True):
+        error = int(collection.errors[row])
+        item |= {
+            "row": row,
+            "label": label[int(collection.labels[row])],
+            "probability": float(collection.probabilities[row]),
+            "verdict": VERDICTS[collection.verdicts[row]],
+            "error": ERRORS[error] if error >= 0 else None,
+            "impacts": [round(float(v), 4) for v in collection.impacts[row]],
+            "prototypes": [int(v) for v in collection.prototypes[row]],
+        }
+    return found

@@ -1,0 +1,36 @@
+"""What an encoder sees of an image: its crop at its resolution, in colours again."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from morelli.images._transforms import Transform, transform_from_id
+
+
+def as_seen(pixels: NDArray[np.float32], transform: Transform) -> Image.Image:
+    """The picture that a transform made, (3, s, s) float32, as an RGB image of s × s.
+
+    Example:
+        >>> from morelli.images import clip_transform
+        >>> transform = clip_transform(32)
+        >>> as_seen(transform(Image.new("RGB", (64, 48), (10, 200, 30))), transform).getpixel((5, 5))
+        (10, 200, 30)
+    """
+    black, white = _ends(transform.id)
+    levels = (pixels - black[:, None, None]) / (white - black)[:, None, None] * 255
+    return Image.fromarray(levels.round().clip(0, 255).astype(np.uint8).transpose(1, 2, 0))
+
+
+@lru_cache(maxsize=8)
+def _ends(name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What the transform makes of black and of white, (3,) each: it is linear in between."""
+    transform = transform_from_id(name)
+    black, white = (
+        transform(Image.new("RGB", (transform.size, transform.size), colour))[:, 0, 0]
+        for colour in ("black", "white")
+    )
+    return black, white

@@ -1,0 +1,198 @@
+"""Find the prototypes of a collection: presence, pattern space, clusters, and every figure of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from morelli.atlas.patterns._clusters import Clusters, fit_clusters
+from morelli.atlas.patterns._facts import Fact
+from morelli.atlas.patterns._figures import Collected, figures
+from morelli.atlas.patterns._presence import Presence
+from morelli.atlas.patterns._prototypes import PatchFeatures, Prototypes, patch_features
+from morelli.atlas.patterns._space import FIT_ROWS, PatternSpace
+from morelli.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class PatternOptions:
+    """How prototypes are found.
+
+    Attributes:
+        per_image: patterns that an image carries on average; sets the threshold of impact.
+        components: directions in which patch features of one dimension are compared.
+        least: smallest prototype, in images; `least_share` the same as a share of the collection.
+        most: largest number of prototypes of one dimension and sign.
+        exemplars: images shown for each.
+        permutations: of labels, behind the p-values. draws: of groups, behind the intervals.
+        repeats: halves and bootstrap samples behind the number of clusters and their stability.
+    """
+
+    per_image: float = 2.0
+    components: int = 32
+    least: int = 8
+    least_share: float = 0.002
+    most: int = 6
+    exemplars: int = 12
+    permutations: int = 2000
+    draws: int = 1000
+    repeats: int = 8
+
+
+@dataclass(frozen=True, eq=False)
+class FoundPrototypes:
+    """Prototypes, and the one (n, K) that each image's pattern of each dimension belongs to, −1 none."""
+
+    prototypes: Prototypes
+    assignment: NDArray[np.int16]
+
+
+def find_prototypes(
+    impacts: Array,
+    pooled: PatchFeatures,
+    maps: PatchFeatures,
+    labels: ArrayLike | Sequence[int | None],
+    *,
+    generator: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    copies: Array | None = None,
+    facts: Mapping[str, Fact] | None = None,
+    options: PatternOptions | None = None,
+    random_state: int = 0,
+) -> FoundPrototypes:
+    """Cluster the patterns of each dimension into prototypes and describe each.
+
+    Args:
+        impacts: (n, K) value × head weight, **held out** where labels were used to fit them: impacts of
+            images that the fit saw differ between the classes even where there is nothing to see.
+        pooled: (n, K, D) relevance-weighted mean patch features, or a function of rows and dimension.
+        maps: (n, K or more, P) relevance maps, or a function of rows and dimension that returns (m, P).
+        labels: (n,) real 0, fake 1, None or −1 unknown.
+        generator: (n,) name of the generator (or source of a real image), None unknown.
+        groups: (n,) what must stay together when labels are permuted and images resampled (lineage, source;
+            see `Features.groups`); None: every image stands for itself.
+        copies: (n,) number of the picture, shared by near-duplicates; see `copies_of`.
+        facts: file facts by name, see `file_facts`; behind `file_confound` and `surprise`.
+        options: see `PatternOptions`.
+        random_state: seed of everything random.
+
+    Memory: beside `impacts` and the assignment, the features of at most 20,000 patterns of one dimension, or
+    of one chunk of images.
+
+    Raises:
+        UsageError: shapes that do not fit.
+    """
+    chosen = options or PatternOptions()
+    impacts = np.asanyarray(impacts)
+    if impacts.ndim != 2:
+        raise UsageError(f"Impacts are (images, dimensions); got shape {impacts.shape}.")
+    n, dimensions = impacts.shape
+    y = np.array([-1 if value is None else int(value) for value in np.asarray(labels, dtype=object)], np.int8)
+    _check(n, labels=y, generator=generator, groups=groups, copies=copies)
+    if not np.isin(y, (-1, 0, 1)).all():
+        raise UsageError("Labels are 0 for real, 1 for generated, None or −1 where nobody knows.")
+    seeds = np.random.SeedSequence(random_state).spawn(2 * dimensions + 2)
+    presence = Presence.fit(impacts, per_image=chosen.per_image, rng=np.random.default_rng(seeds[-1]))
+    signs = presence.signs(impacts)
+    least = max(chosen.least, int(np.ceil(chosen.least_share * n)))
+    spaces: list[PatternSpace] = []
+    found: list[tuple[int, int, Clusters]] = []
+    for k in range(dimensions):
+        rng = np.random.default_rng(seeds[2 * k])
+        carried = np.flatnonzero(signs[:, k])
+        some = _sample(carried, FIT_ROWS, rng)
+        features = patch_features(pooled, some if len(some) else np.arange(min(n, 2)), k)
+        space = PatternSpace.fit(features, components=chosen.components)
+        spaces.append(space)
+        for s, sign in enumerate((1, -1)):
+            own = signs[some, k] == sign
+            clusters = fit_clusters(
+                space(features[own]) if own.any() else np.empty((0, chosen.components), np.float32),
+                least=max(chosen.least, round(least * len(some) / max(1, len(carried)))),
+                most=chosen.most,
+                rng=np.random.default_rng(seeds[2 * k + s]),
+                repeats=chosen.repeats,
+            )
+            if clusters is not None:
+                found.append((k, sign, clusters))
+    bare = _bare(found, tuple(spaces), presence, {**asdict(chosen), "random_state": random_state})
+    assignment = bare.assign(impacts, pooled)
+    collected = Collected(
+        impacts=impacts, pooled=pooled, maps=maps, labels=y,
+        generator=None if generator is None else np.asarray(generator, dtype=object),
+        groups=None if groups is None else np.asarray(groups, dtype=object),
+        copies=copies, facts=facts or {},
+    )  # fmt: skip
+    stability = np.concatenate([c.stability for *_, c in found]) if found else np.empty(0)
+    return _described(bare, assignment, collected, stability, chosen, least, np.random.default_rng(seeds[-2]))
+
+
+def _sample(rows: Array, size: int, rng: np.random.Generator) -> Array:
+    return rows if len(rows) <= size else np.sort(rng.choice(rows, size, replace=False))
+
+
+def _check(n: int, **columns: Any) -> None:
+    for name, column in columns.items():
+        if column is not None and len(column) != n:
+            raise UsageError(f"{name} has {len(column)} values for {n} images.")
+
+
+def _bare(
+    found: list[tuple[int, int, Clusters]],
+    spaces: tuple[PatternSpace, ...],
+    presence: Presence,
+    options: dict[str, Any],
+) -> Prototypes:
+    """Prototypes that know their centres only."""
+    import pyarrow as pa
+
+    width = spaces[0].basis.shape[1] if spaces else 0
+    sizes = [len(c.radius) for *_, c in found]
+    table = pa.table(
+        {
+            "dimension": pa.array(np.repeat([k for k, *_ in found], sizes).astype(np.int16)),
+            "sign": pa.array(np.repeat([s for _, s, _ in found], sizes).astype(np.int8)),
+        }
+    )
+    centres = [c.centres for *_, c in found] or [np.empty((0, width), np.float32)]
+    radius = [c.radius for *_, c in found] or [np.empty(0, np.float32)]
+    return Prototypes(table, np.concatenate(centres), np.concatenate(radius), spaces, presence, options)
+
+
+def _described(  # noqa: PLR0917
+    bare: Prototypes,
+    assignment: NDArray[np.int16],
+    collected: Collected,
+    stability: Array,
+    options: PatternOptions,
+    least: int,
+    rng: np.random.Generator,
+) -> FoundPrototypes:
+    """Drop prototypes that too few images carry, order the others by impact, and fill the table."""
+    m = len(bare)
+    counts = np.bincount(assignment[assignment >= 0], minlength=m)
+    strength = np.zeros(m)
+    row, k = np.nonzero(assignment >= 0)
+    deviation = collected.impacts[row, k] - bare.presence.typical[k]
+    np.add.at(strength, assignment[row, k], np.abs(deviation))
+    keep = np.flatnonzero(counts >= least)
+    keep = keep[np.argsort(-strength[keep] / counts[keep], kind="stable")]
+    number = np.full(m + 1, -1, dtype=np.int16)
+    number[keep] = np.arange(len(keep), dtype=np.int16)
+    kept = Prototypes(
+        bare.table.take(keep), bare.centres[keep], bare.radius[keep], bare.spaces, bare.presence, bare.options
+    )
+    renumbered = number[assignment]
+    table = figures(kept, renumbered, collected, stability[keep], options, rng)
+    return FoundPrototypes(
+        Prototypes(table, kept.centres, kept.radius, kept.spaces, kept.presence, kept.options), renumbered
+    )

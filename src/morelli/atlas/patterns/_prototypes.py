@@ -1,0 +1,219 @@
+"""Prototypes: the centres of a collection's patterns, with what is known of each, and their file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from morelli.atlas.patterns._clusters import nearest_centre
+from morelli.atlas.patterns._presence import Presence
+from morelli.atlas.patterns._space import PatternSpace
+from morelli.errors import ArtifactError, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Array = NDArray[Any]
+PatchFeatures = Array | Callable[[Array, int], Array]
+"""Patch features of patterns: an array (n, K, D), memory maps included, or, for what does not fit in memory,
+a function of row numbers (m,) and a dimension that returns (m, D)."""
+
+FORMAT = "morelli-prototypes"
+VERSION = 1
+TABLE = "prototypes.arrow"
+TENSORS = "prototypes.safetensors"
+CHUNK = 100_000
+
+
+def prototype_schema() -> pa.Schema:
+    """Columns of `Prototypes.table`, one row a prototype; `docs/patterns.md` says what each means."""
+    import pyarrow as pa
+
+    generator = pa.struct(
+        [("name", pa.string()), ("count", pa.int32()), ("share", pa.float32()), ("lift", pa.float32())]
+    )
+    exemplar = pa.struct(
+        [
+            ("row", pa.int64()), ("x0", pa.float32()), ("y0", pa.float32()), ("x1", pa.float32()),
+            ("y1", pa.float32()), ("distance", pa.float32()),
+        ]
+    )  # fmt: skip
+    columns: list[tuple[str, Any]] = [("id", pa.int16()), ("dimension", pa.int16()), ("sign", pa.int8())]
+    columns += [("name", pa.string()), ("description", pa.string()), ("count", pa.int64())]
+    numbers = (
+        "coverage", "purity_fake", "purity_low", "purity_high", "share_fake", "share_real", "mean_impact",
+        "impact_low", "impact_high", "excess", "p_value", "p_raw", "stability", "surprise", "area",
+        "centre_x", "centre_y",
+    )  # fmt: skip
+    columns += [(name, pa.float32()) for name in numbers]
+    columns += [("file_confound", pa.string())]
+    columns += [("generators", pa.list_(generator)), ("exemplars", pa.list_(exemplar))]
+    return pa.schema(columns)
+
+
+@dataclass(frozen=True, eq=False)
+class Prototypes:
+    """m prototypes of a collection's patterns, the strongest first.
+
+    Attributes:
+        table: one row a prototype, columns as in `prototype_schema`.
+        centres: (m, q) float32 in the space of their dimension.
+        radius: (m,) float32: a pattern further from every centre belongs to none.
+        spaces: one `PatternSpace` per dimension (K).
+        presence: the rule that says which images carry a pattern of which dimension.
+        options: how they were found, as plain JSON values.
+    """
+
+    table: pa.Table
+    centres: NDArray[np.float32]
+    radius: NDArray[np.float32]
+    spaces: tuple[PatternSpace, ...]
+    presence: Presence
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def __repr__(self) -> str:
+        return f"Prototypes({len(self)} of {len(self.spaces)} dimensions)"
+
+    @property
+    def dimension(self) -> NDArray[np.int64]:
+        """Dimension (m,) of each prototype."""
+        return np.asarray(self.table.column("dimension").to_numpy(), dtype=np.int64)
+
+    @property
+    def sign(self) -> NDArray[np.int64]:
+        """1 where a prototype (m,) speaks for generated, −1 where for real."""
+        return np.asarray(self.table.column("sign").to_numpy(), dtype=np.int64)
+
+    def to_arrow(self) -> pa.Table:
+        """The table; its schema's metadata holds format, version and options."""
+        document = {"format": FORMAT, "version": VERSION, "options": self.options}
+        return self.table.replace_schema_metadata({b"morelli": json.dumps(document).encode()})
+
+    @classmethod
+    def from_arrow(cls, table: pa.Table, tensors: dict[str, Array]) -> Self:
+        """From `to_arrow` and `tensors`.
+
+        Raises:
+            ArtifactError: they are not of this format or do not fit each other.
+        """
+        try:
+            document = json.loads((table.schema.metadata or {})[b"morelli"])
+            if document["format"] != FORMAT or document["version"] != VERSION:
+                raise ArtifactError(f"The prototypes are not of version {VERSION}; build the atlas again.")
+            presence = Presence(tensors["typical"], float(tensors["threshold"][0]))
+            spaces = tuple(map(PatternSpace, tensors["means"], tensors["bases"]))
+            made = cls(table, tensors["centres"], tensors["radius"], spaces, presence, document["options"])
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise ArtifactError(f"The prototypes are damaged ({error}); build the atlas again.") from error
+        if not len(made.centres) == len(made.radius) == table.num_rows:
+            raise ArtifactError("The prototypes' table and centres do not fit; build the atlas again.")
+        return made
+
+    def tensors(self) -> dict[str, Array]:
+        """The arrays beside the table, by name."""
+        return {
+            "centres": self.centres,
+            "radius": self.radius,
+            "typical": self.presence.typical,
+            "threshold": np.array([self.presence.threshold]),
+            "means": np.stack([space.mean for space in self.spaces]),
+            "bases": np.stack([space.basis for space in self.spaces]),
+        }
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `prototypes.arrow` and `prototypes.safetensors` into a folder, which is made."""
+        import pyarrow as pa
+        from safetensors.numpy import save
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        data = save({name: np.ascontiguousarray(array) for name, array in self.tensors().items()})
+        table = self.to_arrow()
+        known = {**table.schema.metadata, b"sha256": hashlib.sha256(data).hexdigest().encode()}
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, table.schema.with_metadata(known)) as writer:
+            writer.write_table(table.replace_schema_metadata(known))
+        for name, content in ((TENSORS, data), (TABLE, sink.getvalue().to_pybytes())):
+            part = folder / f".{name}.part"
+            part.write_bytes(content)
+            part.replace(folder / name)
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read what `save` wrote; nothing is unpickled.
+
+        Raises:
+            ArtifactError: a file is missing, damaged or was changed.
+        """
+        import pyarrow as pa
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        folder = Path(folder)
+        try:
+            data = (folder / TENSORS).read_bytes()
+            with pa.ipc.open_file((folder / TABLE).read_bytes()) as reader:
+                table = reader.read_all()
+            tensors = load(data)
+        except (OSError, pa.ArrowInvalid, SafetensorError) as error:
+            raise ArtifactError(f"{folder} holds no prototypes ({error}); build the atlas again.") from error
+        stated = (table.schema.metadata or {}).get(b"sha256", b"").decode()
+        if hashlib.sha256(data).hexdigest() != stated:
+            raise ArtifactError(f"{folder / TENSORS} was changed since it was written; build the atlas anew.")
+        return cls.from_arrow(table, tensors)
+
+    def with_columns(self, **columns: Any) -> Self:
+        """The same with other values in some columns of the table, such as `name`."""
+        import pyarrow as pa
+
+        table = self.table
+        for name, values in columns.items():
+            at = table.schema.get_field_index(name)
+            if at < 0:
+                raise UsageError(f"Prototypes have no column {name!r}; there are {table.column_names}.")
+            table = table.set_column(
+                at, table.schema.field(at), pa.array(values, table.schema.field(at).type)
+            )
+        return replace(self, table=table)
+
+    def assign(self, impacts: Array, pooled: PatchFeatures) -> NDArray[np.int16]:
+        """Prototype of each image's pattern of each dimension, (n, K) int16, −1 where there is none.
+
+        Args:
+            impacts: (n, K) value × head weight.
+            pooled: patch features of the patterns, (n, K, D) or a function.
+        """
+        n, dimensions = impacts.shape
+        if dimensions != len(self.spaces):
+            raise UsageError(
+                f"The prototypes are of {len(self.spaces)} dimensions, the impacts of {dimensions}."
+            )
+        found = np.full((n, dimensions), -1, dtype=np.int16)
+        for start in range(0, n, CHUNK):
+            rows = np.arange(start, min(start + CHUNK, n))
+            signs = self.presence.signs(impacts[rows])
+            for k, sign in {(k, s) for k in range(dimensions) for s in (-1, 1)}:
+                own = np.flatnonzero((self.dimension == k) & (self.sign == sign))
+                some = rows[signs[:, k] == sign]
+                if len(own) and len(some):
+                    Z = self.spaces[k](patch_features(pooled, some, k))
+                    best, distance = nearest_centre(Z, self.centres[own])
+                    found[some, k] = np.where(distance <= self.radius[own][best], own[best], -1)
+        return found
+
+
+def patch_features(pooled: PatchFeatures, rows: Array, dimension: int) -> NDArray[np.float32]:
+    """Patch features (m, D) float32 of some rows and one dimension."""
+    found = pooled(rows, dimension) if callable(pooled) else pooled[rows, dimension]
+    return np.asarray(found, dtype=np.float32)

@@ -1,0 +1,141 @@
+"""Whether a prototype belongs to one class more than chance, and how sure its figures are, by whole groups.
+
+Images of one lineage or source resemble each other, so what is permuted and resampled is the group. The
+statistic of a prototype is the share of generated images that carry it minus the share of real ones, divided
+by its standard deviation under permuted labels; p-values are corrected for the number of prototypes by the
+step-down maximum of Westfall and Young (1993, algorithm 4.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+Array = NDArray[Any]
+_CELLS = 8_000_000
+
+
+@dataclass(frozen=True)
+class Units:
+    """What stays together: labelled images of one group and one label.
+
+    Attributes:
+        code: (n,) unit of each image, −1 where it has no label.
+        label: (u,) 0 or 1. size: (u,) images.
+    """
+
+    code: NDArray[np.int64]
+    label: NDArray[np.int8]
+    size: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, labels: Array, groups: ArrayLike | None) -> Units:
+        """Units of labels (n,) with −1 for unknown; without groups every image is its own."""
+        known = np.flatnonzero(labels >= 0)
+        if groups is None:
+            named = np.arange(len(known))
+        else:
+            named = np.unique(np.asarray(groups).astype(str)[known], return_inverse=True)[1]
+        # A group that near-duplicates span is of both classes; each side of it has a label of its own.
+        pairs, units = np.unique(named * 2 + labels[known], return_inverse=True)
+        code = np.full(len(labels), -1, dtype=np.int64)
+        code[known] = units
+        return cls(code, (pairs % 2).astype(np.int8), np.bincount(units).astype(float))
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def sums(self, assignment: Array, m: int, weight: Array | None = None) -> csr_array:
+        """Sums (u, m) over each unit's images that carry each prototype: of 1, or of `weight` (n, K)."""
+        from scipy.sparse import coo_array
+
+        row, dimension = np.nonzero((assignment >= 0) & (self.code >= 0)[:, None])
+        value = np.ones(len(row)) if weight is None else np.asarray(weight[row, dimension], dtype=float)
+        place = (self.code[row], assignment[row, dimension].astype(np.int64))
+        return coo_array((value, place), shape=(len(self), m)).tocsr()
+
+
+@dataclass(frozen=True)
+class Significance:
+    """Per prototype (m,): `difference` of shares, generated − real; `score` standardised; `p`, `p_family`."""
+
+    difference: NDArray[np.float64]
+    score: NDArray[np.float64]
+    p: NDArray[np.float64]
+    p_family: NDArray[np.float64]
+
+
+def permutation_test(
+    units: Units, counts: csr_array, *, permutations: int, rng: np.random.Generator
+) -> Significance:
+    """Test each prototype's counts (u, m) by permuting labels over units; memory is bounded."""
+    m, size = counts.shape[1], units.size
+    fake = units.label == 1
+    if not m or fake.all() or not fake.any():
+        return Significance(np.full(m, np.nan), np.zeros(m), np.ones(m), np.ones(m))
+    total, everyone = np.asarray(counts.sum(axis=0)).ravel(), size.sum()
+
+    def difference(L: Array) -> Array:
+        n_fake = (L @ size)[:, None]
+        carried = np.asarray(counts.T @ L.T).T
+        return np.asarray(carried / n_fake - (total - carried) / (everyone - n_fake))
+
+    observed = difference(fake[None].astype(float))[0]
+    null = np.empty((permutations, m))
+    step = max(1, min(500, _CELLS // len(units)))
+    for start in range(0, permutations, step):
+        stop = min(start + step, permutations)
+        L = rng.permuted(np.tile(fake.astype(float), (stop - start, 1)), axis=1)
+        null[start:stop] = difference(L)
+    centre, spread = null.mean(axis=0), np.maximum(null.std(axis=0), 1e-12)
+    score, null = (observed - centre) / spread, np.abs((null - centre) / spread)
+    strength = np.abs(score) * (1 - 1e-9)
+    order = np.argsort(-strength)
+    largest = np.maximum.accumulate(null[:, order[::-1]], axis=1)[:, ::-1]
+    family = np.empty(m)
+    family[order] = np.maximum.accumulate((1 + (largest >= strength[order]).sum(axis=0)) / (1 + permutations))
+    p = (1 + (null >= strength).sum(axis=0)) / (1 + permutations)
+    return Significance(observed, score, p, family)
+
+
+def bootstrap_ratio(
+    numerator: csr_array, denominator: csr_array, units: Units, *, draws: int, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """95 % percentile interval (m,), (m,) of Σ numerator / Σ denominator over units drawn with replacement.
+
+    Real and generated units are drawn apart, as in the collection. A draw in which no image carries the
+    prototype says nothing and is left out; NaN where none does.
+    """
+    m = numerator.shape[1]
+    found = np.full((draws, m), np.nan)
+    step = max(1, min(draws, _CELLS // max(1, len(units))))
+    for start in range(0, draws, step):
+        stop = min(start + step, draws)
+        W = np.zeros((stop - start, len(units)))
+        for value in (0, 1):
+            members = np.flatnonzero(units.label == value)
+            if len(members):
+                W[:, members] = rng.multinomial(
+                    len(members), np.full(len(members), 1 / len(members)), size=stop - start
+                )
+        above, below = (np.asarray(part.T @ W.T).T for part in (numerator, denominator))
+        np.divide(above, below, out=found[start:stop], where=below > 0)
+    low, high = np.full(m, np.nan), np.full(m, np.nan)
+    some = ~np.isnan(found).all(axis=0)
+    if some.any():
+        low[some], high[some] = np.nanquantile(found[:, some], [0.025, 0.975], axis=0)
+    return low, high
+
+
+def wilson(successes: Array, n: Array, z: float = 1.96) -> tuple[Array, Array]:
+    """Wilson's interval of a share, for n (m,) trials; [0, 1] where n is 0."""
+    n = np.maximum(np.asarray(n, dtype=float), 1e-9)
+    p = np.clip(successes / n, 0, 1)
+    middle, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    return (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)

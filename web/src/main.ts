@@ -2,6 +2,7 @@ import { mount } from "svelte";
 
 import App from "./app/App.svelte";
 import { route } from "./state/route.svelte";
+import "./theme/fonts.css";
 import "./theme/base.css";
 import { theme } from "./theme/theme.svelte";
 import "./theme/tokens.css";

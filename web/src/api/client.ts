@@ -2,8 +2,10 @@
 import type {
   AtlasInfo,
   Case,
-  Concept,
+  Detected,
   Edit,
+  Evidence,
+  FeedbackRequest,
   Neighbours,
   Problem,
   SelectionSpec,
@@ -93,20 +95,19 @@ export async function sendJson<T>(
 export const api = {
   info: (signal?: AbortSignal) => getJson<ServerInfo>(url(["info"]), signal),
 
-  async detect(files: readonly File[], signal?: AbortSignal): Promise<Case[]> {
+  async detect(files: readonly File[], signal?: AbortSignal): Promise<Detected> {
     const body = new FormData();
     for (const file of files) body.append("file", file, file.name);
     const init: RequestInit = { method: "POST", body };
     if (signal) init.signal = signal;
     const response = await request(url(["detect"]), init);
-    return ((await response.json()) as { cases: Case[] }).cases;
+    return (await response.json()) as Detected;
   },
 
   case: (id: string, signal?: AbortSignal) => getJson<Case>(url(["cases", id]), signal),
   caseImage: (id: string) => url(["cases", id, "image"]),
   neighbours: (id: string, signal?: AbortSignal) => getJson<Neighbours>(url(["cases", id, "neighbors"]), signal),
-  concepts: (id: string, signal?: AbortSignal) =>
-    getJson<{ concepts: Concept[] }>(url(["cases", id, "concepts"]), signal),
+  concepts: (id: string, signal?: AbortSignal) => getJson<Evidence>(url(["cases", id, "concepts"]), signal),
   report: (id: string, format: "html" | "json") => url(["cases", id, "report"], { format }),
 
   /** Relevance of the patches for one distilled dimension or the logit, (g, g) row by row, not negative. */
@@ -121,7 +122,7 @@ export const api = {
   whatIf: (id: string, edits: readonly Edit[], off: readonly number[], signal?: AbortSignal) =>
     sendJson<WhatIf>("POST", url(["cases", id, "whatif"]), { edits, off }, signal),
 
-  feedback: (body: unknown) => sendJson<unknown>("POST", url(["feedback"]), body),
+  feedback: (body: FeedbackRequest) => sendJson<unknown>("POST", url(["feedback"]), body),
 
   atlases: (signal?: AbortSignal) => getJson<{ atlases: AtlasInfo[] }>(url(["atlases"]), signal),
   atlas: (name: string, signal?: AbortSignal) => getJson<AtlasInfo>(url(["atlases", name]), signal),

@@ -13,28 +13,42 @@ export interface Problem {
 }
 
 export interface ServerInfo {
-  readonly version: string;
-  readonly [key: string]: unknown;
+  readonly morelli: string;
+  readonly ready: boolean;
+  /** Why images cannot be judged, where that is so. */
+  readonly problem: string | null;
+  readonly bundle: Readonly<Record<string, unknown>> | null;
+  readonly encoder: Readonly<Record<string, unknown>> | null;
+  readonly distilled: Readonly<Record<string, unknown>> | null;
+  readonly concepts: readonly string[];
+  readonly atlases: readonly string[];
+  readonly reports: readonly string[];
+  readonly roots: readonly string[];
+  readonly keeps_uploads: boolean;
+  readonly takes_feedback: boolean;
+  readonly perturbations: readonly string[];
+  readonly limits: Readonly<Record<string, number>>;
+  readonly queue: Readonly<Record<string, number>>;
 }
 
 // ---------------------------------------------------------------- cases
 
+/** A member of the detector's bank; `distance` is a cosine distance. */
 export interface Neighbour {
-  readonly name: string;
+  readonly id: string;
+  readonly name: string | null;
   readonly generator: string | null;
-  readonly source: string | null;
+  readonly label: "real" | "fake";
   readonly distance: number;
-  readonly id?: string;
-  /** Address of a picture of it, where the server holds one. */
-  readonly thumbnail?: string | null;
 }
 
+/** The nearest first. */
 export interface Neighbours {
   readonly fake: readonly Neighbour[];
   readonly real: readonly Neighbour[];
 }
 
-/** One distilled map's word on an image: `impacts` and `bias` sum to `logit`. */
+/** A distilled map's word on an image: `bias` and the impacts that are not off sum to `logit`. */
 export interface Distilled {
   readonly names: readonly string[];
   readonly values: readonly number[];
@@ -42,32 +56,57 @@ export interface Distilled {
   readonly bias: number;
   readonly logit: number;
   readonly probability: number;
+  readonly off: readonly number[];
 }
 
 export interface EvidencePart {
   readonly name: string;
-  readonly value: number;
+  readonly logit: number;
+  /** Standard deviations from a typical real image, for concepts. */
+  readonly amount: number | null;
 }
 
-/** Named parts that sum to the detector's own logit. */
+/** A logit as bias, named parts and a rest, which sum to it. */
 export interface Evidence {
-  readonly parts: readonly EvidencePart[];
-  readonly bias: number;
+  readonly of: "distilled" | "concepts";
   readonly logit: number;
+  readonly bias: number;
+  readonly parts: readonly EvidencePart[];
+  readonly rest: number;
+  readonly sentences: readonly string[];
 }
 
 export interface FileFacts {
+  readonly format: string;
+  readonly mode: string;
   readonly width: number;
   readonly height: number;
-  readonly format: string;
   readonly bytes: number;
-  readonly jpeg_quality?: number | null;
-  readonly notes?: readonly string[];
-  readonly [key: string]: unknown;
+  readonly sha256: string;
+  readonly frames: number;
+  readonly jpeg_quality: number | null;
+  readonly has_icc: boolean;
+  readonly has_exif: boolean;
+  readonly notes: readonly string[];
+}
+
+export interface Delivery {
+  readonly delivery: string;
+  readonly probability: number;
+  readonly verdict: Word;
+}
+
+/** How the probability moves under ordinary re-delivery. */
+export interface Stability {
+  readonly low: number;
+  readonly high: number;
+  /** Some delivery is called generated and another real. */
+  readonly flips: boolean;
+  readonly deliveries: readonly Delivery[];
 }
 
 export interface Case {
-  /** SHA-256 of the file. */
+  /** SHA-256 of the file; of the file and the edits for an edited picture. */
   readonly id: string;
   readonly name: string;
   readonly verdict: Word;
@@ -76,29 +115,52 @@ export interface Case {
   readonly thresholds: { readonly ai: number; readonly real: number };
   readonly base_rate: number;
   readonly reasons: readonly string[];
+  /** A sentence to quote. */
   readonly sentence: string;
   readonly facts: FileFacts;
   readonly logit: number;
+  readonly domain_distance: number | null;
+  /** Null where the server has no distilled map. */
   readonly distilled: Distilled | null;
+  /** The distilled parts, or concepts where there is no map. */
   readonly evidence: Evidence | null;
-  readonly neighbors: Neighbours | null;
-  readonly versions: Readonly<Record<string, unknown>>;
+  readonly neighbors: Neighbours;
+  readonly stability: Stability | null;
+  readonly edits: string | null;
+  readonly derived_from: string | null;
+  readonly versions: Readonly<Record<string, string | null>>;
 }
 
-export interface Concept {
+export interface Failure {
   readonly name: string;
-  readonly score: number;
-  readonly [key: string]: unknown;
+  readonly reason: string;
+  readonly message: string;
+}
+
+export interface Detected {
+  readonly cases: readonly Case[];
+  readonly failures: readonly Failure[];
 }
 
 export interface Edit {
   readonly name: string;
-  readonly value: number | string;
+  readonly value: number | string | null;
 }
 
+/** `after` is a case of its own, with a picture and relevance. */
 export interface WhatIf {
+  readonly edits: string;
+  readonly off: readonly number[];
   readonly before: Case;
   readonly after: Case;
+}
+
+export interface FeedbackRequest {
+  readonly case?: string;
+  readonly atlas?: string;
+  readonly row?: number;
+  readonly label: "real" | "fake" | "unknown";
+  readonly note?: string;
 }
 
 // ---------------------------------------------------------------- atlases

@@ -1,0 +1,140 @@
+/**
+ * The pictures that were dropped in this session and what became of each.
+ *
+ * The server keeps cases in memory for a while only; their ids are remembered with the tab, so that a reload finds
+ * those that are still there.
+ */
+import { api, ApiError, cancelled } from "../api/client";
+import type { Case } from "../api/types";
+
+/** Requests at once: one is judged while the next is sent. */
+const AT_ONCE = 2;
+const REMEMBERED = "morelli.cases";
+const MOST_REMEMBERED = 200;
+
+export interface Entry {
+  readonly key: number;
+  readonly name: string;
+  /** Address of the picture as it was dropped; empty for one that was found again. */
+  readonly preview: string;
+  state: "waiting" | "judging" | "done" | "failed";
+  case: Case | null;
+  error: unknown;
+}
+
+interface Waiting {
+  readonly entry: Entry;
+  readonly file: File;
+}
+
+class CaseBook {
+  entries = $state<Entry[]>([]);
+  readonly pending = $derived(this.entries.filter((one) => one.state === "waiting" || one.state === "judging").length);
+
+  #waiting: Waiting[] = [];
+  #running = 0;
+  #next = 0;
+
+  /** Judge files; `done` hears of each as it is finished. */
+  add(files: readonly File[], done: (entry: Entry) => void): void {
+    for (const file of files) {
+      this.entries.push({
+        key: this.#next++,
+        name: file.name || "pasted picture",
+        preview: URL.createObjectURL(file),
+        state: "waiting",
+        case: null,
+        error: null,
+      });
+      const entry = this.entries.at(-1); // through the array, which is what makes it reactive
+      if (entry) this.#waiting.push({ entry, file });
+    }
+    while (this.#running < AT_ONCE && this.#waiting.length > 0) void this.#work(done);
+  }
+
+  /** The entry of a case, asked from the server when this page does not have it. */
+  async find(id: string, signal: AbortSignal): Promise<Entry> {
+    const known = this.entries.find((one) => one.case?.id === id);
+    if (known) return known;
+    const found = await api.case(id, signal);
+    return this.#found(found);
+  }
+
+  /** Cases of this tab before a reload, as far as the server still has them. */
+  async restore(signal: AbortSignal): Promise<void> {
+    if (this.entries.length > 0) return;
+    const ids = remembered();
+    const cases = await Promise.all(ids.map((id) => api.case(id, signal).catch(() => null)));
+    for (const found of cases) if (found) this.#found(found);
+  }
+
+  remove(entry: Entry): void {
+    URL.revokeObjectURL(entry.preview);
+    this.#waiting = this.#waiting.filter((one) => one.entry !== entry);
+    this.entries = this.entries.filter((one) => one !== entry);
+    this.#remember();
+  }
+
+  clear(): void {
+    for (const entry of [...this.entries]) this.remove(entry);
+  }
+
+  #found(found: Case): Entry {
+    const known = this.entries.find((one) => one.case?.id === found.id);
+    if (known) return known;
+    this.entries.push({
+      key: this.#next++,
+      name: found.name,
+      preview: "",
+      state: "done",
+      case: found,
+      error: null,
+    });
+    this.#remember();
+    return this.entries.at(-1) as Entry;
+  }
+
+  async #work(done: (entry: Entry) => void): Promise<void> {
+    const next = this.#waiting.shift();
+    if (!next) return;
+    const { entry, file } = next;
+    this.#running++;
+    entry.state = "judging";
+    try {
+      const { cases, failures } = await api.detect([file]);
+      const [found] = cases;
+      if (!found) throw new ApiError(422, failures[0]?.message ?? "This file could not be judged.");
+      entry.case = found;
+      entry.state = "done";
+      this.#remember();
+    } catch (error) {
+      if (cancelled(error)) return;
+      entry.error = error;
+      entry.state = "failed";
+    } finally {
+      this.#running--;
+    }
+    done(entry);
+    void this.#work(done);
+  }
+
+  #remember(): void {
+    const ids = this.entries.flatMap((one) => (one.case ? [one.case.id] : []));
+    try {
+      sessionStorage.setItem(REMEMBERED, JSON.stringify([...new Set(ids)].slice(-MOST_REMEMBERED)));
+    } catch {
+      // Storage may be forbidden or full; a reload then starts empty.
+    }
+  }
+}
+
+function remembered(): string[] {
+  try {
+    const ids: unknown = JSON.parse(sessionStorage.getItem(REMEMBERED) ?? "[]");
+    return Array.isArray(ids) ? ids.filter((id) => typeof id === "string") : [];
+  } catch {
+    return [];
+  }
+}
+
+export const casebook = new CaseBook();

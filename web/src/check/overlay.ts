@@ -1,0 +1,29 @@
+/** Relevance as a picture: one pixel a patch, the colour of a side, its opacity the relevance. */
+import { rgb } from "d3-color";
+
+/**
+ * RGBA bytes of a (rows × columns) map, relative to its largest value.
+ *
+ * Relevance is not negative; the square root would make faint patches look important, so it stays linear.
+ */
+export function overlayPixels(values: Float32Array, colour: string): Uint8ClampedArray<ArrayBuffer> {
+  const { r, g, b } = rgb(colour);
+  const most = values.reduce((max, v) => Math.max(max, v), 0);
+  const pixels = new Uint8ClampedArray(values.length * 4);
+  values.forEach((value, i) => {
+    pixels.set([r, g, b, most > 0 ? Math.round((255 * Math.max(0, value)) / most) : 0], 4 * i);
+  });
+  return pixels;
+}
+
+/** How many patches hold half of all relevance: small means that the map points, large that it does not. */
+export function patchesForHalf(values: Float32Array): number {
+  const sorted = Float32Array.from(values).sort().reverse();
+  const half = sorted.reduce((sum, v) => sum + v, 0) / 2;
+  let sum = 0;
+  for (let i = 0; i < sorted.length; i++) {
+    sum += sorted[i] ?? 0;
+    if (sum >= half) return i + 1;
+  }
+  return sorted.length;
+}

@@ -1,0 +1,43 @@
+/** Asks the server what a change would do: not for each step of a moving slider, and only the last question counts. */
+import { api, cancelled } from "../api/client";
+import type { Edit, WhatIf } from "../api/types";
+
+/** Milliseconds of rest after which a question is asked. */
+const REST = 90;
+
+export class WhatIfRun {
+  answer = $state.raw<WhatIf | null>(null);
+  busy = $state(false);
+  trouble = $state.raw<unknown>(null);
+
+  /** Ask; returns what takes the question back. Nothing to change has no answer and asks nobody. */
+  ask(id: string, edits: readonly Edit[], off: readonly number[], done: (answer: WhatIf) => void): () => void {
+    const abort = new AbortController();
+    this.trouble = null;
+    if (edits.length === 0 && off.length === 0) {
+      this.answer = null;
+      this.busy = false;
+      return () => undefined;
+    }
+    this.busy = true;
+    const timer = setTimeout(() => {
+      api.whatIf(id, edits, off, abort.signal).then(
+        (answer) => {
+          this.answer = answer;
+          this.busy = false;
+          done(answer);
+        },
+        (error: unknown) => {
+          if (cancelled(error)) return;
+          this.answer = null;
+          this.trouble = error;
+          this.busy = false;
+        },
+      );
+    }, REST);
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  }
+}

@@ -1,0 +1,70 @@
+"""The application: middleware outermost first, routes, static files, and the frame of its life."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio.to_thread
+from fastapi import FastAPI
+
+from morelli.server import (
+    _atlas_edit_routes,
+    _atlas_image_routes,
+    _atlas_routes,
+    _check_routes,
+    _job_routes,
+    _report_routes,
+)
+from morelli.server._body_guard import BodyGuard
+from morelli.server._gate import Gate
+from morelli.server._openapi import describe
+from morelli.server._problems import install
+from morelli.server._settings import ServerSettings
+from morelli.server._state import ServerState
+from morelli.server._static import mount_static
+
+SUMMARY = "Detect AI-generated images, see why, and explore collections. Everything stays on this machine."
+
+
+def create_app(settings: ServerSettings | None = None) -> FastAPI:
+    """The HTTP application. Nothing is loaded before it is started; then the encoder loads in the background.
+
+    Example:
+        >>> app = create_app(ServerSettings())
+        >>> sorted(app.openapi()["paths"])[:3]
+        ['/api/v1/atlases', '/api/v1/atlases/{atlas}', '/api/v1/atlases/{atlas}/dimensions']
+    """
+    settings = settings or ServerSettings()
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        state = ServerState(settings)
+        app.state.morelli = state
+        state.start()
+        try:
+            yield
+        finally:
+            await anyio.to_thread.run_sync(state.stop)
+
+    from morelli import __version__
+
+    app = FastAPI(
+        title="Morelli",
+        version=__version__,
+        summary=SUMMARY,
+        lifespan=life,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        redirect_slashes=False,
+    )
+    install(app)
+    atlas = (_atlas_routes, _atlas_image_routes, _atlas_edit_routes)
+    for part in (_check_routes, _job_routes, _report_routes, *atlas):
+        app.include_router(part.router)
+    mount_static(app)
+    describe(app)
+    app.add_middleware(BodyGuard, limits=settings.limits)
+    app.add_middleware(Gate, settings=settings)  # added last, so outermost
+    return app

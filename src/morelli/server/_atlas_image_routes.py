@@ -1,0 +1,187 @@
+"""Routes of single images of an atlas."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Query, Request, Response
+from starlette.responses import FileResponse
+
+from morelli.server import _models as m
+from morelli.server._atlas_answers import (
+    BINARY,
+    ERRORS,
+    JSON_OBJECT,
+    NOT_MODIFIED,
+    PREFIX,
+    Name,
+    Row,
+    json_answer,
+    opened_atlas,
+)
+from morelli.server._atlases import Opened
+from morelli.server._etags import cached, matches
+from morelli.server._overlay import relevance_png
+from morelli.server._paths import inside
+from morelli.server._problems import ProblemError, documented
+from morelli.server._state import state_of
+
+router = APIRouter(prefix=PREFIX)
+
+
+@router.get(
+    "/{atlas}/images/{row}",
+    tags=["atlas"],
+    response_class=Response,
+    responses={200: {"content": JSON_OBJECT}, **ERRORS},
+)
+def image(request: Request, atlas: Name, row: Row) -> Response:
+    """Give everything known of one image."""
+    opened = opened_atlas(request, atlas)
+    found = opened.atlas.image(_checked(opened, row))
+    original = opened.atlas.original(row)
+    available = original is not None and inside(original, state_of(request).settings.roots)
+    return json_answer({**found, "available": available})
+
+
+@router.get(
+    "/{atlas}/images/{row}/thumbnail",
+    tags=["atlas"],
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": BINARY}}, **NOT_MODIFIED, **ERRORS},
+)
+def thumbnail(request: Request, atlas: Name, row: Row) -> Response:
+    """Give what the encoder saw of an image, as JPEG."""
+    opened = opened_atlas(request, atlas)
+    etag = opened.tag("thumbnail", _checked(opened, row))
+    if matches(request, etag):
+        return cached(request, b"", "image/jpeg", etag)
+    content = opened.atlas.thumbnail(row)
+    if content is None:
+        raise ProblemError(
+            404,
+            "no-thumbnail",
+            f"The atlas holds no thumbnail of image {row}.",
+            next="Build the atlas again where the images can be read.",
+        )
+    return cached(request, content, "image/jpeg", etag)
+
+
+@router.get(
+    "/{atlas}/images/{row}/relevance",
+    tags=["atlas"],
+    response_class=Response,
+    responses={
+        200: {
+            "content": {"application/octet-stream": BINARY},
+            "headers": {
+                "X-Shape": {"schema": {"type": "string"}, "description": "Rows and columns, as 14,14."}
+            },
+        },
+        **NOT_MODIFIED,
+        **ERRORS,
+    },
+)
+def relevance(request: Request, atlas: Name, row: Row, *, dimension: m.Dimension = "logit") -> Response:
+    """Give a relevance map: little-endian float32, row by row, ≥ 0."""
+    opened = opened_atlas(request, atlas)
+    map = opened.atlas.relevance(_checked(opened, row), _number(dimension))
+    headers = {"X-Shape": f"{map.shape[0]},{map.shape[1]}"}
+    content = np.ascontiguousarray(map, dtype="<f4").tobytes()
+    return cached(
+        request, content, "application/octet-stream", opened.tag("relevance", row, dimension), headers
+    )
+
+
+@router.get(
+    "/{atlas}/images/{row}/relevance.png",
+    tags=["atlas"],
+    response_class=Response,
+    responses={200: {"content": {"image/png": BINARY}}, **NOT_MODIFIED, **ERRORS},
+)
+def relevance_picture(
+    request: Request,
+    atlas: Name,
+    row: Row,
+    *,
+    dimension: m.Dimension = "logit",
+    size: Annotated[int, Query(ge=16, le=2048)] = 448,
+    overlay: Annotated[bool, Query(description="Laid over the thumbnail instead of transparent.")] = False,
+) -> Response:
+    """Give a relevance map as PNG, orange where the dimension speaks for generated, blue where for real."""
+    opened = opened_atlas(request, atlas)
+    etag = opened.tag("relevance.png", _checked(opened, row), dimension, size, overlay)
+    if matches(request, etag):
+        return cached(request, b"", "image/png", etag)
+    k = _number(dimension)
+    map = opened.atlas.relevance(row, k)
+    known = opened.atlas.image(row)
+    signed = known["logit"] if k is None else known["impacts"][k]
+    under = opened.atlas.thumbnail(row) if overlay else None
+    content = relevance_png(map.astype(np.float32), size, towards_generated=signed > 0, under=under)
+    return cached(request, content, "image/png", etag)
+
+
+@router.get(
+    "/{atlas}/images/{row}/file",
+    tags=["atlas"],
+    response_class=Response,
+    responses={
+        200: {"content": {"image/*": BINARY, "application/octet-stream": BINARY}},
+        **documented(403, 404, 422),
+    },
+)
+def image_file(request: Request, atlas: Name, row: Row) -> Response:
+    """Give an image's own file, where it lies inside the declared roots and is still there."""
+    opened = opened_atlas(request, atlas)
+    path = opened.atlas.original(_checked(opened, row))
+    if path is None:
+        raise ProblemError(
+            404,
+            "no-file",
+            f"The file of image {row} is not there any more.",
+            next="The thumbnail is in the atlas.",
+        )
+    roots = state_of(request).settings.roots
+    if not inside(path, roots):
+        raise ProblemError(
+            403,
+            "outside-roots",
+            f"The file of image {row} is not inside the folders that this server may read.",
+            next="Start the server with its folder as a root (--root FOLDER).",
+        )
+    return FileResponse(
+        path.resolve(), media_type=_image_type(path), headers={"Cache-Control": "private, no-cache"}
+    )
+
+
+def _checked(opened: Opened, row: int) -> int:
+    if row >= len(opened.atlas):
+        raise ProblemError(
+            404,
+            "unknown-row",
+            f"There is no image {row}; rows are 0 to {len(opened.atlas) - 1}.",
+            next="Ask for one.",
+        )
+    return row
+
+
+def _number(dimension: str) -> int | None:
+    return None if dimension == "logit" else int(dimension)
+
+
+# By content and not by name; anything else is not given an image's type, so that no page runs as one.
+_MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png", b"GIF8": "image/gif", b"BM": "image/bmp"}
+
+
+def _image_type(path: Any) -> str:
+    with path.open("rb") as file:
+        head = file.read(16)
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "image/webp"
+    if head[4:8] == b"ftyp":
+        return "image/avif" if head[8:12] in (b"avif", b"avis") else "image/heif"
+    return next(
+        (kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "application/octet-stream"
+    )

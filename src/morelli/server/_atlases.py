@@ -1,0 +1,139 @@
+"""The atlases that a server was started with, opened when first asked for, and selections made in them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from morelli.server._etags import etag_of
+from morelli.server._problems import ProblemError
+from morelli.server._settings import ServerSettings, artefact_name
+
+if TYPE_CHECKING:
+    from morelli.atlas import Atlas, Selection
+
+KEPT_SPECS = 10_000
+
+
+@dataclass(eq=False)
+class Opened:
+    """An atlas, the documents behind the selection keys given out, and what identifies its content."""
+
+    atlas: Atlas
+    version: str
+    specs: OrderedDict[str, dict[str, Any]] = field(default_factory=OrderedDict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def select(self, spec: dict[str, Any]) -> Selection:
+        """Evaluate a selection document and remember it under its key."""
+        found = self.atlas.select(spec)
+        with self.lock:
+            self.specs[found.key] = spec
+            self.specs.move_to_end(found.key)
+            while len(self.specs) > KEPT_SPECS:
+                self.specs.popitem(last=False)
+        return found
+
+    def selection(self, given: str | None) -> Selection | None:
+        """The selection that an address names: by its key, or by its document as JSON; None for all images.
+
+        Raises:
+            ProblemError: 404, the key is not known (any more); 422, the document is none.
+        """
+        if not given:
+            return None
+        if given.lstrip().startswith("{"):
+            return self.select(document(given))
+        with self.lock:
+            spec = self.specs.get(given)
+        if spec is None:
+            raise ProblemError(
+                404,
+                "unknown-selection",
+                f"The selection {given[:32]} is not known here (any more).",
+                next="POST its document to …/selections again, or put the document in its place.",
+            )
+        return self.select(spec)
+
+    def tag(self, *parts: object, selection: Selection | None = None, edited: bool = False) -> str:
+        """An entity tag for an answer made of `parts`; what people edit counts where it matters."""
+        touched = edited or selection is not None  # merged prototypes change whom a selection holds
+        edits = hashlib.sha256(json.dumps(self.atlas.edits.read()).encode()).hexdigest() if touched else ""
+        return etag_of(self.version, edits, None if selection is None else selection.key, *parts)
+
+
+class Atlases:
+    """Atlases by name; their artefacts are memory-mapped, so that several processes share them."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._paths = {artefact_name(path): path for path in settings.atlases}
+        self._roots = settings.roots
+        self._open: dict[str, Opened] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def names(self) -> list[str]:
+        """Their names."""
+        return list(self._paths)
+
+    def get(self, name: str) -> Opened:
+        """An atlas, opened anew when it was built anew or added to.
+
+        Raises:
+            ProblemError: 404.
+            ArtifactError: it is damaged.
+        """
+        from morelli.atlas import Atlas
+
+        path = self._paths.get(name)
+        if path is None:
+            raise ProblemError(
+                404,
+                "unknown-atlas",
+                f"There is no atlas {name!r}.",
+                next="GET /api/v1/atlases lists those there are.",
+            )
+        with self._lock:
+            try:
+                version = hashlib.sha256((path / "atlas.json").read_bytes()).hexdigest()
+            except OSError:
+                version = ""  # `open` says what is wrong
+            opened = self._open.get(name)
+            if opened is None or opened.version != version:
+                opened = self._open[name] = Opened(Atlas.open(path, images=self._roots), version)
+            return opened
+
+
+def document(text: str) -> dict[str, Any]:
+    """A selection document.
+
+    Raises:
+        ProblemError: 422, it is no JSON object.
+    """
+    try:
+        found = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ProblemError(
+            422, "invalid-selection", "The selection is no JSON object.", next='Everything is {"and": []}.'
+        )
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+def off_numbers(text: str) -> Sequence[int]:
+    """Dimensions from an address.
+
+    >>> off_numbers("1,5"), off_numbers("")
+    ((1, 5), ())
+    """
+    return tuple(int(one) for one in text.split(",") if one)

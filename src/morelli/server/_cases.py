@@ -1,0 +1,130 @@
+"""Cases in memory: what is needed to answer questions about an image that was judged a moment ago."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from morelli.server._problems import ProblemError
+
+if TYPE_CHECKING:
+    from morelli.features import Features
+    from morelli.images import ImageFacts
+
+
+@dataclass(eq=False)
+class StoredCase:
+    """One image: the file's bytes, what the encoder was fed, and the features.
+
+    Attributes:
+        id: SHA-256 of the file, or of the file and its edits.
+        name: the client's name for it.
+        data: the file as it came; for an edited picture, a lossless file of it.
+        judged: JPEG of exactly what the encoder saw, the transform's crop.
+        facts: of the original file.
+        features: one row, all kinds that verdicts, distilled values and relevance need.
+        edits: canonical perturbation, empty for a picture as it came.
+        derived_from: id of the case that was edited.
+        maps: relevance (K + 1, g, g), filled when first asked for.
+    """
+
+    id: str
+    name: str
+    data: bytes = field(repr=False)
+    judged: bytes = field(repr=False)
+    facts: ImageFacts
+    features: Features
+    edits: str = ""
+    derived_from: str | None = None
+    maps: npt.NDArray[np.float32] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that the case holds, about."""
+        vectors = sum(array.nbytes for array in self.features.vectors.values())
+        maps = 0 if self.maps is None else self.maps.nbytes
+        return len(self.data) + len(self.judged) + vectors + maps + 8192
+
+
+class CaseStore:
+    """The cases that were used last, within a byte budget and an age; nothing is ever written to disk."""
+
+    def __init__(self, most_bytes: int, seconds: float) -> None:
+        self._most, self._seconds = most_bytes, seconds
+        self._cases: OrderedDict[str, tuple[StoredCase, float, int]] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes held."""
+        return self._bytes
+
+    def put(self, case: StoredCase) -> None:
+        """Remember a case; the longest unused ones make room. One larger than the budget is not kept."""
+        with self._lock:
+            self._drop(case.id)
+            if case.size > self._most:
+                return
+            self._cases[case.id] = (case, time.monotonic(), case.size)
+            self._bytes += case.size
+            self._expire()
+            while self._bytes > self._most:
+                self._drop(next(iter(self._cases)))
+
+    def get(self, id: str) -> StoredCase:
+        """The case, which counts as used now.
+
+        Raises:
+            ProblemError: 404, it was never there or has been forgotten.
+        """
+        with self._lock:
+            self._expire()
+            found = self._cases.get(id)
+            if found is None:
+                raise ProblemError(
+                    404,
+                    "unknown-case",
+                    f"No case {id[:12]}… is in memory.",
+                    next="Cases are kept in memory for a while only: upload the picture again.",
+                )
+            case, _, size = found
+            self._cases[id] = (case, time.monotonic(), size)
+            self._cases.move_to_end(id)
+            return case
+
+    def forget(self, id: str) -> bool:
+        """Drop a case and what was derived from it; False where there is none."""
+        with self._lock:
+            derived = [one for one, (case, _, _) in self._cases.items() if case.derived_from == id]
+            return sum(self._drop(one) for one in (id, *derived)) > 0
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._cases.clear()
+            self._bytes = 0
+
+    def _expire(self) -> None:
+        oldest = time.monotonic() - self._seconds
+        while self._cases:
+            id, (_, used, _) = next(iter(self._cases.items()))
+            if used >= oldest:
+                return
+            self._drop(id)
+
+    def _drop(self, id: str) -> bool:
+        found = self._cases.pop(id, None)
+        if found is None:
+            return False
+        self._bytes -= found[2]
+        return True

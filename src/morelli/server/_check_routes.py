@@ -1,0 +1,387 @@
+"""Routes of *Check*: what the server is, uploads, and everything about one case."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from fastapi import APIRouter, Query, Request, Response
+from fastapi import Path as InPath
+
+from morelli.errors import ImageError
+from morelli.server import _models as m
+from morelli.server._cases import StoredCase
+from morelli.server._etags import cached, etag_of
+from morelli.server._overlay import relevance_png
+from morelli.server._prepare import prepare, prepare_edited, whole_picture
+from morelli.server._problems import ProblemError, documented, problem_of
+from morelli.server._relevance import dimension_map
+from morelli.server._settings import artefact_name
+from morelli.server._state import ServerState, settled, state_of, while_connected
+from morelli.server._uploads import Upload, read_uploads
+
+router = APIRouter(prefix="/api/v1")
+CaseId = Annotated[str, InPath(pattern=r"^[0-9a-f]{64}$", description="Id of a case that `detect` gave.")]
+BaseRate = Annotated[
+    float | None,
+    Query(gt=0, lt=1, description="Share of generated images to assume; the bundle's by default."),
+]
+Fpr = Annotated[
+    float | None, Query(gt=0, lt=1, description="Share of real images that may be called AI-generated.")
+]
+BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+DELIVERIES = (
+    "jpeg:90",
+    "jpeg:60",
+    "webp:75",
+    "resize:0.5",
+    "centercrop:0.9",
+    "social:whatsapp",
+    "screenshot",
+)
+EDITS = [
+    "jpeg", "webp", "blur", "resize", "downup", "crop", "centercrop", "noise", "longside", "align",
+    "screenshot", "social",
+]  # fmt: skip
+UPLOAD_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {
+                            "type": "array",
+                            "minItems": 1,
+                            "items": {"type": "string", "format": "binary"},
+                            "description": "One picture, or several parts of the same name.",
+                        }
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.get("/health", tags=["server"], responses=documented())
+async def health() -> m.Health:
+    """Say that the process is alive."""
+    return m.Health(status="ok")
+
+
+@router.get("/ready", tags=["server"], responses=documented(503))
+async def ready(request: Request) -> m.Readiness:
+    """Say whether images can be judged; 503 while the encoder is loaded."""
+    _ = state_of(request).judge
+    return m.Readiness(status="ready")
+
+
+@router.get("/info", tags=["server"], responses=documented())
+async def info(request: Request) -> m.Info:
+    """Say what this server has and allows."""
+    return await asyncio.to_thread(_info, state_of(request))
+
+
+@router.post(
+    "/detect", tags=["check"], responses=documented(408, 409, 413, 415, 422, 503), openapi_extra=UPLOAD_BODY
+)
+async def detect(
+    request: Request,
+    *,
+    base_rate: BaseRate = None,
+    fpr: Fpr = None,
+    keep: Annotated[bool, Query(description="Store the files, where the operator allows it.")] = False,
+) -> m.Detected:
+    """Judge uploaded pictures.
+
+    Nothing is stored on disk unless `keep` is set and the operator declared a folder. Pictures that cannot
+    be read are listed in `failures`; when none can, the answer is a problem.
+    """
+    state = state_of(request)
+    judge = state.judge
+    if fpr is not None:
+        judge.tuned(base_rate, fpr)  # a bundle that cannot do it says so before the upload is read
+    if keep and state.settings.keep is None:
+        raise ProblemError(
+            409,
+            "keeping-not-allowed",
+            "This server stores no uploads.",
+            next="Leave keep out, or let the operator declare a folder for kept uploads.",
+        )
+    with state.budget.share() as share:
+        uploads = await read_uploads(request, state.limits, share)
+        with state.admit(len(uploads)):
+            judged = settled([_judged(state, one, base_rate, fpr) for one in uploads])
+            found = await while_connected(request, judged, state.limits.answer_seconds)
+        if keep and state.settings.keep is not None:
+            for upload, one in zip(uploads, found, strict=True):
+                if isinstance(one, m.Case):
+                    await asyncio.to_thread(_keep, state.settings.keep, one.id, upload)
+    failures = [
+        m.Failure(name=upload.name, reason=one.reason, message=str(one))
+        for upload, one in zip(uploads, found, strict=True)
+        if isinstance(one, ImageError)
+    ]
+    cases = [one for one in found if isinstance(one, m.Case)]
+    if not cases:
+        first = next(one for one in found if isinstance(one, ImageError))
+        problem = problem_of(first)
+        problem.more["failures"] = [one.model_dump() for one in failures]
+        raise problem
+    return m.Detected(cases=cases, failures=failures)
+
+
+async def _judged(state: ServerState, upload: Upload, base_rate: float | None, fpr: float | None) -> m.Case:
+    transform = state.judge.encoder.transform
+    prepared = await state.decoded(prepare, upload.data, upload.name, transform, state.image_limits)
+    stored = await state.encoded(prepared)
+    return await state.answered(state.judge.case, stored, base_rate=base_rate, fpr=fpr)
+
+
+@router.get("/cases/{id}", tags=["check"], responses=documented(404, 409, 422, 503))
+async def case(
+    request: Request,
+    id: CaseId,
+    *,
+    base_rate: BaseRate = None,
+    fpr: Fpr = None,
+    stability: Annotated[
+        bool, Query(description="Judge the picture under ordinary re-delivery too.")
+    ] = False,
+) -> m.Case:
+    """Answer about a case again, at another base rate or error rate, and with its stability."""
+    state = state_of(request)
+    judge, stored = state.judge, state.cases.get(id)
+    found = None
+    if stability:
+        with state.admit(len(DELIVERIES)):
+            work = _stability(state, stored, base_rate)
+            found = await while_connected(request, work, state.limits.answer_seconds)
+    return await state.answered(judge.case, stored, base_rate=base_rate, fpr=fpr, stability=found)
+
+
+@router.delete("/cases/{id}", tags=["check"], status_code=204, responses=documented(404, 422))
+async def forget(request: Request, id: CaseId) -> Response:
+    """Forget a case and what was derived from it, at once."""
+    state = state_of(request)
+    state.cases.get(id)
+    state.cases.forget(id)
+    return Response(status_code=204)
+
+
+@router.get(
+    "/cases/{id}/image",
+    tags=["check"],
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": BINARY}}, **documented(404, 422)},
+)
+async def case_image(
+    request: Request,
+    id: CaseId,
+    *,
+    view: Annotated[
+        Literal["judged", "whole"],
+        Query(description="What the encoder saw (its crop), or the whole picture."),
+    ] = "judged",
+    size: Annotated[int, Query(ge=32, le=2048, description="Longest side of the whole picture.")] = 1024,
+) -> Response:
+    """Give the picture as JPEG."""
+    state = state_of(request)
+    stored = state.cases.get(id)
+    etag = etag_of(id, view, size)
+    if view == "judged":
+        return cached(request, stored.judged, "image/jpeg", etag)
+    content = await state.decoded(whole_picture, stored.data, state.image_limits, size)
+    return cached(request, content, "image/jpeg", etag)
+
+
+@router.get(
+    "/cases/{id}/relevance",
+    tags=["check"],
+    response_class=Response,
+    responses={
+        200: {
+            "content": {"application/octet-stream": BINARY},
+            "headers": {
+                "X-Shape": {"schema": {"type": "string"}, "description": "Rows and columns, as 14,14."}
+            },
+        },
+        **documented(404, 409, 422, 503),
+    },
+)
+async def relevance(request: Request, id: CaseId, *, dimension: m.Dimension = "logit") -> Response:
+    """Give a relevance map: little-endian float32, row by row, ≥ 0."""
+    state = state_of(request)
+    map, _ = await state.answered(dimension_map, state.judge, state.cases.get(id), dimension)
+    headers = {"X-Shape": f"{map.shape[0]},{map.shape[1]}"}
+    content = np.ascontiguousarray(map, dtype="<f4").tobytes()
+    return cached(request, content, "application/octet-stream", etag_of(id, dimension), headers)
+
+
+@router.get(
+    "/cases/{id}/relevance.png",
+    tags=["check"],
+    response_class=Response,
+    responses={200: {"content": {"image/png": BINARY}}, **documented(404, 409, 422, 503)},
+)
+async def relevance_picture(
+    request: Request,
+    id: CaseId,
+    *,
+    dimension: m.Dimension = "logit",
+    size: Annotated[int, Query(ge=16, le=2048, description="Side in pixels.")] = 448,
+    overlay: Annotated[bool, Query(description="Laid over the picture instead of transparent.")] = False,
+) -> Response:
+    """Give a relevance map as PNG, orange where the dimension speaks for generated, blue where for real."""
+    state = state_of(request)
+    stored = state.cases.get(id)
+    map, towards = await state.answered(dimension_map, state.judge, stored, dimension)
+    under = stored.judged if overlay else None
+    content = await state.answered(relevance_png, map, size, towards_generated=towards, under=under)
+    return cached(request, content, "image/png", etag_of(id, dimension, size, overlay))
+
+
+@router.get("/cases/{id}/neighbors", tags=["check"], responses=documented(404, 409, 422, 503))
+async def neighbors(
+    request: Request, id: CaseId, *, k: Annotated[int, Query(ge=1, le=100)] = 10
+) -> m.Neighbors:
+    """List the nearest generated and real members of the detector's bank."""
+    state = state_of(request)
+    return await state.answered(state.judge.neighbors, state.cases.get(id), k)
+
+
+@router.get("/cases/{id}/concepts", tags=["check"], responses=documented(404, 409, 422, 503))
+async def concepts(request: Request, id: CaseId) -> m.Evidence:
+    """Take the logit apart into named concepts; 409 where the server was started without any."""
+    state = state_of(request)
+    return await state.answered(state.judge.concept_evidence, state.cases.get(id))
+
+
+@router.post("/cases/{id}/whatif", tags=["check"], responses=documented(404, 409, 413, 422, 503))
+async def whatif(request: Request, id: CaseId, asked: m.WhatIf) -> m.WhatIfAnswer:
+    """Judge the picture after edits, with dimensions switched off; `after` is a case of its own."""
+    state = state_of(request)
+    judge, stored = state.judge, state.cases.get(id)
+    spec = edits_spec(asked.edits)
+    before = await state.answered(judge.case, stored, base_rate=asked.base_rate)
+    edited = stored
+    if spec:
+        with state.admit(1):
+            work = _edited(state, stored, spec)
+            edited = await while_connected(request, work, state.limits.answer_seconds)
+    after = await state.answered(judge.case, edited, base_rate=asked.base_rate, off=asked.off)
+    return m.WhatIfAnswer(edits=edited.edits, off=sorted(set(asked.off)), before=before, after=after)
+
+
+def edits_spec(edits: Sequence[m.EditStep]) -> str:
+    """The perturbation that a list of edits means.
+
+    >>> edits_spec([m.EditStep(name="jpeg", value=60), m.EditStep(name="social", value="x")])
+    'jpeg:60+social:x'
+    """
+    steps = []
+    for edit in edits:
+        value = f"{edit.value:g}" if isinstance(edit.value, int | float) else (edit.value or "").strip()
+        if "+" in value:
+            raise ProblemError(
+                422, "invalid-request", f"{value!r} is not one value.", next="Give each edit by itself."
+            )
+        steps.append(f"{edit.name}:{value}" if value else edit.name)
+    return "+".join(steps)
+
+
+async def _edited(state: ServerState, stored: StoredCase, spec: str) -> StoredCase:
+    transform = state.judge.encoder.transform
+    prepared = await state.decoded(
+        prepare_edited, stored.data, stored.name, spec, transform, state.image_limits
+    )
+    return await state.encoded(prepared)
+
+
+async def _stability(state: ServerState, stored: StoredCase, base_rate: float | None) -> m.Stability:
+    judge = state.judge
+
+    async def one(spec: str) -> m.Delivery:
+        transform = judge.encoder.transform
+        prepared = await state.decoded(
+            prepare_edited, stored.data, stored.name, spec, transform, state.image_limits
+        )
+        edited = await state.answered(judge.stored, prepared, await state.vectors(prepared))
+        verdict = await state.answered(judge.verdict, edited, base_rate)
+        return m.Delivery(delivery=spec, probability=verdict.probability, verdict=verdict.verdict)
+
+    own = await state.answered(judge.verdict, stored, base_rate)
+    found = [one for one in await settled([one(spec) for spec in DELIVERIES]) if isinstance(one, m.Delivery)]
+    probabilities = [own.probability, *(one.probability for one in found)]
+    words = {own.verdict, *(one.verdict for one in found)}
+    return m.Stability(
+        low=min(probabilities), high=max(probabilities), flips={"ai", "real"} <= words, deliveries=found
+    )
+
+
+def _keep(folder: Path, id: str, upload: Upload) -> None:
+    """Store one file under its hash; the client's name never becomes a path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f"{id}.{os.getpid()}.part"
+    with contextlib.ExitStack() as stack:
+        stack.callback(part.unlink, missing_ok=True)
+        part.write_bytes(upload.data)
+        part.replace(folder / id)
+
+
+def _info(state: ServerState) -> m.Info:
+    from morelli import __version__
+
+    judge = state._judge
+    queue = {} if judge is None else {"waiting": state.admitted, "images_per_second": state.queue.rate}
+    bundle = encoder = distilled = None
+    if judge is not None:
+        b, e = judge.bundle, judge.encoder
+        bundle = {
+            "name": b.name,
+            "digest": b.digest,
+            "kinds": list(b.kinds),
+            "base_rate": b.base_rate,
+            "thresholds": {"ai": b.ai.to_json(), "real": b.real.to_json()},
+            "bank": 0 if b.bank is None else len(b.bank),
+            "licence": b.licence,
+        }
+        encoder = {**e.build.to_json(), "device": e.device, "patches": e.patches}
+        if judge.distilled is not None:
+            distilled = {
+                "names": list(judge.distilled.names),
+                "weights": [float(w) for w in judge.distilled.w],
+                "digest": judge.distilled_digest,
+                "relevance": judge.last_block is not None,
+            }
+    return m.Info(
+        morelli=__version__,
+        ready=state.ready,
+        problem=None if state.problem is None else str(state.problem),
+        bundle=bundle,
+        encoder=encoder,
+        distilled=distilled,
+        concepts=[] if judge is None else list(judge.concepts),
+        atlases=state.atlases.names,
+        reports=[artefact_name(path) for path in state.settings.reports],
+        roots=[root.name or str(root) for root in state.settings.roots],
+        keeps_uploads=state.settings.keep is not None,
+        takes_feedback=state.settings.feedback is not None,
+        perturbations=EDITS,
+        limits={
+            "file_bytes": state.limits.file_bytes,
+            "request_bytes": state.limits.request_bytes,
+            "files": state.limits.files,
+            "pixels": state.limits.pixels,
+            "case_seconds": state.limits.case_seconds,
+        },
+        queue=queue,
+    )

@@ -1,0 +1,148 @@
+"""Routes of batches and of feedback."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import time
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi import Path as InPath
+
+from morelli.server import _models as m
+from morelli.server._paths import allowed_path
+from morelli.server._problems import ProblemError, documented
+from morelli.server._state import state_of
+
+router = APIRouter(prefix="/api/v1")
+JobId = Annotated[str, InPath(pattern=r"^[0-9a-f]{16}$", description="Id of a job.")]
+
+
+@router.post("/jobs", tags=["jobs"], status_code=202, responses=documented(409, 413, 422, 503))
+async def start_job(request: Request, asked: m.JobRequest) -> m.Job:
+    """Judge a folder, archive, manifest or image inside the declared roots, in the background."""
+    state = state_of(request)
+    _ = state.judge
+    path = await asyncio.to_thread(allowed_path, asked.path, state.settings.roots)
+    return state.jobs.start(path, asked.path, base_rate=asked.base_rate, labels=asked.label_from_folders)
+
+
+@router.get("/jobs", tags=["jobs"], responses=documented())
+async def jobs(request: Request) -> list[m.Job]:
+    """List the jobs, the newest first."""
+    return state_of(request).jobs.all()
+
+
+@router.get("/jobs/{id}", tags=["jobs"], responses=documented(404, 422))
+async def job(request: Request, id: JobId) -> m.Job:
+    """Say how far a job is."""
+    return state_of(request).jobs.get(id).answer()
+
+
+@router.get(
+    "/jobs/{id}/results",
+    tags=["jobs"],
+    response_model=m.JobResults,
+    responses={
+        200: {
+            "content": {
+                "text/csv": {"schema": {"type": "string"}},
+                "application/x-ndjson": {"schema": {"type": "string"}},
+            }
+        },
+        **documented(404, 422),
+    },
+)
+async def job_results(
+    request: Request,
+    id: JobId,
+    *,
+    offset: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    format: Annotated[
+        Literal["json", "csv", "jsonl"], Query(description="csv and jsonl give every row so far.")
+    ] = "json",
+) -> Any:
+    """Give the results so far, also while the job runs."""
+    rows = state_of(request).jobs.get(id).rows
+    if format == "csv":
+        return await asyncio.to_thread(_csv, list(rows))
+    if format == "jsonl":
+        text = await asyncio.to_thread(lambda: "".join(row.model_dump_json() + "\n" for row in list(rows)))
+        return Response(text, media_type="application/x-ndjson")
+    return m.JobResults(total=len(rows), offset=offset, rows=rows[offset : offset + limit])
+
+
+@router.delete("/jobs/{id}", tags=["jobs"], status_code=204, responses=documented(404, 422))
+async def remove_job(request: Request, id: JobId) -> Response:
+    """Cancel a job and forget its results."""
+    state_of(request).jobs.remove(id)
+    return Response(status_code=204)
+
+
+@router.post("/feedback", tags=["check"], responses=documented(404, 409, 413, 422))
+async def feedback(request: Request, asked: m.FeedbackRequest) -> m.FeedbackAnswer:
+    """Say what an image really is: into its atlas, or into the operator's feedback file."""
+    state = state_of(request)
+    label = {"real": 0, "fake": 1, "unknown": None}[asked.label]
+    if asked.atlas is not None and asked.row is not None:
+        opened = await asyncio.to_thread(state.atlases.get, asked.atlas)
+        await asyncio.to_thread(opened.atlas.feedback, asked.row, asked.label, asked.note)
+        return m.FeedbackAnswer(stored="atlas")
+    if asked.case is None:
+        raise ProblemError(
+            422, "invalid-request", "The feedback is about nothing.", next="Give case, or atlas and row."
+        )
+    if state.settings.feedback is None:
+        raise ProblemError(
+            409,
+            "no-feedback-file",
+            "This server stores no feedback about uploads.",
+            next="Start it with a file for feedback.",
+        )
+    stored = state.cases.get(asked.case)
+    verdict = state.judge.verdict(stored)
+    line = json.dumps(
+        {
+            "time": int(time.time()),
+            "sha256": stored.facts.sha256,
+            "edits": stored.edits,
+            "label": label,
+            "note": asked.note,
+            "verdict": verdict.verdict,
+            "probability": verdict.probability,
+            "bundle": state.judge.bundle.digest or state.judge.bundle.name,
+        }
+    )
+    await asyncio.to_thread(_append, state.settings.feedback, line)
+    return m.FeedbackAnswer(stored="file")
+
+
+def _append(path: Any, line: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # One write of one short line in append mode: several workers do not mix theirs.
+    with path.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+
+
+_COLUMNS = tuple(m.JobRow.model_fields)
+
+
+def _csv(rows: list[m.JobRow]) -> Response:
+    """All rows as CSV; text that a spreadsheet would take for a formula is made plain text."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(_COLUMNS)
+    for row in rows:
+        values = row.model_dump()
+        values["interval"] = "" if row.interval is None else f"{row.interval[0]:.6g} {row.interval[1]:.6g}"
+        values["reasons"] = "; ".join(row.reasons)
+        writer.writerow([_plain(values[name]) for name in _COLUMNS])
+    return Response(out.getvalue(), media_type="text/csv; charset=utf-8")
+
+
+def _plain(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

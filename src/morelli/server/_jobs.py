@@ -1,0 +1,249 @@
+"""Batches: a folder or archive inside the roots, judged in the background, with progress."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from morelli.errors import ImageError, MorelliError
+from morelli.server._models import Job, JobRow, JobState
+from morelli.server._paths import items_inside
+from morelli.server._prepare import Prepared, prepare
+from morelli.server._problems import ProblemError, busy
+from morelli.server._queue import Vectors
+
+if TYPE_CHECKING:
+    from morelli.images import ImageItem
+    from morelli.server._state import ServerState
+
+LABELS = {0: "real", 1: "fake"}
+WAITING = ("waiting", "running")
+
+
+@dataclass(eq=False)
+class _Running:
+    """One job; its own thread writes, requests read."""
+
+    id: str
+    path: Path
+    shown: str
+    base_rate: float | None
+    labels: bool
+    state: JobState = "waiting"
+    message: str = ""
+    total: int | None = None
+    rows: list[JobRow] = field(default_factory=list)
+    failed: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    started: float = field(default_factory=time.monotonic)
+    finished: float | None = None
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+    def answer(self) -> Job:
+        return Job(
+            id=self.id,
+            path=self.shown,
+            state=self.state,
+            done=len(self.rows),
+            failed=self.failed,
+            total=self.total,
+            counts=dict(self.counts),
+            seconds=(self.finished or time.monotonic()) - self.started,
+            message=self.message,
+        )
+
+
+class JobBoard:
+    """The jobs of this process, one running at a time, the others in order."""
+
+    def __init__(self, state: ServerState) -> None:
+        self._state = state
+        self._jobs: dict[str, _Running] = {}
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="morelli-job")
+
+    def start(self, path: Path, shown: str, *, base_rate: float | None, labels: bool) -> Job:
+        """Put a job into the line.
+
+        Raises:
+            ProblemError: 503, too many wait.
+        """
+        with self._lock:
+            self._expire()
+            waiting = sum(job.state in WAITING for job in self._jobs.values())
+            if waiting >= self._state.limits.jobs:
+                raise busy(60, f"{waiting} jobs wait already.")
+            job = _Running(secrets.token_hex(8), path, shown, base_rate, labels)
+            self._jobs[job.id] = job
+            self._pool.submit(self._run, job)
+        return job.answer()
+
+    def all(self) -> list[Job]:
+        """Every job that is remembered, the newest first."""
+        with self._lock:
+            self._expire()
+            return [job.answer() for job in reversed(self._jobs.values())]
+
+    def get(self, id: str) -> _Running:
+        """A job.
+
+        Raises:
+            ProblemError: 404.
+        """
+        with self._lock:
+            self._expire()
+            if id not in self._jobs:
+                raise ProblemError(
+                    404,
+                    "unknown-job",
+                    f"There is no job {id}.",
+                    next="GET /api/v1/jobs lists those there are.",
+                )
+            return self._jobs[id]
+
+    def remove(self, id: str) -> None:
+        """Cancel a job and forget it."""
+        job = self.get(id)
+        job.cancel.set()
+        with self._lock:
+            self._jobs.pop(id, None)
+
+    def close(self) -> None:
+        """Cancel every job and wait for the image that runs."""
+        with self._lock:
+            for job in self._jobs.values():
+                job.cancel.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _expire(self) -> None:
+        oldest = time.monotonic() - self._state.limits.job_seconds
+        for id in [
+            one.id for one in self._jobs.values() if one.finished is not None and one.finished < oldest
+        ]:
+            del self._jobs[id]
+
+    def _run(self, job: _Running) -> None:
+        if job.cancel.is_set():
+            job.state, job.finished = "cancelled", time.monotonic()
+            return
+        job.state = "running"
+        counter = threading.Thread(target=self._count, args=(job,), daemon=True, name="morelli-count")
+        counter.start()
+        try:
+            for row in self._rows(job):
+                job.rows.append(row)
+                job.failed += row.failure is not None
+                if row.verdict is not None:
+                    job.counts[row.verdict] += 1
+                if job.cancel.is_set():
+                    break
+            job.state = "cancelled" if job.cancel.is_set() else "done"
+            if len(job.rows) >= self._state.limits.job_images:
+                job.message = f"Stopped after {len(job.rows):,} images, the most of one job."
+        except (MorelliError, ProblemError) as error:
+            job.state, job.message = "failed", str(error)
+        except Exception as error:
+            job.state, job.message = "failed", f"Something unexpected happened: {type(error).__name__}"
+        finally:
+            job.finished = time.monotonic()
+
+    def _items(self, job: _Running) -> Iterator[ImageItem]:
+        state = self._state
+        items = items_inside(job.path, state.settings.roots, state.image_limits, labels=job.labels)
+        return islice(items, state.limits.job_images)
+
+    def _count(self, job: _Running) -> None:
+        total = 0
+        try:
+            for _ in self._items(job):
+                total += 1
+                if job.cancel.is_set():
+                    return
+        except MorelliError:
+            return  # the run itself meets the same error and says it
+        job.total = total
+
+    def _rows(self, job: _Running) -> Iterator[JobRow]:
+        """Rows in the order of the source; a few batches are in flight at a time."""
+        judge, queue = self._state.judge, self._state.queue
+        ahead = 2 * queue.lanes * queue.batch
+        pending: deque[tuple[ImageItem, Prepared | ImageError, Future[Vectors] | None]] = deque()
+
+        def finished() -> JobRow:
+            item, prepared, future = pending.popleft()
+            if isinstance(prepared, ImageError) or future is None:
+                assert isinstance(prepared, ImageError)
+                return _failure_row(item, prepared)
+            stored = judge.stored(prepared, future.result())
+            return _verdict_row(item, prepared, judge.verdict(stored, job.base_rate))
+
+        try:
+            for item in self._items(job):
+                if job.cancel.is_set():
+                    return
+                prepared: Prepared | ImageError
+                try:
+                    if item.problem is not None:
+                        raise item.problem
+                    prepared = prepare(
+                        item.read(), item.uri, judge.encoder.transform, self._state.image_limits
+                    )
+                    pending.append((item, prepared, queue.submit(prepared.pixels, background=True)))
+                except ImageError as error:
+                    pending.append((item, error, None))
+                if len(pending) >= ahead:
+                    yield finished()
+            while pending:
+                yield finished()
+        finally:
+            for _, _, future in pending:
+                if future is not None:
+                    future.cancel()
+
+
+def _failure_row(item: ImageItem, error: ImageError) -> JobRow:
+    return JobRow(
+        uri=item.uri,
+        label=LABELS.get(item.label),  # type: ignore[arg-type]
+        verdict=None,
+        probability=None,
+        interval=None,
+        logit=None,
+        sha256=None,
+        width=None,
+        height=None,
+        format=None,
+        reasons=[],
+        failure=error.reason,
+        message=str(error),
+    )
+
+
+def _verdict_row(item: ImageItem, prepared: Prepared, verdict: object) -> JobRow:
+    from morelli.detectors import Verdict
+
+    assert isinstance(verdict, Verdict)
+    facts = prepared.facts
+    return JobRow(
+        uri=item.uri,
+        label=LABELS.get(item.label),  # type: ignore[arg-type]
+        verdict=verdict.verdict,
+        probability=verdict.probability,
+        interval=verdict.interval,
+        logit=verdict.logit,
+        sha256=facts.sha256,
+        width=facts.width,
+        height=facts.height,
+        format=facts.format,
+        reasons=list(verdict.reasons),
+        failure=None,
+        message=None,
+    )

@@ -1,0 +1,108 @@
+"""From a file's bytes to what the encoder is fed, with a picture of exactly that."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from morelli.errors import ImageError, MorelliError
+from morelli.images import Limits, decode, perturbation
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from morelli.images import ImageFacts, Transform
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One picture ready for the encoder: pixels (3, s, s), and what its case will hold."""
+
+    id: str
+    name: str
+    data: bytes
+    pixels: Floats
+    facts: ImageFacts
+    edits: str = ""
+    derived_from: str | None = None
+
+
+def prepare(data: bytes, name: str, transform: Transform, limits: Limits) -> Prepared:
+    """Decode and transform one upload.
+
+    Raises:
+        ImageError: it cannot be read, with the reason; crafted files never raise anything else.
+    """
+    try:
+        decoded = decode(data, limits, name=name)
+        return Prepared(decoded.facts.sha256, name, data, transform(decoded.image), decoded.facts)
+    except MorelliError:
+        raise
+    except Exception as error:
+        # Image libraries raise nearly anything on crafted files.
+        raise ImageError("decoder_error", f"the decoder gave up: {type(error).__name__}") from error
+
+
+def prepare_edited(original: bytes, name: str, spec: str, transform: Transform, limits: Limits) -> Prepared:
+    """The picture of `original` changed by the perturbation `spec`, as a case of its own.
+
+    Raises:
+        UsageError: an unknown perturbation or value.
+        ImageError: the change cannot be made with this picture.
+    """
+    change = perturbation(spec)
+    decoded = decode(original, limits, name=name)
+    digest = decoded.facts.sha256
+    seed = hashlib.sha256(bytes.fromhex(digest) + change.id.encode()).digest()
+    # By content, so that the same question has the same answer.
+    rng = np.random.default_rng(np.frombuffer(seed, dtype=np.uint32))
+    image = change(decoded.image, rng)
+    facts = replace(decoded.facts, width=image.width, height=image.height)
+    stored = BytesIO()
+    _at_most(image, 2048).save(stored, "WEBP", lossless=True, method=0)
+    id = hashlib.sha256(f"{digest}+{change.id}".encode()).hexdigest()
+    return Prepared(id, name, stored.getvalue(), transform(image), facts, change.id, digest)
+
+
+def judged_picture(pixels: Floats, transform: Transform) -> Image.Image:
+    """The RGB picture (s, s) that pixels (3, s, s) are, any transform's normalisation undone.
+
+    A transform maps grey levels of each channel by one straight line; what it makes of black and of white
+    gives that line.
+    """
+    from PIL import Image
+
+    low, high = (
+        transform(Image.new("RGB", (transform.size, transform.size), (level, level, level)))[:, :1, :1]
+        for level in (0, 255)
+    )
+    levels = (pixels - low) / (high - low) * 255
+    grey = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+    return Image.fromarray(np.ascontiguousarray(grey.transpose(1, 2, 0)))
+
+
+def as_jpeg(image: Image.Image, quality: int = 92) -> bytes:
+    """A JPEG file of an RGB picture."""
+    stored = BytesIO()
+    image.save(stored, "JPEG", quality=quality)
+    return stored.getvalue()
+
+
+def whole_picture(data: bytes, limits: Limits, size: int) -> bytes:
+    """A JPEG of the whole picture, at most `size` pixels on its long side."""
+    return as_jpeg(_at_most(decode(data, limits).image, size), 88)
+
+
+def _at_most(image: Image.Image, longest: int) -> Image.Image:
+    if max(image.size) <= longest:
+        return image
+    small = image.copy()
+    small.thumbnail((longest, longest))
+    return small

@@ -1,0 +1,158 @@
+"""What an operator declares: where the server listens, what it may read and keep, what a request may cost."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from morelli.errors import UsageError
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class RequestLimits:
+    """What one request, and all of them together, may cost.
+
+    Attributes:
+        file_bytes: largest uploaded file.
+        request_bytes: largest request body.
+        files: most files in one request.
+        pixels: largest width × height of an image.
+        decode_seconds: processor time that decoding one image may take.
+        body_seconds: how long a client may take to send its whole body.
+        idle_seconds: how long it may send nothing while its body is not complete.
+        answer_seconds: how long an image may wait for its answer.
+        uploads_bytes: bodies held in memory at once, of all requests together.
+        waiting: images that may wait for the encoder; more are told to come back (503).
+        case_bytes: memory for cases, the least recently used of which are forgotten.
+        case_seconds: how long a case that nobody asks for is remembered.
+        jobs: jobs that may wait or run; finished ones are not counted.
+        job_images: most images of one job.
+        job_seconds: how long a finished job is remembered.
+    """
+
+    file_bytes: int = 64 * MIB
+    request_bytes: int = 128 * MIB
+    files: int = 64
+    pixels: int = 120_000_000
+    decode_seconds: float = 20.0
+    body_seconds: float = 60.0
+    idle_seconds: float = 15.0
+    answer_seconds: float = 120.0
+    uploads_bytes: int = 512 * MIB
+    waiting: int = 128
+    case_bytes: int = 512 * MIB
+    case_seconds: float = 1800.0
+    jobs: int = 8
+    job_images: int = 100_000
+    job_seconds: float = 6 * 3600.0
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """Everything a server is started with; plain values, so that several workers can be given the same.
+
+    Attributes:
+        host: address to listen on. Any but a loopback address needs a token.
+        port: port to listen on; 0 takes a free one.
+        token: what requests must carry; None asks for none, which only a loopback address may.
+        hosts: further names by which browsers reach this server (the `Host` header).
+        roots: folders that paths in requests may lie in. None declared: no path is read.
+        bundle: the detector; the shipped one when None.
+        distilled: folder of the distilled map behind "why"; the shipped one, if there is one, when None.
+        concepts: concept banks for additive evidence in words.
+        reference: feature table with real images that concepts are measured from.
+        atlases: atlases to browse; each is known by its folder's name without the suffix.
+        reports: folders of written evaluation reports, likewise by name.
+        keep: folder that ``keep=true`` may store uploads in; None: uploads are never kept.
+        feedback: file that verdicts marked wrong are added to, one JSON a line; None: refused.
+        weights: the encoder's weights on this machine, as for `load_encoder`.
+        device: `cpu`, `cuda`, …; `auto` takes CUDA where there is one.
+        offline: never fetch weights.
+        workers: processes; each loads the encoder, artefacts on disk are memory-mapped and shared.
+        limits: what requests may cost.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8017
+    token: str | None = None
+    hosts: tuple[str, ...] = ()
+    roots: tuple[Path, ...] = ()
+    bundle: Path | None = None
+    distilled: Path | None = None
+    concepts: tuple[Path, ...] = ()
+    reference: Path | None = None
+    atlases: tuple[Path, ...] = ()
+    reports: tuple[Path, ...] = ()
+    keep: Path | None = None
+    feedback: Path | None = None
+    weights: Path | None = None
+    device: str = "auto"
+    offline: bool = False
+    workers: int = 1
+    limits: RequestLimits = field(default_factory=RequestLimits)
+
+    def __post_init__(self) -> None:
+        if self.token is None and not is_loopback(self.host):
+            raise UsageError(
+                f"{self.host} can be reached from other machines, so requests must carry a token: give one, "
+                "or leave the address at 127.0.0.1."
+            )
+        if self.token is not None and len(self.token) < 16:
+            raise UsageError(
+                "The token is shorter than 16 characters and could be guessed; give a longer one."
+            )
+        for name, paths in (("atlases", self.atlases), ("reports", self.reports)):
+            names = [artefact_name(path) for path in paths]
+            twice = sorted({one for one in names if names.count(one) > 1})
+            if twice:
+                raise UsageError(f"Two of the {name} are called {', '.join(twice)}; rename a folder.")
+        for root in self.roots:
+            if not root.is_dir():
+                raise UsageError(f"The root {root} is not a folder; name one that exists.")
+
+    def to_json(self) -> str:
+        """The settings as one JSON text, for the workers."""
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> ServerSettings:
+        """Read what `to_json` wrote."""
+        data: Mapping[str, Any] = json.loads(text)
+        values = {one.name: data[one.name] for one in fields(cls) if one.name in data}
+        for name in ("roots", "concepts", "atlases", "reports"):
+            values[name] = tuple(Path(path) for path in values[name])
+        for name in ("bundle", "distilled", "reference", "keep", "feedback", "weights"):
+            values[name] = None if values[name] is None else Path(values[name])
+        values["hosts"] = tuple(values["hosts"])
+        values["limits"] = RequestLimits(**values["limits"])
+        return cls(**values)
+
+
+def artefact_name(path: Path) -> str:
+    """What an artefact is called in addresses: its folder's name without ``.atlas``.
+
+    >>> artefact_name(Path("maps/faces.atlas"))
+    'faces'
+    """
+    name = path.resolve().name
+    return name.removesuffix(".atlas") or name
+
+
+def is_loopback(host: str) -> bool:
+    """True for an address that only this machine reaches.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,23 @@
+"""The distiller: embedding → forget-to-spell → a few distinct dimensions → logit.
+
+`Distiller` is the estimator, `DistilledMap` what it leaves behind, `cross_distil` its honest values,
+`Spelling` the projection that forgets rendered words.
+"""
+
+from __future__ import annotations
+
+from morelli.atlas.distiller._activation import Activation
+from morelli.atlas.distiller._distiller import Distiller
+from morelli.atlas.distiller._map import DistilledMap, default_map_path
+from morelli.atlas.distiller._matching import Matching, match_dimensions
+from morelli.atlas.distiller._spelling import Spelling
+
+__all__ = [
+    "Activation",
+    "DistilledMap",
+    "Distiller",
+    "Matching",
+    "Spelling",
+    "default_map_path",
+    "match_dimensions",
+]

@@ -1,0 +1,158 @@
+"""The distilled map: what a fitted distiller is, as numbers – one affine map, an activation, a linear head.
+
+ASAP's chain is embedding → forget-to-spell (256) → distiller (16) → head (2404.02990, after a second-hand
+summary). The first two are linear, so they fold into one matrix; impact z_k w_k is then a share of the
+logit exactly, which is what makes patterns comparable (the paper's "uniform metric").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from morelli.atlas.distiller._activation import Activation, activate, require_activation, unit_rows
+from morelli.detectors import Calibration
+from morelli.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from morelli.encoders import Build
+    from morelli.features import Features
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class DistilledMap:
+    """z = act(x A + b), logit = z · w + bias, of one feature kind of one build.
+
+    kind: the feature kind x (d,) is of. unit: scale x to length 1 first. A: (d, K). b, w: (K,).
+    names: K names. calibration: from the logit to a probability. record: how it was made and what was
+    measured, plain JSON values.
+
+    Raises:
+        UsageError: shapes that do not fit, numbers that are not finite, an unknown activation.
+    """
+
+    kind: str
+    unit: bool
+    A: Floats
+    b: Floats
+    activation: Activation
+    w: Floats
+    bias: float
+    build: Build
+    names: tuple[str, ...] = ()
+    calibration: Calibration = field(default_factory=Calibration)
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require_activation(self.activation)
+        for name in ("A", "b", "w"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float64))
+        if not self.names:
+            object.__setattr__(self, "names", dimension_names(len(self.w)))
+        k = len(self.w)
+        if self.A.ndim != 2 or self.A.shape[1] != k or self.b.shape != (k,) or len(self.names) != k:
+            raise UsageError(
+                f"a distilled map needs A (d, K), b (K,), w (K,) and K names; got {self.A.shape}, "
+                f"{self.b.shape}, {self.w.shape} and {len(self.names)}"
+            )
+        if not all(np.isfinite(part).all() for part in (self.A, self.b, self.w, self.bias)):
+            raise UsageError("a distilled map holds a number that is not finite")
+
+    @property
+    def d(self) -> int:
+        """Length of a feature vector."""
+        return int(self.A.shape[0])
+
+    @property
+    def n_dimensions(self) -> int:
+        """Number K of distilled dimensions."""
+        return len(self.w)
+
+    def values(self, X: ArrayLike) -> Floats:
+        """Distilled values z (n, K) of features X (n, d)."""
+        X = np.asarray(X)
+        if X.ndim != 2 or X.shape[1] != self.d:
+            raise UsageError(
+                f"the distilled map reads {self.kind} of length {self.d}; got an array {X.shape}"
+            )
+        rows = unit_rows(X) if self.unit else X.astype(np.float64)
+        return np.asarray(activate(self.activation, rows @ self.A + self.b))
+
+    def impacts(self, X: ArrayLike) -> Floats:
+        """Signed shares of the logit (n, K): z_k w_k, positive towards generated."""
+        return self.values(X) * self.w
+
+    def logits(self, X: ArrayLike) -> Floats:
+        """Logits (n,): the impacts of an image and the bias, summed."""
+        return np.asarray(self.impacts(X).sum(axis=1) + self.bias)
+
+    def probability(self, X: ArrayLike, base_rate: float | None = None) -> Floats:
+        """Calibrated probability of "generated" (n,), see `Calibration`."""
+        return self.calibration.probability(self.logits(X), base_rate)
+
+    def values_torch(self, x: torch.Tensor) -> torch.Tensor:
+        """Distilled values (b, K) of features (b, d), differentiable, in the tensor's dtype and place."""
+        import torch
+
+        if x.ndim != 2 or x.shape[1] != self.d:
+            raise UsageError(f"the distilled map reads {self.kind} of length {self.d}; got {tuple(x.shape)}")
+        rows = x / x.norm(dim=1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny) if self.unit else x
+        h = rows @ torch.as_tensor(self.A, dtype=x.dtype, device=x.device)
+        h = h + torch.as_tensor(self.b, dtype=x.dtype, device=x.device)
+        if self.activation == "relu":
+            return torch.relu(h)
+        return torch.tanh(h) if self.activation == "tanh" else h
+
+    def matrix(self, features: Features) -> NDArray[np.float32]:
+        """What the map reads of `features`: (n, d).
+
+        Raises:
+            BuildMismatchError: features of another build.
+            UsageError: the kind is not loaded.
+        """
+        self.build.require_same(features.build, what="the table of features")
+        return features.matrix(self.kind)
+
+    def renamed(self, names: Mapping[int, str]) -> DistilledMap:
+        """This map with other names for some dimensions (numbered from 0)."""
+        return replace(self, names=tuple(names.get(k, name) for k, name in enumerate(self.names)))
+
+    def save(self, folder: str | Path) -> None:
+        """Write the map as a folder, whole or not at all; an older map there is replaced.
+
+        Raises:
+            UsageError: something that is no distilled map stands at `folder`.
+        """
+        from morelli.atlas.distiller._map_folder import write_map
+
+        write_map(self, Path(folder))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> DistilledMap:
+        """Read what `save` wrote, after checking every part of it.
+
+        Raises:
+            ArtifactError: says what is missing, changed, misshapen or of an unknown version.
+        """
+        from morelli.atlas.distiller._map_folder import read_map
+
+        return read_map(Path(folder))
+
+
+def dimension_names(k: int) -> tuple[str, ...]:
+    """Names D1 … DK that say nothing but the order."""
+    return tuple(f"D{i + 1}" for i in range(k))
+
+
+def default_map_path() -> Path:
+    """The folder of the distilled map that ships with Morelli."""
+    return Path(__file__).parent / "default_map"

@@ -1,0 +1,84 @@
+"""Where training starts: one dimension for each recurring kind of fake and of real image.
+
+From a random start the cross-entropy gives every dimension the same pull, so that which dimensions come
+out hangs on the seed: matched over seeds, their values correlate at about 0.6. Clusters of each class
+recur, give each dimension a meaning to start from, and leave none without use. This is our own proposal;
+how ASAP initialises its distiller was not read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from morelli.atlas.distiller._training import Layers
+
+Array = NDArray[Any]
+_RIDGE = 0.3
+_HEAD = 0.5
+_AXES = 32
+
+
+def cluster_start(X: Array, y: Array, k: int, rng: np.random.Generator) -> Layers:
+    """K dimensions, half of them aimed at clusters of fakes (w > 0), half at clusters of reals (w < 0).
+
+    Each aims by ridge regression at membership in one cluster against all other rows of both classes.
+    X: (n, p) standardised. y: (n,) 0.0 or 1.0. Dimensions beyond what there are rows for start at random.
+    """
+    axes = principal_axes(X, _AXES)
+    targets, signs = [], []
+    for value, wanted in ((1.0, k - k // 2), (0.0, k // 2)):
+        rows = np.flatnonzero(y == value)
+        membership = _clusters(X[rows] @ axes, wanted, rng)
+        target = np.zeros((len(X), membership.shape[1]), X.dtype)
+        target[rows] = membership
+        targets.append(target)
+        signs += [1.0 if value else -1.0] * membership.shape[1]
+    D = _ridge(X, np.concatenate(targets, axis=1))
+    spread = (X @ D).std(axis=0)
+    D = D / np.where(spread > 1e-12, spread, 1.0)
+    missing = k - D.shape[1]
+    D = np.concatenate([D, rng.normal(size=(X.shape[1], missing)) / np.sqrt(X.shape[1])], axis=1)
+    w = _HEAD * np.concatenate([signs, rng.choice([-1.0, 1.0], missing)])
+    return Layers(
+        D.astype(X.dtype), -np.median(X @ D, axis=0).astype(X.dtype), w.astype(X.dtype), X.dtype.type(0)
+    )
+
+
+def random_start(X: Array, k: int, rng: np.random.Generator) -> Layers:
+    """The usual start of a layer: Gaussian weights of spread 1 / √p."""
+    p, kind = X.shape[1], X.dtype
+    D = (rng.normal(size=(p, k)) / np.sqrt(p)).astype(kind)
+    return Layers(D, np.zeros(k, kind), (rng.normal(size=k) / np.sqrt(k)).astype(kind), kind.type(0))
+
+
+def principal_axes(X: Array, k: int) -> Array:
+    """The first k principal axes (p, ≤ k) of X (n, p)."""
+    _, s, axes = np.linalg.svd(X - X.mean(axis=0), full_matrices=False)
+    return np.asarray(axes[: max(1, min(k, int((s > 1e-6 * s.max(initial=0.0)).sum())))].T)
+
+
+def _clusters(X: Array, k: int, rng: np.random.Generator) -> Array:
+    """Membership (n, ≤ k) in k-means clusters, fewer where there are fewer distinct rows."""
+    from sklearn.cluster import KMeans
+
+    k = min(k, len(np.unique(X, axis=0)))
+    if k < 1:
+        return np.zeros((len(X), 0))
+    fitted = KMeans(k, n_init=5, random_state=int(rng.integers(2**31))).fit(X)
+    return np.asarray(np.eye(k)[fitted.labels_])
+
+
+def _ridge(X: Array, T: Array) -> Array:
+    """Ridge weights (p, k) for targets T (n, k) from standardised X (n, p)."""
+    n, p = X.shape
+    if n < p:
+        # The dual form: an n × n system instead of p × p.
+        gram = X @ X.T / n
+        gram[np.diag_indices(n)] += _RIDGE
+        return np.asarray(X.T @ np.linalg.solve(gram, (T - T.mean(axis=0)) / n))
+    cov = X.T @ X / n
+    cov[np.diag_indices(p)] += _RIDGE
+    return np.asarray(np.linalg.solve(cov, X.T @ (T - T.mean(axis=0)) / n))

@@ -1,0 +1,143 @@
+"""Training of the distiller layer and its head: full-batch Adam on an explicit gradient.
+
+Loss = weighted binary cross-entropy + λ · mean over pairs of cos²(z_i, z_j) + ½ decay (|D|² + |w|²),
+z_i the (n,) column of values of dimension i. The middle term is the activation orthogonality of CUES,
+‖I − G‖² with G the Gram matrix of the column-normalised activations (clip-cues, MIT), per pair; whether
+ASAP has such a term was not read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from morelli.atlas.distiller._activation import activate, slope
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """The trained numbers: D (p, K) and c (K,) of the distiller layer, w (K,) and bias of the head."""
+
+    D: Array
+    c: Array
+    w: Array
+    bias: Array
+
+    def values(self, activation: str, X: Array) -> Array:
+        """z (n, K) of X (n, p)."""
+        return activate(activation, X @ self.D + self.c)
+
+    def logits(self, activation: str, X: Array) -> Array:
+        """Logits (n,) of X (n, p)."""
+        return np.asarray(self.values(activation, X) @ self.w + self.bias)
+
+    def parts(self) -> tuple[Array, ...]:
+        """The arrays in a fixed order."""
+        return self.D, self.c, self.w, self.bias
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised. orthogonality: λ. decay: of D and w."""
+
+    activation: str
+    orthogonality: float
+    decay: float
+
+    def gradient(self, layers: Layers, X: Array, y: Array, weights: Array) -> tuple[float, Layers]:
+        """Loss and its gradient at `layers`, over X (n, p), y (n,) in 0 … 1 and weights (n,) of sum 1."""
+        D, c, w, bias = layers.parts()
+        z = layers.values(self.activation, X)
+        logits = z @ w + bias
+        loss = float(weights @ (np.logaddexp(0, logits) - y * logits))
+        residual = weights * (expit(logits) - y)
+        dz = residual[:, None] * w
+        if self.orthogonality and len(w) > 1:
+            penalty, dpenalty = overlap(z)
+            loss += self.orthogonality * penalty
+            dz = dz + self.orthogonality * dpenalty
+        loss += 0.5 * self.decay * float((D * D).sum() + w @ w)
+        dh = dz * slope(self.activation, z)
+        return loss, Layers(
+            X.T @ dh + self.decay * D,
+            dh.sum(axis=0),
+            z.T @ residual + self.decay * w,
+            np.asarray(residual.sum()),
+        )
+
+
+def overlap(z: Array) -> tuple[float, Array]:
+    """Mean squared cosine between the columns of z (n, K), and its gradient (n, K)."""
+    k = z.shape[1]
+    lengths = np.maximum(np.linalg.norm(z, axis=0), 1e-12)
+    unit = z / lengths
+    gram = unit.T @ unit
+    np.fill_diagonal(gram, 0)
+    pairs = k * (k - 1)
+    inner = (gram * gram).sum(axis=0)
+    return float(inner.sum() / pairs), 4 / pairs * (unit @ gram - unit * inner) / lengths
+
+
+class Adam:
+    """Kingma and Ba 2015, as torch.optim.Adam with its defaults."""
+
+    def __init__(self, layers: Layers, rate: float) -> None:
+        self.layers, self.rate, self.steps = layers, rate, 0
+        self._mean = [np.zeros_like(part) for part in layers.parts()]
+        self._square = [np.zeros_like(part) for part in layers.parts()]
+
+    def step(self, gradient: Layers, rate_factor: float = 1.0) -> Layers:
+        """Move along -gradient; the new layers."""
+        self.steps += 1
+        moved = []
+        for i, (value, g) in enumerate(zip(self.layers.parts(), gradient.parts(), strict=True)):
+            self._mean[i] = 0.9 * self._mean[i] + 0.1 * g
+            self._square[i] = 0.999 * self._square[i] + 0.001 * g * g
+            size = np.sqrt(self._square[i] / (1 - 0.999**self.steps)) + 1e-8
+            moved.append(value - rate_factor * self.rate * (self._mean[i] / (1 - 0.9**self.steps)) / size)
+        self.layers = Layers(*moved)
+        return self.layers
+
+
+def train(
+    start: Layers,
+    objective: Objective,
+    X: Array,
+    y: Array,
+    weights: Array,
+    *,
+    rate: float,
+    steps: int,
+    held_out: tuple[Array, Array, Array] | None = None,
+    every: int = 5,
+    patience: int | None = None,
+) -> tuple[Layers, Array]:
+    """Train from `start`; the layers after the last step, and the curve of held-out losses.
+
+    held_out: X, y and weights of the rows that judge. every: steps between two looks at them, the first
+    after `every` steps. patience: looks without a better loss before training ends (None: never).
+    """
+    adam = Adam(start, rate)
+    layers, curve, best, waited = start, [], np.inf, 0
+    for step in range(1, steps + 1):
+        _, gradient = objective.gradient(layers, X, y, weights)
+        layers = adam.step(gradient)
+        if held_out is not None and step % every == 0:
+            curve.append(cross_entropy(layers, objective.activation, *held_out))
+            waited = 0 if curve[-1] < best else waited + 1
+            best = min(best, curve[-1])
+            if patience is not None and waited >= patience:
+                break
+    return layers, np.asarray(curve)
+
+
+def cross_entropy(layers: Layers, activation: str, X: Array, y: Array, weights: Array) -> float:
+    """Weighted mean cross-entropy over X (n, p)."""
+    logits = layers.logits(activation, X)
+    return float(weights @ (np.logaddexp(0, logits) - y * logits) / weights.sum())

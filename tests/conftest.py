@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.labelled_collection import write_collection
 from tests.small_models import save_tiny_clip
 from tests.wheel_photos import load_photos
 
@@ -50,6 +51,12 @@ def photo_dir(tmp_path_factory: pytest.TempPathFactory, photos: list[tuple[str, 
         parent = folder / "more" if index % 3 == 2 else folder
         image.save(parent / f"{name}{suffix}", **({"quality": 92} if suffix in {".jpg", ".webp"} else {}))
     return folder
+
+
+@pytest.fixture(scope="session")
+def collection(tmp_path_factory: pytest.TempPathFactory, photos: list[tuple[str, Image.Image]]) -> Path:
+    """A folder with real/<photograph>/ and fake/<generator>/, 60 crops each, written as PNG."""
+    return write_collection(tmp_path_factory.mktemp("collection"), photos)
 
 
 @pytest.fixture(scope="session")

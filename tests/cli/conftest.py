@@ -8,9 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 from typer.testing import CliRunner
 
 from morelli.cli import app
@@ -44,31 +42,6 @@ def morelli(*arguments: str | Path) -> Finished:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Finished(result.exit_code, result.stdout, result.stderr)
-
-
-def gridded(image: Image.Image) -> Image.Image:
-    """A picture with the trace of a crude upsampler: a grid, strong enough for a small model."""
-    pixels = np.asarray(image, dtype=np.int16)
-    rows, columns = np.indices(pixels.shape[:2]) // 8
-    grid = np.where((rows + columns) % 2, 45, -45)[..., None]
-    return Image.fromarray(np.clip(pixels + grid, 0, 255).astype(np.uint8))
-
-
-@pytest.fixture(scope="session")
-def collection(tmp_path_factory: pytest.TempPathFactory, photos: list[tuple[str, Image.Image]]) -> Path:
-    """A folder with real/<photograph>/ and fake/<generator>/, 60 crops each, written as PNG."""
-    folder = tmp_path_factory.mktemp("collection")
-    rng = np.random.default_rng(0)
-    side = 64
-    for name, image in photos[:6]:
-        for index in range(10):
-            left, top = (int(rng.integers(0, extent - side)) for extent in image.size)
-            crop = image.crop((left, top, left + side, top + side))
-            for label, picture in (("real", crop), ("fake", gridded(crop))):
-                place = folder / label / (name if label == "real" else f"generator-of-{name}")
-                place.mkdir(parents=True, exist_ok=True)
-                picture.save(place / f"{index:02}.png")
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,13 @@
 import type {
   AtlasInfo,
   Case,
+  CaseOptions,
   Detected,
-  Edit,
   Evidence,
   FeedbackRequest,
   Neighbours,
   Problem,
+  Question,
   SelectionSpec,
   SelectionSummary,
   ServerInfo,
@@ -104,11 +105,15 @@ export const api = {
     return (await response.json()) as Detected;
   },
 
-  case: (id: string, signal?: AbortSignal) => getJson<Case>(url(["cases", id]), signal),
-  caseImage: (id: string) => url(["cases", id, "image"]),
+  case: (id: string, options: CaseOptions = {}, signal?: AbortSignal) =>
+    getJson<Case>(url(["cases", id], { ...options }), signal),
+  /** What the encoder saw, or the whole picture with its longest side at most `size`. */
+  caseImage: (id: string, view: "judged" | "whole" = "judged", size = 1024) =>
+    url(["cases", id, "image"], view === "whole" ? { view, size } : {}),
   neighbours: (id: string, signal?: AbortSignal) => getJson<Neighbours>(url(["cases", id, "neighbors"]), signal),
   concepts: (id: string, signal?: AbortSignal) => getJson<Evidence>(url(["cases", id, "concepts"]), signal),
-  report: (id: string, format: "html" | "json") => url(["cases", id, "report"], { format }),
+  report: (id: string, format: "html" | "json", base_rate: number | null) =>
+    url(["cases", id, "report"], { format, base_rate, download: true }),
 
   /** Relevance of the patches for one distilled dimension or the logit, (g, g) row by row, not negative. */
   async relevance(id: string, dimension: number | "logit", signal?: AbortSignal): Promise<Grid> {
@@ -119,8 +124,8 @@ export const api = {
     return { rows, columns, values };
   },
 
-  whatIf: (id: string, edits: readonly Edit[], off: readonly number[], signal?: AbortSignal) =>
-    sendJson<WhatIf>("POST", url(["cases", id, "whatif"]), { edits, off }, signal),
+  whatIf: (id: string, question: Question, signal?: AbortSignal) =>
+    sendJson<WhatIf>("POST", url(["cases", id, "whatif"]), question, signal),
 
   feedback: (body: FeedbackRequest) => sendJson<unknown>("POST", url(["feedback"]), body),
 

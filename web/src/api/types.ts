@@ -147,6 +147,19 @@ export interface Edit {
   readonly value: number | string | null;
 }
 
+/** How a case is asked for: at another base rate, and judged under ordinary deliveries too. */
+export interface CaseOptions {
+  readonly base_rate?: number | null;
+  readonly stability?: boolean;
+}
+
+/** What to change: edits in order, and distilled dimensions to switch off. */
+export interface Question {
+  readonly edits: readonly Edit[];
+  readonly off: readonly number[];
+  readonly base_rate: number | null;
+}
+
 /** `after` is a case of its own, with a picture and relevance. */
 export interface WhatIf {
   readonly edits: string;

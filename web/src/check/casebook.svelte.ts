@@ -56,7 +56,7 @@ class CaseBook {
   async find(id: string, signal: AbortSignal): Promise<Entry> {
     const known = this.entries.find((one) => one.case?.id === id);
     if (known) return known;
-    const found = await api.case(id, signal);
+    const found = await api.case(id, {}, signal);
     return this.#found(found);
   }
 
@@ -64,7 +64,7 @@ class CaseBook {
   async restore(signal: AbortSignal): Promise<void> {
     if (this.entries.length > 0) return;
     const ids = remembered();
-    const cases = await Promise.all(ids.map((id) => api.case(id, signal).catch(() => null)));
+    const cases = await Promise.all(ids.map((id) => api.case(id, {}, signal).catch(() => null)));
     for (const found of cases) if (found) this.#found(found);
   }
 

@@ -1,17 +1,21 @@
 /** Relevance as a picture: one pixel a patch, the colour of a side, its opacity the relevance. */
 import { rgb } from "d3-color";
 
+/** Share of the patches that may be drawn as fully relevant: one outlier would hide everything else. */
+const SATURATED = 0.02;
+
 /**
- * RGBA bytes of a (rows × columns) map, relative to its largest value.
+ * RGBA bytes of a (rows × columns) map, relative to its 98th percentile.
  *
- * Relevance is not negative; the square root would make faint patches look important, so it stays linear.
+ * Relevance is not negative; a square root would make faint patches look important, so it stays linear.
  */
 export function overlayPixels(values: Float32Array, colour: string): Uint8ClampedArray<ArrayBuffer> {
   const { r, g, b } = rgb(colour);
-  const most = values.reduce((max, v) => Math.max(max, v), 0);
+  const sorted = Float32Array.from(values).sort();
+  const most = sorted[Math.floor((sorted.length - 1) * (1 - SATURATED))] ?? 0;
   const pixels = new Uint8ClampedArray(values.length * 4);
   values.forEach((value, i) => {
-    pixels.set([r, g, b, most > 0 ? Math.round((255 * Math.max(0, value)) / most) : 0], 4 * i);
+    pixels.set([r, g, b, most > 0 ? Math.round(255 * Math.min(1, Math.max(0, value) / most)) : 0], 4 * i);
   });
   return pixels;
 }

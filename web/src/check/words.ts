@@ -43,8 +43,24 @@ export function doubt({ verdict, probability: p, interval: [low, high] }: Judged
   return `Probability ${probability(p)} that a model made it; detectors fitted on other draws of the same images say ${range}.`;
 }
 
-export function assumed(baseRate: number): string {
-  return `If ${percent(baseRate)} of pictures like this one are generated.`;
+/** True when this very file is one that the detector was fitted on, so that its verdict tests nothing. */
+export function isInBank({ id, neighbors }: Pick<Case, "id" | "neighbors">): boolean {
+  return [...neighbors.fake, ...neighbors.real].some((one) => one.id === id);
+}
+
+/** Names of deliveries as people know them; others are shown as the server spells them. */
+export function deliveryWords(spec: string): string {
+  const [name = "", value = ""] = spec.split(":");
+  const share = percent(Number(value));
+  const known: Record<string, string> = {
+    jpeg: `JPEG, quality ${value}`,
+    webp: `WebP, quality ${value}`,
+    resize: `resized to ${share}`,
+    centercrop: `cropped to the middle ${share}`,
+    social: `sent with ${value === "whatsapp" ? "WhatsApp" : value}`,
+    screenshot: "as a screenshot",
+  };
+  return known[name] ?? spec;
 }
 
 /** What a what-if did, for the live region and the line under the sliders. */

@@ -1,0 +1,293 @@
+"""The pyramid: a collection's cells at every level, summed up once, and again for any selection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+
+from morelli.atlas.cells._exemplars import exemplars, standardised_values
+from morelli.atlas.cells._morton import DEPTH, ancestor, morton
+from morelli.atlas.cells._pyramid_files import read_pyramid, write_pyramid
+from morelli.atlas.cells._rows import Rows, Scored, Scoring
+from morelli.atlas.cells._sums import starts_of, sums_of
+from morelli.atlas.cells._tables import cell_table, refilled
+from morelli.errors import UsageError
+
+TILE = 32
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """Cells of the levels 0 (one cell) to `levels` (2^levels × 2^levels places, as far as there are images).
+
+    `order` (n,) int32 holds the images' row numbers by Morton code and, within a code, by number; `codes`
+    (n,) uint32 and `rows` are in that order. `tables` has one Arrow table per level, its cells in Morton
+    order; see `cell_table` for the columns.
+    """
+
+    order: NDArray[np.int32]
+    codes: NDArray[np.uint32]
+    rows: Rows
+    scoring: Scoring
+    tables: tuple[pa.Table, ...]
+    _rescored: dict[tuple[int, ...], Scored] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def build(
+        cls,
+        codes: ArrayLike,
+        rows: Rows,
+        *,
+        scoring: Scoring | None = None,
+        levels: int | None = None,
+    ) -> Pyramid:
+        """Sum up all cells.
+
+        Args:
+            codes: (n,) Morton codes of the images, from `Grid.codes`.
+            rows: their columns, in the same order.
+            scoring: how a probability and an error follow from a logit.
+            levels: the finest level, 1 to 12; a level whose cells would hold about two images if they were
+                evenly filled if None.
+
+        Raises:
+            UsageError: no images, or codes and rows of different length.
+        """
+        code = np.asarray(codes, np.uint32)
+        if code.ndim != 1 or len(code) != len(rows) or not len(code):
+            raise UsageError(f"{len(rows)} rows with codes of the shape {code.shape}; give each row its code")
+        depth = finest_level(len(code)) if levels is None else levels
+        if not 1 <= depth <= 12:
+            raise UsageError(f"levels is {depth}; a pyramid has 1 to 12")
+        scoring = scoring or Scoring()
+        order = np.argsort(code, kind="stable").astype(np.int32)
+        code, rows = code[order], rows.take(order)
+        scored = Scored.of(rows, scoring)
+        values = standardised_values(rows.impacts if rows.values is None else rows.values)
+        sums = sums_of(ancestor(code, depth), scored)
+        tables: list[pa.Table] = []
+        for level in range(depth, -1, -1):
+            first = starts_of(ancestor(code, level))
+            at, offsets = exemplars(values, first, rows.copies)
+            tables.append(cell_table(level, sums, first, len(code), (order[at], offsets)))
+            sums = sums.coarser()
+        return cls(order, code, rows, scoring, tuple(tables[::-1]), {(): scored})
+
+    def extended(self, codes: ArrayLike, rows: Rows, *, levels: int | None = None) -> Pyramid:
+        """The pyramid with further images behind the others: every table anew, every old code as it was."""
+        back = np.empty(len(self), np.int64)
+        back[self.order] = np.arange(len(self))
+        every = np.concatenate([self.codes[back], np.asarray(codes, np.uint32)])
+        return Pyramid.build(
+            every,
+            self.rows.take(back).concat(rows),
+            scoring=self.scoring,
+            levels=max(self.levels, finest_level(len(every))) if levels is None else levels,
+        )
+
+    def save(self, folder: Path | str) -> None:
+        """Write the tables and the images' columns into a folder; the same pyramid gives the same bytes.
+
+        `cells.json` is written last: a folder without it is half a pyramid.
+        """
+        write_pyramid(
+            Path(folder), self.order, self.codes, self.rows, scoring=self.scoring, tables=self.tables
+        )
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Pyramid:
+        """Read what `save` wrote, memory-mapped.
+
+        Raises:
+            ArtifactError: missing, damaged, or no pyramid.
+        """
+        return cls(*read_pyramid(Path(folder)))
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    @property
+    def levels(self) -> int:
+        """The finest level."""
+        return len(self.tables) - 1
+
+    def table(self, level: int) -> pa.Table:
+        """All cells of a level that hold images.
+
+        Raises:
+            UsageError: no such level.
+        """
+        if not 0 <= level <= self.levels:
+            raise UsageError(f"level {level} of an atlas that has the levels 0 to {self.levels}")
+        return self.tables[level]
+
+    def tile(
+        self, level: int, tx: int, ty: int, *, size: int = TILE, table: pa.Table | None = None
+    ) -> pa.Table:
+        """The cells of one square tile, without copying: ix from tx·size on, iy from ty·size on.
+
+        Args:
+            level: whose cells.
+            tx: column of the tile, from 0.
+            ty: row of the tile.
+            size: cells along its side, a power of two.
+            table: what `aggregate` returned for this level; the whole collection's if None.
+
+        Raises:
+            UsageError: no such tile, or a size that is no power of two.
+        """
+        whole = self.table(level) if table is None else table
+        across = 1 << level
+        if size < 1 or size & (size - 1):
+            raise UsageError(f"a tile's size is a power of two, not {size}")
+        if not (0 <= tx * size < across and 0 <= ty * size < across):
+            raise UsageError(f"level {level} has no tile ({tx}, {ty}) of {size} × {size} cells")
+        if size >= across:
+            return whole
+        steps = 2 * (size.bit_length() - 1)
+        tiles = self._cells(level) >> np.uint32(steps)
+        low, high = (int(np.searchsorted(tiles, morton(tx, ty), side=side)) for side in ("left", "right"))
+        return whole.slice(low, high - low)
+
+    def cells_of(self, level: int) -> NDArray[np.uint32]:
+        """Each image's cell (n,) at a level, as iy·2^level + ix, by row number."""
+        self.table(level)
+        number = self.table(level)["cell"].to_numpy()
+        result = np.empty(len(self), np.uint32)
+        result[self.order] = np.repeat(number, self._counts(level))
+        return result
+
+    def rows_in_cells(self, level: int, cells: ArrayLike) -> NDArray[np.int64]:
+        """Row numbers, rising, of the images in cells iy·2^level + ix of a level; empty cells give none."""
+        wanted = np.unique(np.asarray(cells, np.int64))
+        side = 1 << level
+        self.table(level)
+        if len(wanted) and not (wanted[0] >= 0 and wanted[-1] < side * side):
+            raise UsageError(f"cells of level {level} are numbered from 0 to {side * side - 1}")
+        keys = np.sort(morton(wanted % side, wanted // side))
+        low = np.searchsorted(self.codes, keys.astype(np.uint64) << np.uint64(2 * (DEPTH - level)))
+        high = np.searchsorted(self.codes, (keys.astype(np.uint64) + 1) << np.uint64(2 * (DEPTH - level)))
+        if not len(keys):
+            return np.zeros(0, np.int64)
+        parts = [self.order[a:b] for a, b in zip(low, high, strict=True)]
+        return np.sort(np.concatenate(parts)).astype(np.int64)
+
+    def aggregate(
+        self, level: int, selection: ArrayLike | None = None, *, off: Sequence[int] = ()
+    ) -> pa.Table:
+        """A level's table for a selection, or with dimensions switched off, or both.
+
+        Args:
+            level: which.
+            selection: (n,) mask by row number, or row numbers; every image if None.
+            off: dimensions whose impact counts as 0; probabilities and errors follow from what is left.
+
+        Returns:
+            The table of the level, every cell still in it, with one more column: `selected`, how many of its
+            `count` images are selected. Class and error counts, probability, impact, spread and exemplars are
+            those of the selected images; where there are none, counts are 0 and means NaN.
+        """
+        base = self.table(level)
+        if selection is None and not off:
+            return base.append_column("selected", base["count"])
+        scored = self._scored(off)
+        at = self._positions(selection)
+        if at is None:
+            sums = sums_of(ancestor(self.codes, level), scored)
+            return refilled(base, self._cells(level), sums, None)
+        sums = sums_of(ancestor(self.codes[at], level), scored.take(at))
+        return refilled(base, self._cells(level), sums, self.order[at])
+
+    def means(self, level: int, values: ArrayLike, selection: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Mean of any number per image, (n,) by row number, over each cell (m,), or over its selected images.
+
+        Cells are those of `table(level)`, in its order; NaN where no image is selected.
+        """
+        at, of, m = self._groups(level, selection)
+        column = np.asarray(values, np.float64)[self.order if at is None else self.order[at]]
+        count = np.bincount(of, minlength=m)
+        total = np.bincount(of, column, minlength=m)
+        return np.asarray(np.divide(total, count, out=np.full(m, np.nan), where=count > 0))
+
+    def counts_by(
+        self, level: int, groups: ArrayLike, n_groups: int, selection: ArrayLike | None = None
+    ) -> NDArray[np.int64]:
+        """Images (m, n_groups) of each group in each cell, such as generators or sources.
+
+        Args:
+            level: which.
+            groups: (n,) numbers from 0 to n_groups - 1 by row number; negative ones count nowhere.
+            n_groups: how many groups there are.
+            selection: as in `aggregate`.
+        """
+        at, of, m = self._groups(level, selection)
+        group = np.asarray(groups, np.int64)[self.order if at is None else self.order[at]]
+        if len(group) and group.max() >= n_groups:
+            raise UsageError(f"group {int(group.max())} where {n_groups} were announced")
+        known = group >= 0
+        flat = np.bincount(of[known] * n_groups + group[known], minlength=m * n_groups)
+        return flat.reshape(m, n_groups).astype(np.int64)
+
+    def _cells(self, level: int) -> NDArray[np.uint32]:
+        """Morton codes (m,) of the level's cells."""
+        if level not in self._known:
+            self._known[level] = ancestor(self.codes[self.tables[level]["start"].to_numpy()], level)
+        return self._known[level]
+
+    @cached_property
+    def _known(self) -> dict[int, NDArray[np.uint32]]:
+        return {}
+
+    def _counts(self, level: int) -> NDArray[np.int64]:
+        return np.asarray(self.tables[level]["count"].to_numpy(), np.int64)
+
+    def _groups(
+        self, level: int, selection: ArrayLike | None
+    ) -> tuple[NDArray[np.int64] | None, NDArray[np.int64], int]:
+        """Positions selected (None: all), the place in the level's table of each one's cell, cells."""
+        m = self.table(level).num_rows
+        at = self._positions(selection)
+        of = np.repeat(np.arange(m), self._counts(level))
+        return at, of if at is None else of[at], m
+
+    def _positions(self, selection: ArrayLike | None) -> NDArray[np.int64] | None:
+        """Rising positions in the order of the selected images."""
+        if selection is None:
+            return None
+        return np.flatnonzero(self._mask(selection)[self.order])
+
+    def _mask(self, selection: ArrayLike) -> NDArray[np.bool_]:
+        chosen = np.asarray(selection)
+        if chosen.dtype == np.bool_:
+            if chosen.shape != (len(self),):
+                raise UsageError(f"a mask of the shape {chosen.shape} for {len(self)} images")
+            return chosen
+        numbers = chosen.astype(np.int64).reshape(-1)
+        if len(numbers) and not (numbers.min() >= 0 and numbers.max() < len(self)):
+            raise UsageError(f"rows are numbered from 0 to {len(self) - 1}")
+        mask = np.zeros(len(self), bool)
+        mask[numbers] = True
+        return mask
+
+    def _scored(self, off: Sequence[int]) -> Scored:
+        key = tuple(sorted({int(k) for k in off}))
+        if key not in self._rescored:
+            while len(self._rescored) > 4:  # a million images are some 70 MB each
+                del self._rescored[next(k for k in self._rescored if k)]
+            self._rescored[key] = Scored.of(self.rows.without(key), self.scoring)
+        return self._rescored[key]
+
+
+def finest_level(n: int) -> int:
+    """The level whose cells would hold about two of n images if all were filled, from 3 to 9.
+
+    >>> [finest_level(n) for n in (10, 1_400, 100_000, 1_000_000)]
+    [3, 5, 8, 9]
+    """
+    return int(np.clip(round(np.log2(max(n, 1) / 2) / 2), 3, 9))

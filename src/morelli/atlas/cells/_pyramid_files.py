@@ -1,0 +1,107 @@
+"""A pyramid on disk: one Arrow file per level, and the images' columns in its order as .npy files."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from morelli.atlas.cells._files import (
+    read_array,
+    read_json,
+    read_table,
+    write_array,
+    write_json,
+    write_table,
+)
+from morelli.atlas.cells._rows import Rows, Scoring
+from morelli.detectors import Calibration
+from morelli.errors import ArtifactError
+
+_COLUMNS: dict[str, tuple[type, int]] = {
+    "labels": (np.int8, 1),
+    "impacts": (np.float32, 2),
+    "logits": (np.float32, 1),
+    "values": (np.float32, 2),
+    "errors": (np.int8, 1),
+    "copies": (np.int32, 1),
+}
+_ABOUT = "cells.json"
+
+
+def write_pyramid(
+    folder: Path,
+    order: NDArray[np.int32],
+    codes: NDArray[np.uint32],
+    rows: Rows,
+    *,
+    scoring: Scoring,
+    tables: tuple[pa.Table, ...],
+) -> None:
+    """Write all files into `folder`, `cells.json` last, and remove what an older pyramid left there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = rows.columns()
+    (folder / _ABOUT).unlink(missing_ok=True)
+    for level, table in enumerate(tables):
+        write_table(folder / f"level-{level:02d}.arrow", table)
+    for name, column in {"order": order, "codes": codes, **columns}.items():
+        write_array(folder / f"{name}.npy", column)
+    kept = {f"level-{level:02d}.arrow" for level in range(len(tables))}
+    stale = [path for path in folder.glob("level-*.arrow") if path.name not in kept]
+    stale += [folder / f"{f.name}.npy" for f in fields(Rows) if f.name not in columns]
+    for path in stale:
+        path.unlink(missing_ok=True)
+    about = {
+        "format": "morelli-cells",
+        "version": 1,
+        "images": len(order),
+        "dimensions": rows.dimensions,
+        "levels": len(tables) - 1,
+        "columns": sorted(columns),
+        "scoring": {
+            "calibration": scoring.calibration.to_json(),
+            "real": scoring.real,
+            "ai": scoring.ai,
+        },
+    }
+    write_json(folder / _ABOUT, about)
+
+
+def read_pyramid(
+    folder: Path,
+) -> tuple[NDArray[np.int32], NDArray[np.uint32], Rows, Scoring, tuple[pa.Table, ...]]:
+    """What `write_pyramid` wrote, memory-mapped.
+
+    Raises:
+        ArtifactError: missing, damaged, or no pyramid of this version.
+    """
+    about = read_json(folder / _ABOUT)
+    if about.get("format") != "morelli-cells" or about.get("version") != 1:
+        raise ArtifactError(f"{folder / _ABOUT} describes no cells of version 1; build the atlas again")
+    try:
+        n, levels, named = int(about["images"]), int(about["levels"]), list(about["columns"])
+        told = about["scoring"]
+        scoring = Scoring(Calibration.from_json(told["calibration"]), float(told["real"]), float(told["ai"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{folder / _ABOUT} is incomplete ({error}); build the atlas again") from error
+    if not set(named) <= set(_COLUMNS) or not {"labels", "impacts", "logits"} <= set(named):
+        raise ArtifactError(f"{folder / _ABOUT} names the columns {named}; build the atlas again")
+    arrays: dict[str, NDArray[Any]] = {
+        name: read_array(folder / f"{name}.npy", *_COLUMNS[name]) for name in named
+    }
+    order = read_array(folder / "order.npy", np.int32, 1)
+    codes = read_array(folder / "codes.npy", np.uint32, 1)
+    tables = tuple(read_table(folder / f"level-{level:02d}.arrow") for level in range(levels + 1))
+    lengths = {name: len(array) for name, array in {"order": order, "codes": codes, **arrays}.items()}
+    lengths |= {f"level {k}": int(np.sum(table["count"].to_numpy())) for k, table in enumerate(tables)}
+    wrong = [name for name, length in lengths.items() if length != n]
+    if wrong:
+        raise ArtifactError(
+            f"{folder} holds {n} images by cells.json but another number by {', '.join(wrong)}; "
+            "build the atlas again"
+        )
+    return order, codes, Rows(**arrays), scoring, tables

@@ -2,9 +2,9 @@
 
 How many clusters there are is a question of resolution. It is answered by repetition: the largest k whose
 clusterings of two random halves agree about every single cluster, after the prediction strength of
-Tibshirani and Walther (2005), which also takes the worst cluster. A cluster's own stability is the mean Jaccard
-similarity to its match in clusterings of bootstrap samples (Hennig 2007, *Cluster-wise assessment of cluster
-stability*).
+Tibshirani and Walther (2005), which also takes the worst cluster. A cluster's own stability is the mean
+Jaccard similarity to its match in clusterings of bootstrap samples (Hennig 2007, *Cluster-wise assessment of
+cluster stability*).
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 AGREE = 0.6
-"""Mean Jaccard similarity of each cluster in two halves from which a number of clusters comes back. Hennig calls
-clusters below one half dissolved, and patterns from 0.6 on."""
+"""Mean Jaccard similarity of each cluster in two halves from which a number of clusters comes back. Hennig
+calls clusters below one half dissolved, and patterns from 0.6 on."""
 RADIUS = 0.98
 """Share of a cluster's own patterns within its radius; what lies further away belongs to no prototype."""
 _SELECT_ROWS = 4_000
+_FIRST_LOOK, _HOPELESS = 3, 0.15
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def fit_clusters(
     return Clusters(centres[keep], radius * np.float32(1 + 1e-5), stability)
 
 
-def kmeans(Z: Array, k: int, rng: np.random.Generator, *, tries: int = 2) -> NDArray[np.float32]:
+def kmeans(Z: Array, k: int, rng: np.random.Generator, *, tries: int = 1) -> NDArray[np.float32]:
     """Centres (k, q) of Lloyd's algorithm, the best of `tries` k-means++ starts."""
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
@@ -92,12 +93,14 @@ def _number_of_clusters(Z: Array, *, least: int, most: int, rng: np.random.Gener
     found = 1
     for k in range(2, min(most, len(Z) // (2 * least)) + 1):
         agreement = np.zeros(k)
-        for _ in range(repeats):
+        for done in range(1, repeats + 1):
             order = rng.permutation(len(Z))
             halves = order[: len(Z) // 2], order[len(Z) // 2 :]
             one, other = (nearest_centre(Z, kmeans(Z[half], k, rng))[0] for half in halves)
-            agreement += np.sort(matched_jaccard(one, other, k, k)[1]) / repeats
-        if agreement.min() >= AGREE:
+            agreement += np.sort(matched_jaccard(one, other, k, k)[1])
+            if done >= _FIRST_LOOK and agreement[0] < (AGREE - _HOPELESS) * done:
+                break
+        if agreement[0] >= AGREE * repeats:
             found = k
     return found
 

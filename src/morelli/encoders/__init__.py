@@ -7,6 +7,7 @@ no torch.
 
 from __future__ import annotations
 
+from morelli.encoders._attention_pass import AttentionPass, attention_pass
 from morelli.encoders._build import Build
 from morelli.encoders._cache import Progress, cache_root
 from morelli.encoders._cards import (
@@ -18,6 +19,7 @@ from morelli.encoders._cards import (
     encoder_cards,
 )
 from morelli.encoders._encoder import Encoder
+from morelli.encoders._kept_patches import encode_kept
 from morelli.encoders._kinds import Kind, expand_kinds, kind_shape, parse_kind
 from morelli.encoders._last_block import ClassAttention, LastBlock
 from morelli.encoders._load import encoder_for_build, load_encoder
@@ -26,6 +28,7 @@ from morelli.encoders._text import TextBank, TextTower
 
 __all__ = [
     "DEFAULT_ENCODER",
+    "AttentionPass",
     "Build",
     "ClassAttention",
     "Encoder",
@@ -40,7 +43,9 @@ __all__ = [
     "Stored",
     "TextBank",
     "TextTower",
+    "attention_pass",
     "cache_root",
+    "encode_kept",
     "encoder_card",
     "encoder_cards",
     "encoder_for_build",

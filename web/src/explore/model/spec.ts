@@ -7,13 +7,16 @@
 
 export type Point = readonly [number, number];
 
+/** Both ends included; `null` is an open end. */
+export type Range = readonly [number | null, number | null];
+
 export type Clause =
   | { readonly cells: { readonly level: number; readonly ids: readonly number[] } }
   | { readonly polygon: readonly Point[] }
   | { readonly rect: readonly [number, number, number, number] }
-  | { readonly column: string; readonly in: readonly string[] }
-  | { readonly column: string; readonly range: readonly [number, number] }
-  | { readonly dimension: number; readonly range: readonly [number, number] }
+  | { readonly column: string; readonly in: readonly (string | null)[] }
+  | { readonly column: string; readonly range: Range }
+  | { readonly dimension: number; readonly range: Range }
   | { readonly prototype: number }
   | { readonly rows: readonly number[] }
   | { readonly text: string }
@@ -114,6 +117,9 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 const numbers = (value: unknown, length?: number): value is number[] =>
   Array.isArray(value) && (length === undefined || value.length === length) && value.every((x) => typeof x === "number");
 
+const isRange = (value: unknown): value is Range =>
+  Array.isArray(value) && value.length === 2 && value.every((x) => x === null || typeof x === "number");
+
 function isClause(value: unknown): value is Clause {
   if (!isRecord(value)) return false;
   if ("cells" in value) {
@@ -124,10 +130,10 @@ function isClause(value: unknown): value is Clause {
   if ("rect" in value) return numbers(value["rect"], 4);
   if ("column" in value) {
     const known = value["in"];
-    const listed = Array.isArray(known) && known.every((x) => typeof x === "string");
-    return typeof value["column"] === "string" && (listed || numbers(value["range"], 2));
+    const listed = Array.isArray(known) && known.every((x) => x === null || typeof x === "string");
+    return typeof value["column"] === "string" && (listed || isRange(value["range"]));
   }
-  if ("dimension" in value) return typeof value["dimension"] === "number" && numbers(value["range"], 2);
+  if ("dimension" in value) return typeof value["dimension"] === "number" && isRange(value["range"]);
   if ("prototype" in value) return typeof value["prototype"] === "number";
   if ("rows" in value) return numbers(value["rows"]);
   if ("text" in value) return typeof value["text"] === "string";
@@ -164,8 +170,10 @@ const COLUMNS: Readonly<Record<string, string>> = {
   uncertainty: "Uncertainty",
 };
 
-export const valueName = (column: string, value: string): string =>
-  column === "label" || column === "verdict" || column === "error" ? (VALUES[value] ?? value) : value || "none";
+export function valueName(column: string, value: string | null): string {
+  if (value === null || value === "") return "none";
+  return column === "label" || column === "verdict" || column === "error" ? (VALUES[value] ?? value) : value;
+}
 
 export const columnName = (column: string): string => COLUMNS[column] ?? column;
 
@@ -176,13 +184,11 @@ export function describe(clause: Clause, names: Names): string {
   if ("rect" in clause) return "Rectangle";
   if ("column" in clause) {
     const name = columnName(clause.column);
-    if ("range" in clause) return `${name} ${number(clause.range[0])} to ${number(clause.range[1])}`;
+    if ("range" in clause) return `${name} ${span(clause.range)}`;
     const values = clause.in.map((value) => valueName(clause.column, value));
     return values.length > 2 ? `${name}: ${values[0]} + ${values.length - 1}` : `${name}: ${values.join(" or ")}`;
   }
-  if ("dimension" in clause) {
-    return `${names.dimension(clause.dimension)} ${number(clause.range[0])} to ${number(clause.range[1])}`;
-  }
+  if ("dimension" in clause) return `${names.dimension(clause.dimension)} ${span(clause.range)}`;
   if ("prototype" in clause) return `Pattern: ${names.prototype(clause.prototype)}`;
   if ("rows" in clause) return clause.rows.length === 1 ? "1 image" : `${clause.rows.length} images`;
   if ("text" in clause) return `“${clause.text}”`;
@@ -191,6 +197,11 @@ export function describe(clause: Clause, names: Names): string {
   const word = "or" in clause ? "or" : "and";
   const regions = parts.every((part) => subject(part) === "region");
   return regions ? `${parts.length} regions` : parts.map((part) => describe(part, names)).join(` ${word} `);
+}
+
+function span([low, high]: Range): string {
+  if (low === null) return high === null ? "any" : `≤ ${number(high)}`;
+  return high === null ? `≥ ${number(low)}` : `${number(low)} to ${number(high)}`;
 }
 
 function number(x: number): string {

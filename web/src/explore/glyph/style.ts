@@ -1,0 +1,216 @@
+/** What a glyph's colours mean: the mode of the overview, and the tables that turn numbers into pixels. */
+import { rgb } from "d3-color";
+import { interpolateLab } from "d3-interpolate";
+
+import { categorical, divergingTable } from "../../theme/diverging";
+import { CATEGORIES, type Cells } from "../model/cells";
+import { snake } from "./form";
+
+export type ColourBy =
+  | "signature"
+  | "label"
+  | "verdict"
+  | "error"
+  | "generator"
+  | "score"
+  | "uncertainty"
+  | `dimension:${number}`;
+
+export const STEPS = 255;
+
+/** Pixels of a canvas as one number each, on a little-endian machine. */
+export type Pixel = number;
+
+export interface Style {
+  /** Two styles with one key draw the same. */
+  readonly key: string;
+  readonly dark: boolean;
+  readonly by: ColourBy;
+  /** Dimension in each square of the texture, −1 for an empty one. */
+  readonly order: readonly number[];
+  /** Dimensions along the snake, real to generated: the order of the strip. */
+  readonly line: readonly number[];
+  readonly off: ReadonlySet<number>;
+  /** Impact whose tone is full. */
+  readonly impact: number;
+  /** Images that fill the bar, by level. */
+  readonly full: (level: number) => number;
+  readonly diverging: Uint32Array;
+  readonly divergingMuted: Uint32Array;
+  readonly sequential: Uint32Array;
+  readonly sequentialMuted: Uint32Array;
+  /** Colours of categories, then of the same ones unselected. */
+  readonly categories: Uint32Array;
+  readonly categoriesMuted: Uint32Array;
+  readonly real: Pixel;
+  readonly fake: Pixel;
+  readonly unknown: Pixel;
+  readonly muted: Pixel;
+  readonly ink: Pixel;
+  readonly paper: Pixel;
+  readonly accent: Pixel;
+}
+
+export interface StyleInput {
+  readonly dark: boolean;
+  readonly by: ColourBy;
+  readonly weights: readonly number[];
+  readonly off: readonly number[];
+  readonly impact: number;
+  readonly full: (level: number) => number;
+  readonly fullKey: string;
+}
+
+/** Fills on the canvas; the text colours of tokens.css are made for thin marks and stay there. */
+export const palette = (dark: boolean): Record<"real" | "fake" | "unknown" | "ink" | "paper" | "muted" | "accent", string> =>
+  dark
+    ? { real: "#3aa3c6", fake: "#e58a34", unknown: "#7c8389", ink: "#f4f5f5", paper: "#121416", muted: "#3a3f44", accent: "#8ab4ff" }
+    : { real: "#1b87ab", fake: "#d06f14", unknown: "#8a8f93", ink: "#191b1d", paper: "#fafaf7", muted: "#c9cac6", accent: "#1f5fd0" };
+
+export function pixel(colour: string): Pixel {
+  const { r, g, b } = rgb(colour);
+  return ((255 << 24) | (Math.round(b) << 16) | (Math.round(g) << 8) | Math.round(r)) >>> 0;
+}
+
+export function css(value: Pixel): string {
+  return `rgb(${value & 255} ${(value >>> 8) & 255} ${(value >>> 16) & 255})`;
+}
+
+function table(bytes: Uint8Array): Uint32Array {
+  return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+}
+
+/** The grey that a colour fades to when it is not selected: its lightness stays as a trace, its hue goes. */
+function faded(colours: Uint32Array, dark: boolean): Uint32Array {
+  const ground = dark ? 0x2b : 0xec;
+  return colours.map((value) => {
+    const grey = 0.3 * (value & 255) + 0.59 * ((value >>> 8) & 255) + 0.11 * ((value >>> 16) & 255);
+    const tone = Math.round(ground + (grey - ground) * 0.28);
+    return ((255 << 24) | (tone << 16) | (tone << 8) | tone) >>> 0;
+  });
+}
+
+function ramp(from: string, to: string): Uint32Array {
+  const mix = interpolateLab(from, to);
+  return Uint32Array.from({ length: STEPS }, (_, i) => pixel(mix(i / (STEPS - 1))));
+}
+
+/** Names of the categories of a mode, in the order of their colours. */
+export const CATEGORY_NAMES: Readonly<Partial<Record<ColourBy, readonly string[]>>> = {
+  label: ["real", "generated", "unlabelled"],
+  verdict: ["real", "inconclusive", "AI-generated"],
+  error: ["real, found", "real, called generated", "generated, called real", "generated, found"],
+};
+
+function categoryColours(by: ColourBy, dark: boolean): string[] {
+  const { real, fake, unknown } = palette(dark);
+  const mix = (colour: string): string => interpolateLab(colour, dark ? "#24282b" : "#f1f1ed")(0.62);
+  if (by === "label") return [real, fake, unknown];
+  if (by === "verdict") return [real, unknown, fake];
+  if (by === "error") return [mix(real), real, fake, mix(fake)];
+  return [...categorical(dark), unknown];
+}
+
+export const isCategorical = (by: ColourBy): boolean =>
+  by === "label" || by === "verdict" || by === "error" || by === "generator";
+
+export function makeStyle({ dark, by, weights, off, impact, full, fullKey }: StyleInput): Style {
+  const colours = palette(dark);
+  const diverging = table(divergingTable(STEPS, dark));
+  const sequential = ramp(dark ? "#25292d" : "#ecebe6", dark ? "#f2e9ff" : "#2b1b45");
+  const categories = Uint32Array.from(categoryColours(by, dark).map(pixel));
+  return {
+    key: [dark ? "d" : "l", by, off.join("."), impact.toPrecision(3), weights.length, fullKey].join("|"),
+    dark,
+    by,
+    order: snake(weights),
+    line: weights.map((_, k) => k).sort((a, b) => (weights[a] as number) - (weights[b] as number) || a - b),
+    off: new Set(off),
+    impact,
+    full,
+    diverging,
+    divergingMuted: faded(diverging, dark),
+    sequential,
+    sequentialMuted: faded(sequential, dark),
+    categories,
+    categoriesMuted: faded(categories, dark),
+    real: pixel(colours.real),
+    fake: pixel(colours.fake),
+    unknown: pixel(colours.unknown),
+    muted: pixel(colours.muted),
+    ink: pixel(colours.ink),
+    paper: pixel(colours.paper),
+    accent: pixel(colours.accent),
+  };
+}
+
+/** Tone of a signed impact, −1 … 1: the square root lifts the quiet ones above the grey. */
+export function impactTone(impact: number, full: number): number {
+  const t = Math.max(-1, Math.min(1, impact / full));
+  return Math.sign(t) * Math.sqrt(Math.abs(t));
+}
+
+export const divergingIndex = (t: number): number =>
+  Math.round(((Math.max(-1, Math.min(1, t)) + 1) / 2) * (STEPS - 1));
+
+export const sequentialIndex = (t: number): number => Math.round(Math.max(0, Math.min(1, t)) * (STEPS - 1));
+
+/** Images of each category in a cell. The array is shared between calls: copy what must stay. */
+const counts = new Float32Array(CATEGORIES);
+
+export function categoryCounts(by: ColourBy, cells: Cells, i: number): Float32Array {
+  const count = cells.shown[i] as number;
+  const real = cells.real[i] as number;
+  const fake = cells.fake[i] as number;
+  counts.fill(0);
+  if (by === "label") counts.set([real, fake, count - real - fake]);
+  else if (by === "verdict") {
+    const ai = cells.ai[i] as number;
+    const unsure = cells.inconclusive[i] as number;
+    counts.set([Math.max(0, count - ai - unsure), unsure, ai]);
+  } else if (by === "error") {
+    const fp = cells.fp[i] as number;
+    const fn = cells.fn[i] as number;
+    counts.set([real - fp, fp, fn, fake - fn]);
+  } else if (by === "generator" && cells.generatorWidth) {
+    const width = cells.generatorWidth;
+    let rest = fake;
+    for (let g = 0; g < Math.min(width, CATEGORIES - 1); g++) {
+      const found = cells.generators[i * width + g] as number;
+      counts[g] = found;
+      rest -= found;
+    }
+    counts[CATEGORIES - 1] = Math.max(0, rest);
+  }
+  return counts;
+}
+
+/** The one tone of a cell in modes that have one, −1 … 1 (or 0 … 1 for a sequential mode). */
+export function tone(style: Style, cells: Cells, i: number): number {
+  const { by } = style;
+  const count = Math.max(1, cells.shown[i] as number);
+  const labelled = Math.max(1, (cells.real[i] as number) + (cells.fake[i] as number));
+  if (by === "label") return ((cells.fake[i] as number) - (cells.real[i] as number)) / count;
+  if (by === "verdict") {
+    const ai = cells.ai[i] as number;
+    return (2 * ai + (cells.inconclusive[i] as number)) / count - 1;
+  }
+  if (by === "error") return Math.sqrt(((cells.fp[i] as number) + (cells.fn[i] as number)) / labelled);
+  if (by === "uncertainty") return cells.uncertainty[i] as number;
+  const k = dimensionOf(by);
+  if (k !== null) return impactTone(cells.impact[i * cells.dimensions + k] ?? 0, style.impact * 2);
+  return 2 * (cells.probability[i] as number) - 1;
+}
+
+export const isSequential = (by: ColourBy): boolean => by === "error" || by === "uncertainty";
+
+export function dimensionOf(by: ColourBy): number | null {
+  return by.startsWith("dimension:") ? Number(by.slice(10)) : null;
+}
+
+export function parseColourBy(text: string | undefined, dimensions: number): ColourBy {
+  const known = ["signature", "label", "verdict", "error", "generator", "score", "uncertainty"];
+  if (text && known.includes(text)) return text as ColourBy;
+  const k = text?.startsWith("dimension:") ? Number(text.slice(10)) : NaN;
+  return Number.isInteger(k) && k >= 0 && k < dimensions ? `dimension:${k}` : "signature";
+}

@@ -1,0 +1,61 @@
+/** The rows of a long list, in pages, fetched when they come into sight. */
+import { cancelled } from "../../api/client";
+import type { ImageRow } from "../model/api";
+import type { Explore } from "../model/explore.svelte";
+
+export const PAGE = 120;
+
+export class Pages {
+  /** Rises when a page came. */
+  arrived = $state(0);
+  #pages: Readonly<Record<number, readonly ImageRow[]>> = {};
+  #running: Readonly<Record<number, AbortController>> = {};
+
+  constructor(
+    readonly explore: Explore,
+    readonly key: string | null,
+    readonly sort: string,
+    readonly descending: boolean,
+  ) {}
+
+  at(index: number): ImageRow | undefined {
+    void this.arrived;
+    return this.#pages[Math.floor(index / PAGE)]?.[index % PAGE];
+  }
+
+  /** Ask for the pages that hold the items from `first` to before `last`; others that are under way are dropped. */
+  want(first: number, last: number): void {
+    const from = Math.floor(first / PAGE);
+    const to = Math.floor(Math.max(first, last - 1) / PAGE);
+    for (const [page, controller] of Object.entries(this.#running)) {
+      if (Number(page) < from || Number(page) > to) this.#drop(Number(page), controller);
+    }
+    for (let page = from; page <= to; page++) if (!(page in this.#pages) && !(page in this.#running)) void this.#load(page);
+  }
+
+  async #load(page: number): Promise<void> {
+    const controller = new AbortController();
+    this.#running = { ...this.#running, [page]: controller };
+    try {
+      const { api } = this.explore;
+      const asked = api.rows(this.key, this.sort, this.descending, page * PAGE, PAGE, controller.signal);
+      const found = await this.explore.during(asked);
+      this.#pages = { ...this.#pages, [page]: found };
+      this.arrived++;
+    } catch (error) {
+      if (!cancelled(error)) this.explore.fail(error);
+    } finally {
+      this.#drop(page, controller);
+    }
+  }
+
+  #drop(page: number, controller: AbortController): void {
+    controller.abort();
+    if (this.#running[page] !== controller) return;
+    this.#running = Object.fromEntries(Object.entries(this.#running).filter(([other]) => Number(other) !== page));
+  }
+
+  dispose(): void {
+    for (const controller of Object.values(this.#running)) controller.abort();
+  }
+}

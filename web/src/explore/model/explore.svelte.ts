@@ -1,0 +1,189 @@
+/**
+ * The state of Explore: read from the address, answered by the server, seen by every view.
+ *
+ * The address is the only thing that views change (`route.set`); undo is therefore the browser's Back. From it
+ * follow the selection's key, the histograms, the prototypes' counts and the tiles.
+ */
+import { cancelled } from "../../api/client";
+import { announcer } from "../../state/announce.svelte";
+import { route } from "../../state/route.svelte";
+import { type ColourBy, parseColourBy } from "../glyph/style";
+import { AtlasApi, type Counts, type Dimension, type Info, type Prototype, type Rescored, type Selected } from "./api";
+import { type Pane, clampDetail, parseAgainst, parseOff, parseOverlay, parsePane, parseRow, parseRows, parseSort } from "./params";
+import { type Names, type Spec, decodeSpec, encodeSpec } from "./spec";
+import type { Source } from "./tiles";
+
+export class Explore {
+  readonly api: AtlasApi;
+  info = $state.raw<Info | null>(null);
+  selected = $state.raw<Selected | null>(null);
+  dimensions = $state.raw<readonly Dimension[]>([]);
+  prototypes = $state.raw<readonly Prototype[]>([]);
+  rescored = $state.raw<Rescored | null>(null);
+  /** What went wrong last, until something works again. */
+  problem = $state.raw<unknown>(null);
+  /** Requests under way, of all views: the collection on the screen is not yet the one in the address. */
+  pending = $state(0);
+  /** Rises when people's names, merges or hidings changed on the server. */
+  edition = $state(0);
+
+  readonly spec = $derived(decodeSpec(route.params["sel"]));
+  readonly specText = $derived(encodeSpec(this.spec));
+  readonly offText = $derived(route.params["off"] ?? "");
+  readonly off = $derived(parseOff(this.offText, this.info?.dimensions ?? 0));
+  readonly by = $derived<ColourBy>(parseColourBy(route.params["by"], this.info?.dimensions ?? 0));
+  readonly detail = $derived(clampDetail(Number(route.params["detail"] ?? 0)));
+  readonly sort = $derived(parseSort(route.params["sort"]));
+  readonly image = $derived(parseRow(route.params["image"], this.info?.images ?? 0));
+  readonly compared = $derived(parseRows(route.params["with"], this.info?.images ?? 0));
+  readonly overlay = $derived(parseOverlay(route.params["map"], this.info?.dimensions ?? 0));
+  readonly against = $derived(parseAgainst(route.params["vs"]));
+  readonly whole = $derived(parsePane(route.params["pane"]));
+
+  /** Key of the selection that the views show, null for all images; undefined until the server has said it. */
+  readonly key = $derived<string | null | undefined>(
+    this.specText === "" ? null : this.selected && encodeSpec(this.selected.spec) === this.specText ? this.selected.key : undefined,
+  );
+  readonly counts = $derived<Counts | null>(this.key === null ? (this.info?.counts ?? null) : this.selected);
+  readonly busy = $derived(this.pending > 0 || this.key === undefined || this.info === null);
+
+  readonly names: Names = {
+    dimension: (k) => this.dimensions[k]?.name ?? this.info?.names[k] ?? `D${k + 1}`,
+    prototype: (id) => this.prototypes.find((prototype) => prototype.id === id)?.name || `pattern ${id}`,
+  };
+
+  /** Tiles of the selection, or undefined while its key is not known; the last ones stay on the screen. */
+  readonly source = $derived.by<Source | undefined>(() => {
+    const { key } = this;
+    const { off } = this;
+    if (key === undefined) return undefined;
+    return {
+      key: `${this.api.name}|${key ?? ""}|${off.join(".")}`,
+      load: (level, tx, ty, signal) => this.during(this.api.tile(level, tx, ty, key, off, signal)),
+    };
+  });
+
+  constructor(name: string) {
+    this.api = new AtlasApi(name);
+  }
+
+  /** Follow the address. Call while a component is being set up: the effects end with it. */
+  follow(): void {
+    $effect(() => this.#load((signal) => this.api.info(signal), (info) => (this.info = info)));
+    $effect(() => {
+      if (this.specText === "") {
+        this.selected = null;
+        return undefined;
+      }
+      const spec = this.spec;
+      return this.#load((signal) => this.api.select(spec, signal), (selected) => {
+        // The address's own text, so that another spelling by the server does not look like another selection.
+        this.selected = { ...selected, spec };
+        announcer.say(`${selected.count.toLocaleString("en")} images selected`);
+      });
+    });
+    $effect(() => {
+      const { key, off } = this;
+      void this.edition;
+      if (key === undefined || !this.info) return undefined;
+      return this.#load((signal) => this.api.dimensions(key, off, signal), (found) => (this.dimensions = found));
+    });
+    $effect(() => {
+      const { key } = this;
+      void this.edition;
+      if (key === undefined || !this.info) return undefined;
+      return this.#load((signal) => this.api.prototypes(key, signal), (found) => (this.prototypes = found));
+    });
+    $effect(() => {
+      const { off } = this;
+      if (!off.length) {
+        this.rescored = null;
+        return undefined;
+      }
+      return this.#load((signal) => this.api.rescore(off, signal), (found) => (this.rescored = found));
+    });
+  }
+
+  /** Count a request among those under way. */
+  async during<T>(work: Promise<T>): Promise<T> {
+    this.pending++;
+    try {
+      return await work;
+    } finally {
+      this.pending--;
+    }
+  }
+
+  #load<T>(start: (signal: AbortSignal) => Promise<T>, done: (found: T) => void): () => void {
+    const controller = new AbortController();
+    void this.during(start(controller.signal)).then(
+      (found) => {
+        if (controller.signal.aborted) return;
+        this.problem = null;
+        done(found);
+      },
+      (error: unknown) => {
+        if (!controller.signal.aborted) this.fail(error);
+      },
+    );
+    return () => controller.abort();
+  }
+
+  fail(error: unknown): void {
+    if (cancelled(error)) return;
+    this.problem = error;
+  }
+
+  // What views do. Each is one step in the history.
+
+  select(spec: Spec): void {
+    route.set({ sel: encodeSpec(spec) });
+  }
+
+  clear(): void {
+    route.set({ sel: null });
+  }
+
+  toggleDimension(k: number): void {
+    const off = this.off.includes(k) ? this.off.filter((other) => other !== k) : [...this.off, k];
+    route.set({ off: off.sort((a, b) => a - b).join(",") });
+  }
+
+  colour(by: ColourBy): void {
+    route.set({ by: by === "signature" ? null : by });
+  }
+
+  open(row: number | null): void {
+    route.set({ image: row === null ? null : String(row) });
+  }
+
+  setSort(sort: string, descending: boolean): void {
+    route.set({ sort: sort === "row" && !descending ? null : `${descending ? "-" : ""}${sort}` });
+  }
+
+  maximise(pane: Pane): void {
+    route.set({ pane: this.whole === pane ? null : pane });
+  }
+
+  /** Send an edit and show what the server then has. */
+  async edit(work: Promise<unknown>, said: string): Promise<boolean> {
+    try {
+      await this.during(work);
+      this.problem = null;
+      this.edition++;
+      announcer.say(said);
+      return true;
+    } catch (error) {
+      this.fail(error);
+      return false;
+    }
+  }
+
+  async reloadInfo(): Promise<void> {
+    try {
+      this.info = await this.during(this.api.info(new AbortController().signal));
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+}

@@ -1,0 +1,49 @@
+/** A cell in a sentence: what a screen reader says, and what stands in the card beside the pointer. */
+import { count as thousands, percent, plural } from "../../ui/format";
+import { CATEGORIES, type Cells } from "../model/cells";
+
+export interface Words {
+  readonly dimension: (k: number) => string;
+  readonly generators: readonly string[];
+}
+
+export function sentence(cells: Cells, i: number, words: Words): string {
+  const count = cells.count[i] as number;
+  const parts = [plural(count, "image")];
+  const share = generatedShare(cells, i);
+  if (share !== null) parts.push(`${percent(share)} generated`);
+  const generator = mainGenerator(cells, i, words.generators);
+  if (generator) parts.push(`mostly ${generator}`);
+  let text = parts.join(", ");
+  const loud = loudest(cells, i);
+  if (loud) text += `; ${words.dimension(loud.dimension)} speaks loudest, for ${loud.impact > 0 ? "generated" : "real"}`;
+  const wrong = (cells.fp[i] as number) + (cells.fn[i] as number);
+  if (wrong > 0) text += `. ${plural(wrong, "verdict")} wrong`;
+  const selected = cells.selected[i] as number;
+  if (selected < count) text += `. ${selected === 0 ? "None" : thousands(selected)} selected`;
+  return `${text}.`;
+}
+
+export function generatedShare(cells: Cells, i: number): number | null {
+  const labelled = (cells.real[i] as number) + (cells.fake[i] as number);
+  return labelled > 0 ? (cells.fake[i] as number) / labelled : null;
+}
+
+/** The generator of more than half of the cell's generated images. */
+export function mainGenerator(cells: Cells, i: number, names: readonly string[]): string | null {
+  const fake = cells.fake[i] as number;
+  if (!cells.generatorWidth || fake <= 0) return null;
+  for (let g = 0; g < Math.min(cells.generatorWidth, CATEGORIES - 1, names.length); g++) {
+    if ((cells.generators[i * cells.generatorWidth + g] as number) > fake / 2) return names[g] ?? null;
+  }
+  return null;
+}
+
+export function loudest(cells: Cells, i: number): { dimension: number; impact: number } | null {
+  let best: { dimension: number; impact: number } | null = null;
+  for (let k = 0; k < cells.dimensions; k++) {
+    const impact = cells.impact[i * cells.dimensions + k] as number;
+    if (Math.abs(impact) > Math.abs(best?.impact ?? 0)) best = { dimension: k, impact };
+  }
+  return best;
+}

@@ -35,6 +35,21 @@ def vectors(table: pa.Table, name: str) -> np.ndarray:
     return np.asarray(column.flatten().to_numpy(zero_copy_only=False)).reshape(len(column), -1)
 
 
+def same(one: pa.Table, other: pa.Table) -> bool:
+    """Equal, NaN and NaN counting as equal."""
+    return (
+        one.schema == other.schema
+        and all(
+            np.array_equal(vectors(one, name), vectors(other, name), equal_nan=True)
+            if pa.types.is_fixed_size_list(one[name].type)
+            else one[name].to_pandas().equals(other[name].to_pandas())
+            for name in one.column_names
+            if name != "exemplars"
+        )
+        and one["exemplars"].equals(other["exemplars"])
+    )
+
+
 def recount(codes: np.ndarray, rows: Rows, level: int, chosen: np.ndarray) -> dict[int, dict[str, object]]:
     """The slow way: every cell from its own images."""
     ix, iy = columns_and_rows(ancestor(codes, level)) if level else (codes * 0, codes * 0)
@@ -103,7 +118,7 @@ def test_a_selection_is_summed_up_as_if_counted_image_by_image(n: int, seed: int
     for level in (0, 2, 4):
         by_mask = pyramid.aggregate(level, chosen)
         assert_recounted(by_mask, recount(codes, rows, level, chosen))
-        assert by_mask.equals(pyramid.aggregate(level, np.flatnonzero(chosen)))
+        assert same(by_mask, pyramid.aggregate(level, np.flatnonzero(chosen)))
 
 
 def test_selecting_every_image_gives_the_stored_tables() -> None:

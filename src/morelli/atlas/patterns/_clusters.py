@@ -1,10 +1,10 @@
-"""Clusters of the patterns of one dimension and sign: k-means, with as many clusters as come back.
+"""Clusters of the patterns of one dimension and sign: k-means, of which only what comes back is kept apart.
 
-How many clusters there are is a question of resolution. It is answered by repetition: the largest k whose
-clusterings of two random halves agree about every single cluster, after the prediction strength of
-Tibshirani and Walther (2005), which also takes the worst cluster. A cluster's own stability is the mean
-Jaccard similarity to its match in clusterings of bootstrap samples (Hennig 2007, *Cluster-wise assessment of
-cluster stability*).
+How many clusters there are is a question of resolution. It is answered by repetition, after Hennig (2007,
+*Cluster-wise assessment of cluster stability*): a cluster's stability is the mean Jaccard similarity to its
+match in clusterings of random halves. Of all k, the one with most stable clusters is taken. What lies in
+clusters that do not come back is one remainder, of several centres: a small clear cluster among patterns without
+structure then stands out, where asking that all clusters come back would give up both.
 """
 
 from __future__ import annotations
@@ -18,25 +18,26 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 AGREE = 0.6
-"""Mean Jaccard similarity of each cluster in two halves from which a number of clusters comes back. Hennig
-calls clusters below one half dissolved, and patterns from 0.6 on."""
+"""Stability from which a cluster counts; for Hennig they are patterns from 0.6 on, dissolved below 0.5."""
 RADIUS = 0.98
 """Share of a cluster's own patterns within its radius; what lies further away belongs to no prototype."""
 _SELECT_ROWS = 4_000
-_FIRST_LOOK, _HOPELESS = 3, 0.15
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """k clusters of patterns: `centres` (k, q) float32, `radius` (k,), `stability` (k,) in [0, 1]."""
+    """Clusters of patterns.
+
+    Attributes:
+        centres: (c, q) float32. owner: (c,) cluster of each centre; only a remainder has several.
+        radius: (c,) distance beyond which a pattern belongs to none.
+        stability: (clusters,) in [0, 1].
+    """
 
     centres: NDArray[np.float32]
+    owner: NDArray[np.int64]
     radius: NDArray[np.float32]
     stability: NDArray[np.float64]
-
-    def nearest(self, Z: Array) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Number of the nearest centre (m,) and the distance to it, for rows (m, q)."""
-        return nearest_centre(Z, self.centres)
 
 
 def nearest_centre(Z: Array, centres: Array) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -53,68 +54,84 @@ def fit_clusters(
 
     Args:
         Z: unit rows of `PatternSpace`.
-        least: smallest cluster that is kept.
-        most: largest number of clusters that is tried.
-        rng: seeds k-means, the halves and the bootstrap.
-        repeats: pairs of halves, and bootstrap samples.
+        least: smallest cluster that is kept apart.
+        most: largest number of centres that is tried.
+        rng: seeds k-means and the halves.
+        repeats: random halves behind a stability.
     """
     if len(Z) < least:
         return None
     some = Z if len(Z) <= _SELECT_ROWS else Z[np.sort(rng.choice(len(Z), _SELECT_ROWS, replace=False))]
-    k = _number_of_clusters(some, least=least, most=most, rng=rng, repeats=repeats)
-    centres = kmeans(Z, k, rng, tries=5)
+    needed = max(2, round(least * len(some) / len(Z)))
+    best = _one_cluster(some)
+    for k in range(2, min(most, len(some) // (2 * needed)) + 1):
+        tried = _clustering(some, k, needed, rng, repeats)
+        # More clusters, and of as many the one with fewer centres.
+        if len(tried[2]) > len(best[2]):
+            best = tried
+    centres, owner, stability = best
+    if len(some) < len(Z) and len(centres) > 1:
+        centres = kmeans(Z, len(centres), rng, start=centres)
     assigned, distance = nearest_centre(Z, centres)
-    # Small clusters are dropped and their patterns left to none: they are further than a radius from others.
-    keep = np.flatnonzero(np.bincount(assigned, minlength=k) >= least)
-    if not len(keep):
-        return None
-    radius = np.array([np.quantile(distance[assigned == c], RADIUS) for c in keep], dtype=np.float32)
-    stability = _stability(some, centres, rng, repeats)[keep]
-    return Clusters(centres[keep], radius * np.float32(1 + 1e-5), stability)
+    radius = np.array(
+        [
+            np.quantile(distance[assigned == c], RADIUS) if (assigned == c).any() else 0
+            for c in range(len(centres))
+        ]
+    )
+    return Clusters(centres, owner, (radius * (1 + 1e-5)).astype(np.float32), stability)
 
 
-def kmeans(Z: Array, k: int, rng: np.random.Generator, *, tries: int = 1) -> NDArray[np.float32]:
-    """Centres (k, q) of Lloyd's algorithm, the best of `tries` k-means++ starts."""
+def kmeans(
+    Z: Array, k: int, rng: np.random.Generator, *, tries: int = 1, start: Array | None = None
+) -> NDArray[np.float32]:
+    """Centres (k, q) of Lloyd's algorithm, the best of `tries` k-means++ starts, or from given centres."""
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    if k == 1:
-        return np.asarray(Z.mean(axis=0, keepdims=True), dtype=np.float32)
     with warnings.catch_warnings():
         # Fewer distinct patterns than clusters: equal centres, of which all but one come out empty.
         warnings.simplefilter("ignore", ConvergenceWarning)
         seed = int(rng.integers(2**31))
-        model = KMeans(k, n_init=tries, random_state=seed, max_iter=100).fit(np.asarray(Z, np.float32))
-    return np.asarray(model.cluster_centers_, dtype=np.float32)
+        init, n_init = ("k-means++", tries) if start is None else (start, 1)
+        model = KMeans(k, init=init, n_init=n_init, random_state=seed, max_iter=100)
+        return np.asarray(model.fit(np.asarray(Z, np.float32)).cluster_centers_, dtype=np.float32)
 
 
-def _number_of_clusters(Z: Array, *, least: int, most: int, rng: np.random.Generator, repeats: int) -> int:
-    """The largest k up to `most` at which random halves agree; 1 when none does."""
-    found = 1
-    for k in range(2, min(most, len(Z) // (2 * least)) + 1):
-        agreement = np.zeros(k)
-        for done in range(1, repeats + 1):
-            order = rng.permutation(len(Z))
-            halves = order[: len(Z) // 2], order[len(Z) // 2 :]
-            one, other = (nearest_centre(Z, kmeans(Z[half], k, rng))[0] for half in halves)
-            agreement += np.sort(matched_jaccard(one, other, k, k)[1])
-            if done >= _FIRST_LOOK and agreement[0] < (AGREE - _HOPELESS) * done:
-                break
-        if agreement[0] >= AGREE * repeats:
-            found = k
-    return found
+_Clustering = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]
+"""Centres (c, q), owners (c,) and the stability of each owner."""
 
 
-def _stability(Z: Array, centres: Array, rng: np.random.Generator, repeats: int) -> NDArray[np.float64]:
-    """Mean Jaccard similarity (k,) of the clusters of Z to their matches in bootstrap clusterings."""
-    k = len(centres)
+def _one_cluster(Z: Array) -> _Clustering:
+    return np.asarray(Z.mean(axis=0, keepdims=True), np.float32), np.zeros(1, np.int64), np.ones(1)
+
+
+def _clustering(Z: Array, k: int, least: int, rng: np.random.Generator, repeats: int) -> _Clustering:
+    """The stable ones among k clusters, and the remainder as one."""
+    centres = kmeans(Z, k, rng, tries=4)
     own = nearest_centre(Z, centres)[0]
-    total = np.zeros(k)
-    for _ in range(repeats):
-        drawn = rng.integers(len(Z), size=len(Z))
-        again = nearest_centre(Z, kmeans(Z[drawn], k, rng))[0]
-        total += matched_jaccard(own, again, k, k)[1]
-    return total / repeats
+    halves = [
+        nearest_centre(Z, kmeans(Z[rng.permutation(len(Z))[: (len(Z) + 1) // 2]], k, rng))[0]
+        for _ in range(repeats)
+    ]
+    matches = [matched_jaccard(own, again, k, k) for again in halves]
+    stability = np.mean([jaccard for _, jaccard in matches], axis=0)
+    stable = (stability >= AGREE) & (np.bincount(own, minlength=k) >= least)
+    kept = np.flatnonzero(stable)
+    rest = np.flatnonzero(~stable)
+    owner = np.full(k, len(kept), dtype=np.int64)
+    owner[kept] = np.arange(len(kept))
+    order = np.concatenate([kept, rest])
+    shares = stability[kept]
+    if len(rest):
+        inside = ~stable[own]
+        if inside.sum() < least:
+            return centres[kept], owner[kept], shares
+        again_inside = [
+            ~np.isin(again, match[kept]) for again, (match, _) in zip(halves, matches, strict=True)
+        ]
+        shares = np.append(shares, np.mean([(inside & b).sum() / (inside | b).sum() for b in again_inside]))
+    return centres[order], owner[order], shares
 
 
 def matched_jaccard(

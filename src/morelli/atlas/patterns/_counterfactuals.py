@@ -16,6 +16,7 @@ from PIL import Image
 
 from morelli.atlas.patterns._edit_region import How, edit_region, region_mask
 from morelli.errors import UsageError
+from morelli.explanation.relevance import as_input
 
 if TYPE_CHECKING:
     from morelli.encoders import Encoder
@@ -85,7 +86,7 @@ def measure_counterfactuals(
         random_state: seed of the places and of ``replace``.
 
     Raises:
-        UsageError: other numbers of images and regions, or an encoder without a crop of its own.
+        UsageError: other numbers of images and regions.
     """
     if len(images) != len(regions) or not len(images) or places < 1:
         raise UsageError(
@@ -97,7 +98,7 @@ def measure_counterfactuals(
     def pictures() -> Any:
         for number, (image, region) in enumerate(zip(images, regions, strict=True)):
             rng = np.random.default_rng([random_state, number])
-            view = encoder_view(image, side)
+            view = as_input(image, side)
             mask = region_mask(region, view.size)
             yield view
             yield edit_region(view, mask, how, rng=rng)
@@ -127,17 +128,6 @@ def measure_counterfactuals(
         change=scores[:, 1] - before,
         elsewhere=scores[:, 2:] - before[:, None],
     )
-
-
-def encoder_view(image: Image.Image, side: int) -> Image.Image:
-    """The square of `side` pixels that the encoder sees: short side scaled, centre cut out."""
-    factor = side / min(image.size)
-    size = (max(side, round(image.width * factor)), max(side, round(image.height * factor)))
-    scaled = image.convert("RGB")
-    if size != image.size:
-        scaled = scaled.resize(size, Image.Resampling.BICUBIC)
-    x, y = (size[0] - side) // 2, (size[1] - side) // 2
-    return scaled.crop((x, y, x + side, y + side))
 
 
 def moved(mask: Array, rng: np.random.Generator, tries: int = 20) -> NDArray[np.bool_]:

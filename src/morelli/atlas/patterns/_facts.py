@@ -106,7 +106,7 @@ def confound(
             null = np.abs(drawn / n - (total - drawn) / (total.sum() - n)).sum(axis=1) / 2
             if (1 + (null >= distance - 1e-12).sum()) / (1 + _DRAWS) > CHANCE:
                 continue
-            level = int(np.abs(gap).argmax())
+            level = int(gap.argmax())
             share, other = inside[level] / n, (total[level] - inside[level]) / (total.sum() - n)
             worst = (
                 distance,

@@ -154,7 +154,7 @@ def _pictures(  # noqa: PLR0917
     k = int(prototypes.dimension[j])
     some = rows if len(rows) <= _LOOKED_AT else np.sort(rng.choice(rows, _LOOKED_AT, replace=False))
     Z = prototypes.spaces[k](patch_features(collected.pooled, some, k))
-    distance = nearest_centre(Z, prototypes.centres[j : j + 1])[1]
+    distance = nearest_centre(Z, prototypes.centres[prototypes.owner == j])[1]
     at = pick_exemplars(
         distance, Z, count=options.exemplars,
         copies=None if collected.copies is None else collected.copies[some],

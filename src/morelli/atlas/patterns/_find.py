@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from morelli.atlas.patterns._clusters import Clusters, fit_clusters
+from morelli.atlas.patterns._clusters import Clusters, fit_clusters, matched_jaccard
 from morelli.atlas.patterns._facts import Fact
 from morelli.atlas.patterns._figures import Collected, figures
 from morelli.atlas.patterns._presence import Presence
@@ -54,6 +54,18 @@ class FoundPrototypes:
 
     prototypes: Prototypes
     assignment: NDArray[np.int16]
+
+
+def match_prototypes(one: FoundPrototypes, other: FoundPrototypes) -> tuple[Array, Array]:
+    """Which prototypes of two runs over the same images are the same.
+
+    Returns:
+        For each prototype of `one` its match in `other` (−1 none) and the Jaccard similarity of both sets of
+        patterns, in [0, 1]; one to one, so that the sum is largest. Dimensions must be numbered alike.
+    """
+    return matched_jaccard(
+        one.assignment.ravel(), other.assignment.ravel(), len(one.prototypes), len(other.prototypes)
+    )
 
 
 def find_prototypes(
@@ -156,16 +168,21 @@ def _bare(
     import pyarrow as pa
 
     width = spaces[0].basis.shape[1] if spaces else 0
-    sizes = [len(c.radius) for *_, c in found]
+    sizes = [len(c.stability) for *_, c in found]
     table = pa.table(
         {
             "dimension": pa.array(np.repeat([k for k, *_ in found], sizes).astype(np.int16)),
             "sign": pa.array(np.repeat([s for _, s, _ in found], sizes).astype(np.int8)),
         }
     )
+    first = np.cumsum([0, *sizes])
     centres = [c.centres for *_, c in found] or [np.empty((0, width), np.float32)]
+    owner = [c.owner + start for (*_, c), start in zip(found, first, strict=False)]
     radius = [c.radius for *_, c in found] or [np.empty(0, np.float32)]
-    return Prototypes(table, np.concatenate(centres), np.concatenate(radius), spaces, presence, options)
+    return Prototypes(
+        table, np.concatenate(centres), np.concatenate([*owner, np.empty(0, np.int64)]).astype(np.int64),
+        np.concatenate(radius), spaces, presence, options,
+    )  # fmt: skip
 
 
 def _described(  # noqa: PLR0917
@@ -188,11 +205,14 @@ def _described(  # noqa: PLR0917
     keep = keep[np.argsort(-strength[keep] / counts[keep], kind="stable")]
     number = np.full(m + 1, -1, dtype=np.int16)
     number[keep] = np.arange(len(keep), dtype=np.int16)
-    kept = Prototypes(
-        bare.table.take(keep), bare.centres[keep], bare.radius[keep], bare.spaces, bare.presence, bare.options
+    left = number[bare.owner] >= 0
+    kept = replace(
+        bare,
+        table=bare.table.take(keep),
+        centres=bare.centres[left],
+        owner=number[bare.owner[left]].astype(np.int64),
+        radius=bare.radius[left],
     )
     renumbered = number[assignment]
     table = figures(kept, renumbered, collected, stability[keep], options, rng)
-    return FoundPrototypes(
-        Prototypes(table, kept.centres, kept.radius, kept.spaces, kept.presence, kept.options), renumbered
-    )
+    return FoundPrototypes(replace(kept, table=table), renumbered)

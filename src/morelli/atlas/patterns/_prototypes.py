@@ -64,8 +64,10 @@ class Prototypes:
 
     Attributes:
         table: one row a prototype, columns as in `prototype_schema`.
-        centres: (m, q) float32 in the space of their dimension.
-        radius: (m,) float32: a pattern further from every centre belongs to none.
+        centres: (c, q) float32 in the space of their dimension.
+        owner: (c,) prototype of each centre; the patterns of a dimension without structure of their own
+            are one prototype of several centres.
+        radius: (c,) float32: a pattern further from its nearest centre belongs to none.
         spaces: one `PatternSpace` per dimension (K).
         presence: the rule that says which images carry a pattern of which dimension.
         options: how they were found, as plain JSON values.
@@ -73,6 +75,7 @@ class Prototypes:
 
     table: pa.Table
     centres: NDArray[np.float32]
+    owner: NDArray[np.int64]
     radius: NDArray[np.float32]
     spaces: tuple[PatternSpace, ...]
     presence: Presence
@@ -112,10 +115,19 @@ class Prototypes:
                 raise ArtifactError(f"The prototypes are not of version {VERSION}; build the atlas again.")
             presence = Presence(tensors["typical"], float(tensors["threshold"][0]))
             spaces = tuple(map(PatternSpace, tensors["means"], tensors["bases"]))
-            made = cls(table, tensors["centres"], tensors["radius"], spaces, presence, document["options"])
+            made = cls(
+                table,
+                tensors["centres"],
+                tensors["owner"],
+                tensors["radius"],
+                spaces,
+                presence,
+                document["options"],
+            )
         except (KeyError, ValueError, TypeError, IndexError) as error:
             raise ArtifactError(f"The prototypes are damaged ({error}); build the atlas again.") from error
-        if not len(made.centres) == len(made.radius) == table.num_rows:
+        fits = len(made.centres) == len(made.radius) == len(made.owner)
+        if not fits or set(made.owner.tolist()) != set(range(table.num_rows)):
             raise ArtifactError("The prototypes' table and centres do not fit; build the atlas again.")
         return made
 
@@ -123,6 +135,7 @@ class Prototypes:
         """The arrays beside the table, by name."""
         return {
             "centres": self.centres,
+            "owner": self.owner,
             "radius": self.radius,
             "typical": self.presence.typical,
             "threshold": np.array([self.presence.threshold]),
@@ -204,12 +217,12 @@ class Prototypes:
             rows = np.arange(start, min(start + CHUNK, n))
             signs = self.presence.signs(impacts[rows])
             for k, sign in {(k, s) for k in range(dimensions) for s in (-1, 1)}:
-                own = np.flatnonzero((self.dimension == k) & (self.sign == sign))
+                own = np.flatnonzero(((self.dimension == k) & (self.sign == sign))[self.owner])
                 some = rows[signs[:, k] == sign]
                 if len(own) and len(some):
                     Z = self.spaces[k](patch_features(pooled, some, k))
                     best, distance = nearest_centre(Z, self.centres[own])
-                    found[some, k] = np.where(distance <= self.radius[own][best], own[best], -1)
+                    found[some, k] = np.where(distance <= self.radius[own][best], self.owner[own][best], -1)
         return found
 
 

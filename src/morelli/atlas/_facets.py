@@ -24,6 +24,7 @@ def with_facets(
     pyramid: Pyramid,
     level: int,
     collection: Collection,
+    *,
     mask: NDArray[np.bool_] | None = None,
     probabilities: NDArray[Any] | None = None,
 ) -> pa.Table:

@@ -31,6 +31,8 @@ ERRORS = ("tn", "fp", "fn", "tp")
 
 VERDICTS = ("real", "inconclusive", "ai")
 
+CATEGORIES = ("generator", "source", "lineage", "era", "format")
+
 LABELS = {"real": 0, "fake": 1, "unknown": UNKNOWN}
 
 
@@ -161,7 +163,7 @@ class Collection:
     @cached_property
     def impacts(self) -> Floats:
         """(n, K) signed shares of the full fit's logit; with the bias they sum to it."""
-        return self.values * self.distilled.w.astype(np.float32)
+        return np.asarray(self.values * self.distilled.w, dtype=np.float32)
 
     @cached_property
     def held_impacts(self) -> Floats:
@@ -176,12 +178,12 @@ class Collection:
     @cached_property
     def held_logits(self) -> Floats:
         """(n,) held-out logits."""
-        return self.held_impacts.sum(axis=1) + self.held_bias
+        return np.asarray(self.held_impacts.sum(axis=1) + self.held_bias, dtype=np.float32)
 
     @cached_property
     def probabilities(self) -> Floats:
         """(n,) calibrated probability of "generated" by the fit that did not see the image's group."""
-        return self.distilled.calibration.probability(self.held_logits).astype(np.float32)
+        return np.asarray(self.distilled.calibration.probability(self.held_logits), dtype=np.float32)
 
     @cached_property
     def xy(self) -> Floats:
@@ -207,6 +209,10 @@ class Collection:
     def verdicts(self) -> NDArray[np.int8]:
         """(n,) index into `VERDICTS`."""
         return verdict_of(self.probabilities, self.base_thresholds)
+
+    def metadata_sample(self, rows: int = 20_000) -> pa.ChunkedArray:
+        """The manifest's own columns of the first rows, a JSON text each."""
+        return self.dataset.to_table(columns=["metadata"], limit=rows).column("metadata")
 
     def numbers(self, name: str) -> NDArray[np.float64]:
         """(n,) a column of numbers, NaN where unknown."""
@@ -263,8 +269,8 @@ def verdict_of(probabilities: NDArray[Any], thresholds: tuple[float, float]) -> 
     return (1 + (probabilities >= ai).astype(np.int8) - (probabilities <= real)).astype(np.int8)
 
 
-def open_images(path: Any, dimensions: int) -> Any:
-    """The Lance dataset of an atlas's images.
+def open_images(path: Any, dimensions: int, version: int | None = None) -> Any:
+    """The Lance dataset of an atlas's images, at one of its versions.
 
     Raises:
         ArtifactError: it is missing or damaged.
@@ -272,7 +278,7 @@ def open_images(path: Any, dimensions: int) -> Any:
     import lance
 
     try:
-        dataset = lance.dataset(path)
+        dataset = lance.dataset(path, version=version)
     except (ValueError, OSError) as error:
         raise ArtifactError(
             f"the atlas's images at {path} cannot be read ({error}); build it again"

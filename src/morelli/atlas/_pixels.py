@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,8 +134,8 @@ class PixelTable:
         self._dataset, self.spec = dataset, spec
 
     @classmethod
-    def open(cls, path: Path) -> PixelTable:
-        """Open the table of a finished atlas, or of one under way.
+    def open(cls, path: Path, version: int | None = None) -> PixelTable:
+        """Open the table of a finished atlas, at one of its versions, or of one under way.
 
         Raises:
             ArtifactError: it is missing or damaged.
@@ -143,7 +143,7 @@ class PixelTable:
         import lance
 
         try:
-            dataset = lance.dataset(path)
+            dataset = lance.dataset(path, version=version)
             spec = PixelSpec(**json.loads(dataset.schema.metadata[b"morelli.pixels"]))
         except (ValueError, OSError, KeyError, TypeError) as error:
             raise ArtifactError(f"the atlas's maps at {path} cannot be read ({error})") from error
@@ -155,7 +155,8 @@ class PixelTable:
         import lance
 
         schema = spec.schema()
-        return cls(lance.write_dataset(schema.empty_table(), path, schema=schema, mode="overwrite"), spec)
+        mode = "overwrite" if path.is_dir() else "create"
+        return cls(lance.write_dataset(schema.empty_table(), path, schema=schema, mode=mode), spec)
 
     def __len__(self) -> int:
         return int(self._dataset.count_rows())
@@ -197,6 +198,15 @@ class PixelTable:
         self._dataset.checkout_latest()
         self._dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
 
+    @property
+    def version(self) -> int:
+        """Number of the version that is read."""
+        return int(self._dataset.version)
+
+    def reader(self) -> Any:
+        """All rows, as a reader of Arrow batches."""
+        return self._dataset.scanner(batch_size=512).to_reader()
+
     def thumbnails(self, rows: list[int]) -> list[bytes | None]:
         """JPEG bytes of some images."""
         found = self._dataset.take(rows, columns=["thumbnail"]).column("thumbnail").to_pylist()
@@ -208,6 +218,22 @@ class PixelTable:
         shape = (len(rows), self.spec.dimensions + 1, self.spec.patches)
         maps = _filled(table.column("maps"), shape[1] * shape[2]).reshape(shape)
         return maps * _filled(table.column("scale"), shape[1])[:, :, None]
+
+    def pooled_of(self, rows: NDArray[np.integer], dimension: int) -> Floats:
+        """(m, R) pattern features of one dimension of some images."""
+        k, r = self.spec.dimensions, self.spec.reduced
+        column = self._dataset.take(np.asarray(rows).tolist(), columns=["pooled"]).column("pooled")
+        return _filled(column, k * r).reshape(-1, k, r)[:, dimension]
+
+    def maps_of(self, rows: NDArray[np.integer], dimension: int) -> Floats:
+        """(m, P) maps of one dimension of some images."""
+        return self.maps(np.asarray(rows).tolist())[:, dimension]
+
+    def everything(self) -> tuple[Floats, Floats]:
+        """Pattern features (n, K, R) and maps (n, K + 1, P) of all images in memory."""
+        parts = [(pooled, maps) for maps, pooled, _ in self.batches()]
+        pooled, maps = zip(*parts, strict=True)
+        return np.concatenate(pooled), np.concatenate(maps)
 
     def batches(self, size: int = 4096) -> Iterator[tuple[Floats, Floats, NDArray[np.bool_]]]:
         """Maps (m, K + 1, P) and pooled features (m, K, R) in order, and which images (m,) have them."""
@@ -252,6 +278,15 @@ class PixelSource:
             if start < len(part):
                 yield part if not start else part.take(np.arange(start, len(part)))
 
+    def tokens(self, part: Features) -> Floats:
+        """(m, P, D) patch tokens that go into the last block, of those images that can be had."""
+        kind = self.inputs[1]
+        if self.stored:
+            return part.vectors[kind]
+        shown = [shown_of(row, self) for row in identities(part)]
+        pixels = [got[1] for got in shown if not isinstance(got, str)]
+        return self.encoder.trace(stack(pixels, self.encoder.transform), kinds=[kind])[kind]
+
 
 def fill_pixels(
     pixels: PixelTable,
@@ -274,7 +309,7 @@ def fill_pixels(
     with ThreadPoolExecutor(workers, thread_name_prefix="morelli-atlas") as pool:
         for part in source.rows(table, where, len(pixels)):
             uris = [str(uri) for uri in part.column("uri")]
-            shown = list(pool.map(lambda row: _seen(row, source), _identities(part)))
+            shown = list(pool.map(lambda row: shown_of(row, source), identities(part)))
             failed += [(uri, got) for uri, got in zip(uris, shown, strict=True) if isinstance(got, str)]
             if source.stored:
                 rows = list(range(len(part)))
@@ -282,7 +317,7 @@ def fill_pixels(
             else:
                 rows = [i for i, got in enumerate(shown) if not isinstance(got, str)]
                 blocks = source.encoder.trace(
-                    _stack([got[1] for got in shown if not isinstance(got, str)], source.encoder.transform),
+                    stack([got[1] for got in shown if not isinstance(got, str)], source.encoder.transform),
                     kinds=source.inputs,
                 )
             found = list(
@@ -298,7 +333,7 @@ def fill_pixels(
             pooled: list[Floats | None] = [None] * len(part)
             at = 0
             for piece in found:
-                for one, tokens in zip(piece.maps, piece.pooled, strict=True):
+                for one, tokens in zip(piece.maps, np.asarray(piece.pooled), strict=True):
                     maps[rows[at]], pooled[rows[at]] = one, tokens @ basis
                     at += 1
             thumbnails = [None if isinstance(got, str) else got[0] for got in shown]
@@ -309,7 +344,7 @@ def fill_pixels(
     return failed
 
 
-def _identities(part: Features) -> list[tuple[str, str, str]]:
+def identities(part: Features) -> list[tuple[str, str, str]]:
     return [
         (str(uri), str(sha), str(changed))
         for uri, sha, changed in zip(
@@ -318,7 +353,7 @@ def _identities(part: Features) -> list[tuple[str, str, str]]:
     ]
 
 
-def _seen(row: tuple[str, str, str], source: PixelSource) -> tuple[bytes, Floats] | str:
+def shown_of(row: tuple[str, str, str], source: PixelSource) -> tuple[bytes, Floats] | str:
     """Thumbnail and transformed pixels of an image, or why there are none."""
     from morelli.features import image_pixels
     from morelli.images import as_seen
@@ -344,13 +379,13 @@ def jpeg(image: Image.Image, side: int = THUMBNAIL) -> bytes:
     return buffer.getvalue()
 
 
-def _stack(pixels: list[Floats], transform: Transform) -> Floats:
+def stack(pixels: list[Floats], transform: Transform) -> Floats:
     if not pixels:
         return np.empty((0, 3, transform.size, transform.size), dtype=np.float32)
     return np.stack(pixels)
 
 
-def reduction_basis(tokens: Iterator[Floats], reduced: int, rng: np.random.Generator) -> Floats:
+def reduction_basis(tokens: Iterable[Floats], reduced: int, rng: np.random.Generator) -> Floats:
     """(D, R) principal directions of patch tokens, scaled to unit variance each, of batches (m, P, D).
 
     Patch tokens differ in size by orders of magnitude from one coordinate to another; without the scale a few

@@ -175,10 +175,10 @@ def _among(collection: Collection, name: str, values: list[Any]) -> Mask:
         if wrong:
             raise UsageError(f"{name} is one of {', '.join(known)}; not {wrong[0]!r}.")
         codes = getattr(collection, f"{name}s")
-        return np.isin(codes, [known[v] for v in values])
+        return np.asarray(np.isin(codes, [known[v] for v in values]))
     category = collection.category(name)
     wanted = [UNKNOWN if v is None else category.code(v) for v in values]
-    return np.isin(category.codes, wanted)
+    return np.asarray(np.isin(category.codes, wanted))
 
 
 def _between(column: NDArray[Any], low: Any, high: Any) -> Mask:

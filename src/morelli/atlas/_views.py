@@ -156,7 +156,7 @@ def _similarity(collection: Collection, rows: NDArray[np.int64], to: int) -> NDA
     impacts = collection.impacts
     length = np.maximum(np.linalg.norm(impacts[rows], axis=1), 1e-12)
     own = impacts[to] / max(float(np.linalg.norm(impacts[to])), 1e-12)
-    return impacts[rows] @ own / length
+    return np.asarray(impacts[rows] @ own / length)
 
 
 def row_records(collection: Collection, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
@@ -164,7 +164,7 @@ def row_records(collection: Collection, rows: NDArray[np.int64]) -> list[dict[st
     columns = ["uri", "sha256", "generator", "source", "lineage", "width", "height", "format", "bytes"]
     if len(rows) > MOST_ROWS:
         raise UsageError(f"At most {MOST_ROWS:,} rows at once; ask for a page of them.")
-    found = collection.records(rows, columns).to_pylist()
+    found: list[dict[str, Any]] = collection.records(rows, columns).to_pylist()
     label = {0: "real", 1: "fake", UNKNOWN: None}
     for row, item in zip(rows.tolist(), found, strict=True):
         error = int(collection.errors[row])

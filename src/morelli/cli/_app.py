@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from morelli.cli._analyses import analyses
+from morelli.cli._atlas import atlas
 from morelli.cli._audit import audit
 from morelli.cli._bank import bank
 from morelli.cli._concepts import concepts
@@ -21,6 +22,7 @@ from morelli.cli._fit import fit
 from morelli.cli._import import import_
 from morelli.cli._info import info
 from morelli.cli._reproduce import reproduce
+from morelli.cli._serve import serve_command
 from morelli.cli._study import study
 
 app = typer.Typer(
@@ -73,12 +75,14 @@ evaluate.command("analyses")(analyses)
 app.add_typer(evaluate, name="evaluate")
 app.command("audit")(audit)
 app.command("reproduce")(reproduce)
+app.add_typer(atlas, name="atlas")
 app.add_typer(bank, name="bank")
 app.add_typer(concepts, name="concepts")
 app.add_typer(encoders, name="encoders")
 app.add_typer(explain, name="explain")
 app.add_typer(import_, name="import")
 app.add_typer(study, name="study")
+app.command("serve")(serve_command)
 app.command("info")(info)
 
 

@@ -1,0 +1,492 @@
+"""The atlas as one value: open it, select images, and ask what a view shows of them.
+
+Reading is safe from several threads and processes: everything but people's edits is read-only.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from morelli.atlas._collection import (
+    CATEGORIES,
+    ERRORS,
+    UNKNOWN,
+    Collection,
+    error_types,
+    open_images,
+)
+from morelli.atlas._edits import Edits
+from morelli.atlas._exports import ExportFormat, export_rows
+from morelli.atlas._facets import with_facets
+from morelli.atlas._live_evaluation import live_evaluation
+from morelli.atlas._manifest_columns import manifest_categories
+from morelli.atlas._pixels import Pictures, PixelTable
+from morelli.atlas._record import AtlasRecord
+from morelli.atlas._selection import EVERYTHING, Mask, Places, Selection, Spec, key_of, select
+from morelli.atlas._views import (
+    DimensionHistograms,
+    dimension_views,
+    order_rows,
+    prototype_counts,
+    row_records,
+)
+from morelli.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from morelli.atlas.cells import Pyramid
+    from morelli.atlas.distiller import DistilledMap
+    from morelli.atlas.patterns import Prototypes
+
+KEPT_SELECTIONS = 64
+KEPT_TABLES = 12
+LARGEST_PAGE = 2_000
+
+
+class Atlas:
+    """A collection, distilled. Made by `build_atlas`, opened by `Atlas.open`.
+
+    Attributes:
+        path: its folder.
+        record: what it holds and was made from.
+        distilled: the map from features to dimensions.
+        collection: the columns of all images.
+        edits: what people added.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        record: AtlasRecord,
+        distilled: DistilledMap,
+        collection: Collection,
+        *,
+        pictures: Pictures,
+    ) -> None:
+        self.path, self.record, self.distilled, self.collection = path, record, distilled, collection
+        self.pictures = pictures
+        self.edits = Edits(path)
+        self._selections: OrderedDict[str, Selection] = OrderedDict()
+        self._orders: OrderedDict[tuple[str, str, bool], NDArray[np.int64]] = OrderedDict()
+        self._tables: OrderedDict[tuple[int, str, tuple[int, ...]], pa.Table] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path | str, *, images: Sequence[Path | str] = ()) -> Self:
+        """Open a finished atlas.
+
+        Args:
+            path: folder, by custom `NAME.atlas`.
+            images: folders to look for the original images in, besides where they were.
+
+        Raises:
+            ArtifactError: there is none, or it is damaged.
+        """
+        from morelli.atlas.distiller import DistilledMap
+
+        path = Path(path)
+        record = AtlasRecord.read(path)
+        distilled = DistilledMap.load(path / "distilled")
+        dataset = open_images(path / "images.lance", record.dimensions, record.versions["images"])
+        collection = Collection(dataset, distilled, record.thresholds)
+        return cls(path, record, distilled, collection, pictures=Pictures(tuple(Path(f) for f in images)))
+
+    def __len__(self) -> int:
+        return self.record.images
+
+    def __repr__(self) -> str:
+        return f"Atlas({self.record.name!r}, {len(self):,} images, {self.record.build.encoder})"
+
+    # Parts that are opened when they are first needed
+
+    @cached_property
+    def pyramid(self) -> Pyramid:
+        """The cells of all levels."""
+        from morelli.atlas.cells import Pyramid
+
+        return Pyramid.load(self.path / self.record.cells)
+
+    @cached_property
+    def prototypes_found(self) -> Prototypes | None:
+        """The prototypes as they were found; None where there are no maps."""
+        from morelli.atlas.patterns import Prototypes
+
+        folder = self.path / "prototypes"
+        return Prototypes.load(folder) if folder.is_dir() else None
+
+    @cached_property
+    def pixels(self) -> PixelTable | None:
+        """Maps and thumbnails; None where neither images nor tokens were to be had."""
+        folder = self.path / "pixels.lance"
+        return PixelTable.open(folder, self.record.versions["pixels"]) if folder.is_dir() else None
+
+    @cached_property
+    def histograms(self) -> DimensionHistograms:
+        """Histograms of the dimensions."""
+        return DimensionHistograms(self.collection)
+
+    # What it is
+
+    def info(self) -> dict[str, Any]:
+        """What a client needs first: record, names, filters, levels, overall counts."""
+        everything = self.select(EVERYTHING)
+        return {
+            **self.record.to_json(),
+            "counts": everything.counts,
+            "key": everything.key,
+            "names": self.dimension_names(),
+            "weights": [float(w) for w in self.distilled.w],
+            "bias": float(self.distilled.bias),
+            "categories": self.categories(),
+            "auc": self.auc(()),
+            "has_maps": self.record.patches > 0,
+            "grid": round(self.record.patches**0.5),
+            "prototypes": 0 if self.prototypes_found is None else len(self.prototypes_found),
+            "saved_selections": self.edits.read()["selections"],
+        }
+
+    def categories(self) -> dict[str, list[dict[str, Any]]]:
+        """Columns to filter by: for each its names with the number of images, most first, at most 500."""
+        found = {}
+        for name in (*CATEGORIES, *manifest_categories(self.collection.metadata_sample())):
+            if name in found:
+                continue
+            category = self.collection.category(name)
+            counts = np.bincount(category.codes[category.codes >= 0], minlength=len(category.names))
+            if len(category.names) > 1:
+                order = np.argsort(-counts, kind="stable")[:500]
+                found[name] = [{"name": category.names[i], "n": int(counts[i])} for i in order]
+        return found
+
+    def dimension_names(self) -> list[str]:
+        """Names of the dimensions, people's before those suggested."""
+        given = self.edits.read()["dimensions"]
+        return [given.get(str(k), {}).get("name") or name for k, name in enumerate(self.distilled.names)]
+
+    # Selections
+
+    def select(self, spec: Spec) -> Selection:
+        """The images that a selection document means; the latest are kept.
+
+        Raises:
+            UsageError: it is not a selection.
+        """
+        key = key_of(spec)
+        with self._lock:
+            if key in self._selections:
+                self._selections.move_to_end(key)
+                return self._selections[key]
+        found = select(spec, self.collection, self._places)
+        with self._lock:
+            self._selections[key] = found
+            while len(self._selections) > KEPT_SELECTIONS:
+                self._selections.popitem(last=False)
+        return found
+
+    @property
+    def _places(self) -> Places:
+        from morelli.atlas.cells import rows_in_polygon
+
+        def masked(rows: NDArray[np.int64]) -> Mask:
+            mask = np.zeros(len(self), dtype=bool)
+            mask[rows] = True
+            return mask
+
+        return Places(
+            cells=lambda level, ids: masked(self.pyramid.rows_in_cells(level, ids)),
+            polygon=lambda points: masked(rows_in_polygon(self.collection.xy, points)),
+            carriers=self._carriers,
+        )
+
+    def _carriers(self, number: int) -> Mask:
+        found = self.prototypes_found
+        if found is None or not 0 <= number < len(found):
+            raise UsageError(f"The atlas has no prototype {number}.")
+        return np.asarray(np.isin(self.collection.prototypes, self._merged(number)).any(axis=1))
+
+    def _merged(self, number: int) -> list[int]:
+        """A prototype and all that people merged into it, directly or by way of others."""
+        into = {int(k): v.get("merged_into") for k, v in self.edits.read()["prototypes"].items()}
+        found, new = {number}, {number}
+        while new:
+            new = {k for k, to in into.items() if to in new} - found
+            found |= new
+        return sorted(found)
+
+    # Views
+
+    def tile(
+        self,
+        level: int,
+        tx: int | None = None,
+        ty: int | None = None,
+        *,
+        selection: Selection | None = None,
+        off: Sequence[int] = (),
+    ) -> pa.Table:
+        """Cells of a level, or of one of its tiles, as an Arrow table.
+
+        Columns as `Pyramid.aggregate` gives them: `selected` counts the selected images of each cell, and
+        with dimensions switched off probabilities, impacts and errors are those of what is left.
+
+        Raises:
+            UsageError: no such level, tile or dimension.
+        """
+        table = self._cells(level, selection, self.check_off(off))
+        if tx is None or ty is None:
+            return table
+        return self.pyramid.tile(level, tx, ty, table=table)
+
+    def _cells(self, level: int, selection: Selection | None, off: tuple[int, ...]) -> pa.Table:
+        """A level's table for a selection, kept for the tiles that are asked for next."""
+        key = (level, "" if selection is None else selection.key, off)
+        with self._lock:
+            if key in self._tables:
+                self._tables.move_to_end(key)
+                return self._tables[key]
+        mask = None if selection is None else selection.mask
+        found = with_facets(
+            self.pyramid.aggregate(level, mask, off=off), self.pyramid, level, self.collection,
+            mask=mask, probabilities=self.probabilities(off) if off else None,
+        )  # fmt: skip
+        with self._lock:
+            self._tables[key] = found
+            while len(self._tables) > KEPT_TABLES:
+                self._tables.popitem(last=False)
+        return found
+
+    def dimensions(self, selection: Selection | None = None, off: Sequence[int] = ()) -> list[dict[str, Any]]:
+        """The dimension view: one JSON object per dimension, see `dimension_views`."""
+        edits = self.edits.read()["dimensions"]
+        return dimension_views(self.histograms, selection, self.check_off(off), edits, self._aucs)
+
+    @cached_property
+    def _aucs(self) -> list[float | None]:
+        """Held-out AUC that is left without each dimension."""
+        return [self.auc((k,)) for k in range(self.record.dimensions)]
+
+    def prototypes(self, selection: Selection | None = None) -> list[dict[str, Any]]:
+        """The pattern view: prototypes with people's edits, and how many selected images carry each."""
+        found = self.prototypes_found
+        if found is None:
+            return []
+        edits = self.edits.read()["prototypes"]
+        counts = prototype_counts(self.collection, None, len(found))
+        chosen = None if selection is None else prototype_counts(self.collection, selection.mask, len(found))
+        out = []
+        for item in map(_finite, found.table.to_pylist()):
+            number = item["id"]
+            given = edits.get(str(number), {})
+            out.append(
+                item
+                | {
+                    "suggested": item.get("name", ""),
+                    "name": given.get("name") or item.get("name", ""),
+                    "note": given.get("note", ""),
+                    "hidden": bool(given.get("hidden", False)),
+                    "merged_into": given.get("merged_into"),
+                    "carriers": int(counts[number]),
+                    "selected": None if chosen is None else int(chosen[number]),
+                }
+            )
+        return out
+
+    def rows(
+        self,
+        selection: Selection | None = None,
+        *,
+        sort: str = "row",
+        descending: bool = False,
+        offset: int = 0,
+        limit: int = 100,
+    ) -> list[dict[str, Any]]:
+        """A page of the selected images in an order, as JSON objects; see `order_rows` for the orders."""
+        if offset < 0 or not 0 < limit <= LARGEST_PAGE:
+            raise UsageError(f"A page starts at 0 or later and holds 1 to {LARGEST_PAGE} images.")
+        order = self._order(selection, sort, descending)
+        return row_records(self.collection, order[offset : offset + limit])
+
+    def _order(self, selection: Selection | None, sort: str, descending: bool) -> NDArray[np.int64]:
+        key = ("" if selection is None else selection.key, sort, descending)
+        with self._lock:
+            if key in self._orders:
+                self._orders.move_to_end(key)
+                return self._orders[key]
+        found = order_rows(self.collection, selection, sort, descending)
+        with self._lock:
+            self._orders[key] = found
+            while len(self._orders) > 8:
+                self._orders.popitem(last=False)
+        return found
+
+    def image(self, row: int) -> dict[str, Any]:
+        """Everything known of one image: record, file facts, logit and its exact parts, cell, patterns."""
+        self._check_row(row)
+        found = row_records(self.collection, np.array([row]))[0]
+        facts = self.collection.records([row]).to_pylist()[0]
+        impacts = self.collection.impacts[row]
+        found |= {name: facts[name] for name in facts if name not in found and name != "phash"}
+        found |= {
+            "values": [float(v) for v in self.collection.values[row]],
+            "bias": float(self.distilled.bias),
+            "logit": float(impacts.astype(np.float64).sum() + self.distilled.bias),
+            "held_out_logit": float(self.collection.held_logits[row]),
+            "xy": [float(v) for v in self.collection.xy[row]],
+            "available": self.original(row) is not None,
+        }
+        return found
+
+    def thumbnail(self, row: int) -> bytes | None:
+        """JPEG of what the encoder saw of an image; None where it could not be read."""
+        self._check_row(row)
+        return None if self.pixels is None else self.pixels.thumbnails([row])[0]
+
+    def relevance(self, row: int, dimension: int | None = None) -> NDArray[np.float32]:
+        """Relevance map (g, g) of one dimension, or of the logit for None.
+
+        Raises:
+            UsageError: no such row or dimension, or an atlas without maps.
+        """
+        self._check_row(row)
+        if self.pixels is None:
+            raise UsageError("This atlas has no maps: build it from a table with tokens, or with its images.")
+        k = self.record.dimensions if dimension is None else dimension
+        if not 0 <= k <= self.record.dimensions:
+            raise UsageError(f"Dimensions are 0 to {self.record.dimensions - 1}, not {dimension}.")
+        side = round(self.record.patches**0.5)
+        return np.asarray(self.pixels.maps([row])[0, k].reshape(side, side))
+
+    def original(self, row: int) -> Path | None:
+        """The image's own file, if it is still where it was or in one of the folders named at opening."""
+        self._check_row(row)
+        return self.pictures.path(str(self.collection.records([row], ["uri"]).column("uri")[0].as_py()))
+
+    def _check_row(self, row: int) -> None:
+        if not 0 <= row < len(self):
+            raise UsageError(f"The atlas has images 0 to {len(self) - 1}; there is no {row}.")
+
+    # Scores
+
+    def check_off(self, off: Sequence[int]) -> tuple[int, ...]:
+        """Dimensions to switch off, each once and in order.
+
+        Raises:
+            UsageError: one of them does not exist.
+        """
+        found = tuple(sorted(set(off)))
+        if found and not (found[0] >= 0 and found[-1] < self.record.dimensions):
+            raise UsageError(f"Dimensions are 0 to {self.record.dimensions - 1}; got {list(off)}.")
+        return found
+
+    def logits(self, off: Sequence[int] = ()) -> NDArray[np.float32]:
+        """(n,) held-out logits without the dimensions in `off`."""
+        if not off:
+            return self.collection.held_logits
+        gone = self.collection.held_impacts[:, list(off)].sum(axis=1)
+        return np.asarray(self.collection.held_logits - gone, dtype=np.float32)
+
+    def probabilities(self, off: Sequence[int] = ()) -> NDArray[np.float32]:
+        """(n,) calibrated held-out probabilities without the dimensions in `off`."""
+        return np.asarray(self.distilled.calibration.probability(self.logits(off)), dtype=np.float32)
+
+    def auc(self, off: Sequence[int] = ()) -> float | None:
+        """Held-out AUC over all labelled images; None unless both classes are there."""
+        from morelli.evaluation import roc_auc
+
+        rows = self.collection.labels != UNKNOWN
+        value = roc_auc(self.collection.labels[rows], self.logits(self.check_off(off))[rows])
+        return float(value) if np.isfinite(value) else None
+
+    def rescore(self, off: Sequence[int]) -> dict[str, Any]:
+        """What switching dimensions off costs: AUC before and after, and whose side of even odds changes."""
+        off = self.check_off(off)
+        after = self.probabilities(off)
+        changed = np.flatnonzero((after > 0.5) != (self.collection.probabilities > 0.5))
+        errors = error_types(self.collection.labels, after)
+        return {
+            "off": list(off),
+            "auc_before": self.auc(()),
+            "auc_after": self.auc(off),
+            "changed": len(changed),
+            "errors_before": _counted(self.collection.errors),
+            "errors_after": _counted(errors),
+            "selection": {"rows": changed[:10_000].tolist()},
+        }
+
+    def evaluation(
+        self,
+        selection: Selection | None = None,
+        off: Sequence[int] = (),
+        *,
+        threshold: float = 0.5,
+        base_rate: float = 0.5,
+    ) -> dict[str, Any]:
+        """Held-out figures of a selection, see `live_evaluation`, and what file facts alone would score."""
+        off = self.check_off(off)
+        mask = None if selection is None else selection.mask
+        found = live_evaluation(
+            self.collection, mask, logits=self.logits(off), threshold=threshold, base_rate=base_rate
+        )
+        return found | {"off": list(off), "audit": dict(self.record.audit), "held_out": self.record.held_out}
+
+    # What people add
+
+    def edit_prototype(self, number: int, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Name, note, hide or merge a prototype; a circle of merges is refused."""
+        self._carriers(number)
+        into = fields.get("merged_into")
+        if into is not None:
+            self._carriers(into)
+            if into in self._merged(number):
+                raise UsageError(f"Prototype {into} is merged into {number} already; take that back first.")
+        return self._edited("prototypes", number, fields)
+
+    def edit_dimension(self, k: int, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Name or note a dimension."""
+        self.check_off([k])
+        return self._edited("dimensions", k, fields)
+
+    def _edited(self, what: str, number: int, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        entry = self.edits.change(what, number, fields)
+        with self._lock:
+            self._selections.clear()  # a merge changes who carries a prototype
+            self._orders.clear()
+            self._tables.clear()
+        return entry
+
+    def feedback(self, row: int, label: str, note: str = "") -> None:
+        """Note that an image's verdict is wrong: it is said to be `real` or `fake`."""
+        if label not in ("real", "fake"):
+            raise UsageError(f"An image is real or fake, not {label!r}.")
+        self._check_row(row)
+        facts = self.collection.records([row], ["uri", "sha256", "generator", "source"]).to_pylist()[0]
+        facts["path"] = facts.pop("uri")
+        probability = round(float(self.collection.probabilities[row]), 6)
+        self.edits.add_feedback([{**facts, "label": label, "probability": probability, "note": note}])
+
+    def export(self, selection: Selection | None, form: ExportFormat) -> bytes:
+        """The selected images as CSV, Parquet, or SHA-256 sums line by line."""
+        everything = self.select(EVERYTHING) if selection is None else selection
+        return export_rows(self.collection, everything.rows, form, self.dimension_names())
+
+
+def _counted(errors: NDArray[np.int8]) -> dict[str, int]:
+    return {name: int((errors == code).sum()) for code, name in enumerate(ERRORS)}
+
+
+def _finite(value: Any) -> Any:
+    """The same JSON value, what is not finite become null."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

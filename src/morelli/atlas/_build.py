@@ -1,0 +1,353 @@
+"""From a feature table to an atlas, and more images into one.
+
+    features ▸ distiller (held out by group) ▸ maps, patch features, thumbnails ▸ prototypes ▸ layout, cells
+
+The slow step, maps and thumbnails, is written piece by piece; an interrupted build goes on behind the last
+piece. `atlas.json` comes last, so a folder with it is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from morelli.atlas._atlas import Atlas
+from morelli.atlas._collection import UNKNOWN, Collection, image_rows, open_images
+from morelli.atlas._pixels import Pictures, PixelTable, Progress
+from morelli.atlas._record import MANIFEST, AtlasRecord, file_hashes
+from morelli.atlas._steps import (
+    AtlasOptions,
+    HeldOut,
+    append_pixels,
+    as_they_are,
+    audit_of,
+    delivery_filter,
+    distil,
+    drop_old_versions,
+    find_patterns,
+    labels_of,
+    lay_out,
+    map_digest,
+    rows_digest,
+    thresholds_of,
+    write_cells,
+    write_images,
+    write_pixels,
+)
+from morelli.errors import ArtifactError, UsageError
+
+if TYPE_CHECKING:
+    from morelli.atlas.distiller import DistilledMap
+    from morelli.encoders import Encoder
+    from morelli.explanation import ConceptBank
+    from morelli.features import Features, FeatureTable
+
+STATE = "building.json"
+HELD_OUT = "held-out.safetensors"
+HASHED = ("distilled/*", "cells-*/*", "layout/*", "prototypes/*", "pattern-basis.safetensors")
+MOST_LISTED = 1000
+
+
+def build_atlas(
+    table: FeatureTable,
+    out: Path | str,
+    options: AtlasOptions | None = None,
+    *,
+    encoder: Encoder | None = None,
+    distilled: DistilledMap | None = None,
+    images: Sequence[Path | str] = (),
+    concepts: Sequence[ConceptBank] = (),
+    workers: int | None = None,
+    name: str | None = None,
+    command: str = "",
+    progress: Progress | None = None,
+) -> Atlas:
+    """Build an atlas from a feature table, or go on with one whose building was interrupted.
+
+    Args:
+        table: features of the kind to distil; with the last block's input among its kinds
+            (`layer:11` and `tokens:11` for ViT-B/16) the images are not encoded again.
+        out: folder to make, by custom `NAME.atlas`.
+        options: see `AtlasOptions`.
+        encoder: what made the features, for maps and patterns; without it the atlas has neither.
+        distilled: a map to use as it is; by default one is fitted to the labelled images.
+        images: folders to look for the images in, besides where they were.
+        concepts: banks that prototypes are named from.
+        workers: threads; by default one per core.
+        name: shown to people; by default the folder's.
+        command: the command line, for the record.
+        progress: called after every piece of work.
+
+    Raises:
+        ArtifactError: `out` is something else, or an atlas that is finished.
+        UsageError: no image, no labels and no map, several deliveries and none chosen, or a missing kind.
+        BuildMismatchError: encoder or map of another build than the table.
+    """
+    options, out = options or AtlasOptions(), Path(out)
+    tell = progress or _silent
+    where = delivery_filter(table, options)
+    features = table.load([options.kind], where=where)
+    if not len(features):
+        raise UsageError(f"{table.path} has no rows for an atlas; look at --where and --delivery.")
+    if encoder is not None:
+        features.build.require_same(encoder.build, what="the encoder")
+    state = {
+        "rows": rows_digest(features),
+        "build": features.build.fingerprint,
+        "options": asdict(options),
+        "distilled": None if distilled is None else map_digest(distilled),
+    }
+    tell("distiller", 0, 1)
+    if _prepare(out, state):
+        fitted, held = _read_distilled(out)
+    else:
+        fitted, held = distil(features, options, distilled)
+        _write_distilled(out, fitted, held)
+        (out / STATE).write_text(json.dumps(state, sort_keys=True), encoding="utf-8")
+    tell("distiller", 1, 1)
+    unreadable: list[tuple[str, str]] = []
+    if encoder is not None:
+        unreadable = write_pixels(
+            out,
+            table,
+            where,
+            fitted,
+            encoder=encoder,
+            pictures=Pictures(tuple(Path(folder) for folder in images)),
+            total=len(features),
+            workers=workers or _workers(),
+            seed=options.seed,
+            tell=tell,
+        )
+    tell("prototypes", 0, 1)
+    # Thousands of small clusterings: threads would spend their time meeting each other.
+    with threadpool_limits(limits=1):
+        prototypes = find_patterns(out, features, held, concepts, options.seed)
+    tell("prototypes", 1, 1)
+    tell("cells", 0, 1)
+    values = fitted.values(features.matrix(options.kind)).astype(np.float32)
+    layout, grid = lay_out(values, options)
+    layout.save(out / "layout")
+    grid.save(out / "layout" / "grid.safetensors")
+    version = write_images(
+        out,
+        image_rows(
+            features.meta, values=values, held_impacts=held.impacts.astype(np.float32),
+            held_bias=held.bias.astype(np.float32), xy=grid.spread(layout.xy).astype(np.float32),
+            code=grid.codes(layout.xy).astype(np.uint64), prototypes=prototypes,
+        ),
+    )  # fmt: skip
+    labels = labels_of(features)
+    thresholds = thresholds_of(fitted, held, labels)
+    images_written = open_images(out / "images.lance", options.dimensions, version)
+    collection = Collection(images_written, fitted, thresholds)
+    levels = write_cells(out / f"cells-{len(features)}", collection, _copies(features))
+    tell("cells", 1, 1)
+    record = AtlasRecord(
+        name=name or out.name.removesuffix(".atlas"),
+        build=features.build,
+        kind=options.kind,
+        perturbation=str(features.column("perturbation")[0]),
+        images=len(features),
+        labelled=int((labels != UNKNOWN).sum()),
+        added=0,
+        dimensions=options.dimensions,
+        patches=0 if encoder is None else encoder.patches,
+        levels=levels,
+        thresholds=thresholds,
+        projection=options.projection,
+        held_out=held.description,
+        versions={"images": version} | ({} if encoder is None else {"pixels": _pixels_version(out)}),
+        audit=audit_of(features),
+        distiller=dict(fitted.record),
+        sources=(_source(table, features),),
+        command=command,
+        version=_version(),
+        seed=options.seed,
+        unreadable=tuple(unreadable[:MOST_LISTED]),
+    )
+    replace(record, files=file_hashes(out, HASHED)).write(out)
+    for scaffold in (STATE, HELD_OUT):
+        (out / scaffold).unlink(missing_ok=True)
+    drop_old_versions(out)
+    return Atlas.open(out, images=images)
+
+
+def add_images(
+    folder: Path | str,
+    table: FeatureTable,
+    *,
+    encoder: Encoder | None = None,
+    images: Sequence[Path | str] = (),
+    workers: int | None = None,
+    command: str = "",
+    progress: Progress | None = None,
+) -> Atlas:
+    """Add the images of a table that an atlas does not hold yet; those that it holds keep place and patterns.
+
+    Map, prototypes and layout stay as they are, and no fit saw the new images, so their scores are held out
+    as they come. Arguments as for `build_atlas`.
+
+    Raises:
+        UsageError: an atlas with maps, and no encoder.
+        BuildMismatchError: features or encoder of another build than the atlas.
+    """
+    from morelli.atlas.cells import Grid, Layout
+    from morelli.atlas.patterns import Prototypes
+
+    folder, tell = Path(folder), progress or _silent
+    before = Atlas.open(folder)
+    record, distilled = before.record, before.distilled
+    if record.patches and encoder is None:
+        raise UsageError("This atlas has maps; adding images to it needs the encoder.")
+    options = AtlasOptions(record.kind, record.dimensions, perturbation=record.perturbation)
+    where = delivery_filter(table, options)
+    features = table.load([record.kind], where=where)
+    record.build.require_same(features.build, what="the table of features")
+    known = set(before.collection.dataset.to_table(columns=["sha256"]).column("sha256").to_pylist())
+    new = np.flatnonzero([sha not in known for sha in features.column("sha256")])
+    if not len(new):
+        return before
+    added = features.take(new)
+    held = as_they_are(distilled, added.matrix(record.kind), "")
+    unreadable = list(record.unreadable)
+    prototypes = np.full(held.impacts.shape, -1, dtype=np.int16)
+    versions = dict(record.versions)
+    if encoder is not None and record.patches:
+        only = "sha256 IN ({})".format(", ".join(f"'{sha}'" for sha in added.column("sha256")))
+        scratch = folder / "adding"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        shutil.copy(folder / "pattern-basis.safetensors", scratch)
+        unreadable += write_pixels(
+            scratch,
+            table,
+            f"({where}) AND {only}" if where else only,
+            distilled,
+            encoder=encoder,
+            pictures=Pictures(tuple(Path(one) for one in images)),
+            total=len(added),
+            workers=workers or _workers(),
+            seed=record.seed,
+            tell=tell,
+        )
+        fresh = PixelTable.open(scratch / "pixels.lance")
+        if (folder / "prototypes").is_dir():
+            prototypes = Prototypes.load(folder / "prototypes").assign(held.impacts, fresh.pooled_of)
+        versions["pixels"] = append_pixels(folder / "pixels.lance", versions["pixels"], fresh)
+        shutil.rmtree(scratch)
+    tell("cells", 0, 1)
+    values = distilled.values(added.matrix(record.kind)).astype(np.float32)
+    layout, grid = Layout.load(folder / "layout"), Grid.load(folder / "layout" / "grid.safetensors")
+    xy = layout.place(values)
+    versions["images"] = write_images(
+        folder,
+        image_rows(
+            added.meta, values=values, held_impacts=held.impacts.astype(np.float32),
+            held_bias=held.bias.astype(np.float32), xy=grid.spread(xy).astype(np.float32),
+            code=grid.codes(xy).astype(np.uint64), prototypes=prototypes,
+        ),
+        behind=record.versions["images"],
+    )  # fmt: skip
+    written = open_images(folder / "images.lance", record.dimensions, versions["images"])
+    collection = Collection(written, distilled, record.thresholds)
+    levels = write_cells(folder / f"cells-{len(collection)}", collection, _copies_of_column(collection))
+    tell("cells", 1, 1)
+    grown = replace(
+        record,
+        images=len(collection),
+        labelled=int((collection.labels != UNKNOWN).sum()),
+        added=record.added + len(added),
+        levels=levels,
+        versions=versions,
+        sources=(*record.sources, _source(table, added)),
+        command=f"{record.command}\n{command}".strip(),
+        unreadable=tuple(unreadable[:MOST_LISTED]),
+    )
+    hashed = (*(p for p in HASHED if p != "cells-*/*"), f"{grown.cells}/*")
+    replace(grown, files=file_hashes(folder, hashed)).write(folder)
+    drop_old_versions(folder)
+    return Atlas.open(folder, images=images)
+
+
+def _silent(step: str, done: int, total: int) -> None:
+    pass
+
+
+def _workers() -> int:
+    return min(16, os.cpu_count() or 1)
+
+
+def _prepare(out: Path, state: dict[str, Any]) -> bool:
+    """Make the folder, or say that a build with the same inputs can go on in it; anything else is refused."""
+    if (out / MANIFEST).is_file():
+        raise ArtifactError(f"{out} is a finished atlas; choose another name, or remove it")
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "distilled").exists())):
+        raise ArtifactError(f"{out} exists and is no atlas; choose another name")
+    try:
+        before = json.loads((out / STATE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        before = None
+    if before == json.loads(json.dumps(state)):
+        return True
+    for name in ("pixels.lance", "images.lance", "prototypes", "cells", "layout"):
+        shutil.rmtree(out / name, ignore_errors=True)
+    (out / "pattern-basis.safetensors").unlink(missing_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+    return False
+
+
+def _write_distilled(out: Path, fitted: DistilledMap, held: HeldOut) -> None:
+    from safetensors.numpy import save_file
+
+    fitted.save(out / "distilled")
+    tensors = {"impacts": held.impacts, "bias": held.bias}
+    save_file(tensors, out / HELD_OUT, metadata={"description": held.description})
+
+
+def _read_distilled(out: Path) -> tuple[DistilledMap, HeldOut]:
+    from safetensors import safe_open
+
+    from morelli.atlas.distiller import DistilledMap
+
+    with safe_open(out / HELD_OUT, "np") as file:
+        held = HeldOut(
+            file.get_tensor("impacts"), file.get_tensor("bias"), (file.metadata() or {})["description"]
+        )
+    return DistilledMap.load(out / "distilled"), held
+
+
+def _copies(features: Features) -> Any:
+    from morelli.atlas.patterns import copies_of
+
+    return copies_of(features.column("phash"))
+
+
+def _copies_of_column(collection: Collection) -> Any:
+    from morelli.atlas.patterns import copies_of
+
+    return copies_of(
+        np.array(collection.dataset.to_table(columns=["phash"]).column("phash").to_pylist(), object)
+    )
+
+
+def _pixels_version(out: Path) -> int:
+    return PixelTable.open(out / "pixels.lance").version
+
+
+def _source(table: FeatureTable, features: Features) -> dict[str, Any]:
+    return {"table": str(table.path), "rows": rows_digest(features), "images": len(features)}
+
+
+def _version() -> str:
+    from morelli import __version__
+
+    return __version__

@@ -1,0 +1,68 @@
+"""Selected images as a file for other programs."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from morelli.atlas._collection import VERDICTS, Collection
+from morelli.errors import UsageError
+
+ExportFormat = Literal["csv", "parquet", "ids"]
+
+_LABELS = {0: "real", 1: "fake"}
+
+
+def export_rows(
+    collection: Collection, rows: NDArray[np.int64], form: ExportFormat, names: Sequence[str]
+) -> bytes:
+    """Rows as CSV or Parquet (metadata, held-out probability, verdict, impacts), or SHA-256 sums by lines.
+
+    The CSV is a manifest: its `path` and `label` let `morelli extract` and `fit` read it. In it a text that a
+    spreadsheet would run as a formula gets a leading apostrophe.
+
+    Raises:
+        UsageError: an unknown format.
+    """
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    if form == "ids":
+        sums = collection.records(rows, ["sha256"]).column("sha256").to_pylist()
+        return "".join(f"{one}\n" for one in sums).encode()
+    if form not in ("csv", "parquet"):
+        raise UsageError(f"Selections are exported as csv, parquet or ids, not {form!r}.")
+    columns = ["uri", "generator", "lineage", "source", "era", "sha256", "width", "height", "format", "bytes"]
+    found = collection.records(rows, columns)
+    texts: dict[str, Any] = {
+        "path": found.column("uri"),
+        "label": pa.array([_LABELS.get(int(v)) for v in collection.labels[rows]], pa.string()),
+    } | {name: found.column(name) for name in columns[1:]}
+    texts["row"] = pa.array(rows)
+    texts["probability"] = pa.array(collection.probabilities[rows])
+    texts["verdict"] = pa.array([VERDICTS[v] for v in collection.verdicts[rows]])
+    for k, name in enumerate(names):
+        texts[f"impact {k + 1}: {name}" if name != f"D{k + 1}" else f"impact {k + 1}"] = pa.array(
+            collection.impacts[rows, k]
+        )
+    buffer = io.BytesIO()
+    if form == "parquet":
+        pa.parquet.write_table(pa.table(texts), buffer)
+    else:
+        pa.csv.write_csv(pa.table({name: _harmless(column) for name, column in texts.items()}), buffer)
+    return buffer.getvalue()
+
+
+def _harmless(column: Any) -> Any:
+    """A column of text with formulas disarmed; other columns as they are."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_string(column.type):
+        return column
+    return pc.replace_substring_regex(column, pattern=r"^([=+@\t\r-])", replacement=r"'\1")

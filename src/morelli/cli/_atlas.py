@@ -1,0 +1,312 @@
+"""`morelli atlas`: what recurs in a collection, and how much of the verdicts it carries."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from morelli.cli._console import console, error_console, printable, progress
+from morelli.cli._encoder_loading import encoder_of
+from morelli.cli._errors import ExitCode, warn
+from morelli.cli._options import Device, DeviceChoice, Offline, OptionalWorkers, Quiet, WeightsPath
+from morelli.errors import MorelliError
+
+if TYPE_CHECKING:
+    from morelli.atlas import Atlas, Progress
+    from morelli.encoders import Build, Encoder
+
+atlas = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+
+
+class Projection(StrEnum):
+    """How the overview is laid out."""
+
+    umap = "umap"
+    tsne = "tsne"
+    pca = "pca"
+
+
+AtlasFolder = Annotated[Path, typer.Argument(metavar="NAME.atlas", show_default=False, help="An atlas.")]
+Images = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FOLDER", help="Where the images are now, if they have moved; may be repeated."),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+
+@atlas.callback()
+def _group() -> None:
+    """Build and look into atlases: a collection seen through a few distilled dimensions.
+
+    An atlas says which patterns recur in a collection, which pixels carry them, and how much of the
+    verdicts each is worth. `morelli serve` shows it in the browser.
+    """
+
+
+@atlas.command()
+def build(
+    table: Annotated[Path, typer.Argument(metavar="F.lance", show_default=False, help="A feature table.")],
+    *,
+    out: Annotated[
+        Path, typer.Option("--output", "-o", metavar="NAME.atlas", show_default=False, help="Folder to make.")
+    ],
+    kind: Annotated[str, typer.Option(help="Feature kind to distil: final, or layer:k.")] = "final",
+    dimensions: Annotated[int, typer.Option(min=2, max=64, help="Distilled dimensions.")] = 16,
+    projection: Annotated[Projection, typer.Option(help="How the overview is laid out.")] = Projection.umap,
+    delivery: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Which perturbation, where the table holds several; clean for none."),
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(metavar="SQL", help="Only these rows, such as \"era = '2023-2024'\".")
+    ] = None,
+    distilled: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Use this distilled map instead of fitting one, or `default`."),
+    ] = None,
+    concepts: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="BANK", help="Concept bank that patterns are named from; may be repeated."),
+    ] = None,
+    images: Images = None,
+    maps: Annotated[
+        bool, typer.Option("--maps/--no-maps", help="Relevance maps, patterns and thumbnails.")
+    ] = True,
+    name: Annotated[
+        str | None, typer.Option(help="What people call it; by default the folder's name.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of distiller, prototypes and layout.")] = 0,
+    workers: OptionalWorkers = None,
+    weights: WeightsPath = None,
+    device: Device = DeviceChoice.auto,
+    offline: Offline = False,
+    quiet: Quiet = False,
+) -> None:
+    """Distil a labelled table, find what recurs, and lay the collection out.
+
+    With the last block's input in the table (`--kinds final,layer:11,tokens:11` for ViT-B/16) the images
+    are not encoded again. Scores and errors shown are of fits that did not see an image's lineage or
+    source. An interrupted build goes on where it was when the command is given again.
+
+    Examples:
+
+        morelli extract set.csv -o F.lance --perturb align:288,85 --kinds final,layer:11,tokens:11
+
+        morelli atlas build F.lance -o set.atlas
+
+        morelli serve --atlas set.atlas
+    """
+    from morelli.atlas import AtlasOptions, DistilledMap, build_atlas, default_map_path
+    from morelli.explanation import ConceptBank
+    from morelli.features import FeatureTable
+
+    source = FeatureTable.open(table)
+    given = None
+    if distilled is not None:
+        given = DistilledMap.load(default_map_path() if str(distilled) == "default" else distilled)
+    encoder = None
+    if maps:
+        encoder = _encoder(source.build, weights=weights, device=device, offline=offline, quiet=quiet)
+    perturbation = "" if delivery == "clean" else delivery
+    with _steps(quiet) as tell:
+        made = build_atlas(
+            source,
+            out,
+            AtlasOptions(kind, dimensions, projection.value, where, perturbation, seed),
+            encoder=encoder,
+            distilled=given,
+            images=images or (),
+            concepts=[ConceptBank.load(path) for path in concepts or ()],
+            workers=workers,
+            name=name,
+            command=shlex.join(["morelli", *sys.argv[1:]]),
+            progress=tell,
+        )
+    _finish(made, quiet)
+
+
+@atlas.command()
+def add(
+    folder: AtlasFolder,
+    table: Annotated[
+        Path, typer.Argument(metavar="F.lance", show_default=False, help="Features of new images.")
+    ],
+    *,
+    images: Images = None,
+    workers: OptionalWorkers = None,
+    weights: WeightsPath = None,
+    device: Device = DeviceChoice.auto,
+    offline: Offline = False,
+    quiet: Quiet = False,
+) -> None:
+    """Add the images of a table that are not in the atlas yet; those that are keep their place.
+
+    The distilled map, the prototypes and the layout stay as they are, so what was said of the atlas still
+    holds. Build anew when the new images are of a kind that the atlas has not seen.
+
+    Example:
+
+        morelli atlas add set.atlas new.lance
+    """
+    from morelli.atlas import Atlas, add_images
+    from morelli.features import FeatureTable
+
+    source = FeatureTable.open(table)
+    before = Atlas.open(folder)
+    encoder = None
+    if before.record.patches:
+        encoder = _encoder(source.build, weights=weights, device=device, offline=offline, quiet=quiet)
+    with _steps(quiet) as tell:
+        made = add_images(
+            folder, source, encoder=encoder, images=images or (), workers=workers,
+            command=shlex.join(["morelli", *sys.argv[1:]]), progress=tell,
+        )  # fmt: skip
+    if not quiet:
+        new = len(made) - len(before)
+        console().print(
+            f"{folder}: {new:,} images added, {len(made):,} in all.", highlight=False, markup=False
+        )
+
+
+@atlas.command()
+def info(folder: AtlasFolder, json_document: Json = False) -> None:
+    """Say what an atlas holds: images, dimensions with their weights, patterns, and where it came from.
+
+    Example:
+
+        morelli atlas info set.atlas --json
+    """
+    from morelli.atlas import Atlas
+
+    found = Atlas.open(folder)
+    if json_document:
+        document = found.info() | {
+            "dimensions_view": found.dimensions(),
+            "prototypes_view": found.prototypes(),
+        }
+        typer.echo(json.dumps(document, indent=1))
+        return
+    _tell(found)
+
+
+@atlas.command()
+def export(
+    folder: AtlasFolder,
+    *,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            show_default=False,
+            help=".html page, or .csv, .parquet, .txt (ids).",
+        ),
+    ],
+    select: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON", help="A selection document, or the name of a saved one; by default all."
+        ),
+    ] = None,
+    images: Images = None,
+) -> None:
+    """Write a page that opens offline, or the selected images as a file for other programs.
+
+    The page shows the overview, the dimensions and the prototypes with crops of images: it is a copy of those
+    images, and their licence goes with it. The CSV is a manifest that `morelli extract` reads.
+
+    Examples:
+
+        morelli atlas export set.atlas -o set.html
+
+        morelli atlas export set.atlas -o wrong.csv --select '{"column": "error", "in": ["fp", "fn"]}'
+    """
+    from morelli.atlas import Atlas, export_atlas
+
+    found = Atlas.open(folder, images=images or ())
+    written = export_atlas(found, out, select)
+    console().print(f"{out}: {written}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _encoder(build: Build, **how: Any) -> Encoder | None:
+    try:
+        return encoder_of(build, **how)
+    except MorelliError as error:
+        warn(
+            f"{error} Without the encoder the atlas has no maps and no patterns (--no-maps says so at once)."
+        )
+        raise
+
+
+class _steps:  # noqa: N801 - used like a function
+    """A bar for each step on a terminal, a line for each step elsewhere, nothing when quiet."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet, self.display = quiet, progress(quiet)
+        self.tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> Progress:
+        self.display.__enter__()
+        return self._tell
+
+    def __exit__(self, *error: Any) -> None:
+        self.display.__exit__(*error)
+
+    def _tell(self, step: str, done: int, total: int) -> None:
+        if step not in self.tasks:
+            self.tasks[step] = self.display.add_task(step, total=total)
+            if self.display.disable and not self.quiet:
+                error_console().print(f"{step} …", highlight=False, markup=False)
+        self.display.update(self.tasks[step], completed=done, total=total)
+
+
+def _finish(made: Atlas, quiet: bool) -> None:
+    unreadable = made.record.unreadable
+    if not quiet:
+        _tell(made)
+        for uri, reason in unreadable[:10]:
+            warn(f"{printable(uri)}: {reason}")
+        if len(unreadable) > 10:
+            warn(f"and {len(unreadable) - 10} more; all are in {made.path / 'atlas.json'}")
+    if unreadable:
+        raise typer.Exit(ExitCode.SOME_FAILED)
+
+
+def _tell(found: Atlas) -> None:
+    from rich.table import Table
+
+    record, screen = found.record, console()
+    counts = found.info()["counts"]
+    auc, audit = found.auc(), record.audit.get("auc")
+    screen.print(
+        f"{record.name}: {record.images:,} images ({counts['real']:,} real, {counts['fake']:,} generated), "
+        f"{record.dimensions} dimensions of {record.kind}, {record.levels} levels, "
+        f"{'no maps' if not record.patches else str(record.patches) + ' patches an image'}",
+        highlight=False, markup=False, soft_wrap=True,
+    )  # fmt: skip
+    if auc is not None:
+        beside = "" if audit is None else f"; format, size and shape of the files alone {audit:.3f}"
+        screen.print(f"held-out AUC {auc:.3f}{beside}", highlight=False, markup=False)
+    table = Table("dimension", "weight", "AUC without", box=None, pad_edge=False)
+    for view in found.dimensions():
+        without = view["auc_without"]
+        table.add_row(view["name"], f"{view['weight']:+.2f}", "–" if without is None else f"{without:.3f}")
+    screen.print(table)
+    prototypes = [p for p in found.prototypes() if not p["hidden"]]
+    if prototypes:
+        table = Table(
+            "prototype", "dimension", "images", "impact", "generated", "p", box=None, pad_edge=False
+        )
+        for item in sorted(prototypes, key=lambda p: -abs(p["mean_impact"]))[:20]:
+            table.add_row(
+                printable(item["name"]), str(item["dimension"] + 1), f"{item['carriers']:,}",
+                f"{item['mean_impact']:+.2f}", f"{item['purity_fake']:.0%}", f"{item['p_value']:.3f}",
+            )  # fmt: skip
+        screen.print(table)

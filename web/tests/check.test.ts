@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { BASE_RATE_STEPS, nearestStep, parseBaseRate } from "../src/check/base_rate";
+import { BASE_RATE_STEPS, nearestStep, parseBaseRate, rateWords } from "../src/check/base_rate";
 import { formatSettings, KNOBS, parseOff, parseSettings, toEdits } from "../src/check/edits";
 import { overlayPixels, patchesForHalf } from "../src/check/overlay";
 import { change, deliveryWords, doubt, headline, isInBank } from "../src/check/words";
@@ -34,6 +34,10 @@ describe("base rates", () => {
   it("are refused outside of 0 to 1", () => {
     expect(["0", "1", "-1", "x", undefined].map(parseBaseRate)).toEqual([null, null, null, null, null]);
     expect(parseBaseRate("0.05")).toBe(0.05);
+  });
+
+  it("are said as they are, small ones too", () => {
+    expect([0.001, 0.005, 0.5, 0.98].map(rateWords)).toEqual(["0.1 %", "0.5 %", "50 %", "98 %"]);
   });
 
   it("have a step of their own each", () => {

@@ -12,6 +12,11 @@ export function nearestStep(rate: number): number {
   return best;
 }
 
+/** A rate in words; unlike a probability it is an assumption, so 0.1 % is said as it is. */
+export function rateWords(rate: number): string {
+  return `${String(Number((100 * rate).toPrecision(3)))} %`;
+}
+
 /** What an address says, or null for the detector's own. */
 export function parseBaseRate(text: string | undefined): number | null {
   const rate = Number(text);

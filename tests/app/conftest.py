@@ -1,0 +1,130 @@
+"""A real server with the real encoder, and a real browser that may talk to nobody else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from morelli.atlas.distiller import DistilledMap, default_map_path
+from morelli.detectors import Bundle, default_bundle_path
+from morelli.server import ServerSettings
+from tests.server.running import Running, running
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from playwright.sync_api import Browser, Page
+
+    from morelli.encoders import Encoder
+
+STATIC = Path(__file__).resolve().parents[2] / "src" / "morelli" / "server" / "static"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-gpu",
+]
+
+
+@pytest.fixture(scope="package")
+def built_app() -> Path:
+    """The app as `npm run build` leaves it."""
+    if not (STATIC / "index.html").is_file():
+        pytest.skip("needs the built app: run `npm ci && npm run build` in web/")
+    return STATIC
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """Chromium: the one that MORELLI_CHROMIUM names, one on the PATH, or Playwright's own."""
+    from playwright.sync_api import sync_playwright
+
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = os.environ.get("MORELLI_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    with sync_playwright() as playwright:
+        if found is None and not Path(playwright.chromium.executable_path).is_file():
+            pytest.skip("needs Chromium: install it, or name one in MORELLI_CHROMIUM")
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS, headless=True)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def map_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped distilled map; without one, sixteen random directions, which sum just as exactly."""
+    shipped = default_map_path()
+    if shipped is not None and shipped.is_dir():
+        return shipped
+    rng = np.random.default_rng(0)
+    directions, _ = np.linalg.qr(rng.standard_normal((512, 16)))
+    out = tmp_path_factory.mktemp("app-map") / "map"
+    DistilledMap(
+        kind="final",
+        unit=True,
+        A=directions,
+        b=np.zeros(16),
+        activation="identity",
+        w=rng.normal(0, 8, 16),
+        bias=0.2,
+        build=Bundle.load(default_bundle_path()).build,
+    ).save(out)
+    return out
+
+
+@pytest.fixture(scope="package")
+def judging(real_encoder: Encoder, built_app: Path, map_dir: Path) -> Iterator[Running]:
+    """A server with the shipped detector and the real encoder."""
+    with running(ServerSettings(distilled=map_dir)) as server:
+        yield server
+
+
+@pytest.fixture
+def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
+    """Open a page at an address, in a context of its own; at the end, nothing may have been asked elsewhere.
+
+    Errors of the page's own scripts fail the test too.
+    """
+    contexts, asked, errors, homes = [], [], [], set()
+
+    def open_it(address: str, **options: object) -> Page:
+        homes.add("/".join(address.split("/")[:3]))
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})  # type: ignore[arg-type]
+        context.set_default_timeout(30_000)
+        context.on("request", lambda request: asked.append(request.url))
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        # Playwright begins to catch file dialogues a moment after somebody listens.
+        page.on("filechooser", lambda chooser: None)
+        page.goto(address)
+        return page
+
+    yield open_it
+    for context in contexts:
+        context.close()
+    abroad = [url for url in asked if not url.startswith((*homes, "blob:", "data:"))]
+    assert abroad == []
+    assert errors == []
+
+
+@pytest.fixture(scope="package")
+def pictures(
+    tmp_path_factory: pytest.TempPathFactory, photos: list[tuple[str, Image.Image]]
+) -> dict[str, Path]:
+    """Photographs as files that a person might drop: one wide, one PNG, one small JPEG."""
+    folder = tmp_path_factory.mktemp("dropped")
+    by_name = dict(photos)
+    files = {
+        "coffee": folder / "coffee.jpg",
+        "astronaut": folder / "astronaut.png",
+        "chelsea": folder / "chelsea.webp",
+    }
+    for name, path in files.items():
+        by_name[name].save(path)
+    return files

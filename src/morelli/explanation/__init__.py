@@ -102,10 +102,12 @@ from morelli.explanation.relevance import (
     plant,
     pointing_hits,
     random_maps,
+    registers,
     relevance_maps,
     rollout_maps,
     token_deletion_curve,
     upsample,
+    without_registers,
 )
 
 __all__ = [
@@ -207,6 +209,7 @@ __all__ = [
     "random_maps",
     "read_text_list",
     "real_halves",
+    "registers",
     "relevance_maps",
     "residual",
     "residual_basis",
@@ -228,5 +231,6 @@ __all__ = [
     "transfer_study",
     "upsample",
     "vocabulary_concepts",
+    "without_registers",
     "write_study",
 ]

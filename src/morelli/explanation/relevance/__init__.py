@@ -33,6 +33,7 @@ from morelli.explanation.relevance._planted import (
     plant,
     pointing_hits,
 )
+from morelli.explanation.relevance._registers import registers, without_registers
 
 __all__ = [
     "GENERATED_COLOUR",
@@ -58,8 +59,10 @@ __all__ = [
     "plant",
     "pointing_hits",
     "random_maps",
+    "registers",
     "relevance_maps",
     "rollout_maps",
     "token_deletion_curve",
     "upsample",
+    "without_registers",
 ]

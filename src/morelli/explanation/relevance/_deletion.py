@@ -51,7 +51,7 @@ def deletion_curve(
     Args:
         encoder: the whole of it runs once per image and fraction.
         pixels: (n, 3, s, s) transformed, as `encoder` takes them.
-        maps: (n, P) or (n, g, g), one map per image; ties are broken by place.
+        maps: (n, P) or (n, g, g), one map per image. Ties come in a fixed random order.
         score: of the feature `kind`.
         kind: the feature that `score` reads.
         fractions: shares of the patches, each in 0..1.
@@ -169,7 +169,10 @@ def _order(maps: ArrayLike, n: int, patches: int) -> Array:
             f"{n} pictures of {patches} patches need one map each, (n, {patches}); got shape {maps.shape}. "
             "Take one row of RelevanceMaps.maps, such as maps[:, -1] for the logit."
         )
-    return np.argsort(-maps.reshape(n, patches), axis=1, kind="stable")
+    # Ties (a map that is zero in places, or everywhere) in a fixed random order: by place, an empty map would
+    # take away the top of every picture.
+    shuffled = np.random.default_rng(0).permutation(patches)
+    return np.asarray(shuffled[np.argsort(-maps.reshape(n, patches)[:, shuffled], axis=1, kind="stable")])
 
 
 def _checked(fractions: Sequence[float]) -> list[float]:

@@ -2,8 +2,8 @@
 
     python benchmarks/million_cells.py [--images 1000000] [--added 1000] [--dimensions 16] [--method umap]
 
-Images are synthetic: a few dozen crowds of unequal size in the space of the distilled values, with impacts,
-labels and logits to match. The projection and the cells run in a process each, whose own peak of resident
+Images are synthetic: forty overlapping crowds of unequal size in the space of the distilled values, with
+impacts, labels and logits to match. The projection and the cells run in a process each, whose own peak of resident
 memory is printed, Python and libraries included; making the data is in neither time but in both peaks.
 Latencies are the best of five.
 """
@@ -33,7 +33,7 @@ def images(n: int, k: int) -> tuple[np.ndarray, Rows]:
     crowds = 40
     share = rng.dirichlet(np.full(crowds, 0.7))
     crowd = rng.choice(crowds, n, p=share)
-    centres = rng.normal(size=(crowds, k)).astype(np.float32) * 2
+    centres = rng.normal(size=(crowds, k)).astype(np.float32)
     spreads = rng.uniform(0.3, 1.2, size=(crowds, 1)).astype(np.float32)
     Z = rng.standard_normal((n, k), np.float32) * spreads[crowd] + centres[crowd]
     impacts = Z * rng.normal(size=k).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Lassos and rectangles against the plain definition, and the drawn overview."""
+"""Lassos and rectangles against the plain definition, names of regions, and the drawn overview."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from morelli.atlas.cells import Grid, Pyramid, Rows, draw_cells, rows_in_polygon, rows_in_rect
+from morelli.atlas.cells import Grid, Pyramid, Rows, draw_cells, regions, rows_in_polygon, rows_in_rect
 from morelli.atlas.cells._glyphs import FAKE, GREY, REAL, snake, tones
 from morelli.errors import UsageError
 
@@ -18,14 +18,15 @@ fine = st.floats(0, 1, allow_nan=False)
 
 
 def even_odd(xy: np.ndarray, polygon: np.ndarray) -> list[int]:
-    """Row by row and edge by edge (Franklin's pnpoly)."""
+    """Row by row and edge by edge (Franklin's pnpoly); beyond the bounding box is outside, also by rounding."""
     found = []
+    low, high = polygon.min(axis=0), polygon.max(axis=0)
     for row, (x, y) in enumerate(xy.astype(float)):
         inside = False
         for (x0, y0), (x1, y1) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
             if (y0 > y) != (y1 > y) and x < (x1 - x0) * (y - y0) / (y1 - y0) + x0:
                 inside = not inside
-        if inside:
+        if inside and (low <= (x, y)).all() and ((x, y) <= high).all():
             found.append(row)
     return found
 
@@ -66,6 +67,23 @@ def small() -> Pyramid:
     impacts = rng.normal(size=(200, 16))
     xy = rng.random((200, 2))
     return Pyramid.build(Grid.fit(xy).codes(xy), Rows.of(rng.integers(0, 2, 200), impacts, impacts.sum(1)))
+
+
+def test_regions_are_named_after_what_stands_out_in_them_and_nothing_else() -> None:
+    rng = np.random.default_rng(0)
+    xy = rng.random((4000, 2))
+    group = rng.integers(0, 3, 4000)
+    corner = (xy < 0.25).all(axis=1)
+    group[corner & (rng.random(4000) < 0.9)] = 3
+    group[(xy > 0.76).all(axis=1) & (rng.random(4000) < 0.9)] = 3
+    rows = Rows.of(np.zeros(4000), np.zeros((4000, 2)), np.zeros(4000))
+    pyramid = Pyramid.build(Grid.fit(xy).codes(xy), rows, levels=4)
+    found = regions(pyramid, 3, group, ["a", "b", "c", "corner"])
+    assert [region.name for region in found] == ["corner", "corner"]
+    assert all(max(r.x, r.y) < 0.25 or min(r.x, r.y) > 0.75 for r in found)
+    assert all(r.lift > 4 and r.share > 0.7 for r in found)
+    only = regions(pyramid, 3, group, ["a", "b", "c", "corner"], selection=(xy < 0.5).all(axis=1))
+    assert [region.name for region in only] == ["corner"]
 
 
 def test_neighbours_in_the_order_touch_in_the_texture() -> None:

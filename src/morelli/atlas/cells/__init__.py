@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from morelli.atlas.cells._draw import draw_cells
 from morelli.atlas.cells._grid import Grid
+from morelli.atlas.cells._labels import Region, regions
 from morelli.atlas.cells._layout import Layout, Method
 from morelli.atlas.cells._morton import DEPTH, ancestor, columns_and_rows, morton
 from morelli.atlas.cells._polygon import rows_in_polygon, rows_in_rect
@@ -23,6 +24,7 @@ __all__ = [
     "Layout",
     "Method",
     "Pyramid",
+    "Region",
     "Rows",
     "Scoring",
     "ancestor",
@@ -31,6 +33,7 @@ __all__ = [
     "finest_level",
     "morton",
     "project",
+    "regions",
     "rows_in_polygon",
     "rows_in_rect",
 ]

@@ -41,7 +41,7 @@ class Grid:
     equalise: float
 
     @classmethod
-    def fit(cls, xy: ArrayLike, *, equalise: float = 0.6) -> Grid:
+    def fit(cls, xy: ArrayLike, *, equalise: float = 0.75) -> Grid:
         """Fit the maps to a layout.
 
         Args:

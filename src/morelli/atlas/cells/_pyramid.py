@@ -53,8 +53,7 @@ class Pyramid:
             codes: (n,) Morton codes of the images, from `Grid.codes`.
             rows: their columns, in the same order.
             scoring: how a probability and an error follow from a logit.
-            levels: the finest level, 1 to 12; a level whose cells would hold about two images if they were
-                evenly filled if None.
+            levels: the finest level, 1 to 12; as deep as `finest_level` says if None.
 
         Raises:
             UsageError: no images, or codes and rows of different length.
@@ -62,7 +61,7 @@ class Pyramid:
         code = np.asarray(codes, np.uint32)
         if code.ndim != 1 or len(code) != len(rows) or not len(code):
             raise UsageError(f"{len(rows)} rows with codes of the shape {code.shape}; give each row its code")
-        depth = finest_level(len(code)) if levels is None else levels
+        depth = finest_level(code) if levels is None else levels
         if not 1 <= depth <= 12:
             raise UsageError(f"levels is {depth}; a pyramid has 1 to 12")
         scoring = scoring or Scoring()
@@ -88,7 +87,7 @@ class Pyramid:
             every,
             self.rows.take(back).concat(rows),
             scoring=self.scoring,
-            levels=max(self.levels, finest_level(len(every))) if levels is None else levels,
+            levels=max(self.levels, finest_level(every)) if levels is None else levels,
         )
 
     def save(self, folder: Path | str) -> None:
@@ -284,10 +283,17 @@ class Pyramid:
         return self._rescored[key]
 
 
-def finest_level(n: int) -> int:
-    """The level whose cells would hold about two of n images if all were filled, from 3 to 9.
+def finest_level(codes: ArrayLike) -> int:
+    """The first level, from 3 to 12, at which half of the images share their cell with at most five others.
 
-    >>> [finest_level(n) for n in (10, 1_400, 100_000, 1_000_000)]
-    [3, 5, 8, 9]
+    Crowded collections get deeper pyramids than even ones of the same size. codes: (n,) Morton codes.
+
+    >>> finest_level(morton(*np.indices((64, 64)).reshape(2, -1) << 10))  # one image in each of 64 × 64
+    5
     """
-    return int(np.clip(round(np.log2(max(n, 1) / 2) / 2), 3, 9))
+    ordered = np.sort(np.asarray(codes, np.uint32))
+    for level in range(3, 12):
+        counts = np.diff(starts_of(ancestor(ordered, level)), append=len(ordered))
+        if np.median(np.repeat(counts, counts)) <= 6:
+            return level
+    return 12

@@ -24,7 +24,7 @@ export interface Info {
   readonly images: number;
   readonly labelled: number;
   readonly dimensions: number;
-  /** Levels of the pyramid: 0 to `levels` − 1. */
+  /** The finest level of the pyramid; the coarsest is 0. */
   readonly levels: number;
   readonly thresholds: readonly [number, number];
   readonly counts: Counts;

@@ -69,7 +69,7 @@ export class Stage {
     source: Source,
     failed: (error: unknown) => void,
   ) {
-    this.levels = { min: 0, max: info.levels - 1 };
+    this.levels = { min: 0, max: info.levels };
     this.tiles = new Tiles(
       source,
       () => {

@@ -177,7 +177,7 @@ def build_atlas(
     replace(record, files=file_hashes(out, HASHED)).write(out)
     for scaffold in (STATE, HELD_OUT):
         (out / scaffold).unlink(missing_ok=True)
-    drop_old_versions(out)
+    drop_old_versions(out, record.cells)
     return Atlas.open(out, images=images)
 
 
@@ -274,7 +274,7 @@ def add_images(
     )
     hashed = (*(p for p in HASHED if p != "cells-*/*"), f"{grown.cells}/*")
     replace(grown, files=file_hashes(folder, hashed)).write(folder)
-    drop_old_versions(folder)
+    drop_old_versions(folder, grown.cells)
     return Atlas.open(folder, images=images)
 
 

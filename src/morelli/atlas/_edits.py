@@ -80,7 +80,8 @@ class Edits:
                 raise UsageError(f"The field {name} has at most {LONGEST_TEXT} characters.")
         with self._changing() as document:
             entry = {**document[what].get(str(number), {}), **fields}
-            entry = {name: value for name, value in entry.items() if value not in ("", None, False)}
+            # By identity: prototype 0 is a number to merge into, although 0 == False.
+            entry = {k: v for k, v in entry.items() if not (v is None or v is False or v == "")}
             document[what][str(number)] = entry
             if not entry:
                 del document[what][str(number)]

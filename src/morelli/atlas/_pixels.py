@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,21 +171,11 @@ class PixelTable:
         schema = self.spec.schema()
         scales = [None if m is None else np.maximum(m.max(axis=1), 1e-30) for m in maps]
         scaled = [
-            None if m is None or s is None else (m / s[:, None]).astype(np.float16).reshape(-1)
-            for m, s in zip(maps, scales, strict=True)
+            None if m is None or s is None else m / s[:, None] for m, s in zip(maps, scales, strict=True)
         ]
-        table = pa.Table.from_arrays(
-            [
-                pa.array(scaled, schema.field("maps").type),
-                pa.array(scales, schema.field("scale").type),
-                pa.array(
-                    [None if p is None else p.astype(np.float16).reshape(-1) for p in pooled],
-                    schema.field("pooled").type,
-                ),
-                pa.array(pictures, pa.binary()),
-            ],
-            schema=schema,
-        )
+        columns = {"maps": scaled, "scale": scales, "pooled": pooled}
+        arrays = [_listed(rows, schema.field(name).type) for name, rows in columns.items()]
+        table = pa.Table.from_arrays([*arrays, pa.array(pictures, pa.binary())], schema=schema)
         self._dataset = lance.write_dataset(table, self._dataset, mode="append")
 
     def finish(self) -> None:
@@ -243,6 +233,19 @@ class PixelTable:
             maps = _filled(batch.column("maps"), (k + 1) * p).reshape(-1, k + 1, p)
             maps *= _filled(batch.column("scale"), k + 1)[:, :, None]
             yield maps, _filled(batch.column("pooled"), k * r).reshape(-1, k, r), there
+
+
+def _listed(rows: Sequence[Floats | None], kind: Any) -> Any:
+    """A fixed-size-list column of arrays, null for None; its items hold no nulls, as the type says."""
+    import pyarrow as pa
+
+    dtype = kind.value_type.to_pandas_dtype()
+    values = np.zeros((len(rows), kind.list_size), dtype=dtype)
+    for place, row in zip(values, rows, strict=True):
+        if row is not None:
+            place[:] = row.reshape(-1)
+    nothing = pa.array([row is None for row in rows], pa.bool_())
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), type=kind, mask=nothing)
 
 
 def _filled(column: Any, length: int) -> Floats:

@@ -67,10 +67,16 @@ class Places:
 def key_of(spec: Spec) -> str:
     """Key of a selection, 16 hex digits; equal for documents that differ only in the order of their keys.
 
+    Raises:
+        UsageError: it is no JSON document.
+
     >>> key_of({"and": []}) == key_of({"and": []}), len(key_of({"and": []}))
     (True, 16)
     """
-    text = json.dumps(spec, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    try:
+        text = json.dumps(spec, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"A selection is a JSON document, and this is none: {error}.") from error
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

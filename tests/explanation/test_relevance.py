@@ -115,6 +115,13 @@ def test_signs_say_what_is_explained(tiny, photos):
     positive = np.concatenate([up.values, up.logits[:, None]], axis=1) >= 0
     np.testing.assert_array_equal(own.maps, np.where(positive[..., None], up.maps, down.maps))
     assert not np.allclose(up.maps, down.maps)
+    # The bias decides which side an image is on.
+    low, high = (
+        relevance_maps(block, *inputs, values, weights, bias=bias, towards="own") for bias in (-1e3, 1e3)
+    )
+    np.testing.assert_allclose(low.logits + 1e3, high.logits - 1e3, atol=1e-3)
+    np.testing.assert_array_equal(low.maps[:, -1], down.maps[:, -1])
+    np.testing.assert_array_equal(high.maps[:, -1], up.maps[:, -1])
 
 
 def test_centred_is_the_derivative_by_the_score_before_the_softmax(tiny, photos):

@@ -33,6 +33,7 @@ def case_maps(judge: Judge, stored: StoredCase) -> npt.NDArray[np.float32]:
             tokens,
             judge.distilled.values_torch,
             judge.distilled.w,
+            bias=judge.distilled.bias,
             towards="own",
         )
         stored.maps = np.asarray(found.square()[0], dtype=np.float32)

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-GENERATED_COLOUR = (217, 95, 2)
+GENERATED_COLOUR = (208, 111, 20)
 """Orange: speaks for generated."""
-REAL_COLOUR = (15, 118, 140)
-"""Blue-teal: speaks for real. The two differ in lightness too, and stay apart for colour-blind readers."""
+REAL_COLOUR = (27, 135, 171)
+"""Blue-teal: speaks for real. Both are the browser app's own, and stay apart for colour-blind readers."""
 
 
 def upsample(maps: ArrayLike, size: int | tuple[int, int]) -> Array:

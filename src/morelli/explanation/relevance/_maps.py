@@ -57,7 +57,7 @@ class RelevanceMaps:
             weights (n, K, P).
         values: (n, K) float32 distilled values.
         embedding: (n, d) float32, the feature they were read from.
-        logits: (n,) float32 Σ_k w_k z_k, without bias; None without weights.
+        logits: (n,) float32 Σ_k w_k z_k + bias; None without weights.
         pooled: (n, K, D) float32, patch tokens averaged by the dimension's map; None if not asked.
     """
 
@@ -84,6 +84,7 @@ def relevance_maps(
     values: Values,
     weights: ArrayLike | None = None,
     *,
+    bias: float = 0.0,
     pooled: bool = False,
     towards: Towards = "up",
     rule: Rule = "gradient_attention",
@@ -97,6 +98,7 @@ def relevance_maps(
         tokens: (n, P, D), the second. Read in pieces of `batch` rows, so it may be a memory map.
         values: the distilled dimensions; row i of its result must depend on row i of its argument alone.
         weights: (K,) of the linear head over the values, for the logit's map.
+        bias: of that head; it moves no gradient, but with ``own`` it decides the logit's sign.
         pooled: also the relevance-weighted mean tokens of every dimension.
         towards: sign of what the maps explain; the logit's ``up`` map shows what speaks for generated, its
             ``down`` map what speaks for real, and ``own`` takes the one that the image's logit goes to.
@@ -130,7 +132,9 @@ def relevance_maps(
             torch.from_numpy(np.array(part[rows], dtype=np.float32)).to(last_block.device)
             for part in (class_token, tokens)
         )
-        found.append(_batch(last_block, cls, patches, values, w, pooled=pooled, towards=towards, rule=rule))
+        found.append(
+            _batch(last_block, cls, patches, values, w, bias=bias, pooled=pooled, towards=towards, rule=rule)
+        )
     maps, z, x, logits, means = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return RelevanceMaps(
         maps=maps, values=z, embedding=x, logits=logits if w is not None else None,
@@ -145,6 +149,7 @@ def _batch(
     values: Values,
     weights: Array | None,
     *,
+    bias: float,
     pooled: bool,
     towards: Towards,
     rule: Rule,
@@ -159,7 +164,7 @@ def _batch(
     if w.shape != (z.shape[1],):
         raise UsageError(f"{z.shape[1]} distilled values need as many weights; got shape {tuple(w.shape)}.")
     w = w.to(z.device)
-    logits = z @ w
+    logits = z @ w + bias
     shown = z
     if weights is not None:
         gradient = torch.cat([gradient, torch.einsum("k,bkhc->bhc", w, gradient)[:, None]], dim=1)

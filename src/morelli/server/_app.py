@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio.to_thread
 from fastapi import FastAPI
@@ -19,7 +20,9 @@ from morelli.server import (
 from morelli.server._body_guard import BodyGuard
 from morelli.server._gate import Gate
 from morelli.server._openapi import describe
+from morelli.server._peers import Peers, listening_to_peers
 from morelli.server._problems import install
+from morelli.server._serve import uvicorn_options
 from morelli.server._settings import ServerSettings
 from morelli.server._state import ServerState
 from morelli.server._static import mount_static
@@ -27,8 +30,10 @@ from morelli.server._static import mount_static
 SUMMARY = "Detect AI-generated images, see why, and explore collections. Everything stays on this machine."
 
 
-def create_app(settings: ServerSettings | None = None) -> FastAPI:
+def create_app(settings: ServerSettings | None = None, *, peers: Path | None = None) -> FastAPI:
     """The HTTP application. Nothing is loaded before it is started; then the encoder loads in the background.
+
+    `peers` is a private folder in which the workers of one server find each other.
 
     Example:
         >>> app = create_app(ServerSettings())
@@ -43,7 +48,11 @@ def create_app(settings: ServerSettings | None = None) -> FastAPI:
         app.state.morelli = state
         state.start()
         try:
-            yield
+            if peers is None:
+                yield
+            else:
+                async with listening_to_peers(app, peers, uvicorn_options(settings)):
+                    yield
         finally:
             await anyio.to_thread.run_sync(state.stop)
 
@@ -65,6 +74,8 @@ def create_app(settings: ServerSettings | None = None) -> FastAPI:
         app.include_router(part.router)
     mount_static(app)
     describe(app)
+    if peers is not None:
+        app.add_middleware(Peers, folder=peers)
     app.add_middleware(BodyGuard, limits=settings.limits)
     app.add_middleware(Gate, settings=settings)  # added last, so outermost
     return app

@@ -30,7 +30,7 @@ Name = Annotated[str, InPath(max_length=200, description="Name of an atlas.")]
 Row = Annotated[int, InPath(ge=0, le=2**40, description="Row number of an image.")]
 SelectionOf = Annotated[
     str | None,
-    Query(alias="selection", max_length=65_536, description="Key of a selection, or its document as JSON."),
+    Query(alias="selection", max_length=16_000, description="Key of a selection, or its document as JSON."),
 ]
 Off = Annotated[
     str,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -11,6 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from morelli.server._peers import is_peer
 from morelli.server._problems import ProblemError
 from morelli.server._settings import ServerSettings, is_loopback
 
@@ -25,6 +27,7 @@ CONTENT_POLICY = (
     "worker-src 'self' blob:; connect-src 'self'; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
+_HOST = re.compile(r"(?:\[(?P<number>[0-9a-f:.]+)\]|(?P<name>[^:\[\]/@]+))(?::\d*)?")
 _HEADERS = {
     "content-security-policy": CONTENT_POLICY,
     "x-content-type-options": "nosniff",
@@ -47,7 +50,7 @@ class Gate:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
-        if scope["type"] != "http":
+        if scope["type"] != "http" or is_peer(scope):
             await self._app(scope, receive, send)
             return
 
@@ -142,10 +145,8 @@ def _with_cookie(path: str, query: dict[str, str], token: str) -> Response:
 
 def _host_name(host: str) -> str:
     """The name in a Host header without its port."""
-    name = host.strip().lower()
-    if name.startswith("["):
-        return name[1:].partition("]")[0]
-    return name.partition(":")[0]
+    found = _HOST.fullmatch(host.strip().lower())
+    return "" if found is None else found["number"] or found["name"]
 
 
 def _is_foreign(headers: Headers) -> bool:

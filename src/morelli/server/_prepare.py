@@ -91,7 +91,7 @@ def judged_picture(pixels: Floats, transform: Transform) -> Image.Image:
 def as_jpeg(image: Image.Image, quality: int = 92) -> bytes:
     """A JPEG file of an RGB picture."""
     stored = BytesIO()
-    image.save(stored, "JPEG", quality=quality)
+    image.save(stored, "JPEG", quality=quality, subsampling="4:4:4")
     return stored.getvalue()
 
 

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 
 from morelli.errors import (
     ArtifactError,
@@ -148,15 +149,28 @@ def install(app: FastAPI) -> None:
         detail = str(error.detail or phrase)
         if error.status_code == 404:
             detail = f"There is nothing at {request.url.path}."
-        elif error.status_code == 405:
+        headers = error.headers or {}
+        if error.status_code == 405:
             detail = f"{request.method} is not possible at {request.url.path}."
-        return ProblemError(error.status_code, kind, detail, headers=error.headers or {}).response()
+            headers = {"Allow": ", ".join(_methods(request))}
+        return ProblemError(error.status_code, kind, detail, headers=headers).response()
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> JSONResponse:
         # The text of an unexpected error may hold paths and contents: it goes to the log, not to the client.
         log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
         return ProblemError(500, "internal-error", "Something unexpected happened in the server.").response()
+
+
+def _methods(request: Request) -> list[str]:
+    """What can be done at an address; routes of the same path are several, one a method."""
+    found = {
+        method
+        for route in request.app.routes
+        if route.matches(request.scope)[0] is Match.PARTIAL
+        for method in getattr(route, "methods", None) or ()
+    }
+    return sorted(found)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

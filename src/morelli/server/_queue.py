@@ -62,7 +62,7 @@ class EncodingQueue:
         *,
         most: int = 128,
         batch: int | None = None,
-        lanes: int | None = None,
+        workers: int = 1,
     ) -> None:
         """Start the lanes.
 
@@ -71,17 +71,18 @@ class EncodingQueue:
             kinds: the features of every answer.
             most: images that may wait; a job's images are not counted, jobs wait for each of theirs.
             batch: images of one pass at most; by default 4 on a CPU, 64 on a GPU.
-            lanes: passes at once; by default one per thread of torch, on a GPU one.
+            workers: processes that share the machine's cores.
         """
         import torch
 
         self._encoder, self._kinds, self._most = encoder, tuple(kinds), most
         cpu = encoder.device == "cpu"
         self._threads_before = torch.get_num_threads()
-        self.lanes = lanes or (min(self._threads_before, MOST_LANES) if cpu else 1)
+        # One per thread of torch; a GPU is kept busy by one.
+        self.lanes = max(1, min(self._threads_before // workers, MOST_LANES)) if cpu else 1
         self.batch = batch or (4 if cpu else 64)
         if cpu:
-            torch.set_num_threads(max(1, self._threads_before // self.lanes))
+            torch.set_num_threads(max(1, self._threads_before // (self.lanes * workers)))
         self._front: deque[_Waiting] = deque()
         self._back: deque[_Waiting] = deque()
         self._changed = threading.Condition()

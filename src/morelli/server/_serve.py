@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import tempfile
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from morelli.errors import UsageError
+from morelli.server._protocol import ImpatientProtocol
 from morelli.server._settings import ServerSettings
 
 if TYPE_CHECKING:
+    import socket
+
     from fastapi import FastAPI
 
 SETTINGS_VARIABLE = "MORELLI_SERVER_SETTINGS"
+PEERS_VARIABLE = "MORELLI_SERVER_PEERS"
 
 
 def new_token() -> str:
@@ -21,10 +28,12 @@ def new_token() -> str:
 
 
 def address_of(settings: ServerSettings, port: int | None = None) -> str:
-    """The address to open in a browser, with the token where one is needed."""
-    host = settings.host
-    if host in ("0.0.0.0", "::"):
-        host = "127.0.0.1"
+    """The address to open in a browser, with the token where one is needed.
+
+    >>> address_of(ServerSettings(port=8017))
+    'http://127.0.0.1:8017/'
+    """
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
     shown = f"[{host}]" if ":" in host else host
     query = f"/?token={settings.token}" if settings.token else "/"
     return f"http://{shown}:{port or settings.port}{query}"
@@ -34,33 +43,76 @@ def serve(settings: ServerSettings, *, say: Callable[[str], None] = print) -> No
     """Serve until interrupted; then requests that run are answered, jobs cancelled, and pictures forgotten.
 
     `say` is told the address once, which holds the token where there is one.
+
+    Raises:
+        UsageError: the address cannot be had, mostly because another program has it.
     """
     import uvicorn
 
-    say(f"Morelli is at {address_of(settings)}")
-    options = uvicorn_options(settings)
-    if settings.workers <= 1:
-        from morelli.server._app import create_app
+    with contextlib.closing(bound(settings)) as listening:
+        say(f"Morelli is at {address_of(settings, listening.getsockname()[1])}")
+        options = uvicorn_options(settings)
+        if settings.workers <= 1:
+            from morelli.server._app import create_app
 
-        uvicorn.run(create_app(settings), **options)
-        return
-    # Workers are new processes: they read the settings from their environment.
-    os.environ[SETTINGS_VARIABLE] = settings.to_json()
-    uvicorn.run("morelli.server._serve:worker_app", factory=True, workers=settings.workers, **options)
+            config = uvicorn.Config(create_app(settings), **options)
+            with contextlib.suppress(KeyboardInterrupt):  # raised again by uvicorn once it has shut down
+                uvicorn.Server(config).run(sockets=[listening])
+            return
+        if os.name != "posix":
+            raise UsageError(
+                "Several workers find each other by Unix sockets, which are not here: --workers 1."
+            )
+        from uvicorn.supervisors import Multiprocess
+
+        # Only this user can enter the folder, in which workers find each other.
+        with tempfile.TemporaryDirectory(prefix="morelli-") as peers:
+            # Workers are new processes: they read the settings from their environment.
+            os.environ |= {SETTINGS_VARIABLE: settings.to_json(), PEERS_VARIABLE: peers}
+            config = uvicorn.Config(
+                "morelli.server._serve:worker_app", factory=True, workers=settings.workers, **options
+            )
+            Multiprocess(config, sockets=[listening]).run()
 
 
 def worker_app() -> FastAPI:
     """The application of one worker process, settings from the environment."""
+    from pathlib import Path
+
     from morelli.server._app import create_app
 
-    return create_app(ServerSettings.from_json(os.environ[SETTINGS_VARIABLE]))
+    settings = ServerSettings.from_json(os.environ[SETTINGS_VARIABLE])
+    return create_app(settings, peers=Path(os.environ[PEERS_VARIABLE]))
+
+
+def bound(settings: ServerSettings) -> socket.socket:
+    """A socket that listens where the settings say.
+
+    Raises:
+        UsageError: the address cannot be had.
+    """
+    import socket
+
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((settings.host, settings.port))
+        listening.listen(2048)
+        listening.set_inheritable(True)
+    except OSError as error:
+        listening.close()
+        raise UsageError(
+            f"The address {settings.host}, port {settings.port}, cannot be had: {error.strerror or error}. "
+            "Is a server running there already? Another port: --port 0 takes a free one."
+        ) from error
+    return listening
 
 
 def uvicorn_options(settings: ServerSettings) -> dict[str, Any]:
-    """What uvicorn is told besides the application."""
+    """What uvicorn is told besides the application and the socket."""
     return {
-        "host": settings.host,
-        "port": settings.port,
         "log_level": "warning",
         "access_log": False,  # addresses hold tokens and selections
         "server_header": False,
@@ -68,7 +120,7 @@ def uvicorn_options(settings: ServerSettings) -> dict[str, Any]:
         "timeout_keep_alive": 15,
         "timeout_graceful_shutdown": 30,
         "limit_concurrency": 512,
-        "h11_max_incomplete_event_size": 64 * 1024,
-        "http": "h11",
+        "h11_max_incomplete_event_size": 256 * 1024,  # a selection as JSON in an address
+        "http": ImpatientProtocol,
         "ws": "none",
     }

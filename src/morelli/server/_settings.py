@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,17 @@ class RequestLimits:
     jobs: int = 8
     job_images: int = 100_000
     job_seconds: float = 6 * 3600.0
+
+    def shared(self, workers: int) -> RequestLimits:
+        """The limits of one of several workers: its share of what is held and waits."""
+        if workers == 1:
+            return self
+        return replace(
+            self,
+            uploads_bytes=max(self.uploads_bytes // workers, self.request_bytes),
+            waiting=max(1, self.waiting // workers),
+            case_bytes=self.case_bytes // workers,
+        )
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ class ServerState:
         from morelli.server._atlases import Atlases
         from morelli.server._jobs import JobBoard
 
-        limits = settings.limits
+        # Every worker has its share of what the settings allow the whole server.
+        limits = settings.limits.shared(settings.workers)
         self.settings = settings
         self.limits = limits
         self.image_limits = Limits(
@@ -76,7 +77,9 @@ class ServerState:
     def _load(self) -> None:
         try:
             judge = load_judge(self.settings)
-            self._queue = EncodingQueue(judge.encoder, judge.kinds, most=self.limits.waiting)
+            self._queue = EncodingQueue(
+                judge.encoder, judge.kinds, most=self.limits.waiting, workers=self.settings.workers
+            )
             self._judge = judge
             log.info("ready: %s", judge.bundle)
         except MorelliError as error:

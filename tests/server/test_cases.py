@@ -1,0 +1,255 @@
+"""What can be asked of a case: pictures, relevance, neighbours, edits, reports; and how long it is there."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from morelli.atlas.distiller import DistilledMap
+from morelli.encoders import load_encoder
+from morelli.images import decode
+from morelli.server import ServerSettings
+from morelli.server._prepare import judged_picture
+from tests.server.conftest import DIMENSIONS
+from tests.server.running import Running, running
+
+
+@pytest.fixture(scope="module")
+def case(server: Running, picture: bytes) -> dict:  # type: ignore[type-arg]
+    return server.upload(("photo.png", picture)).json()["cases"][0]
+
+
+def test_a_case_is_the_same_again(server: Running, case: dict) -> None:  # type: ignore[type-arg]
+    assert server.get(f"/cases/{case['id']}").json() == case
+
+
+def test_the_judged_picture_is_what_the_encoder_saw(
+    server: Running,
+    case: dict,  # type: ignore[type-arg]
+    picture: bytes,
+    tiny_clip_dir: Path,
+) -> None:
+    transform = load_encoder(tiny_clip_dir).transform
+    pixels = transform(decode(picture).image)
+    exact = judged_picture(pixels, transform)
+    np.testing.assert_array_equal(transform(exact), pixels)  # nothing of the normalisation is left in it
+    answer = server.get(f"/cases/{case['id']}/image")
+    assert answer.headers["content-type"] == "image/jpeg"
+    shown = np.asarray(Image.open(BytesIO(answer.content)), dtype=float)
+    assert np.abs(shown - np.asarray(exact, dtype=float)).mean() < 5
+
+
+def test_the_whole_picture_can_be_seen_too(server: Running, case: dict) -> None:  # type: ignore[type-arg]
+    answer = server.get(f"/cases/{case['id']}/image", params={"view": "whole", "size": 100})
+    assert max(Image.open(BytesIO(answer.content)).size) == 100
+
+
+def test_pictures_are_not_sent_twice(server: Running, case: dict) -> None:  # type: ignore[type-arg]
+    first = server.get(f"/cases/{case['id']}/image")
+    again = server.get(f"/cases/{case['id']}/image", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert server.get(f"/cases/{case['id']}/image", headers={"if-none-match": '"x"'}).status_code == 200
+
+
+def test_relevance_is_the_explanation_rooms(
+    server: Running,
+    case: dict,
+    picture: bytes,
+    tiny_clip_dir: Path,
+    distilled_dir: Path,  # type: ignore[type-arg]
+) -> None:
+    from morelli.encoders import LastBlock
+    from morelli.explanation.relevance import relevance_maps
+
+    encoder, distilled = load_encoder(tiny_clip_dir), DistilledMap.load(distilled_dir)
+    block = LastBlock(encoder, "final")
+    found = encoder.trace(encoder.transform(decode(picture).image)[None], kinds=block.inputs)
+    direct = relevance_maps(
+        block,
+        found[block.inputs[0]],
+        found[block.inputs[1]],
+        distilled.values_torch,
+        distilled.w,
+        towards="own",
+    ).square()[0]
+    for index, dimension in enumerate([*map(str, range(DIMENSIONS)), "logit"]):
+        answer = server.get(f"/cases/{case['id']}/relevance", params={"dimension": dimension})
+        rows, columns = map(int, answer.headers["x-shape"].split(","))
+        map_ = np.frombuffer(answer.content, dtype="<f4").reshape(rows, columns)
+        assert (map_ >= 0).all()
+        np.testing.assert_allclose(map_, direct[index], rtol=1e-3, atol=1e-6)
+
+
+def test_a_relevance_picture_is_a_layer_or_an_overlay(server: Running, case: dict) -> None:  # type: ignore[type-arg]
+    layer = Image.open(BytesIO(server.get(f"/cases/{case['id']}/relevance.png?size=96&dimension=1").content))
+    assert (layer.mode, layer.size) == ("RGBA", (96, 96))
+    assert np.asarray(layer)[..., 3].max() > 150
+    over = Image.open(BytesIO(server.get(f"/cases/{case['id']}/relevance.png?size=96&overlay=true").content))
+    assert (over.mode, over.size) == ("RGB", (96, 96))
+
+
+@pytest.mark.parametrize("dimension", [str(DIMENSIONS), "999"])
+def test_a_dimension_that_is_not_there_is_a_problem(server: Running, case: dict, dimension: str) -> None:  # type: ignore[type-arg]
+    answer = server.get(f"/cases/{case['id']}/relevance", params={"dimension": dimension})
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:morelli:problem:unknown-dimension")
+
+
+def test_neighbours_are_the_nearest_first(server: Running, case: dict) -> None:  # type: ignore[type-arg]
+    found = server.get(f"/cases/{case['id']}/neighbors", params={"k": 5}).json()
+    for side in ("fake", "real"):
+        assert len(found[side]) == 5
+        distances = [one["distance"] for one in found[side]]
+        assert distances == sorted(distances)
+        assert found[side][:3] == case["neighbors"][side]
+
+
+def test_an_image_of_the_bank_finds_itself(server: Running, collection: Path) -> None:
+    path = next(iter(sorted((collection / "fake").rglob("*.png"))))
+    found = server.upload((path.name, path.read_bytes())).json()["cases"][0]
+    nearest = found["neighbors"]["fake"][0]
+    assert nearest["id"] == found["id"]
+    assert nearest["distance"] == pytest.approx(0, abs=1e-3)
+
+
+def test_without_concepts_the_next_step_is_said(server: Running, case: dict) -> None:  # type: ignore[type-arg]
+    answer = server.get(f"/cases/{case['id']}/concepts")
+    assert answer.status_code == 409
+    assert "morelli concepts build" in answer.json()["next"]
+
+
+def test_concepts_take_the_bundles_logit_apart(
+    settings: ServerSettings,
+    case: dict,
+    picture: bytes,
+    collection: Path,
+    table,
+    tiny_clip_dir: Path,
+    tmp_path: Path,  # type: ignore[no-untyped-def, type-arg]
+) -> None:
+    from morelli.explanation import EDITS, edit_banks
+
+    pictures = [Image.open(path).convert("RGB") for path in sorted((collection / "real").rglob("*.png"))[:6]]
+    bank = edit_banks(
+        pictures, load_encoder(tiny_clip_dir), edits=EDITS[:4], kinds=["layer:3"], random_state=0
+    )["layer:3"]
+    bank.save(tmp_path / "edits.concepts")
+    with running(replace(settings, concepts=(tmp_path / "edits.concepts",), reference=table.path)) as server:
+        id = server.upload(("a.png", picture)).json()["cases"][0]["id"]
+        found = server.get(f"/cases/{id}/concepts").json()
+    assert found["of"] == "concepts" and found["parts"]
+    total = found["bias"] + sum(part["logit"] for part in found["parts"]) + found["rest"]
+    assert total == pytest.approx(found["logit"], abs=1e-6)
+    assert found["logit"] == pytest.approx(case["logit"], abs=1e-3)
+
+
+def test_what_if_judges_the_edited_original(server: Running, case: dict, picture: bytes) -> None:  # type: ignore[type-arg]
+    asked = {"edits": [{"name": "blur", "value": 4}, {"name": "jpeg", "value": 30}], "off": [0]}
+    found = server.post(f"/cases/{case['id']}/whatif", json=asked).json()
+    assert (found["edits"], found["off"]) == ("blur:4+jpeg:30", [0])
+    before, after = found["before"], found["after"]
+    assert before == case
+    assert after["edits"] == "blur:4+jpeg:30" and after["derived_from"] == case["id"]
+    assert after["logit"] != before["logit"]
+    on = [impact for k, impact in enumerate(after["distilled"]["impacts"]) if k != 0]
+    assert after["distilled"]["logit"] == pytest.approx(sum(on) + after["distilled"]["bias"], abs=1e-9)
+    assert server.get(f"/cases/{after['id']}/relevance").status_code == 200
+    repeated = server.post(f"/cases/{case['id']}/whatif", json=asked).json()["after"]
+    assert repeated["probability"] == pytest.approx(after["probability"], abs=1e-6)
+
+
+def test_what_if_without_edits_only_switches(server: Running, case: dict) -> None:  # type: ignore[type-arg]
+    found = server.post(f"/cases/{case['id']}/whatif", json={"off": list(range(DIMENSIONS))}).json()
+    assert found["after"]["id"] == case["id"]
+    assert found["after"]["probability"] == case["probability"]
+    assert found["after"]["distilled"]["logit"] == pytest.approx(found["after"]["distilled"]["bias"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        ({"edits": [{"name": "jpeg", "value": 1000}]}, 422),
+        ({"edits": [{"name": "sharpen", "value": 1}]}, 422),
+        ({"edits": [{"name": "jpeg", "value": "60+blur:3"}]}, 422),
+        ({"edits": [{"name": "jpeg", "value": 60}] * 9}, 422),
+        ({"off": [DIMENSIONS]}, 422),
+        ({"off": [-1]}, 422),
+        ({"colour": 1}, 422),
+        ([], 422),
+    ],
+)
+def test_what_cannot_be_is_a_problem(server: Running, case: dict, asked: object, status: int) -> None:  # type: ignore[type-arg]
+    answer = server.post(f"/cases/{case['id']}/whatif", json=asked)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["next"]
+
+
+def test_stability_spans_ordinary_deliveries(server: Running, case: dict) -> None:  # type: ignore[type-arg]
+    found = server.get(f"/cases/{case['id']}", params={"stability": True}).json()
+    stability = found["stability"]
+    assert len(stability["deliveries"]) == 7
+    assert stability["low"] <= found["probability"] <= stability["high"]
+    words = {found["verdict"], *(one["verdict"] for one in stability["deliveries"])}
+    assert stability["flips"] == ({"ai", "real"} <= words)
+
+
+def test_a_report_opens_anywhere_and_escapes_what_came_from_outside(server: Running, picture: bytes) -> None:
+    name = "<script>alert(1)</script><img src=x onerror=alert(1)>.png"
+    case = server.upload((name, picture)).json()["cases"][0]
+    answer = server.get(f"/cases/{case['id']}/report")
+    page = answer.text
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "sandbox" in answer.headers["content-security-policy"]
+    assert "<script" not in page and "<img src=x" not in page and "<b>D4" not in page
+    assert set(re.findall(r'(?:src|href)="([^:"]*:[^;"]*)', page)) <= {"data:image/jpeg", "data:image/png"}
+    for needed in (case["versions"]["weights"], case["versions"]["bundle_digest"], case["facts"]["sha256"]):
+        assert needed in page
+    data = server.get(f"/cases/{case['id']}/report", params={"format": "json", "download": True})
+    assert json.loads(data.text) == case
+    assert data.headers["content-disposition"].startswith("attachment")
+
+
+def test_the_least_used_cases_make_room(with_limits, photos: list[tuple[str, Image.Image]]) -> None:  # type: ignore[no-untyped-def]
+    from tests.server.conftest import png
+
+    crops = [png(photos[0][1].crop((k, k, k + 64, k + 64))) for k in range(0, 80, 8)]
+    with running(with_limits(case_bytes=200_000)) as server:
+        ids = [server.upload((f"{k}.png", crop)).json()["cases"][0]["id"] for k, crop in enumerate(crops)]
+        assert server.state.cases.bytes <= 200_000
+        states = [server.get(f"/cases/{id}").status_code for id in ids]
+    assert states[0] == 404 and states[-1] == 200
+
+
+def test_unused_cases_are_forgotten_with_time(with_limits, picture: bytes) -> None:  # type: ignore[no-untyped-def]
+    with running(with_limits(case_seconds=0.0)) as server:
+        id = server.upload(("a.png", picture)).json()["cases"][0]["id"]
+        assert server.get(f"/cases/{id}").status_code == 404
+
+
+def test_feedback_is_noted_without_the_picture(server: Running, case: dict, settings: ServerSettings) -> None:  # type: ignore[type-arg]
+    answer = server.post("/feedback", json={"case": case["id"], "label": "real", "note": "mine"})
+    assert answer.json() == {"stored": "file"}
+    assert settings.feedback is not None
+    noted = json.loads(settings.feedback.read_text().splitlines()[-1])
+    assert (noted["sha256"], noted["label"], noted["note"]) == (case["id"], 0, "mine")
+    assert server.post("/feedback", json={"label": "real"}).status_code == 422
+
+
+def test_a_server_without_a_map_says_what_it_lacks(settings: ServerSettings, picture: bytes) -> None:
+    with running(replace(settings, distilled=None, feedback=None)) as server:
+        found = server.upload(("a.png", picture)).json()["cases"][0]
+        assert found["distilled"] is None and found["evidence"] is None
+        answers = [
+            server.get(f"/cases/{found['id']}/relevance"),
+            server.post(f"/cases/{found['id']}/whatif", json={"off": [0]}),
+            server.post("/feedback", json={"case": found["id"], "label": "real"}),
+        ]
+        assert [one.status_code for one in answers] == [409, 409, 409]
+        assert server.get(f"/cases/{found['id']}/report").status_code == 200

@@ -52,7 +52,7 @@ def same(one: pa.Table, other: pa.Table) -> bool:
 
 def recount(codes: np.ndarray, rows: Rows, level: int, chosen: np.ndarray) -> dict[int, dict[str, object]]:
     """The slow way: every cell from its own images."""
-    ix, iy = columns_and_rows(ancestor(codes, level)) if level else (codes * 0, codes * 0)
+    ix, iy = columns_and_rows(ancestor(codes, level))
     cell = iy.astype(int) * 2**level + ix
     p = 1 / (1 + np.exp(-rows.logits.astype(np.float64)))
     found = {}
@@ -186,6 +186,12 @@ def test_tiles_cover_a_level_without_overlap_and_hold_their_own_square() -> None
             selected += pyramid.tile(6, tx, ty, size=16, table=chosen)["selected"].to_pylist()
     assert sorted(pa.concat_tables(parts)["cell"].to_pylist()) == sorted(pyramid.table(6)["cell"].to_pylist())
     assert sum(selected) == 1500
+    for off in ([], [0]):
+        for chosen_rows in (None, np.arange(3000) % 2 == 0):
+            whole = pyramid.aggregate(6, chosen_rows, off=off)
+            for tx, ty in ((0, 0), (1, 3), (3, 3)):
+                wanted = pyramid.tile(6, tx, ty, size=16, table=whole)
+                assert same(pyramid.aggregate(6, chosen_rows, off=off, tile=(tx, ty), size=16), wanted)
     assert pyramid.tile(3, 0, 0).equals(pyramid.table(3))
 
 

@@ -18,7 +18,7 @@ fine = st.floats(0, 1, allow_nan=False)
 
 
 def even_odd(xy: np.ndarray, polygon: np.ndarray) -> list[int]:
-    """Row by row and edge by edge (Franklin's pnpoly); beyond the bounding box is outside, also by rounding."""
+    """Row by row and edge by edge (Franklin's pnpoly); beyond the bounding box is outside."""
     found = []
     low, high = polygon.min(axis=0), polygon.max(axis=0)
     for row, (x, y) in enumerate(xy.astype(float)):

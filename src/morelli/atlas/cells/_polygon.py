@@ -40,7 +40,7 @@ def rows_in_polygon(xy: NDArray[np.floating], polygon: ArrayLike) -> NDArray[np.
         raise UsageError("a polygon is a list of at least three points [x, y]")
     near = rows_in_rect(xy, [*vertices.min(axis=0), *vertices.max(axis=0)])
     x, y = xy[near, 0].astype(np.float64), xy[near, 1].astype(np.float64)
-    by_y = np.argsort(y, kind="stable")
+    by_y = np.argsort(y)
     x, y = x[by_y], y[by_y]
     inside = np.zeros(len(near), bool)
     ends = np.roll(vertices, -1, axis=0)

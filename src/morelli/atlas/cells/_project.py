@@ -26,7 +26,7 @@ def project(
     seed: int = 0,
     landmarks: int | None = None,
     neighbors: int = 15,
-    min_dist: float = 0.1,
+    min_dist: float = 0.4,
     perplexity: float = 30.0,
     standardise: bool = True,
 ) -> Layout:
@@ -38,7 +38,7 @@ def project(
         seed: of the draw of landmarks and of the layout. One seed on one machine gives one layout.
         landmarks: rows at most that UMAP or t-SNE lays out; 16,384 and 4,096 if None.
         neighbors: of UMAP, lowered where there are few rows.
-        min_dist: of UMAP.
+        min_dist: of UMAP; its own default is 0.1, which leaves most of a grid empty.
         perplexity: of t-SNE, lowered where there are few rows.
         standardise: give every column unit spread first; without it a column counts by its own.
 

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from morelli.atlas.cells._exemplars import exemplars, standardised_values
+from morelli.atlas.cells._exemplars import EXEMPLARS, exemplars, standardised_values
 from morelli.atlas.cells._morton import DEPTH, ancestor, morton
 from morelli.atlas.cells._pyramid_files import read_pyramid, write_pyramid
 from morelli.atlas.cells._rows import Rows, Scored, Scoring
@@ -37,6 +38,7 @@ class Pyramid:
     scoring: Scoring
     tables: tuple[pa.Table, ...]
     _rescored: dict[tuple[int, ...], Scored] = field(default_factory=dict, repr=False, compare=False)
+    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)  # a server asks from several threads
 
     @classmethod
     def build(
@@ -142,16 +144,7 @@ class Pyramid:
             UsageError: no such tile, or a size that is no power of two.
         """
         whole = self.table(level) if table is None else table
-        across = 1 << level
-        if size < 1 or size & (size - 1):
-            raise UsageError(f"a tile's size is a power of two, not {size}")
-        if not (0 <= tx * size < across and 0 <= ty * size < across):
-            raise UsageError(f"level {level} has no tile ({tx}, {ty}) of {size} × {size} cells")
-        if size >= across:
-            return whole
-        steps = 2 * (size.bit_length() - 1)
-        tiles = self._cells(level) >> np.uint32(steps)
-        low, high = (int(np.searchsorted(tiles, morton(tx, ty), side=side)) for side in ("left", "right"))
+        low, high = self._tile(level, tx, ty, size)
         return whole.slice(low, high - low)
 
     def cells_of(self, level: int) -> NDArray[np.uint32]:
@@ -178,7 +171,13 @@ class Pyramid:
         return np.sort(np.concatenate(parts)).astype(np.int64)
 
     def aggregate(
-        self, level: int, selection: ArrayLike | None = None, *, off: Sequence[int] = ()
+        self,
+        level: int,
+        selection: ArrayLike | None = None,
+        *,
+        off: Sequence[int] = (),
+        tile: tuple[int, int] | None = None,
+        size: int = TILE,
     ) -> pa.Table:
         """A level's table for a selection, or with dimensions switched off, or both.
 
@@ -186,22 +185,30 @@ class Pyramid:
             level: which.
             selection: (n,) mask by row number, or row numbers; every image if None.
             off: dimensions whose impact counts as 0; probabilities and errors follow from what is left.
+            tile: only the cells of this tile (tx, ty), which is much faster at deep levels.
+            size: as in `tile`.
 
         Returns:
             The table of the level, every cell still in it, with one more column: `selected`, how many of its
             `count` images are selected. Class and error counts, probability, impact, spread and exemplars are
             those of the selected images; where there are none, counts are 0 and means NaN.
         """
-        base = self.table(level)
+        base, cells = self.table(level), self._cells(level)
+        images = slice(0, len(self))
+        if tile is not None:
+            low, high = self._tile(level, *tile, size)
+            base, cells = base.slice(low, high - low), cells[low:high]
+            images = slice(*(0, 0) if low == high else (base["start"][0].as_py(), base["end"][-1].as_py()))
         if selection is None and not off:
             return base.append_column("selected", base["count"])
         scored = self._scored(off)
-        at = self._positions(selection)
-        if at is None:
-            sums = sums_of(ancestor(self.codes, level), scored)
-            return refilled(base, self._cells(level), sums, None)
+        if selection is None:
+            sums = sums_of(ancestor(self.codes[images], level), scored.take(images))
+            return refilled(base, cells, sums, None)
+        mask = self._mask(selection)
+        at = images.start + np.flatnonzero(mask[self.order[images]])
         sums = sums_of(ancestor(self.codes[at], level), scored.take(at))
-        return refilled(base, self._cells(level), sums, self.order[at])
+        return refilled(base, cells, sums, (mask, self.order[at]))
 
     def means(self, level: int, values: ArrayLike, selection: ArrayLike | None = None) -> NDArray[np.float64]:
         """Mean of any number per image, (n,) by row number, over each cell (m,), or over its selected images.
@@ -243,6 +250,20 @@ class Pyramid:
     def _known(self) -> dict[int, NDArray[np.uint32]]:
         return {}
 
+    def _tile(self, level: int, tx: int, ty: int, size: int) -> tuple[int, int]:
+        """Where a tile's cells begin and end in the level's table."""
+        self.table(level)
+        across = 1 << level
+        if size < 1 or size & (size - 1):
+            raise UsageError(f"a tile's size is a power of two, not {size}")
+        if not (0 <= tx * size < across and 0 <= ty * size < across):
+            raise UsageError(f"level {level} has no tile ({tx}, {ty}) of {size} × {size} cells")
+        if size >= across:
+            return 0, self.table(level).num_rows
+        tiles = self._cells(level) >> np.uint32(2 * (size.bit_length() - 1))
+        low, high = (int(np.searchsorted(tiles, morton(tx, ty), side=side)) for side in ("left", "right"))
+        return low, high
+
     def _counts(self, level: int) -> NDArray[np.int64]:
         return np.asarray(self.tables[level]["count"].to_numpy(), np.int64)
 
@@ -276,17 +297,19 @@ class Pyramid:
 
     def _scored(self, off: Sequence[int]) -> Scored:
         key = tuple(sorted({int(k) for k in off}))
-        if key not in self._rescored:
-            while len(self._rescored) > 4:  # a million images are some 70 MB each
-                del self._rescored[next(k for k in self._rescored if k)]
-            self._rescored[key] = Scored.of(self.rows.without(key), self.scoring)
-        return self._rescored[key]
+        with self._lock:
+            if key not in self._rescored:
+                while len(self._rescored) > 4:  # a million images are some 70 MB each
+                    del self._rescored[next(k for k in self._rescored if k)]
+                self._rescored[key] = Scored.of(self.rows.without(key), self.scoring)
+            return self._rescored[key]
 
 
 def finest_level(codes: ArrayLike) -> int:
-    """The first level, from 3 to 12, at which half of the images share their cell with at most five others.
+    """The first level, from 3 to 12, at which half of the images are in cells that can show all of theirs.
 
-    Crowded collections get deeper pyramids than even ones of the same size. codes: (n,) Morton codes.
+    Nine, that is, the number of exemplars; crowded collections get deeper pyramids than even ones of the same
+    size. codes: (n,) Morton codes.
 
     >>> finest_level(morton(*np.indices((64, 64)).reshape(2, -1) << 10))  # one image in each of 64 × 64
     5
@@ -294,6 +317,6 @@ def finest_level(codes: ArrayLike) -> int:
     ordered = np.sort(np.asarray(codes, np.uint32))
     for level in range(3, 12):
         counts = np.diff(starts_of(ancestor(ordered, level)), append=len(ordered))
-        if np.median(np.repeat(counts, counts)) <= 6:
+        if np.median(np.repeat(counts, counts)) <= EXEMPLARS:
             return level
     return 12

@@ -68,7 +68,10 @@ def summary(sums: Sums) -> dict[str, Any]:
 
 
 def refilled(
-    base: pa.Table, cells: NDArray[np.uint32], sums: Sums, rows: NDArray[np.int32] | None
+    base: pa.Table,
+    cells: NDArray[np.uint32],
+    sums: Sums,
+    selection: tuple[NDArray[np.bool_], NDArray[np.int32]] | None,
 ) -> pa.Table:
     """`base` with the columns of `summary` for some of its images, and `selected`.
 
@@ -76,15 +79,16 @@ def refilled(
         base: a level's table.
         cells: (m,) its cells' Morton codes.
         sums: of the selected images, cells without any left out.
-        rows: the selected images' row numbers in the pyramid's order; None if all are.
+        selection: mask (n,) of the selected images by row number, and the row numbers of those in the cells
+            in the pyramid's order; None if all are.
     """
     if len(sums.cells) < len(cells):
         place = np.searchsorted(cells, sums.cells)
         wide = {f.name: _widened(getattr(sums, f.name), place, len(cells)) for f in fields(Sums)}
         sums = Sums(**wide)
     columns = summary(sums) | {"selected": sums.count.astype(np.int32)}
-    if rows is not None:
-        columns["exemplars"] = _chosen_exemplars(base, sums.count, rows)
+    if selection is not None:
+        columns["exemplars"] = _chosen_exemplars(base, sums.count, *selection)
     for name, column in columns.items():
         array = pa.array(column) if isinstance(column, np.ndarray) else column
         if name in base.column_names:
@@ -101,14 +105,14 @@ def _widened(array: NDArray[Any], place: NDArray[np.integer], m: int) -> NDArray
     return result
 
 
-def _chosen_exemplars(base: pa.Table, selected: NDArray[np.int64], rows: NDArray[np.int32]) -> pa.ListArray:
+def _chosen_exemplars(
+    base: pa.Table, selected: NDArray[np.int64], chosen: NDArray[np.bool_], rows: NDArray[np.int32]
+) -> pa.ListArray:
     """The exemplars that are selected; where none is, the first selected image of the cell."""
     lists = base["exemplars"].combine_chunks()
     offsets = lists.offsets.to_numpy().astype(np.int64)
     numbers = lists.values.to_numpy()[offsets[0] : offsets[-1]]
     cell = np.repeat(np.arange(len(lists)), np.diff(offsets))
-    chosen = np.zeros(int(base["end"].to_numpy()[-1]), bool)
-    chosen[rows] = True
     kept = chosen[numbers]
     count = np.bincount(cell[kept], minlength=len(lists))
     lacking = np.flatnonzero((count == 0) & (selected > 0))

@@ -59,10 +59,10 @@ def study():
 def test_planted_harm_is_removed_and_pays(study):
     names = [row.name for row in study.rows]
     assert names == [
-        "final", "layer:1", "layer:2", "block chosen", "residual", "components", "random components", "heads",
-        "heads and components",
+        "final", "layer:1", "layer:2", "block", "heads", "residual", "components", "random components",
+        "directions", "block and directions", "heads and directions",
     ]  # fmt: skip
-    for name in ("components", "heads", "heads and components", "block chosen"):
+    for name in ("components", "heads", "directions", "heads and directions", "block"):
         row = study.row(name)
         assert row.gain.value > 0.1 and row.gain.low > 0, (name, str(row.gain))
     assert study.row("layer:1").ood < 0.6 < study.row("layer:2").ood
@@ -102,8 +102,9 @@ def test_nothing_is_claimed_on_noise():
     vectors = {kind: rng.normal(size=v.shape) for kind, v in features.vectors.items() if "layer" not in kind}
     noise = Features(vectors, features.meta, features.build)
     found = transfer_study(noise, FAST)
-    for name in ("components", "heads", "heads and components"):
+    for name in ("components", "heads", "directions", "heads and directions"):
         assert found.row(name).ood < 0.56, name
+        assert found.row(name).pooled.ood < 0.56, name
 
 
 def test_too_few_generators_are_refused():
@@ -116,7 +117,9 @@ def test_too_few_generators_are_refused():
         )
 
 
-@pytest.mark.parametrize("winner", ["block chosen", "components", "heads", "heads and components"])
+@pytest.mark.parametrize(
+    "winner", ["block", "block and directions", "components", "directions", "heads", "heads and directions"]
+)
 def test_a_winner_becomes_a_bundle_that_reads_what_was_chosen(study, tmp_path, winner):
     features = planted(generators=12)
     won = replace(study, rows=tuple(r for r in study.rows if r.name in ("final", winner)))
@@ -129,7 +132,7 @@ def test_a_winner_becomes_a_bundle_that_reads_what_was_chosen(study, tmp_path, w
     assert auc(logits[features.labels == 1], logits[features.labels == 0]) > 0.9
     if winner.startswith("heads"):
         assert {"head:1.1", "head:1.2"} & set(again.kinds) and len(again.kinds) <= 5
-    elif winner == "block chosen":
+    elif winner.startswith("block"):
         assert "layer:2" in again.kinds
 
 

@@ -25,6 +25,13 @@ class Basis(StrEnum):
     residual = "residual"
 
 
+class Reals(StrEnum):
+    """What of the real images stays on one side of a halving."""
+
+    source = "source"
+    image = "image"
+
+
 @study.callback()
 def _group() -> None:
     """Run whole studies on a labelled table."""
@@ -52,6 +59,9 @@ def transfer(
         str, typer.Option(help="The two values of the column family to cross, by a comma.")
     ] = "gan,diffusion",
     basis: Annotated[Basis, typer.Option(help="Basis in which components are removed.")] = Basis.identity,
+    reals: Annotated[
+        Reals, typer.Option(help="Halve real images by source, or image by image, which flatters.")
+    ] = Reals.source,
     delivery: Annotated[
         str | None,
         typer.Option(metavar="ID", help="Which perturbation, where the table holds several; clean for none."),
@@ -100,7 +110,7 @@ def transfer(
     features = source.load(kinds=kinds, where=where)
     options = StudyOptions(
         unit=unit, least=least, splits=splits, holdouts=holdouts, families=pair, controls=controls,
-        mask={"basis": basis.value}, seed=seed,
+        mask={"basis": basis.value}, seed=seed, reals=reals.value,
     )  # fmt: skip
     errors = error_console()
     tell = None if quiet else lambda title: errors.print(f"{title} …", highlight=False, markup=False)
@@ -114,7 +124,11 @@ def transfer(
     if quiet:
         return
     screen = console()
+    screen.print(f"  {'':<50} one generator trains          all others train", highlight=False, markup=False)
     for row in result.rows:
-        gain = "" if row.gain is None else str(row.gain)
-        screen.print(f"  {row.title:<40} {row.ood:.3f}  {gain}", highlight=False, markup=False)
+        gain, more = (("" if g is None else str(g)) for g in (row.gain, row.pooled_gain))
+        screen.print(
+            f"  {row.title:<50} {row.ood:.3f} {gain:<23} {row.pooled.ood:.3f} {more}".rstrip(),
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
     screen.print(f"{out}: best is the {result.winner.title}.", highlight=False, markup=False, soft_wrap=True)

@@ -9,6 +9,7 @@ among reals) are our own proposals for the paper's "removing harmful components"
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -92,3 +93,27 @@ def residual_basis(directions: NDArray[Any], X: NDArray[Any]) -> Array:
     # eigh leaves the null space of `rest` last; it contains `axes`, so re-orthogonalise for safety.
     Q, R = np.linalg.qr(np.concatenate([axes.T, V], axis=1))
     return np.asarray(Q * np.where(np.diagonal(R) < 0, -1, 1))
+
+
+def generator_axes(
+    fakes: Sequence[Array], rng: np.random.Generator, *, draws: int = 20, quantile: float = 0.95
+) -> Array:
+    """Orthonormal axes (k, d) in which generators differ by more than sampling, the longest first.
+
+    `fakes` are the images (n_i, d) of one generator each. Principal axes of the deviations of their means
+    from the mean of means: nuisance attribute projection (Solomonoff, Campbell and Boardman 2005) with the
+    generator as the nuisance. An axis counts while its length exceeds that of the longest axis of means of
+    shuffled images, every generator centred first (parallel analysis, Horn 1965): otherwise a few dozen
+    noisy means would span a small space whole, and nothing would be left in it.
+    """
+
+    def svd(groups: Sequence[Array]) -> tuple[Array, Array]:
+        means = np.stack([rows.mean(axis=0) for rows in groups])
+        _, lengths, axes = np.linalg.svd(means - means.mean(axis=0), full_matrices=False)
+        return lengths, axes
+
+    lengths, axes = svd(fakes)
+    centred = np.concatenate([rows - rows.mean(axis=0) for rows in fakes])
+    edges = np.cumsum([len(rows) for rows in fakes])[:-1]
+    longest = [svd(np.split(rng.permutation(centred), edges))[0][0] for _ in range(draws)]
+    return np.asarray(axes[lengths > max(float(np.quantile(longest, quantile)), 1e-12)])

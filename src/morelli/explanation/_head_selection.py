@@ -9,8 +9,9 @@ held out of both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -80,9 +81,8 @@ def select_heads(
         tasks: how many generators of the other folds train, each by itself, in that comparison.
         transfer: (m, g, g) from `probe_transfer` for `names`, where it is known already.
 
-    Of the numbers whose held-out AUC is behind the best by at most one standard error of that paired
-    difference over generators, the largest is taken; where the best does not beat the largest number by
-    more than its own standard error, the largest is kept (as in the component search).
+    The number with the best held-out AUC is taken; where it does not beat the largest number by more than
+    the standard error of that paired difference over generators, the largest is kept.
 
     Raises:
         UsageError: fewer than two generators or four reals.
@@ -120,14 +120,28 @@ def select_heads(
         index = [list(names).index(g) for g in others]
         ranked = np.argsort(-off_diagonal(transfer[:, index][:, :, index]), kind="stable")
         comparison = [
-            _held_out(
-                heads.combined(ranked[:k]), fakes, halves, training=others[:tasks], held=held, ridge=ridge
-            )
-            for k in tried
+            _held_out(X, fakes, halves, training=others[:tasks], held=held, ridge=ridge)
+            for X in _growing(heads, ranked, tried, np.concatenate([*fakes.values(), *halves]))
         ]
         table += np.array(comparison).T.tolist()
-    values = np.array(table)
-    return _one_error_rule(values, order, score, tried)
+    return _chosen_number(np.array(table), order, score, tried)
+
+
+def _growing(heads: Heads, order: NDArray[np.intp], tried: NDArray[np.intp], rows: Rows) -> Iterator[Array]:
+    """`heads.combined` of the first 1, 2, 4 … of `order`, zero outside `rows`: every head is read once."""
+    if heads.reading == "raw":
+        yield from (heads.combined(order[:k]) for k in tried)
+        return
+    rows = np.sort(rows)
+    total = np.zeros((len(rows), heads.vectors.shape[2]))
+    done = 0
+    for k in tried:
+        for head in order[done:k]:
+            total += heads.vectors[rows, head]
+        done = int(k)
+        out = np.zeros((len(heads.vectors), total.shape[1]))
+        out[rows] = total
+        yield out
 
 
 def _held_out(
@@ -146,27 +160,22 @@ def _held_out(
     return [float(np.mean([auc(s(X[fakes[h]]), r) for s, r in zip(scores, real, strict=True)])) for h in held]
 
 
-def _one_error_rule(
+def _chosen_number(
     values: Array, order: NDArray[np.intp], score: Array, tried: NDArray[np.intp]
 ) -> HeadSelection:
-    def error(x: Array) -> Array:
-        return np.asarray(x.std(axis=0, ddof=1) / np.sqrt(len(x)))
-
+    """From held-out AUC (generators, numbers): the best number, if it beats the largest beyond its error."""
     gains = values - values[:, -1:]
-    best = int(values.mean(axis=0).argmax())
-    index = len(tried) - 1
-    if gains[:, best].mean() > error(gains[:, best]):
-        behind = values[:, best, None] - values
-        index = int(np.flatnonzero(behind.mean(axis=0) <= error(behind))[-1])
-    last = index == len(tried) - 1
+    error = gains.std(axis=0, ddof=1) / np.sqrt(len(gains))
+    best, last = int(values.mean(axis=0).argmax()), len(tried) - 1
+    index = best if gains[:, best].mean() > error[best] else last
     return HeadSelection(
         order=order,
         score=score,
         kept=order[: tried[index]],
         tried=tried,
         curve=values.mean(axis=0),
-        gain=0.0 if last else float(gains[:, index].mean()),
-        error=0.0 if last else float(error(gains[:, index])),
+        gain=float(gains[:, index].mean()),
+        error=float(error[index]),
     )
 
 
@@ -187,6 +196,8 @@ def fit_heads(
     *,
     ridge: float = 10.0,
     selections: dict[tuple[str, bytes], HeadSelection] | None = None,
+    transfers: dict[bytes, tuple[list[str], Array]] | None = None,
+    names: Sequence[str] = (),
     mask: dict[str, Any] | None = None,
     random_state: int = 0,
     **options: Any,
@@ -196,52 +207,56 @@ def fit_heads(
     For every (test generator, training half of the reals) heads are chosen on the fakes of the other
     generators and those reals only; then the discriminant of the training generator is fitted on them.
     With `mask` (options of `ComponentMask`), components of the chosen heads' matrix are removed as well,
-    by the same rows. `options` are those of `select_heads`; `selections` collects the choices.
+    by the same rows. `options` are those of `select_heads`; `selections` collects the choices and
+    `transfers` the probes of single heads by the bytes of the reals' row numbers, so that several recipes
+    can share both. `names` are generators that will be asked for: their probes are fitted at once.
     """
     y, generator = np.asarray(y).astype(np.intp), np.asarray(generator).astype(object)
     group = np.asarray(groups if groups is not None else np.arange(len(y))).astype(object)
     chosen: dict[tuple[str, bytes], HeadSelection] = {} if selections is None else selections
     matrices: dict[tuple[str, bytes], Array] = {}
-    transfers: dict[bytes, tuple[list[str], Array]] = {}
+    probes: dict[bytes, tuple[list[str], Array]] = {} if transfers is None else transfers
+    at_work = Lock()
     recipe = fit_discriminant(ridge=ridge)
 
-    def known(context: Context, names: Sequence[str]) -> Array | None:
+    def known(context: Context, wanted: Sequence[str]) -> Array | None:
         """A cell of `probe_transfer` rests on two generators and the reals alone: taken from a larger one."""
         key = context.reals.tobytes()
-        if key not in transfers or not set(names) <= set(transfers[key][0]):
-            every = [*names, *(transfers[key][0] if key in transfers else [])]
-            every = list(dict.fromkeys(every))
-            fakes = {g: np.flatnonzero((y == 1) & (generator == g)) for g in every}
-            halves = _halves(context.reals, group, np.random.default_rng(random_state))
-            transfers[key] = (every, probe_transfer(heads.vectors, fakes, halves, ridge=ridge))
-        every, values = transfers[key]
-        index = [every.index(g) for g in names]
+        with at_work:  # the choices of several folds ask for the same probes
+            if key not in probes or not set(wanted) <= set(probes[key][0]):
+                every = [*wanted, *names, *(probes[key][0] if key in probes else [])]
+                every = list(dict.fromkeys(every))
+                fakes = {g: np.flatnonzero((y == 1) & (generator == g)) for g in every}
+                halves = _halves(context.reals, group, np.random.default_rng(random_state))
+                probes[key] = (every, probe_transfer(heads.vectors, fakes, halves, ridge=ridge))
+        every, values = probes[key]
+        index = [every.index(g) for g in wanted]
         return values[:, index][:, :, index]
 
     def matrix(context: Context) -> Array:
         key = (context.test, context.reals.tobytes())
         if key not in matrices:
-            names = [str(g) for g in np.unique(generator[context.fakes].astype(str))]
+            others = [str(g) for g in np.unique(generator[context.fakes].astype(str))]
             if key not in chosen:
                 chosen[key] = select_heads(
-                    heads, y, generator, group, reals=context.reals, names=names, ridge=ridge,
-                    transfer=known(context, names), random_state=random_state, **options,
+                    heads, y, generator, group, reals=context.reals, names=others, ridge=ridge,
+                    transfer=known(context, others), random_state=random_state, **options,
                 )  # fmt: skip
             X = heads.combined(chosen[key].kept)
             if mask is not None:
                 rows = np.concatenate([context.reals, context.fakes])
-                fitted = ComponentMask(**{"ridge": ridge, "generators": names, "controls": 0, **mask})
+                fitted = ComponentMask(**{"ridge": ridge, "generators": others, "controls": 0, **mask})
                 X = fitted.fit(X[rows], y[rows], generator=generator[rows], groups=group[rows]).transform(X)
             matrices[key] = X
         return matrices[key]
 
     def fit(fake: Array, real: Array, context: Context) -> Score:
         X = matrix(context)
-        own, others = X[fake[:, 0].astype(np.intp)], X[real[:, 0].astype(np.intp)]
+        ones, zeros = X[fake[:, 0].astype(np.intp)], X[real[:, 0].astype(np.intp)]
         if mask is not None:
-            w = discriminant(own, others, ridge=ridge)
+            w = discriminant(ones, zeros, ridge=ridge)
             return lambda Z: np.asarray(X[Z[:, 0].astype(np.intp)] @ w)
-        score = recipe(own, others, context)
+        score = recipe(ones, zeros, context)
         return lambda Z: score(X[Z[:, 0].astype(np.intp)])
 
     return fit

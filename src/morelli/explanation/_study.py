@@ -9,17 +9,26 @@ paired differences; every choice is nested, i.e. made without the generator that
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from morelli.errors import UsageError
-from morelli.explanation._head_selection import select_heads
-from morelli.explanation._heads import Heads, Reading
+from morelli.explanation._head_selection import HeadSelection, select_heads
+from morelli.explanation._heads import Heads, Reading, generator_map, probe_transfer
 from morelli.explanation._isotropy import Isotropy, isotropy
+from morelli.explanation._pooled import (
+    FoldedRows,
+    PooledTransfer,
+    choose_ahead,
+    pooled_difference,
+    pooled_transfer,
+)
 from morelli.explanation._study_variants import (
     BASELINE,
+    PROJECTED,
     Labelled,
     Variant,
     held_out_together,
@@ -30,6 +39,7 @@ from morelli.explanation._transfer import (
     Difference,
     TransferMatrix,
     difference,
+    directions,
     generators_of,
     transfer_matrix,
 )
@@ -49,6 +59,9 @@ class StudyOptions:
     families: cross-family cells are computed between these, as far as each has `least_members` generators.
     ridge: of the discriminant. mask, heads: options of `ComponentMask` and `select_heads`.
     controls: also remove as many components at random. draws: of the bootstrap over generators.
+    reals: whether real images are halved by ``source`` (the tested half shows collections that no training
+    half did) or by ``image`` (both halves show the same collections, which flatters every row). workers:
+    choices that are made beside each other.
     """
 
     unit: str = "lineage"
@@ -63,6 +76,8 @@ class StudyOptions:
     controls: bool = True
     draws: int = 2000
     seed: int = 0
+    reals: Literal["source", "image"] = "source"
+    workers: int = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +85,10 @@ class StudyRow:
     """One variant's result.
 
     `ood` with `interval` is the mean AUC over pairs of different generators; `gain` the paired difference
-    from the baseline (None for the baseline); `families` the AUC (f, f) across families, None where there
-    are too few; `kept` least, median and most that a choice kept of `total`, None without a choice;
-    `contender` whether the row may win (single blocks and controls may not: picking the best of them after
+    from the baseline (None for the baseline); `pooled` the same detector trained on all known generators
+    together, with `pooled_gain` over the baseline trained so; `families` the AUC (f, f) across families,
+    None where there are too few; `kept` least, median and most that a choice kept of `total`, None without
+    a choice; `contender` whether the row may win (single blocks and controls may not: picking the best of them after
     the fact would look at the tested generators).
     """
 
@@ -81,6 +97,9 @@ class StudyRow:
     matrix: TransferMatrix
     interval: tuple[float, float]
     gain: Difference | None
+    pooled: PooledTransfer
+    pooled_interval: tuple[float, float]
+    pooled_gain: Difference | None
     families: TransferMatrix | None
     kept: tuple[int, int, int] | None
     total: int
@@ -93,11 +112,26 @@ class StudyRow:
 
 
 @dataclass(frozen=True, eq=False)
+class HeadFacts:
+    """What single heads do: `names` (m,), AUC `map` (m, g) by generator, `order` best first, `kept` of them.
+
+    A cell of the map is the mean AUC, on one generator, of this head's probes that were fitted on one of the
+    other generators; `order` ranks heads by the mean over all such pairs, `score` (m,).
+    """
+
+    names: tuple[str, ...]
+    map: Array
+    score: Array
+    order: tuple[int, ...]
+    kept: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class TransferStudy:
     """All rows, baseline first, and the isotropy of the spaces before and after the choices.
 
-    `isotropy` is measured on all images, with masks and heads chosen on all of them: it describes a space,
-    it scores nothing.
+    `isotropy` and `heads` are measured on all images, with masks and heads chosen on all of them: they
+    describe, they score nothing. `folds` are the generators that were held out of choices together.
     """
 
     rows: tuple[StudyRow, ...]
@@ -106,6 +140,8 @@ class TransferStudy:
     n_real: int
     n_fake: int
     notes: tuple[str, ...]
+    heads: HeadFacts | None = None
+    folds: tuple[tuple[str, ...], ...] = ()
 
     def row(self, name: str) -> StudyRow:
         """The row of this name."""
@@ -144,9 +180,12 @@ def transfer_study(
             f"A transfer study needs four generators with {options.least} images each; column "
             f"{options.unit} has {len(names)}. Name generators in the manifest, or lower --least."
         )
-    rng = np.random.default_rng(options.seed)
-    folds = _folds(names, options.holdouts, rng)
+    folds = _folds(names, options.holdouts, np.random.default_rng(options.seed))
     families, notes = _families(data, names, options)
+    # The halves that `transfer_matrix` draws from the same seed.
+    halves = directions(data.y, data.groups, options.splits, np.random.default_rng(options.seed))
+    fakes = {g: np.flatnonzero((data.y == 1) & (data.generator == g)) for g in names}
+    layout = FoldedRows(fakes, folds, halves)
     rows: list[StudyRow] = []
     masked: list[Variant] = []
 
@@ -154,41 +193,66 @@ def transfer_study(
         return int(data.final.shape[1] - np.median(masked[0].kept()))
 
     for variant in variants(
-        data, ridge=options.ridge, mask=options.mask, heads=options.heads, seed=options.seed,
+        data, ridge=options.ridge, mask=options.mask, heads=options.heads, seed=options.seed, names=names,
         removed=removed if options.controls else None,
     ):  # fmt: skip
         if progress:
             progress(variant.title)
-        fit = held_out_together(variant.recipe(), folds, data.generator, chooses=variant.choice != "none")
-        matrix = transfer_matrix(
-            variant.X, data.y, data.generator, data.groups, fit=fit, generators=names,
-            splits=options.splits, random_state=options.seed,
-        )  # fmt: skip
-        kept = variant.kept()
+        rows.append(_row(variant, data, layout, families, rows[0] if rows else None, options))
         if variant.name == "components":
             masked.append(variant)
-        across = _across(variant, data, names, families, options)
-        baseline = rows[0].matrix if rows else None
-        rows.append(
-            StudyRow(
-                variant.name,
-                variant.title,
-                matrix,
-                matrix.interval(np.random.default_rng(options.seed), draws=options.draws),
-                None
-                if baseline is None
-                else difference(matrix, baseline, np.random.default_rng(options.seed), draws=options.draws),
-                across,
-                (min(kept), int(np.median(kept)), max(kept)) if kept else None,
-                variant.total,
-                variant.contender,
-            )
-        )
     if progress:
-        progress("isotropy")
+        progress("isotropy and heads")
     n_fake = int(np.isin(data.generator[data.y == 1].astype(str), names).sum())
-    spaces = _isotropy(data, names, options)
-    return TransferStudy(tuple(rows), spaces, options, int((data.y == 0).sum()), n_fake, tuple(notes))
+    selection, facts = _all_heads(data, names, options)
+    spaces = _isotropy(data, names, options, selection)
+    return TransferStudy(
+        tuple(rows),
+        spaces,
+        options,
+        int((data.y == 0).sum()),
+        n_fake,
+        tuple(notes),
+        facts,
+        tuple(map(tuple, folds)),
+    )
+
+
+def _row(  # noqa: PLR0917
+    variant: Variant,
+    data: Labelled,
+    layout: FoldedRows,
+    families: tuple[str, ...],
+    baseline: StudyRow | None,
+    options: StudyOptions,
+) -> StudyRow:
+    """Everything that is measured of one variant."""
+    fit = held_out_together(variant.recipe(), layout.folds, data.generator, chooses=variant.chooses)
+    if variant.chooses:
+        choose_ahead(fit, variant.X, layout, workers=options.workers)
+    matrix = transfer_matrix(
+        variant.X, data.y, data.generator, data.groups, fit=fit, generators=list(layout.fakes),
+        splits=options.splits, random_state=options.seed,
+    )  # fmt: skip
+    pooled = pooled_transfer(fit, variant.X, layout)
+    kept = variant.kept()
+    draw: Callable[[], np.random.Generator] = lambda: np.random.default_rng(options.seed)  # noqa: E731
+    return StudyRow(
+        name=variant.name,
+        title=variant.title,
+        matrix=matrix,
+        interval=matrix.interval(draw(), draws=options.draws),
+        gain=difference(matrix, baseline.matrix, draw(), draws=options.draws) if baseline else None,
+        pooled=pooled,
+        pooled_interval=pooled.interval(draw(), draws=options.draws),
+        pooled_gain=pooled_difference(pooled, baseline.pooled, draw(), draws=options.draws)
+        if baseline
+        else None,
+        families=_across(variant, data, list(layout.fakes), families, options),
+        kept=(min(kept), int(np.median(kept)), max(kept)) if kept else None,
+        total=variant.total,
+        contender=variant.contender,
+    )
 
 
 def labelled(features: Features, options: StudyOptions) -> Labelled:
@@ -219,7 +283,9 @@ def labelled(features: Features, options: StudyOptions) -> Labelled:
         y=y,
         generator=generator,
         family=family,
-        groups=features.groups(),
+        groups=features.groups()
+        if options.reals == "source"
+        else np.arange(len(y)).astype(str).astype(object),
     )
 
 
@@ -270,20 +336,46 @@ def _across(
     return found
 
 
-def _isotropy(data: Labelled, names: Sequence[str], options: StudyOptions) -> dict[str, Isotropy]:
-    """Isotropy of the embedding, of its kept components, and of the selected heads' sum."""
-    out = {"final embedding": isotropy(data.final)}
-    mask = fitted_mask(data.final, data, names, options)
-    scaled = data.final / mask.scale_
-    out["final embedding, standardised"] = isotropy(scaled)
-    out[f"components kept ({mask.rank_} of {data.final.shape[1]})"] = isotropy(mask.transform(data.final))
+def _all_heads(
+    data: Labelled, names: Sequence[str], options: StudyOptions
+) -> tuple[HeadSelection | None, HeadFacts | None]:
+    """Heads chosen on all images, and what each does; None without contributions of heads."""
     heads = data.heads.get("contribution")
-    if heads is not None:
-        chosen = select_heads(
-            heads, data.y, data.generator, data.groups, names=names, ridge=options.ridge,
+    if heads is None:
+        return None, None
+    fakes = {g: np.flatnonzero((data.y == 1) & (data.generator == g)) for g in names}
+    halves = directions(data.y, data.groups, 1, np.random.default_rng(options.seed))[0]
+    with threadpool_limits(limits=1, user_api="blas"):
+        transfer = probe_transfer(heads.vectors, fakes, halves, ridge=options.ridge)
+        found = select_heads(
+            heads, data.y, data.generator, data.groups, names=names, ridge=options.ridge, transfer=transfer,
             random_state=options.seed, **options.heads,
         )  # fmt: skip
-        out[f"sum of {len(chosen.kept)} heads of {len(heads)}"] = isotropy(heads.combined(chosen.kept))
+    facts = HeadFacts(
+        heads.names,
+        generator_map(transfer),
+        found.score,
+        tuple(map(int, found.order)),
+        tuple(map(int, found.kept)),
+    )
+    return found, facts
+
+
+def _isotropy(
+    data: Labelled, names: Sequence[str], options: StudyOptions, selection: HeadSelection | None
+) -> dict[str, Isotropy]:
+    """Isotropy of the embedding, of what removal leaves of it, and of the selected heads' sum."""
+    out = {"final embedding": isotropy(data.final)}
+    mask = fitted_mask(data.final, data, names, options)
+    out["final embedding, standardised"] = isotropy(data.final / mask.scale_)
+    out[f"components kept ({mask.rank_} of {data.final.shape[1]})"] = isotropy(mask.transform(data.final))
+    rest = fitted_mask(data.final, data, names, replace(options, mask=PROJECTED))
+    out[f"generator directions removed ({rest.rank_} of {data.final.shape[1]})"] = isotropy(
+        rest.transform(data.final)
+    )
+    if selection is not None:
+        heads = data.heads["contribution"]
+        out[f"sum of {len(selection.kept)} heads of {len(heads)}"] = isotropy(heads.combined(selection.kept))
     return out
 
 

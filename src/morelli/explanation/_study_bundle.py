@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from morelli.errors import UsageError
 from morelli.explanation._head_selection import HeadSelection, select_heads
 from morelli.explanation._heads import Heads, Reading
 from morelli.explanation._study import TransferStudy, fitted_mask, labelled
+from morelli.explanation._study_variants import PROJECTED
 
 if TYPE_CHECKING:
     from morelli.detectors import FittedBundle
@@ -81,27 +83,34 @@ def study_bundle(
         given = {"ridge": options.ridge, "random_state": options.seed, **options.heads, **more}
         return select_heads(heads, data.y, data.generator, data.groups, names=names, **given)
 
-    if winner == "block chosen":
+    directions = replace(options, mask=PROJECTED)
+    if winner.startswith("block"):
         blocks = Heads(
             tuple(data.blocks), np.stack([X.astype(np.float32) for X in data.blocks.values()], axis=1)
         )
-        kinds = (blocks.names[int(chosen(blocks, number=1).kept[0])],)
-    elif winner == "components":
-        mask = fitted_mask(data.final, data, names, options)
+        number = int(chosen(blocks, number=1).kept[0])
+        kinds = (blocks.names[number],)
+        if winner != "block":
+            mask = fitted_mask(blocks.combined([number]), data, names, directions)
+            estimator = make_pipeline(ChosenMap(mask.matrix_, mask.offset_), probe)
+    elif winner in ("components", "directions"):
+        mask = fitted_mask(data.final, data, names, options if winner == "components" else directions)
         estimator = make_pipeline(ChosenMap(mask.matrix_, mask.offset_), probe)
     elif winner != "final":
         reading: Reading = "raw" if "raw" in winner else "contribution"
         heads = data.heads[reading]
         kept = np.sort(chosen(heads).kept)
         kinds = tuple(heads.names[i] for i in kept)
-        if reading == "contribution":
-            # The chosen contributions stand side by side in a bundle; this adds them up.
-            matrix = np.tile(np.eye(heads.vectors.shape[2]), (len(kept), 1))
-            offset = np.zeros(matrix.shape[1])
-            if winner == "heads and components":
-                mask = fitted_mask(heads.combined(kept), data, names, options)
-                matrix, offset = matrix @ mask.matrix_, mask.offset_
-            estimator = make_pipeline(ChosenMap(matrix, offset), probe)
+        width = heads.vectors.shape[2]
+        # The chosen kinds stand side by side in a bundle; contributions are added up.
+        matrix = (
+            np.tile(np.eye(width), (len(kept), 1)) if reading == "contribution" else np.eye(len(kept) * width)
+        )
+        offset = np.zeros(matrix.shape[1])
+        if winner.endswith("directions"):
+            mask = fitted_mask(heads.combined(kept), data, names, directions)
+            matrix, offset = matrix @ mask.matrix_, mask.offset_
+        estimator = make_pipeline(ChosenMap(matrix, offset), probe)
     recipe = Recipe(
         name=name,
         kinds=kinds,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from morelli.explanation._study import StudyRow, TransferStudy
+from morelli.explanation._study import HeadFacts, StudyRow, TransferStudy
 from morelli.explanation._transfer import TransferMatrix
 
 BASE, GAIN, LOSS, INK = "#22303a", "#12717f", "#e8871e", "#22303a"
@@ -19,14 +19,16 @@ def study_json(study: TransferStudy) -> dict[str, Any]:
     """Everything in the study as plain JSON values; cells that were not computed are null."""
     return {
         "format": "morelli-transfer-study",
-        "version": 1,
+        "version": 2,
         "options": {k: _plain(v) for k, v in vars(study.options).items()},
         "n_real": study.n_real,
         "n_fake": study.n_fake,
         "generators": list(study.rows[0].matrix.generators),
+        "folds": [list(fold) for fold in study.folds],
         "winner": study.winner.name,
         "rows": [_row(row) for row in study.rows],
         "isotropy": {name: value.to_json() for name, value in study.isotropy.items()},
+        "heads": None if study.heads is None else _heads(study.heads),
         "notes": list(study.notes),
     }
 
@@ -38,11 +40,27 @@ def _row(row: StudyRow) -> dict[str, Any]:
         "ood_auc": row.ood,
         "interval": list(row.interval),
         "gain": None if row.gain is None else vars(row.gain),
+        "pooled": {
+            "ood_auc": row.pooled.ood,
+            "interval": list(row.pooled_interval),
+            "gain": None if row.pooled_gain is None else vars(row.pooled_gain),
+            "auc": [round(float(v), 5) for v in row.pooled.cells.mean(axis=0)],
+        },
         "kept": None if row.kept is None else dict(zip(("least", "median", "most"), row.kept, strict=True)),
         "total": row.total or None,
         "contender": row.contender,
         "matrix": _matrix(row.matrix),
         "families": None if row.families is None else _matrix(row.families),
+    }
+
+
+def _heads(heads: HeadFacts) -> dict[str, Any]:
+    return {
+        "names": list(heads.names),
+        "auc": [[round(float(v), 5) for v in line] for line in heads.map],
+        "score": [round(float(v), 5) for v in heads.score],
+        "order": list(heads.order),
+        "kept": list(heads.kept),
     }
 
 
@@ -57,28 +75,47 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+def study_sentences(study: TransferStudy) -> list[str]:
+    """How it was done, the result, and what it does not show: sentences a person can quote."""
+    first, winner, options = study.rows[0], study.winner, study.options
+    halves = (
+        "by collection, so that the tested half shows sources that no training half did"
+        if options.reals == "source"
+        else "image by image, so that both halves show the same collections, which flatters every row"
+    )
+    held = f"{options.holdouts} folds at a time" if options.holdouts else "each by itself"
+    out = [
+        f"{study.n_fake:,} generated images by {len(first.matrix.generators)} generators and "
+        f"{study.n_real:,} real ones; real images are halved {halves}.",
+        "One generator trains: a discriminant is fitted on one generator and half of the real images and "
+        "scored on another generator and the other half, mean AUC over all pairs. All others train: it is "
+        "fitted on all generators that are not held out, together. Intervals are 95 %, over generators.",
+        f"Whatever a row chooses, it chooses without the generators that it is scored on ({held}).",
+        _verdict(study, winner),
+        "Trained on all known generators together, the plain final embedding reaches "
+        f"{first.pooled.ood:.3f}: a gain of a choice that looked at those generators belongs beside this "
+        "figure, since whatever they tell a choice they can tell a detector that is trained on them.",
+    ]
+    better = [r for r in study.rows if r.contender and r.pooled_gain is not None and r.pooled_gain.low > 0]
+    if better:
+        best = max(better, key=lambda r: r.pooled.ood)
+        out.append(
+            f"Trained so, the best that may compete is {best.title}: {best.pooled.ood:.3f}, "
+            f"{best.pooled_gain}."
+        )
+    else:
+        out.append("Trained so, no row that may compete beats it with an interval above zero.")
+    return out
+
+
 def study_markdown(study: TransferStudy) -> str:
     """The study's tables for people."""
-    winner = study.winner
-    first = study.rows[0]
-    lines = [
-        "# Transfer study",
-        "",
-        f"{study.n_fake:,} generated images by {len(first.matrix.generators)} generators and "
-        f"{study.n_real:,} real ones. A discriminant is fitted on one generator and half of the real "
-        "images and scored on another generator and the other half: mean AUC over all pairs of different "
-        "generators, with 95 % intervals over generators. Whatever a row chooses, it chooses without the "
-        "generators that it is scored on"
-        + (
-            f" (held out {study.options.holdouts} folds at a time)."
-            if study.options.holdouts
-            else " (each held out by itself)."
-        ),
-        "",
-        _verdict(study, winner),
-        "",
-        "| detector | AUC on unseen generators | against the final embedding | kept |" + _family_head(first),
-        "|---|---|---|---|" + "---|---|" * (first.families is not None),
+    winner, first = study.winner, study.rows[0]
+    lines = ["# Transfer study", "", *(f"- {sentence}" for sentence in study_sentences(study)), ""]
+    lines += [
+        "| detector | one generator trains | against the final embedding | all others train | "
+        "against the final embedding | kept |" + _family_head(first),
+        "|---|---|---|---|---|---|" + "---|---|" * (first.families is not None),
     ]
     lines += [_line(row, bold=row is winner) for row in study.rows]
     lines += [
@@ -110,7 +147,10 @@ def _verdict(study: TransferStudy, winner: StudyRow) -> str:
             "**Nothing beats the final embedding** with an interval above zero; the differences below are "
             "what there is."
         )
-    return f"**Best: {winner.title}**, {winner.ood:.3f}, {winner.gain} over the final embedding."
+    return (
+        f"Best where one generator trains: **{winner.title}**, {winner.ood:.3f}, {winner.gain} over the "
+        "final embedding."
+    )
 
 
 def _family_head(row: StudyRow) -> str:
@@ -124,7 +164,9 @@ def _line(row: StudyRow, *, bold: bool) -> str:
     title = f"**{row.title}**" if bold else row.title
     kept = "" if row.kept is None else f"{row.kept[1]} ({row.kept[0]}–{row.kept[2]}) of {row.total}"
     cells = [title, f"{row.ood:.3f} [{row.interval[0]:.3f}, {row.interval[1]:.3f}]"]
-    cells += ["" if row.gain is None else str(row.gain), kept]
+    cells += ["" if row.gain is None else str(row.gain)]
+    cells += [f"{row.pooled.ood:.3f} [{row.pooled_interval[0]:.3f}, {row.pooled_interval[1]:.3f}]"]
+    cells += ["" if row.pooled_gain is None else str(row.pooled_gain), kept]
     if row.families is not None:
         mean = row.families.mean
         cells += [f"{mean[0, 1]:.3f}", f"{mean[1, 0]:.3f}"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,9 @@ from morelli.explanation._residuals import fit_residual
 from morelli.explanation._transfer import Array, Context, Fit, Score, fit_discriminant
 from morelli.explanation.components import fit_masked
 
-Choice = Literal["none", "one block", "components", "heads", "heads and components", "random components"]
 BASELINE = "final"
+PROJECTED: Mapping[str, Any] = {"method": "project-generator"}
+"""Removal that has nothing to choose: all directions in which the known generators differ."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +37,13 @@ class Labelled:
 class Variant:
     """One recipe: what it is fitted on, how, and what it chose where.
 
-    `choice` says what it chooses; `nested` that the tested generator had no say, which holds for recipes
-    without a choice too, but not for picking the best row among them. `kept` collects how many blocks,
-    components or heads each choice kept, of `total`.
+    `chooses`: whether it looks at generators other than the training one, never at the tested one. `kept`
+    collects how many blocks, components or heads each choice kept, of `total`; of a projection, its rank.
     """
 
     name: str
     title: str
-    choice: Choice
+    chooses: bool
     X: Array
     recipe: Callable[[], Fit]
     total: int = 0
@@ -62,86 +62,84 @@ def variants(
     mask: Mapping[str, Any],
     heads: Mapping[str, Any],
     seed: int,
+    names: Sequence[str] = (),
     removed: Callable[[], int] | None = None,
 ) -> list[Variant]:
     """The variants that these features allow, baseline first.
 
-    `mask` and `heads` are options of `ComponentMask` and `select_heads`. `removed`, where given, tells at
-    run time how many components the control removes at random.
+    `mask` and `heads` are options of `ComponentMask` and `select_heads`. `names` are the study's generators.
+    `removed`, where given, tells at run time how many components the control removes at random.
     """
     y, generator, groups = data.y, data.generator, data.groups
     numbered = row_numbers(len(y))
     plain = lambda: fit_discriminant(ridge=ridge)  # noqa: E731
-    out = [Variant(BASELINE, "final embedding", "none", data.final, plain)]
+
+    def masking(name: str, title: str, contender: bool = True, **options: Any) -> Variant:
+        found: dict[Any, Any] = {}
+        return Variant(
+            name, title, True, data.final,
+            lambda: fit_masked(
+                data.final, y, generator, groups, ridge=ridge, masks=found,
+                **{"random_state": seed, **options, "n_removed": _value(options.get("n_removed"))},
+            ),
+            data.final.shape[1], contender, found,
+        )  # fmt: skip
+
+    def choosing(title: str, these: Heads, **options: Any) -> tuple[Variant, Variant]:
+        """The choice among `these`, and the same choice with generator directions removed from it."""
+        chosen: dict[Any, Any] = {}
+        probes: dict[Any, Any] = {}
+
+        def recipe(**more: Any) -> Callable[[], Fit]:
+            return lambda: fit_heads(
+                these, y, generator, groups, ridge=ridge, selections=chosen, transfers=probes, names=names,
+                random_state=seed, **{**options, **more},
+            )  # fmt: skip
+
+        total = len(these)
+        alone = Variant(title, title, True, numbered, recipe(), total, chosen=chosen)
+        both = Variant(title, f"{title}, generator directions removed", True, numbered,
+                       recipe(mask={**PROJECTED, "random_state": seed}), total, chosen=chosen)  # fmt: skip
+        return alone, both
+
+    out = [Variant(BASELINE, "final embedding", False, data.final, plain)]
     out += [
-        Variant(kind, f"class token of block {kind.split(':')[1]}", "none", X, plain, contender=False)
+        Variant(kind, f"class token of block {kind.split(':')[1]}", False, X, plain, contender=False)
         for kind, X in data.blocks.items()
     ]
+    pairs = []
     if len(data.blocks) > 1:
         stacked = Heads(
             tuple(data.blocks), np.stack([X.astype(np.float32) for X in data.blocks.values()], axis=1)
         )
-        found: dict[Any, Any] = {}
-        blocks = Variant("block chosen", "one block, chosen", "one block", numbered, plain, len(stacked))
-        out.append(_choosing(blocks, stacked, data, found, ridge, seed, {**heads, "number": 1}))
-    out.append(Variant("residual", "residual classifier", "none", data.final, fit_residual))
-    masks: dict[Any, Any] = {}
-    out.append(
-        Variant(
-            "components", "components removed", "components", data.final,
-            lambda: fit_masked(
-                data.final, y, generator, groups, ridge=ridge, masks=masks, random_state=seed, **mask
-            ),
-            data.final.shape[1], chosen=masks,
+        found = choosing("one block chosen", stacked, **{**heads, "number": 1})
+        pairs.append(
+            [replace(v, name=n) for v, n in zip(found, ("block", "block and directions"), strict=True)]
         )
-    )  # fmt: skip
+    for reading, these in data.heads.items():
+        word = "heads" if reading == "contribution" else "heads, raw"
+        found = choosing(
+            "heads selected" if reading == "contribution" else "raw heads selected", these, **heads
+        )
+        pairs.append(
+            [replace(v, name=n) for v, n in zip(found, (word, f"{word} and directions"), strict=True)]
+        )
+    out += [one for one, _ in pairs]
+    out.append(Variant("residual", "residual classifier", False, data.final, fit_residual))
+    out.append(masking("components", "components removed, greedily", **mask))
     if removed is not None:
-        drawn: dict[Any, Any] = {}
         out.append(
-            Variant(
-                "random components", "as many components removed at random", "random components", data.final,
-                lambda: fit_masked(
-                    data.final, y, generator, groups, ridge=ridge, masks=drawn, method="random",
-                    n_removed=removed(), random_state=seed,
-                ),
-                data.final.shape[1], contender=False, chosen=drawn,
+            masking(
+                "random components", "as many components removed at random", contender=False,
+                method="random", n_removed=removed,
             )
         )  # fmt: skip
-    for reading, these in data.heads.items():
-        name = "heads" if reading == "contribution" else "heads, raw"
-        variant = Variant(name, f"{name} selected", "heads", numbered, plain, len(these))
-        out.append(_choosing(variant, these, data, {}, ridge, seed, dict(heads)))
-    if "contribution" in data.heads:
-        these = data.heads["contribution"]
-        title = "heads selected, components removed"
-        both = Variant("heads and components", title, "heads and components", numbered, plain, len(these))
-        out.append(
-            _choosing(both, these, data, {}, ridge, seed, {**heads, "mask": {**mask, "random_state": seed}})
-        )
-    return out
+    out.append(masking("directions", "generator directions removed", **PROJECTED))
+    return out + [both for _, both in pairs]
 
 
-def _choosing(  # noqa: PLR0917
-    variant: Variant,
-    heads: Heads,
-    data: Labelled,
-    found: dict[Any, Any],
-    ridge: float,
-    seed: int,
-    options: dict[str, Any],
-) -> Variant:
-    variant.chosen = found
-    variant.recipe = lambda: fit_heads(
-        heads,
-        data.y,
-        data.generator,
-        data.groups,
-        ridge=ridge,
-        selections=found,
-        random_state=seed,
-        **options,
-    )
-    return variant
+def _value(given: Any) -> Any:
+    return given() if callable(given) else given
 
 
 def held_out_together(

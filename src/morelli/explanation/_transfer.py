@@ -187,6 +187,15 @@ def generators_of(y: NDArray[np.intp], generator: NDArray[np.object_], least: in
     return tuple(str(n) for n, c in zip(names, counts, strict=True) if c >= least)
 
 
+def directions(
+    y: NDArray[np.intp], groups: NDArray[Any], splits: int, rng: np.random.Generator
+) -> list[tuple[Rows, Rows]]:
+    """Rows of real images that train and that test: `splits` halvings by `groups` (n,), each both ways."""
+    reals = np.flatnonzero(np.asarray(y) == 0)
+    halves = [(reals[a], reals[b]) for a, b in real_halves(np.asarray(groups)[reals], splits, rng)]
+    return [pair for a, b in halves for pair in ((a, b), (b, a))]
+
+
 def transfer_matrix(
     X: NDArray[Any],
     y: NDArray[Any],
@@ -221,24 +230,29 @@ def transfer_matrix(
         )
     fit = fit or fit_discriminant()
     rng = np.random.default_rng(random_state)
-    reals = np.flatnonzero(y == 0)
     rows = {g: np.flatnonzero((y == 1) & (generator == g)) for g in names}
-    halves = [(reals[a], reals[b]) for a, b in real_halves(groups[reals], splits, rng)]
+    pairs = directions(y, groups, splits, rng)
     order = {g: rng.permutation(r) for g, r in rows.items()}
-    cells = np.full((2 * len(halves), len(names), len(names)), np.nan)
-    for s, (train, test) in enumerate([pair for a, b in halves for pair in ((a, b), (b, a))]):
+    cells = np.full((len(pairs), len(names), len(names)), np.nan)
+    parts = {g: X[r] for g, r in rows.items()}
+    for s, (train, test) in enumerate(pairs):
+        trained, tested = X[train], X[test]
+        # A recipe may return one score for many cells: it then meets the reals once.
+        seen: dict[int, tuple[Score, Array]] = {}
         for j, h in enumerate(names):
             others = np.concatenate([rows[g] for g in names if g != h])
             for i, g in enumerate(names):
                 if g == h and not diagonal:
                     continue
-                own, scored = rows[g], rows[h]
+                own, scored = parts[g], parts[h]
                 if g == h:
                     half = len(own) // 2
-                    own, scored = order[g][:half], order[g][half:]
+                    own, scored = X[order[g][:half]], X[order[g][half:]]
                 with threadpool_limits(limits=1, user_api="blas"):  # many small solves
-                    score = fit(X[own], X[train], Context(g, h, train, others))
-                cells[s, i, j] = auc(score(X[scored]), score(X[test]))
+                    score = fit(own, trained, Context(g, h, train, others))
+                if id(score) not in seen:
+                    seen[id(score)] = (score, score(tested))
+                cells[s, i, j] = auc(score(scored), seen[id(score)][1])
     return TransferMatrix(names, cells, np.array([len(rows[g]) for g in names]))
 
 

@@ -12,7 +12,14 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from morelli.errors import UsageError
-from morelli.explanation._erasure import BasisName, leace, one_hot, pca_basis, residual_basis
+from morelli.explanation._erasure import (
+    BasisName,
+    generator_axes,
+    leace,
+    one_hot,
+    pca_basis,
+    residual_basis,
+)
 from morelli.explanation._residuals import residual_direction
 from morelli.explanation._transfer import (
     Array,
@@ -26,7 +33,14 @@ from morelli.explanation.components._problem import TaskData, refit
 from morelli.explanation.components._search import METHODS, Choice, SearchOptions, choose_number, steps
 
 MaskMethod = Literal[
-    "backward", "forward", "variance", "disagreement", "random", "leace-generator", "leace-source"
+    "backward",
+    "forward",
+    "variance",
+    "disagreement",
+    "random",
+    "leace-generator",
+    "leace-source",
+    "project-generator",
 ]
 
 
@@ -39,7 +53,9 @@ class ComponentMask(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     (`standardize`), rotated into `basis` (``identity``: the components themselves; ``pca``: principal
     axes of the reals; ``residual``: the axes of the generators' residuals first), and components of
     the rotated space are kept or dropped. ``leace-generator`` erases which generator made a fake,
-    ``leace-source`` which source (group) a real comes from; both keep d columns at a lower rank.
+    ``leace-source`` which source (group) a real comes from; ``project-generator`` projects out the span of
+    the generators' deviations from their common mean (`generator_axes`), so that what is left of every
+    residual is what they share. These three keep d columns at a lower rank and have nothing to choose.
 
     `n_removed` fixes the number instead of choosing it; it counts removed components in every method.
     The test generator must not be among the rows given to `fit`, or in `generators`: that is what
@@ -112,10 +128,12 @@ class ComponentMask(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.control_reference_: float | None = None
         if self.method in ("leace-generator", "leace-source"):
             return self._fit_leace(X / self.scale_, y, generator, group, names)
+        if self.method == "project-generator":
+            return self._fit_projection(X / self.scale_, y, generator, names)
         if self.method not in METHODS:
             raise UsageError(
                 f"Unknown method {self.method!r}; "
-                f"use one of {', '.join(METHODS)}, leace-generator, leace-source."
+                f"use one of {', '.join(METHODS)}, leace-generator, leace-source, project-generator."
             )
         # Products of a few dozen columns: a second BLAS thread costs more in waiting than it brings, and on
         # a busy machine many times more.
@@ -155,6 +173,20 @@ class ComponentMask(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.offset_ = eraser.mean @ eraser.left @ eraser.right
         self.kept_, self.removed_, self.order_ = np.arange(d), np.arange(0), np.arange(0)
         self.criterion_, self.rank_ = "erasure", d - eraser.rank
+        return self
+
+    def _fit_projection(
+        self, X: Array, y: NDArray[np.intp], generator: NDArray[np.object_], names: Sequence[str]
+    ) -> Self:
+        if len(names) < 2:
+            raise UsageError("Generators can differ only where there are two; name more of them.")
+        fakes = [X[(y == 1) & (generator == g)] for g in names]
+        axes = generator_axes(fakes, np.random.default_rng(self.random_state))[: self.n_removed]
+        d = X.shape[1]
+        self.matrix_ = (np.eye(d) - axes.T @ axes) / self.scale_[:, None]
+        self.offset_ = np.zeros(d)
+        self.kept_, self.removed_, self.order_ = np.arange(d), np.arange(0), np.arange(0)
+        self.criterion_, self.rank_ = "projection", d - len(axes)
         return self
 
     def _fit_search(

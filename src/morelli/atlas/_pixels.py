@@ -408,4 +408,4 @@ def reduction_basis(tokens: Iterable[Floats], reduced: int, rng: np.random.Gener
     # Signs of eigenvectors are arbitrary: the largest coordinate of each is made positive.
     directions = vectors[:, order]
     directions = directions * np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(len(order))])
-    return (directions / np.sqrt(np.maximum(values[order], 1e-9))).astype(np.float32)
+    return np.asarray(directions / np.sqrt(np.maximum(values[order], 1e-9)), dtype=np.float32)

@@ -162,7 +162,7 @@ def numeric_column(collection: Collection, name: str) -> NDArray[Any]:
     if name == "logit":
         return collection.held_logits
     if name == "uncertainty":
-        return 1 - 2 * np.abs(collection.probabilities - 0.5)
+        return np.asarray(1 - 2 * np.abs(collection.probabilities - 0.5))
     if name in RANGES:
         return collection.numbers(name)
     raise UsageError(f"No column {name!r} of numbers; there are {', '.join(RANGES)}.")

@@ -78,6 +78,10 @@ def build(
     maps: Annotated[
         bool, typer.Option("--maps/--no-maps", help="Relevance maps, patterns and thumbnails.")
     ] = True,
+    spelling: Annotated[
+        bool,
+        typer.Option("--forget-spelling/--keep-spelling", help="Project away first what rendered words do."),
+    ] = True,
     name: Annotated[
         str | None, typer.Option(help="What people call it; by default the folder's name.")
     ] = None,
@@ -118,7 +122,15 @@ def build(
         made = build_atlas(
             source,
             out,
-            AtlasOptions(kind, dimensions, projection.value, where, perturbation, seed),
+            AtlasOptions(
+                kind=kind,
+                dimensions=dimensions,
+                projection=projection.value,
+                where=where,
+                perturbation=perturbation,
+                spelling=spelling,
+                seed=seed,
+            ),
             encoder=encoder,
             distilled=given,
             images=images or (),

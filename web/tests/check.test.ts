@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { BASE_RATE_STEPS, nearestStep, parseBaseRate, rateWords } from "../src/check/base_rate";
+import { BASE_RATE_STEPS, nearestStep, parseBaseRate, rateWords } from "../src/ui/base_rate";
 import { formatSettings, KNOBS, parseOff, parseSettings, toEdits } from "../src/check/edits";
 import { overlayPixels, patchesForHalf } from "../src/check/overlay";
 import { change, deliveryWords, doubt, headline, isInBank } from "../src/check/words";

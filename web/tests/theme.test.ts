@@ -1,6 +1,7 @@
 import { lab } from "d3-color";
 import { describe, expect, it } from "vitest";
 
+import { contrast, inkOn, luminance } from "../src/theme/contrast";
 import { diverging, divergingTable } from "../src/theme/diverging";
 
 describe.each([false, true])("the diverging scale (dark: %s)", (dark) => {
@@ -30,5 +31,22 @@ describe.each([false, true])("the diverging scale (dark: %s)", (dark) => {
     const table = divergingTable(5, dark);
     expect(table).toHaveLength(20);
     expect(`rgb(${[...table.slice(0, 3)].join(", ")})`).toBe(diverging(-1, dark));
+  });
+});
+
+describe("contrast", () => {
+  it("runs from 1 to 21", () => {
+    expect(contrast("#fff", "#000")).toBeCloseTo(21);
+    expect(contrast("#777", "#777")).toBe(1);
+    expect(luminance("#fff")).toBeCloseTo(1);
+  });
+
+  it("finds an ink that can be read on any step of the scale, at 4.5 to 1", () => {
+    for (const dark of [false, true]) {
+      for (let t = -1; t <= 1; t += 0.02) {
+        const colour = diverging(t, dark);
+        expect(contrast(inkOn(colour), colour)).toBeGreaterThanOrEqual(4.5);
+      }
+    }
   });
 });

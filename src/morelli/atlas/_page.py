@@ -6,7 +6,7 @@ import base64
 import io
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from morelli.atlas._atlas import Atlas
     from morelli.atlas._selection import Selection
 
+View = Literal["overview", "patterns", "dimensions"]
+
 CROPS = 6
 MOST_PROTOTYPES = 48
 CROP_SIDE = 112
@@ -26,13 +28,14 @@ OVERVIEW_LEVEL = 4
 _FORMS = {".csv": "csv", ".parquet": "parquet", ".txt": "ids"}
 
 
-def export_atlas(atlas: Atlas, out: Path | str, select: str | None = None) -> str:
+def export_atlas(atlas: Atlas, out: Path | str, select: str | None = None, view: View = "overview") -> str:
     """Write an atlas, or a selection of it, as the file type that the name ends in; says what was written.
 
     Args:
         atlas: what to write.
-        out: `.html` (a page), `.csv`, `.parquet` or `.txt` (SHA-256 sums).
+        out: `.html` (a page), `.png` (a chart without images), `.csv`, `.parquet` or `.txt` (SHA-256 sums).
         select: a selection document as JSON, or the name of a saved one; None for everything.
+        view: what a `.png` shows.
 
     Raises:
         UsageError: another ending, or no such selection.
@@ -43,15 +46,27 @@ def export_atlas(atlas: Atlas, out: Path | str, select: str | None = None) -> st
     if out.suffix.lower() in (".html", ".htm"):
         content = atlas_page(atlas, selection).encode()
         told = f"a page, {len(content) / 1e6:.1f} MB"
+    elif out.suffix.lower() == ".png":
+        content = _chart(atlas, selection, view)
+        told = f"the {view}"
     elif form in ("csv", "parquet", "ids"):
         content = atlas.export(selection, form)  # type: ignore[arg-type]
         told = f"{len(atlas) if selection is None else selection.counts['count']:,} images"
     else:
-        raise UsageError(f"{out} ends in neither .html, .csv, .parquet nor .txt; choose one of them.")
+        raise UsageError(f"{out} ends in neither .html, .png, .csv, .parquet nor .txt; choose one of them.")
     part = out.with_name(f".{out.name}.part")
     part.write_bytes(content)
     part.replace(out)
     return told
+
+
+def _chart(atlas: Atlas, selection: Selection | None, view: View) -> bytes:
+    from morelli.atlas._charts import dimensions_chart, patterns_chart
+    from morelli.evaluation import figure_png
+
+    if view == "overview":
+        return overview_png(atlas, selection)
+    return figure_png((patterns_chart if view == "patterns" else dimensions_chart)(atlas, selection))
 
 
 def selection_document(atlas: Atlas, text: str) -> Any:

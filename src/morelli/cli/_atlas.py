@@ -32,6 +32,14 @@ class Projection(StrEnum):
     pca = "pca"
 
 
+class AtlasView(StrEnum):
+    """What a chart shows."""
+
+    overview = "overview"
+    patterns = "patterns"
+    dimensions = "dimensions"
+
+
 AtlasFolder = Annotated[Path, typer.Argument(metavar="NAME.atlas", show_default=False, help="An atlas.")]
 Images = Annotated[
     list[Path] | None,
@@ -218,7 +226,7 @@ def export(
             "-o",
             metavar="FILE",
             show_default=False,
-            help=".html page, or .csv, .parquet, .txt (ids).",
+            help=".html page, .png chart, or .csv, .parquet, .txt (ids).",
         ),
     ],
     select: Annotated[
@@ -227,9 +235,12 @@ def export(
             metavar="JSON", help="A selection document, or the name of a saved one; by default all."
         ),
     ] = None,
+    view: Annotated[
+        AtlasView, typer.Option(help="What a .png shows; it holds no image.")
+    ] = AtlasView.overview,
     images: Images = None,
 ) -> None:
-    """Write a page that opens offline, or the selected images as a file for other programs.
+    """Write a page that opens offline, a chart, or the selected images as a file for other programs.
 
     The page shows the overview, the dimensions and the prototypes with crops of images: it is a copy of those
     images, and their licence goes with it. The CSV is a manifest that `morelli extract` reads.
@@ -238,12 +249,14 @@ def export(
 
         morelli atlas export set.atlas -o set.html
 
+        morelli atlas export set.atlas -o patterns.png --view patterns
+
         morelli atlas export set.atlas -o wrong.csv --select '{"column": "error", "in": ["fp", "fn"]}'
     """
     from morelli.atlas import Atlas, export_atlas
 
     found = Atlas.open(folder, images=images or ())
-    written = export_atlas(found, out, select)
+    written = export_atlas(found, out, select, view.value)
     console().print(f"{out}: {written}", highlight=False, markup=False, soft_wrap=True)
 
 

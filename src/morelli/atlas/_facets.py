@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.atlas._collection import UNKNOWN, VERDICTS, Category, Collection, verdict_of
+from morelli.atlas._collection import UNKNOWN, VERDICTS, Collection, verdict_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,8 +31,8 @@ def with_facets(
     """A level's table with four more columns, of the selected images where `mask` (n,) selects some.
 
     `ai` and `inconclusive` int32, images of these verdicts (the rest is `real`); `uncertainty` float32, the
-    mean of 1 − |2p − 1|; `generators`, a list of counts of generated images for each of the most frequent
-    generators, in the order of `most_frequent`.
+    mean of 1 − |2p − 1|; `generators`, a list of counts of generated images for each of the generators that
+    most of them come from. Their names are a JSON list in the schema's metadata, under `generators`.
 
     Args:
         table: what `pyramid.aggregate` gave for the level.
@@ -44,10 +44,11 @@ def with_facets(
     verdicts = verdict_of(p, collection.base_thresholds)
     by_verdict = pyramid.counts_by(level, verdicts, len(VERDICTS), mask)
     doubt = pyramid.means(level, 1 - np.abs(2 * p - 1), mask).astype(np.float32)
-    chosen = most_frequent(collection.category("generator"))
-    rank = np.full(len(collection.category("generator").names) + 1, UNKNOWN, dtype=np.int64)
-    rank[list(chosen)] = np.arange(len(chosen))
-    groups = np.where(collection.labels == 1, rank[collection.category("generator").codes], UNKNOWN)
+    category = collection.category("generator")
+    chosen = most_frequent(np.where(collection.labels == 1, category.codes, UNKNOWN), len(category.names))
+    rank = np.full(len(category.names) + 1, UNKNOWN, dtype=np.int64)
+    rank[chosen] = np.arange(len(chosen))
+    groups = np.where(collection.labels == 1, rank[category.codes], UNKNOWN)
     by_generator = pyramid.counts_by(level, groups, max(1, len(chosen)), mask).astype(np.int32)
     columns = {
         "ai": pa.array(by_verdict[:, VERDICTS.index("ai")].astype(np.int32)),
@@ -59,14 +60,15 @@ def with_facets(
     }
     for name, column in columns.items():
         table = table.append_column(name, column)
-    return table
+    names = json.dumps([category.names[code] for code in chosen])
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), "generators": names})
 
 
-def most_frequent(category: Category, most: int = MOST_GENERATORS) -> Sequence[int]:
-    """Codes of the names that most images have, most first; equal ones in alphabetical order.
+def most_frequent(codes: NDArray[np.integer], names: int, most: int = MOST_GENERATORS) -> list[int]:
+    """The codes (n,) below `names` that occur most, most first, equal ones rising; negative ones are none.
 
-    >>> most_frequent(Category(("b", "a", "c"), np.array([1, 1, 0, -1], dtype=np.int32)), 2)
+    >>> most_frequent(np.array([1, 1, 0, -1]), 3)
     [1, 0]
     """
-    counts = np.bincount(category.codes[category.codes >= 0], minlength=len(category.names))
-    return [int(code) for code in np.argsort(-counts, kind="stable")[:most]]
+    counts = np.bincount(codes[codes >= 0], minlength=names)
+    return [int(code) for code in np.argsort(-counts, kind="stable")[:most] if counts[code]]

@@ -1,5 +1,5 @@
 /** A small atlas of cells for tests, encoded as the server does: Arrow IPC with lists of numbers. */
-import { columnFromArray, fixedSizeList, float32, int32, list, tableFromColumns, tableFromIPC, tableToIPC, uint32 } from "@uwdata/flechette";
+import { type DataType, columnFromArray, fixedSizeList, float32, int32, list, tableFromColumns, tableFromIPC, tableToIPC, uint32 } from "@uwdata/flechette";
 
 import { type Cells, decodeCells } from "../../src/explore/model/cells";
 
@@ -17,8 +17,8 @@ export interface One {
   readonly generators?: readonly number[];
 }
 
-export function tile(level: number, cells: readonly One[], dimensions = 16, generators = 3): Cells {
-  const numbers = (pick: (one: One) => number, type = int32()) => columnFromArray(cells.map(pick), type);
+export function tile(level: number, cells: readonly One[], dimensions = 16, generators: readonly string[] = ["a", "b", "c"]): Cells {
+  const numbers = (pick: (one: One) => number, type: DataType = int32()) => columnFromArray(cells.map(pick), type);
   const table = tableFromColumns({
     cell: numbers((one) => one.cell, uint32()),
     count: numbers((one) => one.count ?? 10),
@@ -30,9 +30,12 @@ export function tile(level: number, cells: readonly One[], dimensions = 16, gene
     impact: columnFromArray(cells.map((one) => one.impact ?? Array<number>(dimensions).fill(0)), fixedSizeList(float32(), dimensions)),
     exemplars: columnFromArray(cells.map((one) => one.exemplars ?? [one.cell]), list(int32())),
     selected: numbers((one) => one.selected ?? one.count ?? 10),
-    generators: columnFromArray(cells.map((one) => one.generators ?? Array<number>(generators).fill(0)), fixedSizeList(int32(), generators)),
+    generators: columnFromArray(cells.map((one) => one.generators ?? Array<number>(generators.length).fill(0)), fixedSizeList(int32(), generators.length)),
   });
   const bytes = tableToIPC(table, { format: "stream" });
   if (!bytes) throw new Error("no bytes");
-  return decodeCells(tableFromIPC(bytes), level);
+  const read = tableFromIPC(bytes);
+  // The writer drops the schema's metadata; the server's does not.
+  read.schema.metadata = new Map([["generators", JSON.stringify(generators)]]);
+  return decodeCells(read, level);
 }

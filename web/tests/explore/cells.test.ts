@@ -4,11 +4,11 @@ import { exemplarsOf, overlaid, versus } from "../../src/explore/model/cells";
 import { generatedShare, sentence } from "../../src/explore/overview/sentence";
 import { tile } from "./atlas";
 
-const words = { dimension: (k: number) => `dimension ${k + 1}`, generators: ["StyleGAN 2", "SD 1.5", "DALL-E"] };
+const words = { dimension: (k: number) => `dimension ${k + 1}` };
 
 describe("a tile", () => {
   it("is read from Arrow with its lists", () => {
-    const cells = tile(5, [{ cell: 3, exemplars: [7, 9], impact: [1, -2], generators: [1, 2] }, { cell: 40, exemplars: [5] }], 2, 2);
+    const cells = tile(5, [{ cell: 3, exemplars: [7, 9], impact: [1, -2], generators: [1, 2] }, { cell: 40, exemplars: [5] }], 2, ["a", "b"]);
     expect(cells.index.get(40)).toBe(1);
     expect([...cells.impact.subarray(0, 2)]).toEqual([1, -2]);
     expect(exemplarsOf(cells, 0)).toEqual([7, 9]);
@@ -49,7 +49,7 @@ describe("the sentence about a cell", () => {
   it("says how many, what share, whose, and what speaks loudest", () => {
     const impact = Array<number>(16).fill(0.1);
     impact[4] = 2;
-    const cells = tile(5, [{ cell: 1, count: 212, real: 15, fake: 197, fp: 1, fn: 3, impact, generators: [150, 40, 0] }]);
+    const cells = tile(5, [{ cell: 1, count: 212, real: 15, fake: 197, fp: 1, fn: 3, impact, generators: [150, 40, 0] }], 16, ["StyleGAN 2", "SD 1.5", "DALL-E"]);
     expect(sentence(cells, 0, words)).toBe(
       "212 images, 93 % generated, mostly StyleGAN 2; dimension 5 speaks loudest, for generated. 4 verdicts wrong.",
     );

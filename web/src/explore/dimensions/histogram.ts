@@ -23,7 +23,9 @@ export function shape(
 ): Shape {
   const middle = height / 2;
   const shares = [density(real), density(fake), density(selected ?? [])] as const;
-  const most = Math.max(1e-9, ...shares[0], ...shares[1]);
+  // A rectified dimension is exactly 0 for most images; that one bin must not flatten all others.
+  const tallest = [...shares[0], ...shares[1]].sort((a, b) => b - a);
+  const most = Math.max(1e-9, Math.min(tallest[0] ?? 0, 3 * (tallest[4] ?? 0) || Infinity));
   const tall = (share: number): number => Math.min(1, Math.sqrt(share / most)) * (middle - 1);
   return {
     real: area(shares[0], width, middle, (share) => middle - tall(share)),

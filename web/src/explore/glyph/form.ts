@@ -47,9 +47,14 @@ export interface Signature {
   readonly bar: Box;
 }
 
-/** Geometry of the signature form for a cell of `side` device pixels and K dimensions. */
+/**
+ * Geometry of the signature form for a cell of `side` device pixels and K dimensions.
+ *
+ * Its squares touch unless they are large: the gap between two cells must be plainer than any within one, or the
+ * map is one carpet.
+ */
 export function signature(side: number, dimensions: number, ratio = 1): Signature {
-  const edge = inset(side);
+  const edge = Math.max(1, Math.round(side * 0.07));
   const inner = side - 2 * edge;
   const grid = Math.max(1, Math.ceil(Math.sqrt(dimensions)));
   const thick = Math.max(1, Math.round(2 * ratio * (side / ratio >= 24 ? 1 : 0.75)));
@@ -61,7 +66,7 @@ export function signature(side: number, dimensions: number, ratio = 1): Signatur
     grid,
     xs: edges(inner),
     ys: edges(high),
-    gap: high / grid >= 4 ? Math.max(1, Math.floor(ratio)) : 0,
+    gap: high / grid >= 7 * ratio ? Math.max(1, Math.floor(ratio)) : 0,
     bar: { x: edge, y: edge + high + space, w: inner, h: thick },
   };
 }
@@ -113,7 +118,7 @@ export function mosaic(box: Box, count: number, side: number, ratio = 1): Box[] 
 /** Radius of the mark of wrong verdicts: its area is the share of them. 0 where there are none. */
 export function markRadius(wrong: number, labelled: number, side: number): number {
   if (wrong <= 0 || labelled <= 0) return 0;
-  const most = Math.min(9, Math.max(1.5, side * 0.17));
+  const most = Math.max(1.5, side * 0.13);
   return Math.max(1.1, most * Math.sqrt(wrong / labelled));
 }
 

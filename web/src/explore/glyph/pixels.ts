@@ -74,13 +74,12 @@ function paintSquare(target: Target, x: number, y: number, side: number, cells: 
 export function toneColour(style: Style, cells: Cells, i: number, strong: number): Pixel {
   if (style.by === "generator") {
     const counts = categoryCounts("generator", cells, i);
-    let best = -1;
-    let most = (cells.real[i] as number) + 0.5;
+    let best = 0;
     counts.forEach((count, g) => {
-      if (count > most) [best, most] = [g, count];
+      if (count > (counts[best] as number)) best = g;
     });
-    const full = best < 0 ? style.muted : (style.categories[best] as Pixel);
-    return strong >= 1 ? full : blend(best < 0 ? style.muted : (style.categoriesMuted[best] as Pixel), full, strong);
+    const full = style.categories[best] as Pixel;
+    return strong >= 1 ? full : blend(style.categoriesMuted[best] as Pixel, full, strong);
   }
   const sequential = isSequential(style.by);
   const t = tone(style, cells, i);
@@ -201,15 +200,22 @@ function paintMark(
   disc(target, cx, cy, radius, strong > 0 ? style.ink : style.muted);
 }
 
+/** A disc with smooth edges: at three pixels across, steps would make it a square. */
 export function disc({ pixels, width, height }: Target, cx: number, cy: number, radius: number, colour: Pixel): void {
-  const y0 = Math.max(0, Math.floor(cy - radius));
-  const y1 = Math.min(height, Math.ceil(cy + radius));
-  for (let y = y0; y < y1; y++) {
-    const half = radius * radius - (y + 0.5 - cy) ** 2;
-    if (half <= 0) continue;
-    const reach = Math.sqrt(half);
-    const x0 = Math.max(0, Math.round(cx - reach));
-    const x1 = Math.min(width, Math.round(cx + reach));
-    if (x1 > x0) pixels.fill(colour, y * width + x0, y * width + x1);
+  const y1 = Math.min(height, Math.ceil(cy + radius + 1));
+  const x1 = Math.min(width, Math.ceil(cx + radius + 1));
+  for (let y = Math.max(0, Math.floor(cy - radius - 1)); y < y1; y++) {
+    for (let x = Math.max(0, Math.floor(cx - radius - 1)); x < x1; x++) {
+      const covered = radius + 0.5 - Math.hypot(x + 0.5 - cx, y + 0.5 - cy);
+      if (covered <= 0) continue;
+      const at = y * width + x;
+      pixels[at] = covered >= 1 ? colour : over(pixels[at] as Pixel, colour, covered);
+    }
   }
+}
+
+/** `share` of a colour over a pixel, which may be transparent. */
+function over(under: Pixel, colour: Pixel, share: number): Pixel {
+  if (under >>> 24 === 0) return ((Math.round(255 * share) << 24) | (colour & 0xffffff)) >>> 0;
+  return blend(under, colour, share);
 }

@@ -3,7 +3,7 @@ import { rgb } from "d3-color";
 import { interpolateLab } from "d3-interpolate";
 
 import { categorical, divergingTable } from "../../theme/diverging";
-import { CATEGORIES, type Cells } from "../model/cells";
+import { CATEGORIES, type Cells, OTHER, REAL } from "../model/cells";
 import { snake } from "./form";
 
 export type ColourBy =
@@ -108,7 +108,7 @@ function categoryColours(by: ColourBy, dark: boolean): string[] {
   if (by === "label") return [real, fake, unknown];
   if (by === "verdict") return [real, unknown, fake];
   if (by === "error") return [mix(real), real, fake, mix(fake)];
-  return [...categorical(dark), unknown];
+  return [...categorical(dark), dark ? "#5b6167" : "#a3a6a8", dark ? "#2f3439" : "#dddcd7"];
 }
 
 export const isCategorical = (by: ColourBy): boolean =>
@@ -175,12 +175,13 @@ export function categoryCounts(by: ColourBy, cells: Cells, i: number): Float32Ar
   } else if (by === "generator" && cells.generatorWidth) {
     const width = cells.generatorWidth;
     let rest = fake;
-    for (let g = 0; g < Math.min(width, CATEGORIES - 1); g++) {
+    for (let g = 0; g < Math.min(width, OTHER); g++) {
       const found = cells.generators[i * width + g] as number;
       counts[g] = found;
       rest -= found;
     }
-    counts[CATEGORIES - 1] = Math.max(0, rest);
+    counts[OTHER] = Math.max(0, rest);
+    counts[REAL] = count - fake;
   }
   return counts;
 }

@@ -1,8 +1,10 @@
 /** Cells of one tile of the pyramid, as flat columns: what a glyph needs, ready for a tight loop. */
 import type { Table } from "@uwdata/flechette";
 
-/** How many categories a cell's waffle can tell apart: ten generators and the rest. */
-export const CATEGORIES = 11;
+/** What a cell's waffle can tell apart by generator: ten of them, other ones, and images that are not generated. */
+export const OTHER = 10;
+export const REAL = 11;
+export const CATEGORIES = 12;
 
 export interface Cells {
   readonly level: number;
@@ -34,6 +36,7 @@ export interface Cells {
   /** (length, names) images by generator, when the tile knows; else empty. */
   readonly generators: Float32Array;
   readonly generatorWidth: number;
+  readonly generatorNames: readonly string[];
   /** Row of a cell's number. */
   readonly index: ReadonlyMap<number, number>;
 }
@@ -73,8 +76,14 @@ export function decodeCells(table: Table, level: number): Cells {
     selected: has(table, "selected") ? numbers("selected") : count,
     generators: Float32Array.from(generators.values),
     generatorWidth: generators.width,
+    generatorNames: names(table),
     index,
   };
+}
+
+function names(table: Table): string[] {
+  const found: unknown = JSON.parse(table.schema.metadata?.get("generators") ?? "[]");
+  return Array.isArray(found) ? found.map(String) : [];
 }
 
 interface Flat {

@@ -24,6 +24,8 @@ export class Explore {
   problem = $state.raw<unknown>(null);
   /** Requests under way, of all views: the collection on the screen is not yet the one in the address. */
   pending = $state(0);
+  /** The same count, for effects that start requests and must not depend on it. */
+  #pending = 0;
   /** Rises when people's names, merges or hidings changed on the server. */
   edition = $state(0);
 
@@ -106,11 +108,11 @@ export class Explore {
 
   /** Count a request among those under way. */
   async during<T>(work: Promise<T>): Promise<T> {
-    this.pending++;
+    this.pending = ++this.#pending;
     try {
       return await work;
     } finally {
-      this.pending--;
+      this.pending = --this.#pending;
     }
   }
 

@@ -1,10 +1,9 @@
 /** A cell in a sentence: what a screen reader says, and what stands in the card beside the pointer. */
 import { count as thousands, percent, plural } from "../../ui/format";
-import { CATEGORIES, type Cells } from "../model/cells";
+import { type Cells, OTHER } from "../model/cells";
 
 export interface Words {
   readonly dimension: (k: number) => string;
-  readonly generators: readonly string[];
 }
 
 export function sentence(cells: Cells, i: number, words: Words): string {
@@ -12,7 +11,7 @@ export function sentence(cells: Cells, i: number, words: Words): string {
   const parts = [plural(count, "image")];
   const share = generatedShare(cells, i);
   if (share !== null) parts.push(`${percent(share)} generated`);
-  const generator = mainGenerator(cells, i, words.generators);
+  const generator = mainGenerator(cells, i);
   if (generator) parts.push(`mostly ${generator}`);
   let text = parts.join(", ");
   const loud = loudest(cells, i);
@@ -30,11 +29,11 @@ export function generatedShare(cells: Cells, i: number): number | null {
 }
 
 /** The generator of more than half of the cell's generated images. */
-export function mainGenerator(cells: Cells, i: number, names: readonly string[]): string | null {
+export function mainGenerator(cells: Cells, i: number): string | null {
   const fake = cells.fake[i] as number;
   if (!cells.generatorWidth || fake <= 0) return null;
-  for (let g = 0; g < Math.min(cells.generatorWidth, CATEGORIES - 1, names.length); g++) {
-    if ((cells.generators[i * cells.generatorWidth + g] as number) > fake / 2) return names[g] ?? null;
+  for (let g = 0; g < Math.min(cells.generatorWidth, OTHER); g++) {
+    if ((cells.generators[i * cells.generatorWidth + g] as number) > fake / 2) return cells.generatorNames[g] ?? null;
   }
   return null;
 }

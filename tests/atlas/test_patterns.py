@@ -28,7 +28,7 @@ from morelli.atlas.patterns import (
 from morelli.errors import ArtifactError, UsageError
 from morelli.explanation import ConceptBank
 
-QUICK = PatternOptions(permutations=400, draws=200, repeats=4, components=8)
+QUICK = PatternOptions(permutations=400, draws=200, repeats=6, components=8)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def test_planted_patterns_are_found_apart_and_rank_first(
         assert row["dimension"] == 0 and row["sign"] == 1
         assert row["purity_fake"] == 1.0 and row["purity_low"] > 0.6 and row["p_value"] <= 0.01
         assert 1.8 < row["mean_impact"] < 2.2 and row["impact_low"] < row["mean_impact"] < row["impact_high"]
-        assert row["stability"] > 0.8
+        assert row["stability"] >= 0.75
     kinds = [made.kind[found.assignment[:, 0] == j] for j in (0, 1)]
     for kind in kinds:
         counts = np.bincount(kind[kind >= 0], minlength=2)

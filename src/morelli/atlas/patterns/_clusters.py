@@ -3,8 +3,8 @@
 How many clusters there are is a question of resolution. It is answered by repetition, after Hennig (2007,
 *Cluster-wise assessment of cluster stability*): a cluster's stability is the mean Jaccard similarity to its
 match in clusterings of random halves. Of all k, the one with most stable clusters is taken. What lies in
-clusters that do not come back is one remainder, of several centres: a small clear cluster among patterns without
-structure then stands out, where asking that all clusters come back would give up both.
+clusters that do not come back is one remainder, of several centres: a small clear cluster among patterns
+without structure then stands out, where asking that all clusters come back would give up both.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-AGREE = 0.6
-"""Stability from which a cluster counts; for Hennig they are patterns from 0.6 on, dissolved below 0.5."""
+AGREE = 0.75
+"""Stability from which a cluster counts; Hennig calls them valid from 0.75 on, dissolved below 0.5."""
 RADIUS = 0.98
 """Share of a cluster's own patterns within its radius; what lies further away belongs to no prototype."""
 _SELECT_ROWS = 4_000
@@ -48,7 +48,7 @@ def nearest_centre(Z: Array, centres: Array) -> tuple[NDArray[np.int64], NDArray
 
 
 def fit_clusters(
-    Z: Array, *, least: int, most: int, rng: np.random.Generator, repeats: int = 10
+    Z: Array, *, least: int, most: int, rng: np.random.Generator, repeats: int = 20
 ) -> Clusters | None:
     """Cluster rows Z (m, q), None when there are fewer than `least`.
 
@@ -108,7 +108,7 @@ def _one_cluster(Z: Array) -> _Clustering:
 
 def _clustering(Z: Array, k: int, least: int, rng: np.random.Generator, repeats: int) -> _Clustering:
     """The stable ones among k clusters, and the remainder as one."""
-    centres = kmeans(Z, k, rng, tries=4)
+    centres = kmeans(Z, k, rng, tries=10)
     own = nearest_centre(Z, centres)[0]
     halves = [
         nearest_centre(Z, kmeans(Z[rng.permutation(len(Z))[: (len(Z) + 1) // 2]], k, rng))[0]

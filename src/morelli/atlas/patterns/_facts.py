@@ -116,7 +116,7 @@ def confound(
     return worst[1] or None
 
 
-def expected_impacts(impacts: Array, facts: Mapping[str, Fact]) -> NDArray[np.float32]:
+def expected_impacts(impacts: Array, facts: Sequence[Fact]) -> NDArray[np.float32]:
     """Impacts (n, K) that other files of the same format, size and content have on average.
 
     Means of small strata are drawn towards the mean of all as by `_SHRINK` further images. Without facts the
@@ -124,7 +124,7 @@ def expected_impacts(impacts: Array, facts: Mapping[str, Fact]) -> NDArray[np.fl
     """
     n = len(impacts)
     stratum = np.zeros(n, dtype=np.int64)
-    for fact in facts.values():
+    for fact in facts:
         stratum = np.unique(stratum * (len(fact.levels) + 1) + fact.codes + 1, return_inverse=True)[1]
     size = np.bincount(stratum).astype(float)
     found = np.empty(impacts.shape, dtype=np.float32)

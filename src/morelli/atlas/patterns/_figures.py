@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 _TYPICAL_MAPS = 256
 _LOOKED_AT = 4_000
+_ANYWHERE = 0.17
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,7 @@ class Collected:
     groups: Array | None
     copies: Array | None
     facts: Mapping[str, Fact]
+    content: tuple[Fact, ...] = ()
 
 
 def figures(  # noqa: PLR0917
@@ -61,7 +63,7 @@ def figures(  # noqa: PLR0917
     }
     columns["coverage"] = columns["count"] / max(1, n)
     columns["excess"] = columns["mean_impact"] - prototypes.presence.typical[prototypes.dimension]
-    expected = expected_impacts(collected.impacts, collected.facts)
+    expected = expected_impacts(collected.impacts, [*collected.facts.values(), *collected.content])
     by_one: list[dict[str, Any]] = []
     for j in range(m):
         k = int(prototypes.dimension[j])
@@ -193,7 +195,7 @@ def describe(area: float, centre: tuple[float, float], scatter: float) -> str:
     extent = "small region" if area < 0.12 else "region" if area < 0.4 else "most of the image"
     if area >= 0.4:
         return extent
-    if scatter > 0.12:
+    if scatter > _ANYWHERE:
         return f"{extent}, anywhere"
     x, y = centre
     vertical = "upper" if y < 0.42 else "lower" if y > 0.58 else ""

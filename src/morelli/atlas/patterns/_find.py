@@ -34,7 +34,7 @@ class PatternOptions:
         most: largest number of prototypes of one dimension and sign.
         exemplars: images shown for each.
         permutations: of labels, behind the p-values. draws: of groups, behind the intervals.
-        repeats: halves and bootstrap samples behind the number of clusters and their stability.
+        repeats: random halves behind the number of clusters and their stability.
     """
 
     per_image: float = 2.0
@@ -45,7 +45,7 @@ class PatternOptions:
     exemplars: int = 12
     permutations: int = 2000
     draws: int = 1000
-    repeats: int = 8
+    repeats: int = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +74,12 @@ def find_prototypes(
     maps: PatchFeatures,
     labels: ArrayLike | Sequence[int | None],
     *,
+    values: Array | None = None,
     generator: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     copies: Array | None = None,
     facts: Mapping[str, Fact] | None = None,
+    content: Sequence[str | None] | Array | None = None,
     options: PatternOptions | None = None,
     random_state: int = 0,
 ) -> FoundPrototypes:
@@ -89,11 +91,14 @@ def find_prototypes(
         pooled: (n, K, D) relevance-weighted mean patch features, or a function of rows and dimension.
         maps: (n, K or more, P) relevance maps, or a function of rows and dimension that returns (m, P).
         labels: (n,) real 0, fake 1, None or −1 unknown.
+        values: (n, K) distilled values of the map that `pooled` and `maps` are of, where impacts are held
+            out: a pattern must also be there for that map, since a value of 0 has no region to show.
         generator: (n,) name of the generator (or source of a real image), None unknown.
         groups: (n,) what must stay together when labels are permuted and images resampled (lineage, source;
             see `Features.groups`); None: every image stands for itself.
         copies: (n,) number of the picture, shared by near-duplicates; see `copies_of`.
         facts: file facts by name, see `file_facts`; behind `file_confound` and `surprise`.
+        content: (n,) what kind of picture it is, None unknown; behind `surprise` too.
         options: see `PatternOptions`.
         random_state: seed of everything random.
 
@@ -109,12 +114,12 @@ def find_prototypes(
         raise UsageError(f"Impacts are (images, dimensions); got shape {impacts.shape}.")
     n, dimensions = impacts.shape
     y = np.array([-1 if value is None else int(value) for value in np.asarray(labels, dtype=object)], np.int8)
-    _check(n, labels=y, generator=generator, groups=groups, copies=copies)
+    _check(n, labels=y, values=values, generator=generator, groups=groups, copies=copies, content=content)
     if not np.isin(y, (-1, 0, 1)).all():
         raise UsageError("Labels are 0 for real, 1 for generated, None or −1 where nobody knows.")
     seeds = np.random.SeedSequence(random_state).spawn(2 * dimensions + 2)
     presence = Presence.fit(impacts, per_image=chosen.per_image, rng=np.random.default_rng(seeds[-1]))
-    signs = presence.signs(impacts)
+    signs = presence.signs(impacts, values)
     least = max(chosen.least, int(np.ceil(chosen.least_share * n)))
     spaces: list[PatternSpace] = []
     found: list[tuple[int, int, Clusters]] = []
@@ -137,12 +142,12 @@ def find_prototypes(
             if clusters is not None:
                 found.append((k, sign, clusters))
     bare = _bare(found, tuple(spaces), presence, {**asdict(chosen), "random_state": random_state})
-    assignment = bare.assign(impacts, pooled)
+    assignment = bare.assign(impacts, pooled, values)
     collected = Collected(
         impacts=impacts, pooled=pooled, maps=maps, labels=y,
         generator=None if generator is None else np.asarray(generator, dtype=object),
         groups=None if groups is None else np.asarray(groups, dtype=object),
-        copies=copies, facts=facts or {},
+        copies=copies, facts=facts or {}, content=() if content is None else (Fact.of(content),),
     )  # fmt: skip
     stability = np.concatenate([c.stability for *_, c in found]) if found else np.empty(0)
     return _described(bare, assignment, collected, stability, chosen, least, np.random.default_rng(seeds[-2]))

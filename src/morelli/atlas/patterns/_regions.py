@@ -25,7 +25,7 @@ class Regions:
         mask: (m, g, g) bool, patches above Otsu's threshold; all false where a map is flat.
         boxes: (m, 4) float32, x0, y0, x1, y1 as fractions of the side: the box on the connected part of the
             mask that holds most relevance; the whole square where a map is flat.
-        centre: (m, 2) float32, x, y of the relevance's centre of mass, as fractions of the side.
+        centre: (m, 2) float32, x, y of the centre of mass of the mask's relevance, as fractions of the side.
         area: (m,) float32, share of patches in the mask.
     """
 
@@ -76,7 +76,7 @@ def relevant_regions(maps: ArrayLike) -> Regions:
         raise UsageError(f"Relevance maps are (m, P) with P a square number; got shape {rows.shape}.")
     m, side = len(rows), round(rows.shape[1] ** 0.5)
     mask = (rows > otsu(rows)[:, None]).reshape(m, side, side)
-    boxes = np.tile(np.float32([0, 0, 1, 1]), (m, 1))
+    boxes = np.tile(np.array([0, 0, 1, 1], dtype=np.float32), (m, 1))
     if mask.any():
         # One call for all maps: parts are connected within a map (diagonals too), never across maps.
         structure = np.zeros((3, 3, 3), dtype=bool)
@@ -88,8 +88,13 @@ def relevant_regions(maps: ArrayLike) -> Regions:
         # Last write wins, so the heaviest part of a map is written last.
         for index in np.argsort(mass, kind="stable"):
             _, y, x = found[index]
-            boxes[owner[index]] = np.float32([x.start, y.start, x.stop, y.stop]) / side
-    return Regions(mask, boxes, _centres(rows, side), mask.mean(axis=(1, 2), dtype=np.float32))
+            boxes[owner[index]] = np.array([x.start, y.start, x.stop, y.stop]) / side
+    return Regions(
+        mask,
+        boxes,
+        _centres(np.where(mask.reshape(m, -1), rows, 0), side),
+        mask.mean(axis=(1, 2), dtype=np.float32),
+    )
 
 
 def _centres(rows: Array, side: int) -> NDArray[np.float32]:

@@ -22,12 +22,15 @@ export class ApiError extends Error {
   readonly status: number;
   /** What the user can do, in the server's words; empty when it said nothing. */
   readonly next: string;
+  /** Seconds after which the server wants to be asked again; 0 when asking again is of no use. */
+  readonly retryAfter: number;
 
-  constructor(status: number, message: string, next = "") {
+  constructor(status: number, message: string, next = "", retryAfter = 0) {
     super(message);
     this.name = "ApiError";
     this.status = status;
     this.next = next;
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -69,7 +72,10 @@ export async function request(address: string, init: RequestInit = {}): Promise<
     // A proxy in between may answer in HTML; the status is all there is then.
   }
   const message = problem.detail ?? problem.title ?? `The server answered ${String(response.status)}.`;
-  throw new ApiError(response.status, message, problem.next);
+  // Only "busy" passes by itself: an encoder that could not be loaded also answers 503.
+  const busy = problem.type?.endsWith(":busy") ?? false;
+  const wait = busy ? Number(response.headers.get("retry-after") ?? 0) : 0;
+  throw new ApiError(response.status, message, problem.next, wait);
 }
 
 export async function getJson<T>(address: string, signal?: AbortSignal): Promise<T> {

@@ -9,6 +9,9 @@ import type { Case } from "../api/types";
 
 /** Requests at once: one is judged while the next is sent. */
 const AT_ONCE = 2;
+const MOST_RETRIES = 120;
+/** Seconds; the server's own guess is longer than it often takes. */
+const LONGEST_WAIT = 3;
 const REMEMBERED = "morelli.cases";
 const MOST_REMEMBERED = 200;
 
@@ -101,7 +104,7 @@ class CaseBook {
     this.#running++;
     entry.state = "judging";
     try {
-      const { cases, failures } = await api.detect([file]);
+      const { cases, failures } = await patiently(() => api.detect([file]));
       const [found] = cases;
       if (!found) throw new ApiError(422, failures[0]?.message ?? "This file could not be judged.");
       entry.case = found;
@@ -124,6 +127,19 @@ class CaseBook {
       sessionStorage.setItem(REMEMBERED, JSON.stringify([...new Set(ids)].slice(-MOST_REMEMBERED)));
     } catch {
       // Storage may be forbidden or full; a reload then starts empty.
+    }
+  }
+}
+
+/** Ask again as long as the server says that it is only busy, as it is while the encoder loads. */
+async function patiently<T>(ask: () => Promise<T>): Promise<T> {
+  for (let i = 0; ; i++) {
+    try {
+      return await ask();
+    } catch (error) {
+      const wait = error instanceof ApiError ? error.retryAfter : 0;
+      if (wait === 0 || i >= MOST_RETRIES) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 1000 * Math.min(wait, LONGEST_WAIT)));
     }
   }
 }

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from morelli.atlas.cells import Layout, Method, project
+from morelli.atlas.cells._placement import Landmarks
 from morelli.errors import ArtifactError, UsageError
 
 K = 6
@@ -87,6 +88,20 @@ def test_a_small_crowd_far_away_is_among_the_landmarks_in_more_than_its_share() 
     landmarks = layout.frame.rows  # type: ignore[union-attr]
     assert len(landmarks) == 200
     assert (landmarks.mean(axis=1) > 6).sum() > 200 * 25 / 5025 * 2
+
+
+def test_many_landmarks_are_searched_by_lists_and_the_nearest_are_found_all_the_same() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(6000, 16)).astype(np.float32)
+    asked = rng.normal(size=(300, 16)).astype(np.float32)
+    landmarks = Landmarks(rows, rng.random((6000, 2)))
+    near, distance = landmarks.nearest(asked, 8)
+    exact = np.linalg.norm(asked[:, None].astype(float) - rows[None], axis=2)
+    truth = np.argsort(exact, axis=1)[:, :8]
+    assert np.mean([len(np.intersect1d(a, b)) / 8 for a, b in zip(near, truth, strict=True)]) > 0.8
+    assert np.allclose(distance, np.take_along_axis(exact, near, axis=1), atol=1e-5)
+    alone = np.concatenate([landmarks.place(asked[i : i + 1]) for i in range(50)])
+    assert np.array_equal(landmarks.place(asked)[:50], alone)
 
 
 def test_a_pca_does_not_depend_on_the_order_of_rows_nor_flip() -> None:

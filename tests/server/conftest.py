@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from morelli.atlas.distiller import DistilledMap
-from morelli.detectors import Calibration, LinearProbe, Recipe, fit_bundle
+from morelli.detectors import LinearProbe, Recipe, fit_bundle
 from morelli.encoders import load_encoder
 from morelli.features import Features, FeatureTable, extract
 from morelli.server import ServerSettings
@@ -68,7 +68,7 @@ def distilled_dir(tmp_path_factory: pytest.TempPathFactory, features: Features) 
     out = tmp_path_factory.mktemp("server-map") / "map"
     DistilledMap(
         kind="final", unit=True, A=A, b=np.zeros(DIMENSIONS), activation="identity",
-        w=w[:-1], bias=float(w[-1]), build=features.build, names=("grid", "D2", "D3", "<b>D4</b>"), calibration=Calibration(),
+        w=w[:-1], bias=float(w[-1]), build=features.build, names=("grid", "D2", "D3", "<b>D4</b>"),
     ).save(out)  # fmt: skip
     return out
 

@@ -141,7 +141,7 @@ def test_who_leaves_is_taken_out_of_the_queue(settings: ServerSettings, picture:
     [
         b"\x16\x03\x01\x02\x00\x01",
         b"GET / HTTP/9\r\n\r\n",
-        b"GET /" + b"a" * 100_000,
+        b"GET /" + b"a" * 400_000,
         b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
     ],
 )

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
-from starlette.routing import Match
+from starlette.routing import compile_path
 
 from morelli.errors import (
     ArtifactError,
@@ -152,7 +152,7 @@ def install(app: FastAPI) -> None:
         headers = error.headers or {}
         if error.status_code == 405:
             detail = f"{request.method} is not possible at {request.url.path}."
-            headers = {"Allow": ", ".join(_methods(request))}
+            headers = {"Allow": ", ".join(methods_at(request) or ["GET"])}
         return ProblemError(error.status_code, kind, detail, headers=headers).response()
 
     @app.exception_handler(Exception)
@@ -162,14 +162,12 @@ def install(app: FastAPI) -> None:
         return ProblemError(500, "internal-error", "Something unexpected happened in the server.").response()
 
 
-def _methods(request: Request) -> list[str]:
-    """What can be done at an address; routes of the same path are several, one a method."""
-    found = {
-        method
-        for route in request.app.routes
-        if route.matches(request.scope)[0] is Match.PARTIAL
-        for method in getattr(route, "methods", None) or ()
-    }
+def methods_at(request: Request) -> list[str]:
+    """What can be done at an address of the interface, by its description; nothing at other addresses."""
+    found = set()
+    for path, operations in request.app.openapi()["paths"].items():
+        if compile_path(path)[0].match(request.url.path):
+            found |= {method.upper() for method in operations}
     return sorted(found)
 
 

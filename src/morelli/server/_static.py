@@ -7,9 +7,10 @@ import re
 from pathlib import Path
 
 from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, Response
 
-from morelli.server._problems import ProblemError
+from morelli.server._problems import ProblemError, methods_at
 
 STATIC = Path(__file__).parent / "static"
 # Vite puts a hash of the content into the names of assets: such a file never changes.
@@ -40,6 +41,8 @@ def mount_static(app: FastAPI, folder: Path = STATIC) -> None:
 
     @app.get("/{path:path}", include_in_schema=False)
     async def page(request: Request, path: str) -> Response:
+        if methods_at(request):
+            raise HTTPException(405)
         if path == "api" or path.startswith("api/"):
             raise ProblemError(404, "not-found", f"There is nothing at {request.url.path}.")
         return _page(folder, path)

@@ -19,18 +19,18 @@ from __future__ import annotations
 import argparse
 import csv
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from morelli.atlas.distiller import Distiller, match_dimensions
+from morelli.atlas.distiller import DistilledMap, Distiller, match_dimensions
 from morelli.atlas.patterns import FoundPrototypes, find_prototypes, match_prototypes, relevant_regions
 from morelli.detectors import grouped_folds
 from morelli.encoders import LastBlock, load_encoder
 from morelli.explanation.relevance import (
-    RelevanceMaps,
     as_input,
     coverage,
     localisation,
@@ -118,23 +118,37 @@ class Pictures:
         return np.load(self.folder / f"{kind.replace(':', '')}.npy", mmap_mode="r")[rows]
 
 
-def distilled(X: Array, y: Array, seed: int) -> tuple[Distiller, Array, Array]:
-    """The full fit, impacts (n, K) and logits (n,) from fits that did not see the image."""
+def distilled(pictures: Pictures, kind: str, X: Array, y: Array, seed: int) -> tuple[Any, ...]:
+    """The full fit's map; impacts (n, K) and logits (n,) out of fold; each fold's map and rows."""
     make = {"n_seeds": 1, "random_state": seed}
-    full = Distiller(**make).fit(X, y)
-    values = full.transform(X)
+    full = Distiller(**make).fit(X, y).to_map(pictures.encoder.build, kind=kind)
+    values = full.values(X)
     impacts, logits = np.zeros(values.shape), np.zeros(len(y))
     folds = grouped_folds(y, None, n_folds=5, seed=seed)
+    maps = []
     for number in np.unique(folds):
         train, test = folds != number, folds == number
-        fold = Distiller(**make).fit(X[train], y[train])
-        order = match_dimensions(values[train], fold.transform(X[train]), signed=True).order
-        impacts[test] = fold.impacts(X[test])[:, order]
-        logits[test] = fold.decision_function(X[test])
-    return full, impacts.astype(np.float32), logits
+        fold = Distiller(**make).fit(X[train], y[train]).to_map(pictures.encoder.build, kind=kind)
+        order = match_dimensions(values[train], fold.values(X[train]), signed=True).order
+        fold = replace(fold, A=fold.A[:, order], b=fold.b[order], w=fold.w[order])
+        impacts[test], logits[test] = fold.impacts(X[test]), fold.logits(X[test])
+        maps.append((fold, np.flatnonzero(test)))
+    return full, impacts.astype(np.float32), logits, maps
 
 
-def measure(pictures: Pictures, what: str, kind: str, seed: int) -> dict[str, Any]:
+def relevance(pictures: Pictures, kind: str, rows: Array, maps: list[tuple[DistilledMap, Array]]) -> Any:
+    """Relevance maps of the pictures, each by the map whose rows (of `rows`) it is among."""
+    block = LastBlock(pictures.encoder, kind)
+    parts = []
+    for one, own in maps:
+        inputs = (pictures.read(k, rows[own]) for k in block.inputs)
+        parts.append(relevance_maps(block, *inputs, one.values_torch, one.w, pooled=True))
+    back = np.argsort(np.concatenate([own for _, own in maps]))
+    shown, pooled = (np.concatenate([getattr(p, n) for p in parts])[back] for n in ("maps", "pooled"))
+    return shown, pooled
+
+
+def measure(pictures: Pictures, what: str, kind: str, seed: int, held_out_maps: bool) -> dict[str, Any]:
     """One line of the table."""
     from sklearn.metrics import roc_auc_score
 
@@ -146,18 +160,13 @@ def measure(pictures: Pictures, what: str, kind: str, seed: int) -> dict[str, An
         others = clean[pictures.photo[clean] % 2 == 1]
         rows, y = np.concatenate([planted, others]), np.repeat([1, 0], [len(planted), len(others)])
     X = np.asarray(pictures.read(kind, rows), dtype=np.float32)
-    full, impacts, logits = distilled(X, y, seed)
-    distilled_map = full.to_map(pictures.encoder.build, kind=kind)
-    sum_error = float(
-        np.abs(distilled_map.impacts(X).sum(1) + distilled_map.bias - full.decision_function(X)).max()
-    )
-    block = LastBlock(pictures.encoder, kind)
-    maps = relevance_maps(
-        block, *(pictures.read(k, rows) for k in block.inputs), distilled_map.values_torch, distilled_map.w,
-        pooled=True,
-    )  # fmt: skip
-    found = find_prototypes(impacts, maps.pooled, maps.maps, y, values=maps.values, random_state=seed)
-    again = find_prototypes(impacts, maps.pooled, maps.maps, y, values=maps.values, random_state=seed + 100)
+    full, impacts, logits, by_fold = distilled(pictures, kind, X, y, seed)
+    impact_sum = full.impacts(X).astype(np.float32).sum(axis=1) + np.float32(full.bias)
+    sum_error = float(np.abs(impact_sum - full.logits(X)).max())
+    own = by_fold if held_out_maps else [(full, np.arange(len(rows)))]
+    maps, pooled = relevance(pictures, kind, rows, own)
+    found = find_prototypes(impacts, pooled, maps, y, random_state=seed)
+    again = find_prototypes(impacts, pooled, maps, y, random_state=seed + 100)
     table = found.prototypes.table.to_pylist()
     line = {
         "auc": float(roc_auc_score(y, logits)),
@@ -169,14 +178,14 @@ def measure(pictures: Pictures, what: str, kind: str, seed: int) -> dict[str, An
     return line if what == "none" else line | _found(found, maps, y, pictures.boxes[rows])
 
 
-def _found(found: FoundPrototypes, maps: RelevanceMaps, y: Array, boxes: Array) -> dict[str, Any]:
+def _found(found: FoundPrototypes, maps: Array, y: Array, boxes: Array) -> dict[str, Any]:
     """How well the prototype of largest impact, and the logit's map, point at the planted places."""
     covered = np.stack([coverage((x, y, x + w, y + h)) for x, y, w, h in boxes])
     top = found.prototypes.table.to_pylist()[0]
     k = top["dimension"]
     members = np.flatnonzero((found.assignment[:, k] == 0) & (y == 1))
     planted = np.flatnonzero(y == 1)
-    drawn = relevant_regions(maps.maps[members, k]).boxes * VIEW
+    drawn = relevant_regions(maps[members, k]).boxes * VIEW
     true = boxes[members] + np.pad(boxes[members, :2], ((0, 0), (2, 0)))
     shared = np.clip(
         np.minimum(drawn[:, 2:], true[:, 2:]) - np.maximum(drawn[:, :2], true[:, :2]), 0, None
@@ -188,11 +197,11 @@ def _found(found: FoundPrototypes, maps: RelevanceMaps, y: Array, boxes: Array) 
         "top_count": top["count"],
         "top_impact": top["mean_impact"],
         "top_p": top["p_value"],
-        "localisation": float(localisation(maps.maps[members, k], covered[members]).mean()),
-        "pointing": float(pointing_hits(maps.maps[members, k], covered[members]).mean()),
+        "localisation": float(localisation(maps[members, k], covered[members]).mean()),
+        "pointing": float(pointing_hits(maps[members, k], covered[members]).mean()),
         "box_iou": float((shared / union).mean()),
-        "logit_localisation": float(localisation(maps.maps[planted, -1], covered[planted]).mean()),
-        "logit_pointing": float(pointing_hits(maps.maps[planted, -1], covered[planted]).mean()),
+        "logit_localisation": float(localisation(maps[planted, -1], covered[planted]).mean()),
+        "logit_pointing": float(pointing_hits(maps[planted, -1], covered[planted]).mean()),
     }
 
 
@@ -206,6 +215,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="folder for features; a temporary one by default")
     parser.add_argument("--kinds", nargs="+", default=["final"])
     parser.add_argument("--artefacts", nargs="+", default=[*ARTEFACTS, "none"])
+    parser.add_argument("--maps", choices=("full", "held"), default="full", help="fit behind the maps")
     parser.add_argument("--nulls", type=int, default=5, help="random halves for `none`")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -214,7 +224,7 @@ def main() -> None:
         for kind in args.kinds:
             for what in args.artefacts:
                 for seed in range(args.nulls if what == "none" else 1):
-                    line = measure(pictures, what, kind, seed)
+                    line = measure(pictures, what, kind, seed, args.maps == "held")
                     shown = {k: f"{v:.3g}" if isinstance(v, float) else v for k, v in line.items()}
                     print(what, kind, f"seed {seed}:", *(f"{k} {v}" for k, v in shown.items()), flush=True)
 

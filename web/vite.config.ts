@@ -1,13 +1,15 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vitest/config";
 
+import { licences } from "./licences.ts";
+
 // `npm run dev` shows the app from Vite and takes data from a `morelli serve` that runs beside it.
 const server = process.env["MORELLI_SERVER"] ?? "http://127.0.0.1:8017";
 
 export default defineConfig({
   // Relative, so that the app also works behind a path prefix.
   base: "./",
-  plugins: [svelte()],
+  plugins: [svelte(), licences()],
   build: {
     outDir: "../src/morelli/server/static",
     emptyOutDir: true,

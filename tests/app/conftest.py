@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from morelli.atlas import Atlas, AtlasOptions, build_atlas
 from morelli.atlas.distiller import DistilledMap, default_map_path
 from morelli.detectors import Bundle, default_bundle_path
+from morelli.encoders import load_encoder
+from morelli.features import FeatureTable, extract
+from morelli.images import iter_source
 from morelli.server import ServerSettings
+from tests.app.explore_atlas import NAME
 from tests.server.running import Running, running
 
 if TYPE_CHECKING:
@@ -128,3 +133,31 @@ def pictures(
     for name, path in files.items():
         by_name[name].save(path)
     return files
+
+
+@pytest.fixture(scope="session")
+def atlas_dir(tmp_path_factory: pytest.TempPathFactory, collection: Path, tiny_clip_dir: Path) -> Path:
+    """An atlas of the small labelled collection, with maps and prototypes; tests work on copies."""
+    folder = tmp_path_factory.mktemp("explore")
+    encoder = load_encoder(str(tiny_clip_dir))
+    items = list(iter_source(collection, label_from="folders"))
+    extract(items, folder / "F.lance", encoder=encoder, kinds=["final", "layer:3", "tokens:3"])
+    out = folder / f"{NAME}.atlas"
+    options = AtlasOptions(dimensions=8, projection="pca")
+    build_atlas(FeatureTable.open(folder / "F.lance"), out, options, encoder=encoder, workers=1)
+    return out
+
+
+@pytest.fixture
+def exploring(atlas_dir: Path, built_app: Path, tmp_path: Path) -> Iterator[Running]:
+    """A server with a copy of the atlas that the test may edit; nothing is judged, so it needs no encoder."""
+    copy = shutil.copytree(atlas_dir, tmp_path / atlas_dir.name)
+    with running(ServerSettings(atlases=(copy,), offline=True), ready=False) as server:
+        yield server
+
+
+@pytest.fixture
+def atlas(exploring: Running) -> Atlas:
+    """The atlas that the server shows."""
+    found: Atlas = exploring.state.atlases.get(NAME).atlas
+    return found

@@ -76,7 +76,7 @@ class Atlas:
         self.pictures = pictures
         self.edits = Edits(path)
         self._selections: OrderedDict[str, Selection] = OrderedDict()
-        self._orders: OrderedDict[tuple[str, str, bool], NDArray[np.int64]] = OrderedDict()
+        self._orders: OrderedDict[tuple[str, str, bool, tuple[int, ...]], NDArray[np.int64]] = OrderedDict()
         self._tables: OrderedDict[tuple[int, str, tuple[int, ...]], pa.Table] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -308,20 +308,29 @@ class Atlas:
         descending: bool = False,
         offset: int = 0,
         limit: int = 100,
+        off: Sequence[int] = (),
     ) -> list[dict[str, Any]]:
-        """A page of the selected images in an order, as JSON objects; see `order_rows` for the orders."""
+        """A page of the selected images in an order, as JSON objects; see `order_rows` for the orders.
+
+        With dimensions switched off, scores, verdicts and errors are those of what is left.
+        """
         if offset < 0 or not 0 < limit <= LARGEST_PAGE:
             raise UsageError(f"A page starts at 0 or later and holds 1 to {LARGEST_PAGE} images.")
-        order = self._order(selection, sort, descending)
-        return row_records(self.collection, order[offset : offset + limit])
+        off = self.check_off(off)
+        order = self._order(selection, sort, descending, off)
+        logits = self.logits(off) if off else None
+        return row_records(self.collection, order[offset : offset + limit], logits)
 
-    def _order(self, selection: Selection | None, sort: str, descending: bool) -> NDArray[np.int64]:
-        key = ("" if selection is None else selection.key, sort, descending)
+    def _order(
+        self, selection: Selection | None, sort: str, descending: bool, off: tuple[int, ...]
+    ) -> NDArray[np.int64]:
+        key = ("" if selection is None else selection.key, sort, descending, off)
         with self._lock:
             if key in self._orders:
                 self._orders.move_to_end(key)
                 return self._orders[key]
-        found = order_rows(self.collection, selection, sort, descending)
+        logits = self.logits(off) if off else None
+        found = order_rows(self.collection, selection, sort, descending, logits=logits)
         with self._lock:
             self._orders[key] = found
             while len(self._orders) > 8:
@@ -329,17 +338,16 @@ class Atlas:
         return found
 
     def image(self, row: int) -> dict[str, Any]:
-        """Everything known of one image: record, file facts, logit and its exact parts, cell, patterns."""
+        """Everything known of one image: file facts, held-out logit and its exact parts, place, patterns."""
         self._check_row(row)
         found = row_records(self.collection, np.array([row]))[0]
         facts = self.collection.records([row]).to_pylist()[0]
-        impacts = self.collection.impacts[row]
         found |= {name: facts[name] for name in facts if name not in found and name != "phash"}
         found |= {
+            "impacts": [float(v) for v in self.collection.impacts[row]],
             "values": [float(v) for v in self.collection.values[row]],
-            "bias": float(self.distilled.bias),
-            "logit": float(impacts.astype(np.float64).sum() + self.distilled.bias),
-            "held_out_logit": float(self.collection.held_logits[row]),
+            "bias": float(self.collection.held_bias[row]),
+            "logit": float(self.collection.held_logits[row]),
             "xy": [float(v) for v in self.collection.xy[row]],
             "available": self.original(row) is not None,
         }

@@ -19,7 +19,7 @@ MOST = 24
 
 
 def patterns_chart(atlas: Atlas, selection: Selection | None = None) -> Figure:
-    """Prototypes by the size of their mean impact: interval, share of generated images, coverage, p, warnings.
+    """Prototypes by the size of their mean impact: interval, share of generated images, p, warnings.
 
     A dot's filling is the share of generated images among the carriers; a hollow triangle beside the name
     says that these images' files differ from the rest of their class.
@@ -64,7 +64,8 @@ def dimensions_chart(atlas: Atlas, selection: Selection | None = None) -> Figure
     figure = Figure(figsize=(9.2, 1.45 * rows + 0.4), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for ax, view in zip(axes.flat, views, strict=False):
-        edges = np.linspace(*view["edges"], BINS + 1)
+        least, most = view["edges"]
+        edges = np.linspace(float(least), float(most), BINS + 1)
         for name, sign, colour in (("real", 1, REAL), ("fake", -1, FAKE)):
             counts = np.asarray(view[name], dtype=float)
             ax.stairs(sign * np.sqrt(counts / max(counts.sum(), 1)), edges, fill=True, color=colour)

@@ -160,9 +160,17 @@ class Collection:
         """(n, K) distilled values."""
         return self._vectors("values", np.float32, self.dimensions)
 
-    @cached_property
+    @property
     def impacts(self) -> Floats:
-        """(n, K) signed shares of the full fit's logit; with the bias they sum to it."""
+        """(n, K) signed shares of the held-out logit; with `held_bias` they sum to it. What views show.
+
+        Impacts of the full fit would tell the classes apart too well: it has seen these very images.
+        """
+        return self.held_impacts
+
+    @cached_property
+    def own_impacts(self) -> Floats:
+        """(n, K) signed shares of the full fit's logit; with its bias they sum to it."""
         return np.asarray(self.values * self.distilled.w, dtype=np.float32)
 
     @cached_property

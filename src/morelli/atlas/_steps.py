@@ -106,7 +106,7 @@ def distil(
         BuildMismatchError: a map of another build.
     """
     from morelli.atlas.distiller import Distiller, cross_distil
-    from morelli.detectors import fit_calibration
+    from morelli.detectors import Calibration, fit_calibration
 
     X, y = features.matrix(options.kind), labels_of(features)
     known = y != UNKNOWN
@@ -125,16 +125,45 @@ def distil(
         )
     spelling = default_spelling(features.build, options.kind) if options.spelling else None
     model = Distiller(n_dimensions=options.dimensions, spelling=spelling, random_state=options.seed)
-    groups = features.groups()[known]
+    groups, kept_together = held_out_groups(features.take(known))
     crossed = cross_distil(model, X[known], y[known], groups)
-    fitted = replace(
-        crossed.distiller.to_map(features.build, options.kind),
-        calibration=fit_calibration(crossed.logits, y[known]),
-    )
-    text = f"{crossed.n_folds} folds of whole lineages and real sources"
-    held = as_they_are(fitted, X, text)
+    told = f"{crossed.n_folds} folds of {kept_together}"
+    try:
+        calibration = fit_calibration(crossed.logits, y[known])
+    except UsageError:
+        # Held-out scores that rank backwards: worth seeing, but no probability can be made of them.
+        calibration = Calibration()
+        told += "; what is learnt does not carry over to what is held out, so probabilities mean nothing here"
+    fitted = replace(crossed.distiller.to_map(features.build, options.kind), calibration=calibration)
+    held = as_they_are(fitted, X, told)
     held.impacts[known], held.bias[known] = crossed.impacts, crossed.bias
     return fitted, held
+
+
+def held_out_groups(features: Features) -> tuple[NDArray[np.object_], str]:
+    """What is held out together (n,), and how that reads: whole lineages and real sources, if there are two.
+
+    With one lineage, or one source, nothing of that class could be held out; then its images are, one by one
+    (near-duplicates together), which flatters: images of one origin resemble each other.
+    """
+    y, groups = labels_of(features), features.groups()
+    alone = np.array([f"picture {number}" for number in _copies_of(features)], dtype=object)
+    several = [len(np.unique(groups[y == label].astype(str))) > 1 for label in (0, 1)]
+    found = groups.copy()
+    for label in (0, 1):
+        if not several[label]:
+            found[y == label] = alone[y == label]
+    told = [
+        "whole real sources" if several[0] else "single real images (of one source, so figures flatter)",
+        "whole lineages" if several[1] else "single generated images (of one lineage, so figures flatter)",
+    ]
+    return found, " and ".join(told)
+
+
+def _copies_of(features: Features) -> NDArray[np.int64]:
+    from morelli.atlas.patterns import copies_of
+
+    return copies_of(features.column("phash"))
 
 
 def default_spelling(build: Build, kind: str) -> Spelling | None:
@@ -232,7 +261,7 @@ def find_patterns(
     seed: int,
 ) -> NDArray[np.int16]:
     """Find and save prototypes; returns the prototype of each image's patterns (n, K), −1 for none."""
-    from morelli.atlas.patterns import copies_of, file_facts, find_prototypes, suggest_names
+    from morelli.atlas.patterns import file_facts, find_prototypes, suggest_names
 
     n, k = held.impacts.shape
     if not (folder / "pixels.lance").is_dir():
@@ -248,8 +277,8 @@ def find_patterns(
         maps,
         labels_of(features),
         generator=np.where(labels_of(features) == 1, features.column("generator"), features.column("source")),
-        groups=features.groups(),
-        copies=copies_of(features.column("phash")),
+        groups=held_out_groups(features)[0],
+        copies=_copies_of(features),
         facts=file_facts(features.meta),
         random_state=seed,
     )

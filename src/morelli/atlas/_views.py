@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.atlas._collection import ERRORS, UNKNOWN, VERDICTS, Collection
+from morelli.atlas._collection import ERRORS, UNKNOWN, VERDICTS, Collection, error_types, verdict_of
 from morelli.atlas._selection import Mask, Selection, numeric_column
 from morelli.errors import UsageError
 
@@ -125,9 +125,14 @@ def prototype_counts(collection: Collection, mask: Mask | None, count: int) -> N
 
 
 def order_rows(
-    collection: Collection, selection: Selection | None, sort: str, descending: bool
+    collection: Collection,
+    selection: Selection | None,
+    sort: str,
+    descending: bool,
+    *,
+    logits: NDArray[Any] | None = None,
 ) -> NDArray[np.int64]:
-    """Rows of a selection in an order.
+    """Rows of a selection in an order; scores are those of `logits` (n,) where some are given.
 
     `sort`: row, probability, logit, uncertainty, width, height, bytes, jpeg_quality, `impact:K`, or
     `similarity:ROW` (cosine of the distilled values to that image's).
@@ -147,9 +152,17 @@ def order_rows(
             raise UsageError(f"The order {sort!r} names a number that is not there.")
         key = collection.impacts[rows, number] if name == "impact" else _similarity(collection, rows, number)
     else:
-        key = numeric_column(collection, sort)[rows]
+        key = _scores(collection, sort, logits)[rows]
     key = np.where(np.isnan(key), np.inf, -key if descending else key)  # unknown values come last
     return rows[np.argsort(key, kind="stable")]
+
+
+def _scores(collection: Collection, name: str, logits: NDArray[Any] | None) -> NDArray[Any]:
+    if logits is None or name not in ("probability", "logit", "uncertainty"):
+        return numeric_column(collection, name)
+    if name != "uncertainty":
+        return logits  # calibration keeps the order
+    return np.asarray(1 - 2 * np.abs(collection.distilled.calibration.probability(logits) - 0.5))
 
 
 def _similarity(collection: Collection, rows: NDArray[np.int64], to: int) -> NDArray[Any]:
@@ -159,20 +172,28 @@ def _similarity(collection: Collection, rows: NDArray[np.int64], to: int) -> NDA
     return np.asarray(impacts[rows] @ own / length)
 
 
-def row_records(collection: Collection, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
-    """JSON objects of some images, in the order of `rows`."""
+def row_records(
+    collection: Collection, rows: NDArray[np.int64], logits: NDArray[Any] | None = None
+) -> list[dict[str, Any]]:
+    """JSON objects of some images, in the order of `rows`; judged by `logits` (n,) where some are given."""
     columns = ["uri", "sha256", "generator", "source", "lineage", "width", "height", "format", "bytes"]
     if len(rows) > MOST_ROWS:
         raise UsageError(f"At most {MOST_ROWS:,} rows at once; ask for a page of them.")
     found: list[dict[str, Any]] = collection.records(rows, columns).to_pylist()
     label = {0: "real", 1: "fake", UNKNOWN: None}
-    for row, item in zip(rows.tolist(), found, strict=True):
-        error = int(collection.errors[row])
+    probabilities: NDArray[Any] = collection.probabilities[rows]
+    errors, verdicts = collection.errors[rows], collection.verdicts[rows]
+    if logits is not None:
+        probabilities = collection.distilled.calibration.probability(logits[rows])
+        errors = error_types(collection.labels[rows], probabilities)
+        verdicts = verdict_of(probabilities, collection.base_thresholds)
+    for i, (row, item) in enumerate(zip(rows.tolist(), found, strict=True)):
+        error = int(errors[i])
         item |= {
             "row": row,
             "label": label[int(collection.labels[row])],
-            "probability": float(collection.probabilities[row]),
-            "verdict": VERDICTS[collection.verdicts[row]],
+            "probability": float(probabilities[i]),
+            "verdict": VERDICTS[verdicts[i]],
             "error": ERRORS[error] if error >= 0 else None,
             "impacts": [round(float(v), 4) for v in collection.impacts[row]],
             "prototypes": [int(v) for v in collection.prototypes[row]],

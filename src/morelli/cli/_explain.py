@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from morelli.explanation import ConceptBank
     from morelli.features import Features
 
 explain = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
@@ -65,13 +67,14 @@ def generator(
 
         morelli explain generator sdxl mine.lance --concepts edits.concepts --against dalle3 -o sdxl/
     """
-    from morelli.explanation import ConceptBank, explain_generator, rows_of_generator
+    from morelli.evaluation.report import explanation_page
+    from morelli.explanation import explain_generator, rows_of_generator
     from morelli.features import FeatureTable
 
-    banks = [ConceptBank.load(path) for path in concepts]
+    banks = load_banks(concepts)
+    if len(banks) > 1:
+        raise UsageError("These banks are of several feature kinds; explain in one kind at a time.")
     bank = banks[0]
-    for more in banks[1:]:
-        bank = bank.joined(more)
     source = FeatureTable.open(table)
     if bank.kind not in source.kinds:
         raise UsageError(
@@ -99,6 +102,7 @@ def generator(
         (out / "explanation.md").write_text(page, encoding="utf-8")
         text = json.dumps(found.to_json(), indent=1, ensure_ascii=False)
         (out / "explanation.json").write_text(text + "\n", encoding="utf-8")
+        (out / "explanation.html").write_text(explanation_page(found.to_json()), encoding="utf-8")
     if json_document:
         typer.echo(json.dumps(found.to_json(), ensure_ascii=False))
     elif not quiet:
@@ -106,7 +110,18 @@ def generator(
         for sentence in found.sentences():
             screen.print(printable(f"- {sentence}"), markup=False, highlight=False, soft_wrap=True)
         if out is not None:
-            screen.print(f"{out}: explanation.md, explanation.png, explanation.json", highlight=False)
+            screen.print(f"{out}: explanation.html, .md, .png and .json", highlight=False)
+
+
+def load_banks(paths: Sequence[Path]) -> list[ConceptBank]:
+    """The banks, those of one feature kind put together, in the order in which kinds first occur."""
+    from morelli.explanation import ConceptBank
+
+    found: dict[str, ConceptBank] = {}
+    for path in paths:
+        bank = ConceptBank.load(path)
+        found[bank.kind] = found[bank.kind].joined(bank) if bank.kind in found else bank
+    return list(found.values())
 
 
 def _metadata_auc(features: Features, first: npt.NDArray[np.intp]) -> float | None:

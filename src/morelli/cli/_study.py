@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from morelli.cli._console import console, error_console
+from morelli.cli._explain import load_banks
 from morelli.cli._options import Quiet
 from morelli.errors import UsageError
+
+if TYPE_CHECKING:
+    from morelli.explanation import ConceptBank
+    from morelli.features import Features
 
 study = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
@@ -62,6 +68,14 @@ def transfer(
     reals: Annotated[
         Reals, typer.Option(help="Halve real images by source, or image by image, which flatters.")
     ] = Reals.source,
+    concepts: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="BANK",
+            show_default=False,
+            help="Concept banks in which generators and heads are explained.",
+        ),
+    ] = None,
     delivery: Annotated[
         str | None,
         typer.Option(metavar="ID", help="Which perturbation, where the table holds several; clean for none."),
@@ -79,8 +93,8 @@ def transfer(
 
     The table needs final; blocks count where it has layers, heads where it has heads. A detector is
     fitted on one generator and scored on another, over all pairs, and whatever a row chooses, it chooses
-    without the generators it is scored on. The folder gets study.md, study.json and study.png, and the
-    winner as a bundle.
+    without the generators it is scored on. Each detector is also trained on all known generators together.
+    The folder gets study.html, study.md, study.json and study.png, and the winner as a bundle.
 
     Examples:
 
@@ -88,13 +102,18 @@ def transfer(
 
         morelli study transfer F.lance -o study/
 
+        morelli study transfer F.lance -o study/ --concepts edits.concepts --reals image
+
         morelli study transfer F.lance -o study/ --basis pca --splits 3 --holdouts 0
     """
-    from morelli.explanation import StudyOptions, study_bundle, transfer_study, write_study
+    from morelli.evaluation.report import study_page
+    from morelli.explanation import StudyOptions, study_bundle, study_json, transfer_study, write_study
     from morelli.features import FeatureTable
 
     source = FeatureTable.open(table)
-    kinds = [k for k in source.kinds if k.split(":")[0] in ("final", "layer", "head", "headraw")]
+    banks = load_banks(concepts or [])
+    studied = ("final", "layer", "head", "headraw")
+    kinds = [k for k in source.kinds if k.split(":")[0] in studied or any(k == bank.kind for bank in banks)]
     pair = tuple(part.strip() for part in families.split(",") if part.strip())
     if len(pair) != 2:
         raise UsageError(f"--families takes two names with a comma between; got {families!r}.")
@@ -116,10 +135,19 @@ def transfer(
     tell = None if quiet else lambda title: errors.print(f"{title} …", highlight=False, markup=False)
     result = transfer_study(features, options, progress=tell)
     write_study(result, out)
+    document = study_json(result)
+    if banks and tell:
+        tell("explanations")
+    explained = _explained(features, banks, document, seed)
+    command = shlex.join(["morelli", *sys.argv[1:]])
+    page = study_page(document, explanations=explained, command=command)
+    (out / "study.html").write_text(page, encoding="utf-8")
+    if explained:
+        text = json.dumps(explained, indent=1, ensure_ascii=False)
+        (out / "explanations.json").write_text(text + "\n", encoding="utf-8")
     if bundle and result.winner.name != "residual":
         if tell:
             tell("bundle of the winner")
-        command = shlex.join(["morelli", *sys.argv[1:]])
         study_bundle(result, features, name=out.resolve().name, command=command).bundle.save(out / "bundle")
     if quiet:
         return
@@ -132,3 +160,25 @@ def transfer(
             highlight=False, markup=False, soft_wrap=True,
         )  # fmt: skip
     screen.print(f"{out}: best is the {result.winner.title}.", highlight=False, markup=False, soft_wrap=True)
+
+
+def _explained(
+    features: Features, banks: list[ConceptBank], document: dict[str, Any], seed: int
+) -> list[dict[str, Any]]:
+    """Every generator of the study in the words of the banks; `document` is told of the kept heads."""
+    from morelli.explanation import Heads, describe_heads, explain_generator
+
+    if not banks:
+        return []
+    heads = document["heads"]
+    spoken = next((bank for bank in banks if bank.kind == "final"), None)
+    if heads and spoken is not None:
+        found = describe_heads(Heads.of(features), spoken, which=heads["kept"][:16])
+        heads["texts"] = {
+            str(k): str(one).partition(": ")[2] for k, one in zip(heads["kept"], found, strict=False)
+        }
+    return [
+        explain_generator(features, name, bank, random_state=seed).to_json()
+        for name in document["generators"]
+        for bank in banks
+    ]

@@ -88,8 +88,8 @@ class StudyRow:
     from the baseline (None for the baseline); `pooled` the same detector trained on all known generators
     together, with `pooled_gain` over the baseline trained so; `families` the AUC (f, f) across families,
     None where there are too few; `kept` least, median and most that a choice kept of `total`, None without
-    a choice; `contender` whether the row may win (single blocks and controls may not: picking the best of them after
-    the fact would look at the tested generators).
+    a choice; `contender` whether the row may win (single blocks and controls may not: picking the best of
+    them after the fact would look at the tested generators).
     """
 
     name: str

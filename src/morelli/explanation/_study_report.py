@@ -30,6 +30,7 @@ def study_json(study: TransferStudy) -> dict[str, Any]:
         "isotropy": {name: value.to_json() for name, value in study.isotropy.items()},
         "heads": None if study.heads is None else _heads(study.heads),
         "notes": list(study.notes),
+        "sentences": study_sentences(study),
     }
 
 
@@ -83,7 +84,7 @@ def study_sentences(study: TransferStudy) -> list[str]:
         if options.reals == "source"
         else "image by image, so that both halves show the same collections, which flatters every row"
     )
-    held = f"{options.holdouts} folds at a time" if options.holdouts else "each by itself"
+    held = f"held out in {options.holdouts} folds" if options.holdouts else "each held out by itself"
     out = [
         f"{study.n_fake:,} generated images by {len(first.matrix.generators)} generators and "
         f"{study.n_real:,} real ones; real images are halved {halves}.",

@@ -173,12 +173,15 @@ def rows(
     descending: bool = False,
     offset: Annotated[int, Query(ge=0, le=2**40)] = 0,
     limit: Annotated[int, Query(ge=1, le=2000)] = 100,
+    off: Off = "",
     format: Literal["json", "arrow"] = "json",
 ) -> Response:
-    """Give a page of the selected images in an order."""
+    """Give a page of the selected images in an order, judged without the dimensions that are off."""
     opened = opened_atlas(request, atlas)
-    chosen = opened.selection(selection)
-    found = opened.atlas.rows(chosen, sort=sort, descending=descending, offset=offset, limit=limit)
+    chosen, numbers = opened.selection(selection), opened.atlas.check_off(off_numbers(off))
+    found = opened.atlas.rows(
+        chosen, sort=sort, descending=descending, offset=offset, limit=limit, off=numbers
+    )
     if format == "arrow":
         import pyarrow as pa
 

@@ -22,8 +22,8 @@ def require_activation(name: str) -> None:
 def activate(name: str, h: NDArray[Any]) -> NDArray[Any]:
     """act(h), same shape."""
     if name == "relu":
-        return np.maximum(h, 0)
-    return np.tanh(h) if name == "tanh" else h
+        return np.asarray(np.maximum(h, 0))
+    return np.asarray(np.tanh(h)) if name == "tanh" else h
 
 
 def slope(name: str, z: NDArray[Any]) -> NDArray[Any]:

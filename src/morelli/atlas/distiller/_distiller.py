@@ -236,7 +236,7 @@ class Distiller(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
         """Early stopping by held-out groups, then fits to all rows, and the most typical of them."""
         objective = Objective(self.activation, self.orthogonality, self.decay)
         seeds = np.random.SeedSequence(self.random_state).spawn(self.n_seeds)
-        self.steps_, self.held_out_loss_ = self._stop(objective, X, y, weights, groups, seeds)
+        self.steps_, self.held_out_loss_ = self._stop(objective, X, y, weights, groups=groups, seeds=seeds)
         fits = []
         for seed in seeds:
             start = self._start(X, y, np.random.default_rng(seed))
@@ -269,6 +269,7 @@ class Distiller(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
         X: NDArray[Any],
         y: NDArray[Any],
         weights: NDArray[Any],
+        *,
         groups: ArrayLike | None,
         seeds: Sequence[np.random.SeedSequence],
     ) -> tuple[int, NDArray[np.float64]]:

@@ -79,11 +79,15 @@ class Overlays:
             replace(self, words=words[1], typefaces=typefaces[1]),
         )
 
-    def draw(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """A copy of the RGB `image` with one to `lines` words on it."""
+    def draw(self, image: Image.Image, rng: np.random.Generator, *, letters: bool = True) -> Image.Image:
+        """A copy of the RGB `image` with one to `lines` words on it.
+
+        Without `letters` each is a plain block of the same height, width and colours in the same place: the
+        same for the same state of `rng`, so that the two differ by what is written and by nothing else.
+        """
         result = image.convert("RGB")
         for _ in range(int(rng.integers(1, self.lines + 1))):
-            result = self._one(result, rng)
+            result = self._one(result, rng, letters)
         return result
 
     def word(self, rng: np.random.Generator) -> str:
@@ -91,7 +95,7 @@ class Overlays:
         text = made_up(rng) if rng.random() < self.made_up else str(rng.choice(self.words))
         return (text, text.capitalize(), text.upper())[int(rng.integers(3))]
 
-    def _one(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    def _one(self, image: Image.Image, rng: np.random.Generator, letters: bool) -> Image.Image:
         from PIL import Image as Images
         from PIL import ImageDraw
 
@@ -115,14 +119,20 @@ class Overlays:
         if rng.random() < 0.15:
             # A sign: letters on a plain board.
             painter.rectangle((0, 0, *plate.size), fill=(*edge, 255))
-        painter.text(
-            (2 - left, 2 - top),
-            text,
-            font=font,
-            fill=(*fill, 255),
-            stroke_width=outline,
-            stroke_fill=(*edge, 255),
-        )
+        if letters:
+            painter.text(
+                (2 - left, 2 - top),
+                text,
+                font=font,
+                fill=(*fill, 255),
+                stroke_width=outline,
+                stroke_fill=(*edge, 255),
+            )
+        else:
+            # About as much ink as letters have: a third of the height, over the whole length.
+            third = plate.height / 3
+            box = (2, third, plate.width - 2, 2 * third)
+            painter.rectangle(box, fill=(*fill, 255), outline=(*edge, 255), width=outline)
         if rng.random() < 0.2:
             plate.putalpha(plate.getchannel("A").point(lambda alpha: int(0.6 * alpha)))
         plate = plate.rotate(angle, Images.Resampling.BICUBIC, expand=True)

@@ -52,7 +52,7 @@ class Objective:
 
     def gradient(self, layers: Layers, X: Array, y: Array, weights: Array) -> tuple[float, Layers]:
         """Loss and its gradient at `layers`, over X (n, p), y (n,) in 0 … 1 and weights (n,) of sum 1."""
-        D, c, w, bias = layers.parts()
+        D, _c, w, bias = layers.parts()
         z = layers.values(self.activation, X)
         logits = z @ w + bias
         loss = float(weights @ (np.logaddexp(0, logits) - y * logits))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 _TYPICAL_MAPS = 256
-_LOOKED_AT = 4_000
+_LOOKED_AT = 2_000
 _ANYWHERE = 0.17
 
 
@@ -155,6 +155,11 @@ def _pictures(  # noqa: PLR0917
     """Exemplars with their boxes, and where in the image the pattern lies."""
     k = int(prototypes.dimension[j])
     some = rows if len(rows) <= _LOOKED_AT else np.sort(rng.choice(rows, _LOOKED_AT, replace=False))
+    regions = relevant_regions(patch_features(collected.maps, some, k))
+    # Impacts may be held out and maps not: then an image can carry the pattern and have no region to show.
+    shows = np.flatnonzero(regions.mask.any(axis=(1, 2)))
+    if len(shows):
+        some, regions = some[shows], regions.of(shows)
     Z = prototypes.spaces[k](patch_features(collected.pooled, some, k))
     distance = nearest_centre(Z, prototypes.centres[prototypes.owner == j])[1]
     at = pick_exemplars(
@@ -162,10 +167,8 @@ def _pictures(  # noqa: PLR0917
         copies=None if collected.copies is None else collected.copies[some],
         origin=None if collected.generator is None else collected.generator[some],
     )  # fmt: skip
-    shown = some[at]
-    boxes = relevant_regions(patch_features(collected.maps, shown, k)).boxes
-    typical = some[np.argsort(distance, kind="stable")[:_TYPICAL_MAPS]]
-    regions = relevant_regions(patch_features(collected.maps, typical, k))
+    shown, boxes = some[at], regions.boxes[at]
+    regions = regions.of(np.argsort(distance, kind="stable")[:_TYPICAL_MAPS])
     area, centre = float(np.median(regions.area)), np.median(regions.centre, axis=0)
     scatter = float(regions.centre.std(axis=0).mean())
     return {

@@ -74,7 +74,6 @@ def find_prototypes(
     maps: PatchFeatures,
     labels: ArrayLike | Sequence[int | None],
     *,
-    values: Array | None = None,
     generator: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     copies: Array | None = None,
@@ -87,12 +86,11 @@ def find_prototypes(
 
     Args:
         impacts: (n, K) value × head weight, **held out** where labels were used to fit them: impacts of
-            images that the fit saw differ between the classes even where there is nothing to see.
+            images that the fit saw differ between the classes even where there is nothing to see. Whether a
+            fit to all images has a region to show is such a difference too, so it decides nothing here.
         pooled: (n, K, D) relevance-weighted mean patch features, or a function of rows and dimension.
         maps: (n, K or more, P) relevance maps, or a function of rows and dimension that returns (m, P).
         labels: (n,) real 0, fake 1, None or −1 unknown.
-        values: (n, K) distilled values of the map that `pooled` and `maps` are of, where impacts are held
-            out: a pattern must also be there for that map, since a value of 0 has no region to show.
         generator: (n,) name of the generator (or source of a real image), None unknown.
         groups: (n,) what must stay together when labels are permuted and images resampled (lineage, source;
             see `Features.groups`); None: every image stands for itself.
@@ -114,12 +112,12 @@ def find_prototypes(
         raise UsageError(f"Impacts are (images, dimensions); got shape {impacts.shape}.")
     n, dimensions = impacts.shape
     y = np.array([-1 if value is None else int(value) for value in np.asarray(labels, dtype=object)], np.int8)
-    _check(n, labels=y, values=values, generator=generator, groups=groups, copies=copies, content=content)
+    _check(n, labels=y, generator=generator, groups=groups, copies=copies, content=content)
     if not np.isin(y, (-1, 0, 1)).all():
         raise UsageError("Labels are 0 for real, 1 for generated, None or −1 where nobody knows.")
     seeds = np.random.SeedSequence(random_state).spawn(2 * dimensions + 2)
     presence = Presence.fit(impacts, per_image=chosen.per_image, rng=np.random.default_rng(seeds[-1]))
-    signs = presence.signs(impacts, values)
+    signs = presence.signs(impacts)
     least = max(chosen.least, int(np.ceil(chosen.least_share * n)))
     spaces: list[PatternSpace] = []
     found: list[tuple[int, int, Clusters]] = []
@@ -142,7 +140,7 @@ def find_prototypes(
             if clusters is not None:
                 found.append((k, sign, clusters))
     bare = _bare(found, tuple(spaces), presence, {**asdict(chosen), "random_state": random_state})
-    assignment = bare.assign(impacts, pooled, values)
+    assignment = bare.assign(impacts, pooled)
     collected = Collected(
         impacts=impacts, pooled=pooled, maps=maps, labels=y,
         generator=None if generator is None else np.asarray(generator, dtype=object),

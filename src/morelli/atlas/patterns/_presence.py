@@ -56,13 +56,7 @@ class Presence:
         # Where most dimensions say nothing at all the quantile is 0, and 0 is no pattern.
         return cls(typical.astype(np.float32), max(float(threshold), 1e-9))
 
-    def signs(self, impacts: Array, values: Array | None = None) -> NDArray[np.int8]:
-        """(n, K): 1 where a pattern speaks for generated, −1 for real, 0 where there is none.
-
-        None is where `values` (n, K) are 0, if they are given.
-        """
+    def signs(self, impacts: Array) -> NDArray[np.int8]:
+        """(n, K): 1 where a pattern speaks for generated, −1 for real, 0 where there is none."""
         deviation = np.asarray(impacts, dtype=np.float32) - self.typical
-        there = np.abs(deviation) >= self.threshold
-        if values is not None:
-            there &= np.asarray(values) != 0
-        return np.where(there, np.sign(deviation), 0).astype(np.int8)
+        return np.where(np.abs(deviation) >= self.threshold, np.sign(deviation), 0).astype(np.int8)

@@ -200,13 +200,12 @@ class Prototypes:
             )
         return replace(self, table=table)
 
-    def assign(self, impacts: Array, pooled: PatchFeatures, values: Array | None = None) -> NDArray[np.int16]:
+    def assign(self, impacts: Array, pooled: PatchFeatures) -> NDArray[np.int16]:
         """Prototype of each image's pattern of each dimension, (n, K) int16, −1 where there is none.
 
         Args:
             impacts: (n, K) value × head weight.
             pooled: patch features of the patterns, (n, K, D) or a function.
-            values: (n, K) as in `find_prototypes`, only for impacts that are held out.
         """
         n, dimensions = impacts.shape
         if dimensions != len(self.spaces):
@@ -216,7 +215,7 @@ class Prototypes:
         found = np.full((n, dimensions), -1, dtype=np.int16)
         for start in range(0, n, CHUNK):
             rows = np.arange(start, min(start + CHUNK, n))
-            signs = self.presence.signs(impacts[rows], None if values is None else values[rows])
+            signs = self.presence.signs(impacts[rows])
             for k, sign in {(k, s) for k in range(dimensions) for s in (-1, 1)}:
                 own = np.flatnonzero(((self.dimension == k) & (self.sign == sign))[self.owner])
                 some = rows[signs[:, k] == sign]

@@ -34,6 +34,10 @@ class Regions:
     centre: NDArray[np.float32]
     area: NDArray[np.float32]
 
+    def of(self, rows: Array) -> Regions:
+        """The regions of some of the maps, by number or mask."""
+        return Regions(self.mask[rows], self.boxes[rows], self.centre[rows], self.area[rows])
+
 
 def otsu(maps: ArrayLike) -> NDArray[np.float64]:
     """Threshold (m,) of each map (m, P): values above it are the upper group; infinite for a flat map.

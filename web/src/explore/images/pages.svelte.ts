@@ -2,6 +2,7 @@
 import { cancelled } from "../../api/client";
 import type { ImageRow } from "../model/api";
 import type { Explore } from "../model/explore.svelte";
+import type { Sort } from "../model/params";
 
 export const PAGE = 120;
 
@@ -14,8 +15,8 @@ export class Pages {
   constructor(
     readonly explore: Explore,
     readonly key: string | null,
-    readonly sort: string,
-    readonly descending: boolean,
+    readonly sort: Sort,
+    readonly off: readonly number[],
   ) {}
 
   at(index: number): ImageRow | undefined {
@@ -38,7 +39,7 @@ export class Pages {
     this.#running = { ...this.#running, [page]: controller };
     try {
       const { api } = this.explore;
-      const asked = api.rows(this.key, this.sort, this.descending, page * PAGE, PAGE, controller.signal);
+      const asked = api.rows(this.key, this.sort, this.off, page * PAGE, PAGE, controller.signal);
       const found = await this.explore.during(asked);
       this.#pages = { ...this.#pages, [page]: found };
       this.arrived++;

@@ -3,6 +3,7 @@ import { getTable } from "../../api/arrow";
 import { getJson, sendJson, url } from "../../api/client";
 import { type Cells, decodeCells, overlaid } from "./cells";
 import { Lru } from "./lru";
+import type { Sort } from "./params";
 import type { Spec } from "./spec";
 import { TILE } from "./tiles";
 
@@ -175,6 +176,13 @@ export class AtlasApi {
     return decodeCells(await getTable(this.#url(["tiles", level], query), signal), level);
   }
 
+  /** Counts of a selection, judged without the dimensions that are off: the pyramid's one top cell. */
+  async counts(selection: Key, off: readonly number[], signal: AbortSignal): Promise<Counts> {
+    const cells = await this.tile(0, 0, 0, selection, off, signal);
+    const of = (column: Float32Array): number => column[0] ?? 0;
+    return { count: of(cells.selected), real: of(cells.real), fake: of(cells.fake), fp: of(cells.fp), fn: of(cells.fn) };
+  }
+
   async dimensions(selection: Key, off: readonly number[], signal: AbortSignal): Promise<Dimension[]> {
     const found = await getJson<Dimension[] | { dimensions: Dimension[] }>(this.#url(["dimensions"], { selection, off }), signal);
     return "dimensions" in found ? found.dimensions : found;
@@ -185,8 +193,8 @@ export class AtlasApi {
     return ("prototypes" in found ? (found.prototypes as Raw[]) : found).map(prototype);
   }
 
-  async rows(selection: Key, sort: string, descending: boolean, offset: number, limit: number, signal: AbortSignal): Promise<ImageRow[]> {
-    const query = { selection, sort, descending, offset, limit };
+  async rows(selection: Key, { by, descending }: Sort, off: readonly number[], offset: number, limit: number, signal: AbortSignal): Promise<ImageRow[]> {
+    const query = { selection, sort: by, descending, off, offset, limit };
     const found = await getJson<ImageRow[] | { rows: ImageRow[] }>(this.#url(["rows"], query), signal);
     return "rows" in found ? found.rows : found;
   }

@@ -29,24 +29,34 @@ export class Explore {
   /** Rises when people's names, merges or hidings changed on the server. */
   edition = $state(0);
 
-  readonly spec = $derived(decodeSpec(route.params["sel"]));
+  // Lists and objects are derived from texts: the address changes with every move of the map, and what was parsed
+  // from an unchanged part of it must stay the same object, or every effect would run again.
+  readonly #sel = $derived(route.params["sel"] ?? "");
+  readonly #sort = $derived(route.params["sort"] ?? "");
+  readonly #with = $derived(route.params["with"] ?? "");
+  readonly #versus = $derived(route.params["vs"] ?? "");
+  readonly spec = $derived(decodeSpec(this.#sel));
   readonly specText = $derived(encodeSpec(this.spec));
-  readonly offText = $derived(route.params["off"] ?? "");
-  readonly off = $derived(parseOff(this.offText, this.info?.dimensions ?? 0));
+  readonly #offText = $derived(parseOff(route.params["off"] ?? "", this.info?.dimensions ?? 0).join(","));
+  readonly off = $derived(this.#offText ? this.#offText.split(",").map(Number) : []);
   readonly by = $derived<ColourBy>(parseColourBy(route.params["by"], this.info?.dimensions ?? 0));
   readonly detail = $derived(clampDetail(Number(route.params["detail"] ?? 0)));
-  readonly sort = $derived(parseSort(route.params["sort"]));
+  readonly sort = $derived(parseSort(this.#sort));
   readonly image = $derived(parseRow(route.params["image"], this.info?.images ?? 0));
-  readonly compared = $derived(parseRows(route.params["with"], this.info?.images ?? 0));
+  readonly compared = $derived(parseRows(this.#with, this.info?.images ?? 0));
   readonly overlay = $derived(parseOverlay(route.params["map"], this.info?.dimensions ?? 0));
-  readonly against = $derived(parseAgainst(route.params["vs"]));
+  readonly against = $derived(parseAgainst(this.#versus || undefined));
   readonly whole = $derived(parsePane(route.params["pane"]));
 
   /** Key of the selection that the views show, null for all images; undefined until the server has said it. */
   readonly key = $derived<string | null | undefined>(
     this.specText === "" ? null : this.selected && encodeSpec(this.selected.spec) === this.specText ? this.selected.key : undefined,
   );
-  readonly counts = $derived<Counts | null>(this.key === null ? (this.info?.counts ?? null) : this.selected);
+  /** Counts with dimensions switched off, where some are. */
+  rejudged = $state.raw<Counts | null>(null);
+  readonly counts = $derived<Counts | null>(
+    this.off.length && this.rejudged ? this.rejudged : this.key === null ? (this.info?.counts ?? null) : this.selected,
+  );
   readonly busy = $derived(this.pending > 0 || this.key === undefined || this.info === null);
 
   readonly names: Names = {
@@ -95,6 +105,14 @@ export class Explore {
       void this.edition;
       if (key === undefined || !this.info) return undefined;
       return this.#load((signal) => this.api.prototypes(key, signal), (found) => (this.prototypes = found));
+    });
+    $effect(() => {
+      const { key, off } = this;
+      if (key === undefined || !off.length) {
+        this.rejudged = null;
+        return undefined;
+      }
+      return this.#load((signal) => this.api.counts(key, off, signal), (found) => (this.rejudged = found));
     });
     $effect(() => {
       const { off } = this;

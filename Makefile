@@ -53,6 +53,8 @@ lint-app: app ## eslint, svelte-check and the app's unit tests
 	  else echo "The browser app was not checked: Node is missing."; fi
 
 test: lint lint-app ## lint, every test, and the documentation built strictly
+	@if [ -f src/morelli/server/static/index.html ]; then $(BIN)/python -m tests.browser; \
+	  else echo "The browser app is not built, so its tests will be skipped."; fi
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 	$(MAKE) --no-print-directory docs
 

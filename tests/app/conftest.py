@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from morelli.features import FeatureTable, extract
 from morelli.images import iter_source
 from morelli.server import ServerSettings
 from tests.app.explore_atlas import NAME
+from tests.browser import find_chromium
 from tests.server.running import Running, running
 
 if TYPE_CHECKING:
@@ -47,14 +47,13 @@ def built_app() -> Path:
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """Chromium: the one that MORELLI_CHROMIUM names, one on the PATH, or Playwright's own."""
+    """The Chromium of `tests.browser`."""
     from playwright.sync_api import sync_playwright
 
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("MORELLI_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    found = find_chromium()
+    if found is None:
+        pytest.skip("needs Chromium: run `python -m tests.browser`, or name one in MORELLI_CHROMIUM")
     with sync_playwright() as playwright:
-        if found is None and not Path(playwright.chromium.executable_path).is_file():
-            pytest.skip("needs Chromium: install it, or name one in MORELLI_CHROMIUM")
         browser = playwright.chromium.launch(executable_path=found, args=FLAGS, headless=True)
         yield browser
         browser.close()

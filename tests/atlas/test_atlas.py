@@ -24,16 +24,18 @@ from tests.atlas.conftest import OPTIONS
 
 def test_impacts_and_bias_are_the_logit(atlas: Atlas, table: FeatureTable) -> None:
     features = table.load(["final"])
-    logits = atlas.distilled.logits(features.matrix("final"))
     for row in (0, 17, len(atlas) - 1):
         item = atlas.image(row)
-        assert sum(item["impacts"]) + item["bias"] == pytest.approx(item["logit"], abs=1e-3)
-        assert item["logit"] == pytest.approx(logits[row], abs=1e-5)
-    assert np.allclose(atlas.collection.impacts.sum(axis=1) + atlas.distilled.bias, logits, atol=1e-5)
+        assert sum(item["impacts"]) + item["bias"] == pytest.approx(item["logit"], abs=1e-5)
+        probability = atlas.distilled.calibration.probability(np.array([item["logit"]]))[0]
+        assert item["probability"] == pytest.approx(probability, abs=1e-6)
+    logits = atlas.distilled.logits(features.matrix("final"))
+    own = atlas.collection.own_impacts.sum(axis=1) + atlas.distilled.bias
+    assert np.allclose(own, logits, atol=1e-5)
 
 
 def test_scores_are_of_fits_that_did_not_see_the_group(atlas: Atlas) -> None:
-    held, own = atlas.collection.held_logits, atlas.collection.impacts.sum(axis=1) + atlas.distilled.bias
+    held, own = atlas.collection.held_logits, atlas.collection.own_impacts.sum(axis=1) + atlas.distilled.bias
     labels = atlas.collection.labels
     assert not np.allclose(held, own)
     assert roc_auc(labels, held) <= roc_auc(labels, own) + 0.02

@@ -134,7 +134,7 @@ def build_atlas(
     tell("prototypes", 1, 1)
     tell("cells", 0, 1)
     values = fitted.values(features.matrix(options.kind)).astype(np.float32)
-    layout, grid = lay_out(values, options)
+    layout, grid = lay_out(held.impacts, options)
     layout.save(out / "layout")
     grid.save(out / "layout" / "grid.safetensors")
     version = write_images(
@@ -247,7 +247,7 @@ def add_images(
     tell("cells", 0, 1)
     values = distilled.values(added.matrix(record.kind)).astype(np.float32)
     layout, grid = Layout.load(folder / "layout"), Grid.load(folder / "layout" / "grid.safetensors")
-    xy = layout.place(values)
+    xy = layout.place(held.impacts)
     versions["images"] = write_images(
         folder,
         image_rows(

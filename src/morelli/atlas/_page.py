@@ -126,7 +126,12 @@ def overview_png(atlas: Atlas, selection: Selection | None = None) -> bytes:
     from morelli.atlas.cells import draw_cells
 
     level = min(OVERVIEW_LEVEL, atlas.record.levels)
-    image = draw_cells(atlas.tile(level, selection=selection), level, names=atlas.dimension_names())
+    image = draw_cells(
+        atlas.tile(level, selection=selection),
+        level,
+        head_weights=atlas.distilled.w,
+        names=atlas.dimension_names(),
+    )
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

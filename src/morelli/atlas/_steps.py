@@ -295,11 +295,14 @@ def find_patterns(
     return found.assignment
 
 
-def lay_out(values: NDArray[Any], options: AtlasOptions) -> tuple[Layout, Grid]:
-    """Project distilled values (n, K) and fit the grid of cells."""
+def lay_out(impacts: NDArray[Any], options: AtlasOptions) -> tuple[Layout, Grid]:
+    """Project held-out impacts (n, K) and fit the grid of cells.
+
+    Values of the full fit would draw two crowds wherever it has learnt its own images by heart.
+    """
     from morelli.atlas.cells import Grid, project
 
-    layout = project(values, options.projection, seed=options.seed)
+    layout = project(impacts, options.projection, seed=options.seed)
     return layout, Grid.fit(layout.xy)
 
 
@@ -354,7 +357,6 @@ def write_cells(folder: Path, collection: Collection, copies: NDArray[Any]) -> i
         collection.labels,
         collection.held_impacts,
         collection.held_logits,
-        values=collection.values,
         copies=copies,
     )
     pyramid = Pyramid.build(collection.codes, rows, scoring=Scoring(collection.distilled.calibration))

@@ -1,0 +1,65 @@
+"""Chromium for the tests of the app: found, or installed by `python -m tests.browser`.
+
+`MORELLI_CHROMIUM` names one; then the PATH is looked through; then Playwright's own is taken. Where there is
+none, Debian and Ubuntu as root get their package, which comes by the machine's usual mirror, and everybody
+else gets Playwright's build.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def find_chromium() -> str | None:
+    """Path of a Chromium that can be started; None where there is none.
+
+    Raises:
+        FileNotFoundError: `MORELLI_CHROMIUM` names something that is not there.
+    """
+    named = os.environ.get("MORELLI_CHROMIUM")
+    if named:
+        if shutil.which(named) is None:
+            raise FileNotFoundError(f"MORELLI_CHROMIUM is {named!r}, and there is no such program.")
+        return named
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        from playwright.sync_api import sync_playwright
+
+        with sync_playwright() as playwright:
+            own = playwright.chromium.executable_path
+        found = own if Path(own).is_file() else None
+    return found
+
+
+def install_chromium() -> None:
+    """Install one: Debian's package as root, Playwright's build otherwise.
+
+    Raises:
+        subprocess.CalledProcessError: neither could be installed.
+    """
+    if os.name == "posix" and os.geteuid() == 0 and shutil.which("apt-get"):
+        unasked = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        packages = ["chromium", "fonts-dejavu-core"]
+        for words in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+            subprocess.run(["apt-get", "-qq", *words], check=True, stdout=subprocess.DEVNULL, env=unasked)
+    if find_chromium() is None:
+        subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=True)
+
+
+if __name__ == "__main__":
+    if find_chromium() is None:
+        print("No Chromium here; installing one for the tests of the app ...", flush=True)
+        try:
+            install_chromium()
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(
+                f"No Chromium could be installed ({error}), so the tests of the app will be skipped. Install "
+                "one and name it in MORELLI_CHROMIUM."
+            )
+    print(f"Browser for the tests of the app: {find_chromium()}")

@@ -117,3 +117,28 @@ def picture(photos: list[tuple[str, Image.Image]]) -> bytes:
     image = photos[0][1].copy()
     image.thumbnail((200, 200))
     return png(image)
+
+
+@pytest.fixture(scope="session")
+def atlas_dir(tmp_path_factory: pytest.TempPathFactory, table: FeatureTable, tiny_clip_dir: Path) -> Path:
+    """An atlas of the collection with maps, thumbnails and prototypes, called `small`."""
+    from morelli.atlas import AtlasOptions, build_atlas
+
+    out = tmp_path_factory.mktemp("server-atlas") / "small.atlas"
+    options = AtlasOptions(dimensions=DIMENSIONS, projection="pca")
+    build_atlas(table, out, options, encoder=load_encoder(str(tiny_clip_dir)), workers=1)
+    return out
+
+
+@pytest.fixture(scope="session")
+def whole(
+    settings: ServerSettings, atlas_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    """A server with all that it can be given: detector, map, atlas, report, roots, folders to write."""
+    report = tmp_path_factory.mktemp("reports") / "study"
+    report.mkdir()
+    (report / "report.html").write_text("<!doctype html><title>study</title>")
+    (report / "report.json").write_text('{"title": "study"}')
+    keep = tmp_path_factory.mktemp("kept")
+    with running(replace(settings, atlases=(atlas_dir,), reports=(report,), keep=keep)) as one:
+        yield one

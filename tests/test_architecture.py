@@ -28,8 +28,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "atlas": {"images", "encoders", "features", "detectors", "evaluation", "explanation"},
     "provenance": {"images"},
 }
-EVERYTHING = {*MAY_IMPORT, "server", "cli"}
-MAY_IMPORT |= {"server": EVERYTHING - {"cli"}, "cli": EVERYTHING}
+EVERYTHING = {*MAY_IMPORT, "server", "notebook", "cli"}
+MAY_IMPORT |= {
+    "server": EVERYTHING - {"cli", "notebook"},
+    "notebook": EVERYTHING - {"cli"},
+    "cli": EVERYTHING,
+}
 
 HEAVY = [
     "torch",

@@ -30,8 +30,7 @@ class AtlasRecord:
         dimensions, patches: K and P; `patches` is 0 where there are no maps.
         levels: the finest level of the pyramid.
         versions: number of the Lance version of `images` and `pixels` that belongs to this record. An
-        addition
-            that was cut short leaves newer ones, which are ignored and taken back by the next.
+            addition that was cut short leaves newer ones, which are ignored and taken back by the next.
         thresholds: probabilities (real, ai) at and beyond which a verdict is not inconclusive.
         projection: method of the layout.
         held_out: how scores were kept from images that the distiller was fitted on.

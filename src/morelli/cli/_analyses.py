@@ -8,7 +8,7 @@ from typing import Annotated, Literal, cast
 import typer
 
 from morelli.cli._console import console, error_console
-from morelli.cli._evaluate import MapChoice
+from morelli.cli._evaluate_options import MapChoice
 from morelli.cli._options import Quiet
 from morelli.errors import UsageError
 

@@ -1,0 +1,73 @@
+"""From a run to its report: what every command under `morelli evaluate` that writes one does last."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from morelli.cli._console import progress
+from morelli.errors import ArtifactError, UsageError
+
+if TYPE_CHECKING:
+    from morelli.evaluation import MeasureOptions, Report, Run
+    from morelli.images import ImageItem
+
+
+def listed(paths: Sequence[str], from_folders: bool) -> Callable[[], list[ImageItem]]:
+    """A call that lists the images of these sources."""
+    from morelli.images import iter_source
+
+    return lambda: list(iter_source(list(paths), label_from="folders" if from_folders else None))
+
+
+def reported(
+    made: Run,
+    out: Path,
+    *,
+    options: MeasureOptions,
+    name: str,
+    images: Sequence[str] | None,
+    label_from: bool,
+    audit: Path | None,
+    maps: Any,
+    spectra: bool,
+    thumbnails: bool,
+    quiet: bool,
+) -> Report:
+    """Execute the run and write its report."""
+    from morelli.evaluation import execute, report_folder, write_report
+
+    report_folder(out)
+
+    found = None
+    if audit is not None:
+        import json
+
+        file = audit / "audit.json" if audit.is_dir() else audit
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ArtifactError(
+                f"{file} cannot be read ({error}); make it with `morelli audit -o`"
+            ) from error
+    if spectra and not images:
+        raise UsageError("--spectra needs the images themselves: --images PATH.")
+    with progress(quiet) as display:
+        task = display.add_task("evaluating", total=None)
+        executed = execute(made)
+        return write_report(
+            executed,
+            out,
+            options=options,
+            name=name,
+            command=shlex.join(["morelli", *sys.argv[1:]]),
+            images=listed(images, label_from) if images else None,
+            audit=found,
+            maps=maps,
+            spectra=spectra,
+            thumbnails=thumbnails,
+            say=lambda what: display.update(task, description=what),
+        )

@@ -1,0 +1,179 @@
+"""`morelli evaluate robustness`: the same images, delivered worse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from morelli.cli._console import console, printable, progress
+from morelli.cli._encoder_loading import encoder_of, named_encoder
+from morelli.cli._evaluate_options import (
+    Bundles,
+    Detectors,
+    Level,
+    Name,
+    Out,
+    Refit,
+    RefitChoice,
+    Rounds,
+    Seed,
+    Thumbnails,
+    bundle_inputs,
+    measure_options,
+)
+from morelli.cli._evaluate_reporting import listed, reported
+from morelli.cli._options import (
+    Device,
+    DeviceChoice,
+    LabelFrom,
+    NumberFormat,
+    Offline,
+    OptionalBatchSize,
+    OptionalWorkers,
+    Quiet,
+    WeightsPath,
+)
+
+if TYPE_CHECKING:
+    from morelli.evaluation import Report
+
+
+def robustness(
+    source: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH", show_default=False, help="Labelled images; or a table that a sweep made before."
+        ),
+    ],
+    *,
+    out: Out,
+    table: Annotated[
+        Path | None,
+        typer.Option(metavar="F.lance", help="Where features are kept, else robustness.lance in the folder."),
+    ] = None,
+    detectors: Detectors = None,
+    bundles: Bundles = None,
+    refit: Refit = RefitChoice.auto,
+    perturbations: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES", help="standard, univfd (the paper's), or ids by commas: jpeg:70,blur:2."
+        ),
+    ] = "standard",
+    encoder: Annotated[
+        str | None, typer.Option(help="Registered name, hub id or folder; else that of the bundle.")
+    ] = None,
+    kinds: Annotated[
+        str, typer.Option(help="Feature kinds to keep, by commas; a bundle's own are added.")
+    ] = "final",
+    label_from: LabelFrom = None,
+    weights: WeightsPath = None,
+    batch_size: OptionalBatchSize = None,
+    workers: OptionalWorkers = None,
+    device: Device = DeviceChoice.auto,
+    dtype: Annotated[NumberFormat, typer.Option(help="Number type of the encoder.")] = NumberFormat.auto,
+    offline: Offline = False,
+    seed: Seed = 0,
+    rounds: Rounds = 1000,
+    level: Level = 0.9,
+    thumbnails: Thumbnails = True,
+    name: Name = "",
+    quiet: Quiet = False,
+) -> None:
+    """Score detectors on the same images compressed, blurred, scaled, cropped and re-delivered.
+
+    The encoder sees each image under each perturbation once, and keeps the features by content: a sweep
+    that was broken off goes on where it stopped, and another detector costs no encoding. Detectors are
+    fitted on clean images only.
+
+    Examples:
+
+        morelli evaluate robustness mine/ --label-from folders --detector probe -o sweep/
+
+        morelli evaluate robustness mine/ --label-from folders --bundle mine-bundle/ -o sweep/ --offline
+
+        morelli evaluate robustness sweep/robustness.lance --detector knn:5 -o sweep-knn/
+    """
+    from morelli.detectors import Bundle, default_bundle_path
+    from morelli.evaluation import STANDARD, UNIVFD, Input, Run, extract_perturbed, report_folder
+    from morelli.features import FeatureTable
+
+    report_folder(out)
+    inputs = bundle_inputs(bundles)
+    if len(source) == 1 and source[0].rstrip("/").endswith(".lance"):
+        features = Path(source[0])
+    else:
+        features = table or out / "robustness.lance"
+        judges = [Bundle.load(default_bundle_path() if i.path == "default" else i.path) for i in inputs]
+        wanted = [*kinds.split(","), *(k for b in judges for k in b.kinds)]
+        named: Any = {"standard": STANDARD, "univfd": UNIVFD}.get(perturbations, perturbations.split(","))
+        if encoder is None and judges:
+            eye = encoder_of(judges[0].build, weights=weights, device=device, offline=offline, quiet=quiet)
+        else:
+            eye = named_encoder(
+                encoder or "clip-vit-b16",
+                dtype=dtype,
+                device=device,
+                weights=weights,
+                offline=offline,
+                quiet=quiet,
+            )
+        from morelli.encoders import expand_kinds
+
+        with progress(quiet) as display:
+            task = display.add_task("perturbing", total=None)
+
+            def advance(spec: str, number: int, count: int) -> None:
+                display.update(task, description=spec or "clean", completed=number, total=count)
+
+            extract_perturbed(
+                list(listed(source, label_from is not None)()),
+                features,
+                encoder=eye,
+                perturbations=named,
+                kinds=list(dict.fromkeys(expand_kinds(wanted, layers=eye.layers))),
+                progress=advance,
+                workers=workers,
+                batch_size=batch_size,
+            )
+    FeatureTable.open(features)
+    made = Run(
+        kind="robustness",
+        inputs=(Input("features", str(features)), *inputs),
+        detectors=tuple(detectors or ()),
+        protocols=("robustness",),
+        refit=refit.value,
+        seed=seed,
+    )
+    done = reported(
+        made,
+        out,
+        options=measure_options(rounds, level, seed, "source"),
+        name=name or "The same images, delivered worse",
+        images=None if features == Path(source[0]) else source,
+        label_from=label_from is not None,
+        audit=None,
+        maps="none",
+        spectra=False,
+        thumbnails=thumbnails,
+        quiet=quiet,
+    )
+    if not quiet:
+        _show_sweep(done)
+
+
+def _show_sweep(done: Report) -> None:
+    from rich import box
+    from rich.table import Table
+
+    points = [p for p in done.document["robustness"] if p["family"] == "all"]
+    names = list(dict.fromkeys(p["detector"] for p in points))
+    grid = Table("delivery", *(f"{printable(n)}, AUC" for n in names), box=box.SIMPLE_HEAD)
+    for spec in dict.fromkeys(p["perturbation"] for p in points):
+        own = {p["detector"]: p["auc"]["value"] for p in points if p["perturbation"] == spec}
+        grid.add_row(spec or "clean", *(f"{own[n]:.3f}" if n in own else "–" for n in names))
+    screen = console()
+    screen.print(grid)
+    screen.print(f"Report: {done.page}", markup=False, highlight=False, soft_wrap=True)

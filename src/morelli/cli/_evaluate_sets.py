@@ -1,0 +1,64 @@
+"""`morelli evaluate univfd-sets`: the folders of UnivFD's test sets as a manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from morelli.cli._console import console
+from morelli.cli._evaluate_options import Seed
+
+
+def univfd_sets(
+    root: Annotated[
+        Path,
+        typer.Argument(metavar="ROOT", show_default=False, help="The folder with progan/, cyclegan/, …."),
+    ],
+    *,
+    out: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE.csv", show_default=False, help="Manifest to write."),
+    ],
+    published_counts: Annotated[
+        bool,
+        typer.Option(
+            "--published-counts",
+            help="1000 images of each class, or 100 where a class has fewer, as published.",
+        ),
+    ] = False,
+    seed: Seed = 0,
+) -> None:
+    """Read the folder layout of UnivFD's 19 test sets into a manifest that `extract` takes.
+
+    Examples:
+
+        morelli evaluate univfd-sets CNN_synth_testset/ -o sets.csv
+
+        morelli extract sets.csv -o sets.lance --transform univfd-224-crop-v1 --kinds final
+    """
+    import csv
+
+    from morelli.evaluation import univfd_items
+    from morelli.evaluation import univfd_sets as read
+
+    sets = read(root, sample=(1000, 100) if published_counts else None, seed=seed)
+    rows = [
+        (
+            str((root / item.uri).resolve()),
+            "fake" if item.label else "real",
+            item.generator or "",
+            item.metadata["set"],
+        )
+        for item in univfd_items(sets, root)
+    ]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("path", "label", "generator", "set"))
+        writer.writerows(rows)
+    counts = ", ".join(f"{s.name} {len(s.reals)}+{len(s.fakes)}" for s in sets)
+    console().print(
+        f"{out}: {len(rows):,} images in {len(sets)} sets: {counts}", highlight=False, markup=False
+    )

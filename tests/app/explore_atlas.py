@@ -37,7 +37,8 @@ def spec(page: Page) -> list[dict[str, Any]]:
 def settled(page: Page) -> Page:
     """Wait until every view shows what the address says."""
     expect(page.locator(".workspace")).to_have_attribute("aria-busy", "false")
-    expect(page.get_by_role("application")).to_have_attribute("data-settled", "true")
+    if state(page).get("pane", "overview") == "overview":
+        expect(page.get_by_role("application")).to_have_attribute("data-settled", "true")
     return page
 
 

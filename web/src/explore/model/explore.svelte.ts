@@ -20,8 +20,10 @@ export class Explore {
   dimensions = $state.raw<readonly Dimension[]>([]);
   prototypes = $state.raw<readonly Prototype[]>([]);
   rescored = $state.raw<Rescored | null>(null);
-  /** What went wrong last, until something works again. */
+  /** What went wrong last, until the same thing works again. */
   problem = $state.raw<unknown>(null);
+  /** Which request the problem is of; empty where any that works again ends it. */
+  #troubled = "";
   /** Requests under way, of all views: the collection on the screen is not yet the one in the address. */
   pending = $state(0);
   /** The same count, for effects that start requests and must not depend on it. */
@@ -57,7 +59,7 @@ export class Explore {
   readonly counts = $derived<Counts | null>(
     this.off.length && this.rejudged ? this.rejudged : this.key === null ? (this.info?.counts ?? null) : this.selected,
   );
-  readonly busy = $derived(this.pending > 0 || this.key === undefined || this.info === null);
+  readonly busy = $derived(this.pending > 0 || (!this.problem && (this.key === undefined || this.info === null)));
 
   readonly names: Names = {
     dimension: (k) => this.dimensions[k]?.name ?? this.info?.names[k] ?? `D${k + 1}`,
@@ -81,14 +83,15 @@ export class Explore {
 
   /** Follow the address. Call while a component is being set up: the effects end with it. */
   follow(): void {
-    $effect(() => this.#load((signal) => this.api.info(signal), (info) => (this.info = info)));
+    $effect(() => this.#load("info", (signal) => this.api.info(signal), (info) => (this.info = info)));
     $effect(() => {
       if (this.specText === "") {
         this.selected = null;
+        this.#solved("selection");
         return undefined;
       }
       const spec = this.spec;
-      return this.#load((signal) => this.api.select(spec, signal), (selected) => {
+      return this.#load("selection", (signal) => this.api.select(spec, signal), (selected) => {
         // The address's own text, so that another spelling by the server does not look like another selection.
         this.selected = { ...selected, spec };
         announcer.say(`${selected.count.toLocaleString("en")} images selected`);
@@ -98,13 +101,13 @@ export class Explore {
       const { key, off } = this;
       void this.edition;
       if (key === undefined || !this.info) return undefined;
-      return this.#load((signal) => this.api.dimensions(key, off, signal), (found) => (this.dimensions = found));
+      return this.#load("dimensions", (signal) => this.api.dimensions(key, off, signal), (found) => (this.dimensions = found));
     });
     $effect(() => {
       const { key } = this;
       void this.edition;
       if (key === undefined || !this.info) return undefined;
-      return this.#load((signal) => this.api.prototypes(key, signal), (found) => (this.prototypes = found));
+      return this.#load("prototypes", (signal) => this.api.prototypes(key, signal), (found) => (this.prototypes = found));
     });
     $effect(() => {
       const { key, off } = this;
@@ -112,7 +115,7 @@ export class Explore {
         this.rejudged = null;
         return undefined;
       }
-      return this.#load((signal) => this.api.counts(key, off, signal), (found) => (this.rejudged = found));
+      return this.#load("counts", (signal) => this.api.counts(key, off, signal), (found) => (this.rejudged = found));
     });
     $effect(() => {
       const { off } = this;
@@ -120,7 +123,7 @@ export class Explore {
         this.rescored = null;
         return undefined;
       }
-      return this.#load((signal) => this.api.rescore(off, signal), (found) => (this.rescored = found));
+      return this.#load("rescore", (signal) => this.api.rescore(off, signal), (found) => (this.rescored = found));
     });
   }
 
@@ -134,24 +137,29 @@ export class Explore {
     }
   }
 
-  #load<T>(start: (signal: AbortSignal) => Promise<T>, done: (found: T) => void): () => void {
+  #load<T>(name: string, start: (signal: AbortSignal) => Promise<T>, done: (found: T) => void): () => void {
     const controller = new AbortController();
     void this.during(start(controller.signal)).then(
       (found) => {
         if (controller.signal.aborted) return;
-        this.problem = null;
+        this.#solved(name);
         done(found);
       },
       (error: unknown) => {
-        if (!controller.signal.aborted) this.fail(error);
+        if (!controller.signal.aborted) this.fail(error, name);
       },
     );
     return () => controller.abort();
   }
 
-  fail(error: unknown): void {
+  fail(error: unknown, name = ""): void {
     if (cancelled(error)) return;
+    this.#troubled = name;
     this.problem = error;
+  }
+
+  #solved(name: string): void {
+    if (this.#troubled === "" || this.#troubled === name) this.problem = null;
   }
 
   // What views do. Each is one step in the history.
@@ -189,7 +197,7 @@ export class Explore {
   async edit(work: Promise<unknown>, said: string): Promise<boolean> {
     try {
       await this.during(work);
-      this.problem = null;
+      this.#solved("");
       this.edition++;
       announcer.say(said);
       return true;

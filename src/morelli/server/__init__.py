@@ -6,25 +6,44 @@ keeps no upload, and reads no path outside the folders that were declared.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from morelli.server._settings import RequestLimits, ServerSettings
 
 if TYPE_CHECKING:
     from morelli.server._app import create_app
+    from morelli.server._examine import Examined, examine
+    from morelli.server._judge import Judge, load_judge
     from morelli.server._serve import address_of, new_token, serve
 
-__all__ = ["RequestLimits", "ServerSettings", "address_of", "create_app", "new_token", "serve"]
+__all__ = [
+    "Examined",
+    "Judge",
+    "RequestLimits",
+    "ServerSettings",
+    "address_of",
+    "create_app",
+    "examine",
+    "load_judge",
+    "new_token",
+    "serve",
+]
+
+_PLACES = {
+    "create_app": "_app",
+    "Examined": "_examine",
+    "examine": "_examine",
+    "Judge": "_judge",
+    "load_judge": "_judge",
+    "address_of": "_serve",
+    "new_token": "_serve",
+    "serve": "_serve",
+}
 
 
 def __getattr__(name: str) -> Any:
     # FastAPI is loaded when an application is made, not when a command reads the settings' defaults.
-    if name == "create_app":
-        from morelli.server._app import create_app
-
-        return create_app
-    if name in ("address_of", "new_token", "serve"):
-        from morelli.server import _serve
-
-        return getattr(_serve, name)
+    if name in _PLACES:
+        return getattr(import_module(f"morelli.server.{_PLACES[name]}"), name)
     raise AttributeError(name)

@@ -1,0 +1,27 @@
+"""Notebook: an atlas's overview and the check of one image as widgets, without a server.
+
+`show` makes either. The widgets need the extra `notebook` (`pip install 'morelli[notebook]'`); what they draw
+travels with the kernel's own messages, so that they work wherever widgets do, offline too.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from morelli.notebook._show import show
+
+if TYPE_CHECKING:
+    from morelli.notebook._check import CheckWidget
+    from morelli.notebook._overview import OverviewWidget
+
+__all__ = ["CheckWidget", "OverviewWidget", "show"]
+
+_PLACES = {"CheckWidget": "_check", "OverviewWidget": "_overview"}
+
+
+def __getattr__(name: str) -> Any:
+    # anywidget is an optional extra, and loaded when a widget is made.
+    if name in _PLACES:
+        return getattr(import_module(f"morelli.notebook.{_PLACES[name]}"), name)
+    raise AttributeError(name)

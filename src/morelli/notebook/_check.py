@@ -1,0 +1,76 @@
+"""The check panel of one image: verdict, impacts that sum to the logit, and where each dimension looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import numpy as np
+import traitlets
+from numpy.typing import NDArray
+
+from morelli.notebook._frontend import script, style
+
+if TYPE_CHECKING:
+    from morelli.server import Examined
+
+
+class CheckWidget(anywidget.AnyWidget):  # type: ignore[misc]
+    """What `morelli.show(image)` gives. A saved notebook shows it without a kernel.
+
+    Attributes:
+        case: the answer as `POST /detect` gives it, a dict of plain values.
+        picture: JPEG of what the encoder saw.
+        maps: relevance as little-endian float32, (K + 1, grid, grid), the logit's last; empty without a map.
+        grid: patches along a side.
+        dimension: whose relevance is laid over the picture: a number as text, or `logit`.
+    """
+
+    _esm = script("shared", "panel", "check")
+    _css = style()
+
+    case = traitlets.Dict(read_only=True).tag(sync=True)
+    picture = traitlets.Bytes(read_only=True).tag(sync=True)
+    maps = traitlets.Bytes(read_only=True).tag(sync=True)
+    grid = traitlets.Int(0, read_only=True).tag(sync=True)
+    dimension = traitlets.Unicode("logit").tag(sync=True)
+
+    def __init__(self, examined: Examined, **options: Any) -> None:
+        super().__init__(**options)
+        maps = examined.maps
+        self.set_trait("case", examined.case)
+        self.set_trait("picture", examined.picture)
+        self.set_trait("maps", b"" if maps is None else np.ascontiguousarray(maps, "<f4").tobytes())
+        self.set_trait("grid", 0 if maps is None else maps.shape[-1])
+
+    @traitlets.validate("dimension")
+    def _known(self, proposal: Any) -> str:
+        value = str(proposal["value"])
+        known = len((self.case.get("distilled") or {}).get("impacts", ()))
+        if value != "logit" and not (value.isdecimal() and int(value) < known):
+            raise traitlets.TraitError(f"There is no dimension {value}; there are 0 to {known - 1}.")
+        return value
+
+    @property
+    def verdict(self) -> str:
+        """`ai`, `real`, `inconclusive` or `out_of_domain`."""
+        return str(self.case["verdict"])
+
+    @property
+    def probability(self) -> float:
+        """Calibrated probability of being generated, at the assumed base rate."""
+        return float(self.case["probability"])
+
+    @property
+    def relevance(self) -> NDArray[np.float32] | None:
+        """Relevance maps (K + 1, grid, grid) ≥ 0, the logit's last; None without a distilled map."""
+        if not self.grid:
+            return None
+        return np.frombuffer(self.maps, "<f4").reshape(-1, self.grid, self.grid)
+
+    def __repr__(self) -> str:
+        low, high = self.case["interval"]
+        return (
+            f"CheckWidget({self.case['name']!r}: {self.verdict}, probability {self.probability:.2f}, "
+            f"{low:.2f} to {high:.2f})"
+        )

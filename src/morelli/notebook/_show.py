@@ -1,0 +1,128 @@
+"""`show`: the widget that fits what it is given."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from morelli.errors import UsageError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from morelli.atlas import Atlas
+    from morelli.notebook._check import CheckWidget
+    from morelli.notebook._overview import OverviewWidget
+    from morelli.server import Judge
+
+EXTRA = "pip install 'morelli[notebook]'"
+
+
+def show(
+    what: Atlas | Image.Image | Path | str | bytes,
+    *,
+    height: int = 520,
+    images: Sequence[Path | str] = (),
+    base_rate: float | None = None,
+    bundle: Path | str | None = None,
+    distilled: Path | str | None = None,
+    weights: Path | str | None = None,
+    device: str = "auto",
+    offline: bool = False,
+) -> OverviewWidget | CheckWidget:
+    """Show an atlas or judge an image, as a widget of the notebook.
+
+    Args:
+        what: an `Atlas` or its folder: the overview, whose selection comes back as `selection` and
+            `selected_rows`. An image (its file, the file's bytes, or a PIL image): the check panel with
+            verdict, impacts and relevance. A PIL image is judged as the PNG file of its pixels.
+        height: of the overview, in pixels.
+        images: folders to look for an atlas's original images in.
+        base_rate: share of generated images to assume; the bundle's if None.
+        bundle: folder of the detector; the shipped one if None.
+        distilled: folder of the distilled map; the shipped one if None.
+        weights: the encoder's weights on this machine, as for `load_encoder`.
+        device: `cpu`, `cuda`, …; `auto` takes CUDA where there is one.
+        offline: never fetch weights.
+
+    Raises:
+        UsageError: anywidget is missing, or `what` is none of these.
+        ArtifactError: the atlas is damaged.
+        ImageError: the image cannot be read.
+
+    Example:
+        >>> widget = morelli.show("faces.atlas")  # doctest: +SKIP
+        >>> widget.selected_rows  # doctest: +SKIP
+        array([ 17,  18, 204])
+    """
+    need_anywidget()
+    atlas = _atlas_of(what, images)
+    if atlas is not None:
+        from morelli.notebook._overview import OverviewWidget
+
+        return OverviewWidget(atlas, height=height)
+    from morelli.notebook._check import CheckWidget
+    from morelli.server import examine
+
+    data, name = _file_of(what)
+    paths = tuple(None if one is None else Path(one) for one in (bundle, distilled, weights))
+    return CheckWidget(examine(_judge(*paths, device, offline), data, name, base_rate=base_rate))
+
+
+def need_anywidget() -> None:
+    """Say what to install where anywidget is missing.
+
+    Raises:
+        UsageError: it is missing.
+    """
+    if find_spec("anywidget") is None:
+        raise UsageError(f"Widgets need anywidget, which is not installed: {EXTRA}")
+
+
+def _atlas_of(what: Any, images: Sequence[Path | str]) -> Atlas | None:
+    from morelli.atlas import Atlas
+
+    if isinstance(what, Atlas):
+        return what
+    if isinstance(what, str | Path) and (Path(what).is_dir() or Path(what).suffix == ".atlas"):
+        return Atlas.open(what, images=images)
+    return None
+
+
+def _file_of(what: Any) -> tuple[bytes, str]:
+    """An image's file and its name."""
+    from PIL import Image
+
+    if isinstance(what, bytes):
+        return what, "picture"
+    if isinstance(what, str | Path):
+        path = Path(what)
+        try:
+            return path.read_bytes(), path.name
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
+    if isinstance(what, Image.Image):
+        stored = io.BytesIO()
+        mode = what.mode if what.mode in ("RGB", "RGBA", "L", "LA", "P", "1") else "RGB"
+        what.convert(mode).save(stored, "PNG")
+        return stored.getvalue(), Path(getattr(what, "filename", "") or "picture").name
+    raise UsageError(
+        "morelli.show takes an Atlas, an atlas's folder, an image's file, its bytes, or a PIL image; "
+        f"not {type(what).__name__}."
+    )
+
+
+@lru_cache(maxsize=1)
+def _judge(
+    bundle: Path | None, distilled: Path | None, weights: Path | None, device: str, offline: bool
+) -> Judge:
+    """What judges, kept for the next cell: loading takes seconds."""
+    from morelli.server import ServerSettings, load_judge
+
+    return load_judge(
+        ServerSettings(bundle=bundle, distilled=distilled, weights=weights, device=device, offline=offline)
+    )

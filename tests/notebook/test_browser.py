@@ -1,0 +1,195 @@
+"""The widgets' own pages in a real browser, fed by the real widgets in Python."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import morelli
+from morelli.atlas import Atlas
+from morelli.notebook import OverviewWidget
+from tests.notebook.kernel import Kernel
+from tests.notebook.test_check import file, judging  # noqa: F401 - fixtures
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+HOST = Path(__file__).parent / "host.html"
+FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-gpu"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium: the one that MORELLI_CHROMIUM names, one on the PATH, or Playwright's own."""
+    from playwright.sync_api import sync_playwright
+
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = os.environ.get("MORELLI_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    with sync_playwright() as playwright:
+        if found is None and not Path(playwright.chromium.executable_path).is_file():
+            pytest.skip("needs Chromium: install it, or name one in MORELLI_CHROMIUM")
+        one = playwright.chromium.launch(executable_path=found, args=FLAGS, headless=True)
+        yield one
+        one.close()
+
+
+@pytest.fixture
+def put(browser: Browser, kernel: Kernel) -> Iterator[Callable[..., Page]]:
+    """Put a widget into the page, its messages going to and from the widget in Python."""
+    errors: list[str] = []
+    asked: list[str] = []
+    pages = []
+
+    def start(widget: Any, *, night: bool = False) -> Page:
+        page = browser.new_page(viewport={"width": 1180, "height": 760})
+        page.set_default_timeout(30_000)
+        pages.append(page)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+        page.on("request", lambda request: asked.append(request.url))
+
+        def message(content: dict[str, Any]) -> list[dict[str, Any]]:
+            kernel.say(widget, content)
+            return kernel.drain()
+
+        page.expose_function("kernel", message)
+        page.goto(HOST.as_uri())
+        if night:
+            page.evaluate("document.body.className = 'night'")
+        page.evaluate("messages => host.start(messages)", kernel.drain())
+        return page
+
+    yield start
+    for page in pages:
+        page.close()
+    assert errors == []
+    assert [url for url in asked if not url.startswith(("file:", "blob:", "data:"))] == []
+
+
+def picture(page: Page, name: str) -> None:
+    """Keep a screenshot where MORELLI_SCREENSHOTS says, to be looked at."""
+    folder = os.environ.get("MORELLI_SCREENSHOTS")
+    if folder:
+        page.screenshot(path=Path(folder) / f"notebook-{name}.png", full_page=True)
+
+
+def colours(page: Page) -> int:
+    """How many colours the map shows."""
+    script = """() => { const c = document.querySelector('canvas'); const d = c.getContext('2d')
+        .getImageData(0, 0, c.width, c.height).data; const s = new Set();
+        for (let i = 0; i < d.length; i += 4) s.add((d[i] << 16) | (d[i + 1] << 8) | d[i + 2]);
+        return s.size }"""
+    return int(page.evaluate(script))
+
+
+def test_the_overview_shows_selects_and_opens_an_image(
+    put: Callable[..., Page], kernel: Kernel, atlas: Atlas
+) -> None:
+    from playwright.sync_api import expect
+
+    widget = morelli.show(atlas)
+    assert isinstance(widget, OverviewWidget)
+    page = put(widget)
+    canvas = page.locator(".mapside canvas")
+    expect(canvas).to_have_attribute("data-drawn", "true")
+    expect(page.locator(".count")).to_contain_text("120 of 120 images")
+    expect(page.locator(".thumbs img")).to_have_count(24)
+    page.wait_for_timeout(300)
+    assert colours(page) > 30
+    picture(page, "overview")
+
+    # A rectangle over the left half selects what lies there, for both.
+    box = canvas.bounding_box()
+    assert box is not None
+    page.get_by_role("button", name="rectangle").click()
+    page.mouse.move(box["x"] + 2, box["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 2, steps=5)
+    page.mouse.up()
+    expect(page.locator(".count")).not_to_contain_text("120 of 120 images")
+    rows = widget.selected_rows
+    assert 0 < len(rows) < 120
+    expect(page.locator(".count")).to_contain_text(f"{len(rows)} of 120 images")
+    level, ids = widget.selection["cells"]["level"], widget.selection["cells"]["ids"]
+    assert {cell % 2**level for cell in ids} <= set(range(2 ** (level - 1)))
+    np.testing.assert_array_equal(atlas.select(widget.selection).rows, rows)
+    shown = page.locator(".thumb").evaluate_all("all => all.map(one => Number(one.dataset.row))")
+    assert shown == rows[:24].tolist()
+    page.wait_for_timeout(300)
+    picture(page, "overview-selected")
+
+    # One image: its parts sum to the logit, and another dimension can be looked at.
+    page.locator(".thumb").first.click()
+    panel = page.get_by_role("region", name="Verdict on")
+    expect(panel.locator(".stage canvas")).to_have_attribute("data-ready", "true")
+    expect(panel.locator(".impacts li")).to_have_count(10)
+    amounts = [float(text.replace("−", "-")) for text in panel.locator(".amount").all_inner_texts()]
+    assert abs(sum(amounts[:-1]) - amounts[-1]) < 0.06
+    panel.locator("button.name").nth(1).click()
+    expect(panel.locator("button.name").nth(1)).to_have_attribute("aria-pressed", "true")
+    picture(page, "overview-image")
+    page.get_by_role("button", name="back").click()
+
+    # Python selects, the page follows; the keyboard selects a single cell.
+    widget.selection = {"and": [{"column": "label", "in": ["real"]}]}
+    page.evaluate("messages => host.take(messages)", kernel.drain())
+    expect(page.locator(".count")).to_contain_text("60 of 120 images")
+    canvas.focus()
+    for key in ("ArrowRight", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    expect(page.locator(".count")).not_to_contain_text("60 of 120")
+    assert len(widget.selection["cells"]["ids"]) == 1
+    page.keyboard.press("Escape")
+    expect(page.locator(".count")).to_contain_text("120 of 120 images")
+    assert len(widget.selected_rows) == 120
+
+    page.evaluate("host.stop()")
+    assert page.evaluate("host.listeners()") == 0
+
+
+def test_the_check_panel_shows_what_each_dimension_sees(
+    put: Callable[..., Page],
+    kernel: Kernel,
+    judging: dict[str, Any],  # noqa: F811
+    file: Path,  # noqa: F811
+) -> None:
+    from playwright.sync_api import expect
+
+    widget = morelli.show(file, **judging)
+    page = put(widget)
+    panel = page.get_by_role("region", name=f"Verdict on {file.name}")
+    canvas = panel.locator(".stage canvas")
+    expect(canvas).to_have_attribute("data-ready", "true")
+    words = {
+        "ai": "Likely generated by a model",
+        "real": "Likely a real picture",
+        "inconclusive": "Inconclusive",
+    }
+    expect(panel.get_by_role("heading")).to_have_text(words.get(widget.verdict, "Unlike anything known"))
+    expect(panel).to_contain_text(widget.case["facts"]["sha256"])
+    before = canvas.evaluate("one => one.toDataURL()")
+    picture(page, "check")
+    panel.locator("button.name").first.click()
+    expect(panel.locator("button.name").first).to_have_attribute("aria-pressed", "true")
+    page.wait_for_function("before => document.querySelector('canvas').toDataURL() !== before", arg=before)
+    heaviest = int(np.argmax(np.abs(widget.case["distilled"]["impacts"])))
+    assert widget.dimension == str(heaviest)  # Python knows which
+    widget.dimension = "logit"
+    page.evaluate("messages => host.take(messages)", kernel.drain())
+    expect(panel.get_by_role("button", name="sum: the logit")).to_have_attribute("aria-pressed", "true")
+
+
+def test_the_overview_is_dark_where_the_page_is(put: Callable[..., Page], atlas: Atlas) -> None:
+    from playwright.sync_api import expect
+
+    page = put(morelli.show(atlas), night=True)
+    expect(page.locator(".mapside canvas")).to_have_attribute("data-drawn", "true")
+    assert page.locator(".morelli.dark").count() == 1
+    page.wait_for_timeout(300)
+    picture(page, "overview-dark")

@@ -84,4 +84,4 @@ def test_missing_assets_and_interfaces_are_errors_and_not_the_app(site: Path) ->
 
 def test_without_a_build_the_page_says_how_to_get_one(tmp_path: Path) -> None:
     page = fetched(tmp_path / "nothing", "/").text
-    assert "make web" in page and "Node" in page
+    assert "make app" in page and "Node" in page

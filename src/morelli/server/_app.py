@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio.to_thread
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from morelli.server import (
     _atlas_edit_routes,
@@ -26,6 +26,7 @@ from morelli.server._serve import uvicorn_options
 from morelli.server._settings import ServerSettings
 from morelli.server._state import ServerState
 from morelli.server._static import mount_static
+from morelli.server._well_formed import well_formed
 
 SUMMARY = "Detect AI-generated images, see why, and explore collections. Everything stays on this machine."
 
@@ -71,7 +72,7 @@ def create_app(settings: ServerSettings | None = None, *, peers: Path | None = N
     install(app)
     atlas = (_atlas_routes, _atlas_image_routes, _atlas_edit_routes)
     for part in (_check_routes, _job_routes, _report_routes, *atlas):
-        app.include_router(part.router)
+        app.include_router(part.router, dependencies=[Depends(well_formed)])
     mount_static(app)
     describe(app)
     if peers is not None:

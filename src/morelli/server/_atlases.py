@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from morelli.server._etags import etag_of
 from morelli.server._problems import ProblemError
 from morelli.server._settings import ServerSettings, artefact_name
+from morelli.server._well_formed import refuse_halves
 
 if TYPE_CHECKING:
     from morelli.atlas import Atlas, Selection
@@ -123,6 +124,7 @@ def document(text: str) -> dict[str, Any]:
         raise ProblemError(
             422, "invalid-selection", "The selection is no JSON object.", next='Everything is {"and": []}.'
         )
+    refuse_halves(found)
     return found
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from morelli.errors import UsageError
@@ -15,6 +16,7 @@ from morelli.server._settings import ServerSettings
 
 if TYPE_CHECKING:
     import socket
+    from types import FrameType
 
     from fastapi import FastAPI
 
@@ -42,37 +44,84 @@ def address_of(settings: ServerSettings, port: int | None = None) -> str:
 def serve(settings: ServerSettings, *, say: Callable[[str], None] = print) -> None:
     """Serve until interrupted; then requests that run are answered, jobs cancelled, and pictures forgotten.
 
-    `say` is told the address once, which holds the token where there is one.
+    `say` is told what a person wants to know at the start, the address first (it holds the token where there
+    is one), then when images can be judged, and when the server stops.
 
     Raises:
         UsageError: the address cannot be had, mostly because another program has it.
+        ArtifactError: an atlas is none.
     """
+    # A person may press Ctrl-C before uvicorn listens to it; it raises the same again once it has shut down.
+    with contextlib.closing(bound(settings)) as listening, contextlib.suppress(KeyboardInterrupt):
+        if settings.workers > 1:
+            _serve_by_several(settings, listening, say)
+        else:
+            _serve_alone(settings, listening, say)
+
+
+def _serve_alone(settings: ServerSettings, listening: socket.socket, say: Callable[[str], None]) -> None:
     import uvicorn
 
-    with contextlib.closing(bound(settings)) as listening:
-        say(f"Morelli is at {address_of(settings, listening.getsockname()[1])}")
-        options = uvicorn_options(settings)
-        if settings.workers <= 1:
-            from morelli.server._app import create_app
+    from morelli.server._app import create_app
 
-            config = uvicorn.Config(create_app(settings), **options)
-            with contextlib.suppress(KeyboardInterrupt):  # raised again by uvicorn once it has shut down
-                uvicorn.Server(config).run(sockets=[listening])
-            return
-        if os.name != "posix":
-            raise UsageError(
-                "Several workers find each other by Unix sockets, which are not here: --workers 1."
-            )
-        from uvicorn.supervisors import Multiprocess
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            say("Stopping at once." if self.should_exit else "Stopping; Ctrl-C again does not wait.")
+            super().handle_exit(sig, frame)
 
-        # Only this user can enter the folder, in which workers find each other.
-        with tempfile.TemporaryDirectory(prefix="morelli-") as peers:
-            # Workers are new processes: they read the settings from their environment.
-            os.environ |= {SETTINGS_VARIABLE: settings.to_json(), PEERS_VARIABLE: peers}
-            config = uvicorn.Config(
-                "morelli.server._serve:worker_app", factory=True, workers=settings.workers, **options
-            )
-            Multiprocess(config, sockets=[listening]).run()
+    server = Server(uvicorn.Config(create_app(settings), **uvicorn_options(settings)))
+    with _told(say):
+        _greet(settings, listening, say)
+        server.run(sockets=[listening])
+
+
+def _serve_by_several(settings: ServerSettings, listening: socket.socket, say: Callable[[str], None]) -> None:
+    import uvicorn
+
+    if os.name != "posix":
+        raise UsageError("Several workers find each other by Unix sockets, which are not here: --workers 1.")
+    from uvicorn.supervisors import Multiprocess
+
+    # Only this user can enter the folder, in which workers find each other.
+    with tempfile.TemporaryDirectory(prefix="morelli-") as peers:
+        # Workers are new processes: they read the settings from their environment.
+        os.environ |= {SETTINGS_VARIABLE: settings.to_json(), PEERS_VARIABLE: peers}
+        config = uvicorn.Config(
+            "morelli.server._serve:worker_app",
+            factory=True,
+            workers=settings.workers,
+            **uvicorn_options(settings),
+        )
+        _greet(settings, listening, say)
+        Multiprocess(config, sockets=[listening]).run()
+
+
+def _greet(settings: ServerSettings, listening: socket.socket, say: Callable[[str], None]) -> None:
+    from morelli.server._greeting import greeting
+
+    for line in greeting(settings, address_of(settings, listening.getsockname()[1])):
+        say(line)
+
+
+@contextlib.contextmanager
+def _told(say: Callable[[str], None]) -> Iterator[None]:
+    """Meanwhile the server's own log goes to the person at the terminal."""
+
+    class Told(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(self.format(record))
+
+    log, handler = logging.getLogger("morelli.server"), Told()
+    before, passed = log.level, log.propagate
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
+        log.propagate = passed
 
 
 def worker_app() -> FastAPI:
@@ -118,7 +167,7 @@ def uvicorn_options(settings: ServerSettings) -> dict[str, Any]:
         "server_header": False,
         "proxy_headers": False,  # nobody in front is trusted to name the client
         "timeout_keep_alive": 15,
-        "timeout_graceful_shutdown": 30,
+        "timeout_graceful_shutdown": 10,
         "limit_concurrency": 512,
         "h11_max_incomplete_event_size": 256 * 1024,  # a selection as JSON in an address
         "http": ImpatientProtocol,

@@ -54,7 +54,9 @@ class ServerState:
         self.problem: MorelliError | None = None
         self._judge: Judge | None = None
         self._queue: EncodingQueue | None = None
-        self._loaded = threading.Event()
+        self._starting = threading.Lock()
+        self._stopped = False
+        self._stage = ""
         self._admitted = 0
         self._decode = ThreadPoolExecutor(DECODERS, thread_name_prefix="morelli-decode")
         self._answer = ThreadPoolExecutor(DECODERS, thread_name_prefix="morelli-answer")
@@ -66,8 +68,9 @@ class ServerState:
 
     def stop(self) -> None:
         """Cancel jobs, finish the batch that runs, and forget every picture."""
+        with self._starting:
+            self._stopped = True  # an encoder that is still being loaded comes too late
         self.jobs.close()
-        self._loaded.wait()
         if self._queue is not None:
             self._queue.close()
         self._decode.shutdown(wait=True, cancel_futures=True)
@@ -76,20 +79,27 @@ class ServerState:
 
     def _load(self) -> None:
         try:
-            judge = load_judge(self.settings)
-            self._queue = EncodingQueue(
-                judge.encoder, judge.kinds, most=self.limits.waiting, workers=self.settings.workers
-            )
-            self._judge = judge
-            log.info("ready: %s", judge.bundle)
+            judge = load_judge(self.settings, self._loading)
+            with self._starting:
+                if self._stopped:
+                    return
+                self._queue = EncodingQueue(
+                    judge.encoder, judge.kinds, most=self.limits.waiting, workers=self.settings.workers
+                )
+                self._judge = judge
+            log.info("Images can be judged: %s on %s.", judge.encoder.build.encoder, judge.encoder.device)
         except MorelliError as error:
             self.problem = error
-            log.error("images cannot be judged: %s", error)
+            log.error("Images cannot be judged, all else works: %s", error)
         except Exception as error:
             self.problem = MorelliError(f"The encoder could not be loaded: {type(error).__name__}")
-            log.exception("images cannot be judged")
-        finally:
-            self._loaded.set()
+            log.exception("Images cannot be judged, all else works")
+
+    def _loading(self, message: str, fraction: float | None) -> None:
+        """Log each stage of loading once; weights that have to be fetched take a while."""
+        if message != self._stage:
+            self._stage = message
+            log.info("%s", message)
 
     @property
     def ready(self) -> bool:

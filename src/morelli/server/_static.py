@@ -19,7 +19,7 @@ NOT_BUILT = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Morelli</title>
 <body style="font: 16px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 4rem auto; padding: 0 1rem">
 <h1>Morelli is running</h1>
-<p>The app was not built: install Node and run <code>make web</code>, then reload this page.</p>
+<p>The app was not built: install Node and run <code>make app</code>, then reload this page.</p>
 <p>The HTTP interface works without it: see <a href="/api/docs">its description</a>.</p>
 </body></html>
 """

@@ -9,7 +9,6 @@ import json
 import re
 import shutil
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +41,7 @@ from morelli.evaluation.report._figures import heat_colour
 from morelli.evaluation.report._published import SETS, comparable
 from morelli.features import Features, FeatureTable
 from morelli.images import iter_source
+from tests.evaluation.offline_page import assert_asks_for_nothing
 
 QUICK = MeasureOptions(rounds=40)
 
@@ -93,28 +93,10 @@ def report(run, tmp_path_factory):
     return write_report(execute(run), folder, options=QUICK, name="A <b>trial</b>", command="morelli x")
 
 
-class Links(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.targets: list[str] = []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.targets += [v or "" for k, v in attrs if k in ("href", "src", "srcset", "action", "data")]
-
-
 def test_the_page_is_one_file_that_asks_for_nothing(report):
     text = report.page.read_text("utf-8")
-    links = Links()
-    links.feed(text)
-    assert not {"script", "link", "iframe", "object"} & set(links.tags)
-    assert links.targets
-    assert all(t.startswith(("#", "data:")) for t in links.targets)
-    assert not re.search(r"url\(|@import|https?://", text)
+    assert_asks_for_nothing(text)
     assert "A &lt;b&gt;trial&lt;/b&gt;" in text  # names are text, never markup
-    anchors = set(re.findall(r'id="([^"]+)"', text))
-    assert {t[1:] for t in links.targets if t.startswith("#")} <= anchors
 
 
 def test_every_result_has_file_facts_beside_it(report):

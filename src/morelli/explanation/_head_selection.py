@@ -29,7 +29,7 @@ from morelli.explanation._transfer import (
     discriminant,
     fit_discriminant,
     generators_of,
-    real_halves,
+    halves_of,
 )
 from morelli.explanation.components import ComponentMask
 
@@ -97,7 +97,7 @@ def select_heads(
         raise UsageError(
             f"Ranking heads needs two generators and four real images; got {len(names)} and {len(reals)}."
         )
-    halves = _halves(reals, group, rng)
+    halves = halves_of(reals, group, rng)
     if transfer is None:
         transfer = probe_transfer(heads.vectors, fakes, halves, ridge=ridge)
     score = off_diagonal(transfer)
@@ -179,15 +179,6 @@ def _chosen_number(
     )
 
 
-def _halves(reals: Rows, group: NDArray[np.object_], rng: np.random.Generator) -> tuple[Rows, Rows]:
-    """Halves by group, or by image where the groups are too few or too unequal for that."""
-    try:
-        a, b = real_halves(group[reals], 1, rng)[0]
-    except UsageError:
-        a, b = real_halves(np.arange(len(reals)), 1, rng)[0]
-    return reals[a], reals[b]
-
-
 def fit_heads(
     heads: Heads,
     y: NDArray[Any],
@@ -227,7 +218,7 @@ def fit_heads(
                 every = [*wanted, *names, *(probes[key][0] if key in probes else [])]
                 every = list(dict.fromkeys(every))
                 fakes = {g: np.flatnonzero((y == 1) & (generator == g)) for g in every}
-                halves = _halves(context.reals, group, np.random.default_rng(random_state))
+                halves = halves_of(context.reals, group, np.random.default_rng(random_state))
                 probes[key] = (every, probe_transfer(heads.vectors, fakes, halves, ridge=ridge))
         every, values = probes[key]
         index = [every.index(g) for g in wanted]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from morelli.errors import UsageError
-from morelli.explanation._transfer import Array, Context, Difference, Fit, Rows, auc
+from morelli.explanation._transfer import Array, Context, Difference, Fit, Rows, auc, percentiles
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,7 @@ class PooledTransfer:
         self, rng: np.random.Generator, *, draws: int = 2000, level: float = 0.95
     ) -> tuple[float, float]:
         """Percentile interval of the mean; generators and split directions are drawn with replacement."""
-        low, high = np.quantile(_draws(self.cells, rng, draws), [(1 - level) / 2, (1 + level) / 2])
-        return float(low), float(high)
+        return percentiles(_draws(self.cells, rng, draws), level)
 
 
 def pooled_difference(
@@ -52,8 +51,7 @@ def pooled_difference(
     if variant.generators != baseline.generators or variant.cells.shape != baseline.cells.shape:
         raise UsageError("Pooled transfer can be compared only over the same generators and splits.")
     drawn = _draws(variant.cells - baseline.cells, rng, draws)
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return Difference(variant.ood - baseline.ood, float(low), float(high), float((drawn > 0).mean()))
+    return Difference.of(variant.ood - baseline.ood, drawn, level)
 
 
 def _draws(cells: Array, rng: np.random.Generator, draws: int) -> Array:

@@ -96,6 +96,15 @@ def real_halves(
     )
 
 
+def halves_of(rows: Rows, groups: NDArray[Any], rng: np.random.Generator) -> tuple[Rows, Rows]:
+    """`rows` halved by their `groups` (n,), or row by row where groups are too few or too unequal."""
+    try:
+        a, b = real_halves(np.asarray(groups)[rows], 1, rng)[0]
+    except UsageError:
+        a, b = real_halves(np.arange(len(rows)), 1, rng)[0]
+    return rows[a], rows[b]
+
+
 @dataclass(frozen=True)
 class TransferMatrix:
     """AUC per (split direction, training generator, test generator), (s, g, g); NaN: not computed."""
@@ -121,7 +130,7 @@ class TransferMatrix:
         self, rng: np.random.Generator, *, draws: int = 2000, level: float = 0.95
     ) -> tuple[float, float]:
         """Percentile interval of the OOD score, bootstrap clustered by generator (see `difference`)."""
-        return _interval(self.cells, rng, draws, level)
+        return percentiles(_draws(self.cells, rng, draws), level)
 
 
 @dataclass(frozen=True)
@@ -132,6 +141,12 @@ class Difference:
     low: float
     high: float
     share: float
+
+    @classmethod
+    def of(cls, value: float, drawn: Array, level: float) -> Difference:
+        """From the difference itself and bootstrap draws of it (b,)."""
+        low, high = percentiles(drawn, level)
+        return cls(value, low, high, float((drawn > 0).mean()))
 
     def __str__(self) -> str:
         return f"{self.value:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
@@ -154,8 +169,9 @@ def _draws(cells: Array, rng: np.random.Generator, draws: int) -> Array:
     return np.asarray(top[ok] / pairs[ok])
 
 
-def _interval(cells: Array, rng: np.random.Generator, draws: int, level: float) -> tuple[float, float]:
-    low, high = np.quantile(_draws(cells, rng, draws), [(1 - level) / 2, (1 + level) / 2])
+def percentiles(drawn: Array, level: float) -> tuple[float, float]:
+    """The middle `level` of bootstrap draws."""
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
@@ -175,10 +191,7 @@ def difference(
     if variant.generators != baseline.generators or variant.cells.shape != baseline.cells.shape:
         raise UsageError("Transfer matrices can be compared only over the same generators and splits.")
     drawn = _draws(variant.cells - baseline.cells, rng, draws)
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return Difference(
-        variant.off_diagonal() - baseline.off_diagonal(), float(low), float(high), float((drawn > 0).mean())
-    )
+    return Difference.of(variant.off_diagonal() - baseline.off_diagonal(), drawn, level)
 
 
 def generators_of(y: NDArray[np.intp], generator: NDArray[np.object_], least: int) -> tuple[str, ...]:

@@ -20,15 +20,23 @@ LEAST_INFORMATION = 8
 """A hash with fewer set (or unset) bits comes from an empty image and says nothing about duplication."""
 
 
-def near_duplicates(phash: npt.NDArray[np.uint64], distance: int = 4) -> npt.NDArray[np.int64]:
+def near_duplicates(
+    phash: npt.NDArray[np.uint64],
+    distance: int = 4,
+    *,
+    least_information: int = LEAST_INFORMATION,
+    reach: int = 1,
+) -> npt.NDArray[np.int64]:
     """All pairs of rows whose hashes differ in at most `distance` bits, except between empty images.
 
-    Equal hashes are chained (each row with the next) instead of listed pairwise, so a thousand copies
-    of one image cost a thousand pairs; the connected components are the same.
+    Equal hashes are chained (each row with the next `reach`) instead of listed pairwise, so a thousand
+    copies of one image cost a thousand pairs; the connected components are the same.
 
     Args:
         phash: (n,) 64-bit hashes.
         distance: the largest Hamming distance that counts, 0 to 63.
+        least_information: hashes with fewer set, or unset, bits count as empty; 0 keeps them all.
+        reach: how many of the rows with the same hash each is paired with, 1 or more.
 
     Returns:
         (pairs, 2) row numbers, the smaller first, in order, each pair once.
@@ -38,12 +46,16 @@ def near_duplicates(phash: npt.NDArray[np.uint64], distance: int = 4) -> npt.NDA
         [[0, 1]]
     """
     counts = np.bitwise_count(phash)
-    rows = np.flatnonzero((counts >= LEAST_INFORMATION) & (counts <= BITS - LEAST_INFORMATION))
+    rows = np.flatnonzero((counts >= least_information) & (counts <= BITS - least_information))
     order = rows[np.argsort(phash[rows], kind="stable")]
     if len(order) < 2:
         return np.empty((0, 2), dtype=np.int64)
-    fresh = np.concatenate([[True], phash[order][1:] != phash[order][:-1]])
-    pairs = [np.stack([order[:-1][~fresh[1:]], order[1:][~fresh[1:]]], axis=1)]
+    ordered = phash[order]
+    pairs = []
+    for gap in range(1, min(reach, len(order) - 1) + 1):
+        same = ordered[gap:] == ordered[:-gap]
+        pairs.append(np.stack([order[:-gap][same], order[gap:][same]], axis=1))
+    fresh = np.concatenate([[True], ordered[1:] != ordered[:-1]])
     first = order[fresh]  # one row per distinct hash
     words = phash[first]
     edges = np.linspace(0, BITS, distance + 2).round().astype(int)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from morelli.features import near_duplicates
 
 # Bits of the 64-bit perceptual hash, and the correlation of the 16 × 16 grey pictures that confirms a match.
 # Within 4 bits, where `Features.groups` merges, chance matches are rare; a texture re-encoded can be 8 bits
@@ -48,7 +49,11 @@ def duplicate_ids(table: pa.Table, *, tiers: Sequence[tuple[int, float]] = TIERS
     first = np.full(byte_ids.max(initial=-1) + 1, -1)
     first[byte_ids[::-1]] = np.arange(n)[::-1]
     hashes = table.column("phash").to_numpy()
-    left, right = near_pairs(hashes, max(distance for distance, _ in tiers))
+    # Empty images count here: the grey pictures decide. Of a thousand equal hashes each meets a few others,
+    # since a chain of single pairs would break where one pair of pictures does not agree.
+    left, right = near_duplicates(
+        hashes, max(distance for distance, _ in tiers), least_information=0, reach=EQUAL_REACH
+    ).T
     apart = np.bitwise_count(hashes[left] ^ hashes[right])
     needed = np.full(len(left), np.inf)
     for distance, similarity in tiers:
@@ -64,39 +69,6 @@ def duplicate_ids(table: pa.Table, *, tiers: Sequence[tuple[int, float]] = TIERS
     graph = coo_matrix((np.ones(len(rows), np.int8), (rows, columns)), shape=(n, n))
     ids: npt.NDArray[np.int64] = connected_components(graph, directed=False)[1].astype(np.int64)
     return ids
-
-
-def near_pairs(
-    hashes: npt.NDArray[np.uint64], distance: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Pairs i < j of 64-bit hashes (n,) that differ in at most `distance` bits.
-
-    Pigeonhole: cut into `distance` + 1 bands, two such hashes agree in at least one band, so only pairs
-    inside a band's bucket are compared. Of equal hashes each is paired with the next `EQUAL_REACH` only: a
-    thousand blank images would otherwise make half a million pairs.
-    """
-    order = np.argsort(hashes, kind="stable").astype(np.int64)
-    left, right = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for gap in range(1, min(EQUAL_REACH, len(hashes) - 1) + 1):
-        same = hashes[order][gap:] == hashes[order][:-gap]
-        left.append(order[:-gap][same])
-        right.append(order[gap:][same])
-    unique, first = np.unique(hashes, return_index=True)
-    for low, high in itertools.pairwise(np.linspace(0, 64, distance + 2).astype(int).tolist()):
-        mask = np.uint64(((1 << (high - low)) - 1) << low)
-        rank = np.argsort(unique & mask, kind="stable")
-        ranked = unique[rank]
-        band = ranked & mask
-        for gap in range(1, len(ranked)):
-            near = np.flatnonzero(band[gap:] == band[:-gap])
-            if not len(near):
-                break
-            close = near[np.bitwise_count(ranked[near] ^ ranked[near + gap]) <= distance]
-            left.append(first[rank[close]])
-            right.append(first[rank[close + gap]])
-    i, j = np.concatenate(left), np.concatenate(right)
-    pairs = np.unique(np.column_stack([np.minimum(i, j), np.maximum(i, j)]), axis=0)
-    return pairs[:, 0], pairs[:, 1]
 
 
 def duplicate_groups(table: pa.Table, ids: npt.NDArray[np.int64]) -> list[DuplicateGroup]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from morelli.evaluation.report._figures import interval_bar
+from morelli.evaluation.report._templates import page_environment
 from morelli.evaluation.report._thumbnails import png
 
 if TYPE_CHECKING:
@@ -20,33 +21,28 @@ def audit_page(found: AuditReport, aligned: AuditReport | None = None) -> str:
 
     aligned: the audit of the aligned copies, shown beside.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     from morelli.evaluation._plots import audit_auc_figure, audit_facts_figure, figure_png
 
     pictures: Sequence[str] = ()
     if found.baseline is not None:
         pictures = [png(figure_png(draw(found), 100)) for draw in (audit_auc_figure, audit_facts_figure)]
-    environment = Environment(
-        loader=PackageLoader("morelli.evaluation.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     baselines = [
         ("format, size and shape", found.baseline),
         ("bytes per pixel too", found.with_bytes),
         ("aligned copies: format, size and shape", aligned.baseline if aligned else None),
         ("aligned copies: bytes per pixel too", aligned.with_bytes if aligned else None),
     ]
-    return environment.get_template("audit.html.j2").render(
-        audit=found.to_json(),
-        failed=found.failed[:LISTED],
-        duplicates=found.duplicates[:LISTED],
-        n_duplicates=len(found.duplicates),
-        baselines=[(name, _estimate(b), interval_bar(_estimate(b))) for name, b in baselines if b],
-        pictures=pictures,
+    return (
+        page_environment()
+        .get_template("audit.html.j2")
+        .render(
+            audit=found.to_json(),
+            failed=found.failed[:LISTED],
+            duplicates=found.duplicates[:LISTED],
+            n_duplicates=len(found.duplicates),
+            baselines=[(name, _estimate(b), interval_bar(_estimate(b))) for name, b in baselines if b],
+            pictures=pictures,
+        )
     )
 
 

@@ -211,18 +211,7 @@ def heat_map(matrix: Mapping[str, Any], *, hover: bool = True) -> Markup:
     trained, tested, cells = matrix["trained"], matrix["tested"], matrix["auc"]
     side = max(11, min(30, 760 // max(len(tested), 1)))
     room, top = 150, 128
-    width, height = room + side * len(tested) + 74, top + side * len(trained) + 8
-    show = side >= 26
-    out = [
-        f'<svg class="heat" viewBox="0 0 {width} {height}" style="max-width:{width}px" role="img" '
-        'aria-label="transfer matrix">'
-    ]
-    for j, name in enumerate(tested):
-        x = room + side * (j + 0.62)
-        out.append(
-            f'<text class="c" transform="translate({x:.1f},{top - 6}) rotate(-55)">'
-            f"{escape(_short(name))}</text>"
-        )
+    out = heat_head(tested, room=room, top=top, side=side, rows=len(trained), label="transfer matrix")
     for i, name in enumerate(trained):
         y = top + side * i
         out.append(
@@ -233,24 +222,45 @@ def heat_map(matrix: Mapping[str, Any], *, hover: bool = True) -> Markup:
             value = cells[i][j]
             if value is None or not isfinite(value):
                 continue
-            x = room + side * j
-            title = f"<title>trained on {escape(name)}, tested on {escape(other)}: AUC {value:.3f}</title>"
-            own = " own" if name == other else ""
-            out.append(
-                f'<rect class="q{own}" style="fill:{heat_colour(value)}" x="{x + 0.5}" y="{y + 0.5}" '
-                f'width="{side - 1}" height="{side - 1}">{title if hover else ""}</rect>'
-            )
-            if show:
-                tone = "on" if value > 0.8 or value < 0.3 else "off"
-                out.append(
-                    f'<text class="v {tone}" x="{x + side / 2}" y="{y + side * 0.64:.1f}" '
-                    f'text-anchor="middle">{value:.2f}</text>'
-                )
+            title = f"trained on {name}, tested on {other}: AUC {value:.3f}" if hover else ""
+            out += heat_cell(room + side * j, y, side, value, title, framed=name == other)
         mean = matrix["as_training"][i]
         x = room + side * len(tested) + 8
         out.append(f'<text class="c m" x="{x}" y="{y + side * 0.68:.1f}">{mean:.2f}</text>')
     out.append(f'<text class="c m" x="{room + side * len(tested) + 8}" y="{top - 8}">mean, others</text>')
     return Markup("".join([*out, "</svg>"]))
+
+
+def heat_head(columns: Sequence[str], *, room: int, top: int, side: int, rows: int, label: str) -> list[str]:
+    """The opening of a heat map and its slanted column names; `room` and `top` are kept free for names."""
+    width, height = room + side * len(columns) + 74, top + side * rows + 8
+    out = [
+        f'<svg class="heat" viewBox="0 0 {width} {height}" style="max-width:{width}px" role="img" '
+        f'aria-label="{label}">'
+    ]
+    for j, name in enumerate(columns):
+        x = room + side * (j + 0.62)
+        out.append(
+            f'<text class="c" transform="translate({x:.1f},{top - 6}) rotate(-55)">'
+            f"{escape(_short(name))}</text>"
+        )
+    return out
+
+
+def heat_cell(x: float, y: float, side: int, value: float, title: str, *, framed: bool = False) -> list[str]:
+    """One cell of an AUC, with its figure where there is room for one."""
+    said = f"<title>{escape(title)}</title>" if title else ""
+    out = [
+        f'<rect class="q{" own" if framed else ""}" style="fill:{heat_colour(value)}" x="{x + 0.5}" '
+        f'y="{y + 0.5}" width="{side - 1}" height="{side - 1}">{said}</rect>'
+    ]
+    if side >= 26:
+        tone = "on" if value > 0.8 or value < 0.3 else "off"
+        out.append(
+            f'<text class="v {tone}" x="{x + side / 2}" y="{y + side * 0.64:.1f}" '
+            f'text-anchor="middle">{value:.2f}</text>'
+        )
+    return out
 
 
 # AUC below one half (the ranking is upside down) is plum, above it grows to deep teal.

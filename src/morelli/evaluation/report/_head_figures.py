@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 from markupsafe import Markup
 
-from morelli.evaluation.report._figures import heat_colour
+from morelli.evaluation.report._figures import heat_cell, heat_head
 
 
 def place(kind: str) -> tuple[int, int]:
@@ -41,7 +40,7 @@ def head_grid(heads: dict[str, Any], side: int = 34) -> Markup:
             k = cells.get((block, head))
             if k is not None:
                 title = f"block {block}, head {head}: AUC {heads['score'][k]:.3f}"
-                out += _cell(room + side * j, y, side, heads["score"][k], title, framed=k in kept)
+                out += heat_cell(room + side * j, y, side, heads["score"][k], title, framed=k in kept)
     return Markup("".join([*out, "</svg>"]))
 
 
@@ -49,17 +48,8 @@ def head_map(heads: dict[str, Any], generators: Sequence[str], *, most: int = 32
     """The best heads by generator: AUC on a generator of the probes that other generators trained."""
     order = heads["order"][:most]
     kept = set(heads["kept"])
-    room, top = 122, 104
-    width, height = room + side * len(generators) + 62, top + side * len(order) + 6
-    out = [
-        f'<svg class="heat" viewBox="0 0 {width} {height}" style="max-width:{width}px" role="img" '
-        'aria-label="heads by generators">'
-    ]
-    for j, name in enumerate(generators):
-        x = room + side * (j + 0.62)
-        out.append(
-            f'<text class="c" transform="translate({x:.1f},{top - 6}) rotate(-55)">{escape(name[:22])}</text>'
-        )
+    room, top = 122, 128
+    out = heat_head(generators, room=room, top=top, side=side, rows=len(order), label="heads by generators")
     out.append(f'<text class="c m" x="{room + side * len(generators) + 8}" y="{top - 8}">mean</text>')
     for i, k in enumerate(order):
         block, head = place(heads["names"][k])
@@ -72,17 +62,7 @@ def head_map(heads: dict[str, Any], generators: Sequence[str], *, most: int = 32
         for j, name in enumerate(generators):
             value = heads["auc"][k][j]
             title = f"block {block}, head {head} on {name}: AUC {value:.3f}"
-            out += _cell(room + side * j, y, side, value, title)
+            out += heat_cell(room + side * j, y, side, value, title)
         x = room + side * len(generators) + 8
         out.append(f'<text class="c m" x="{x}" y="{y + side * 0.64:.1f}">{heads["score"][k]:.2f}</text>')
     return Markup("".join([*out, "</svg>"]))
-
-
-def _cell(x: float, y: float, side: int, value: float, title: str, *, framed: bool = False) -> list[str]:
-    tone = "on" if value > 0.8 or value < 0.3 else "off"
-    return [
-        f'<rect class="q{" own" if framed else ""}" style="fill:{heat_colour(value)}" x="{x + 0.5}" '
-        f'y="{y + 0.5}" width="{side - 1}" height="{side - 1}"><title>{escape(title)}</title></rect>',
-        f'<text class="v {tone}" x="{x + side / 2}" y="{y + side * 0.62:.1f}" text-anchor="middle">'
-        f"{value:.2f}</text>",
-    ]

@@ -8,6 +8,7 @@ from typing import Any
 from morelli.evaluation._summary_tables import HEADLINE
 from morelli.evaluation.report import _figures as figures
 from morelli.evaluation.report._document import about, robustness_series
+from morelli.evaluation.report._templates import page_environment
 
 SHOWN_MATRICES = 2
 FEW = 10  # images below which a generator stands in the folded part of its table
@@ -25,15 +26,7 @@ def page(
     thumbnails: data URIs by sha256. pictures: plots with the keys title, text and src (a data URI).
     audit: the JSON of an audit of the same images.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("morelli.evaluation.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     environment.filters |= {
         "estimate": figures.number,
         "spread": figures.spread,

@@ -16,27 +16,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-SETS = (
-    "progan",
-    "cyclegan",
-    "biggan",
-    "stylegan",
-    "gaugan",
-    "stargan",
-    "deepfake",
-    "seeingdark",
-    "san",
-    "crn",
-    "imle",
-    "guided",
-    "ldm_200",
-    "ldm_200_cfg",
-    "ldm_100",
-    "glide_100_27",
-    "glide_50_27",
-    "glide_100_10",
-    "dalle",
-)
+from morelli.evaluation._univfd_layout import FAMILIES
+
+SETS = tuple(name for names in FAMILIES.values() for name in names)
 
 
 @dataclass(frozen=True)

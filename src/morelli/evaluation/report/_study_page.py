@@ -16,6 +16,7 @@ from morelli.evaluation.report._difference_figures import (
     reach_of,
 )
 from morelli.evaluation.report._head_figures import head_grid, head_map, place
+from morelli.evaluation.report._templates import page_environment
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -70,15 +71,7 @@ def explanation_page(explanation: Mapping[str, Any], *, thumbnails: Mapping[str,
 
 
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("morelli.evaluation.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     environment.filters |= {"spread": figures.spread, "gain": _gain, "estimate": _estimate}
     environment.globals |= {
         "bar": figures.interval_bar,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morelli.errors import UsageError
-from morelli.explanation._transfer import Array, Rows, auc, pooled_statistics, real_halves
+from morelli.explanation._transfer import Array, Rows, auc, halves_of, pooled_statistics
 from morelli.explanation.components._sweep import SweepProblem
 
 
@@ -50,12 +50,9 @@ class TaskData:
         reals = np.flatnonzero(y == 0)
         if len(reals) < 4:
             raise UsageError(f"The search needs at least 4 real images to split; got {len(reals)}.")
-        try:
-            a, b = real_halves(groups[reals], 1, rng)[0]
-        except UsageError:
-            a, b = real_halves(np.arange(len(reals)), 1, rng)[0]
+        halves = halves_of(reals, groups, rng)
         fakes = {g: np.flatnonzero((y == 1) & (generator == g)) for g in names}
-        return cls(X, fakes, (reals[a], reals[b]), ridge, both_ways)
+        return cls(X, fakes, halves, ridge, both_ways)
 
     def problem(self, chosen: Sequence[str]) -> SweepProblem:
         """Tasks that train on each of `chosen` and validate on every other one of them.

@@ -139,3 +139,13 @@ def test_banks_are_listed_and_looked_into(edits: Path, table: Path) -> None:
     wrong = morelli("concepts", "inspect", edits, "hazey")
     assert wrong.code == 2
     assert "hazy" in wrong.err
+
+
+def test_the_word_default_names_the_bank_that_comes_along() -> None:
+    run = morelli("concepts", "list", "default", "--json")
+    assert run.code == 0, run.err
+    document = json.loads(run.out)
+    assert document["kind"] == "final"
+    assert {c["source"] for c in document["concepts"]} == {"edit"}
+    one = morelli("concepts", "inspect", "default", "sharpened")
+    assert one.code == 0 and "15 images" in one.out

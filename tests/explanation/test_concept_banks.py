@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageStat
 
+from morelli.detectors import Bundle, default_bundle_path
 from morelli.encoders import Build, Encoder, TextBank, load_encoder
 from morelli.errors import ArtifactError, BuildMismatchError, SourceError, UsageError, WeightsError
 from morelli.explanation import (
@@ -16,6 +17,7 @@ from morelli.explanation import (
     EDITS,
     ConceptBank,
     concepts_of_text_bank,
+    default_concepts_path,
     edit,
     edit_banks,
     example_concepts,
@@ -269,3 +271,12 @@ def test_examples_give_the_direction_between_them() -> None:
     assert noise.concepts[0].reliability < 0.5
     with pytest.raises(UsageError, match="each side needs"):
         example_concepts({"few": (with_it[:2], without)})
+
+
+def test_the_bank_that_comes_along_fits_the_bundle_that_comes_along() -> None:
+    bank = ConceptBank.load(default_concepts_path())
+    bank.check(Bundle.load(default_bundle_path()).build, 512)
+    assert bank.kind == "final" and len(bank) >= 15
+    assert set(bank.source) == {"edit"} and {"sharpened", "JPEG-compressed"} <= set(bank.names)
+    assert all(c.reliability is not None and c.reliability >= 0.3 for c in bank.concepts)
+    assert sum(file.stat().st_size for file in default_concepts_path().iterdir()) < 200_000

@@ -35,7 +35,9 @@ class ConceptsFrom(StrEnum):
     examples = "examples"
 
 
-BankFolder = Annotated[Path, typer.Argument(metavar="BANK", show_default=False, help="A concept bank.")]
+BankFolder = Annotated[
+    Path, typer.Argument(metavar="BANK", show_default=False, help="A concept bank, or default.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
@@ -158,9 +160,11 @@ def list_(bank: BankFolder, *, json_document: Json = False) -> None:
 
     Examples:
 
+        morelli concepts list default
+
         morelli concepts list edits.concepts
     """
-    found = _load(bank)
+    found = concept_bank(bank)
     if json_document:
         rows = [{**c.__dict__} for c in found.concepts]
         build = found.build.to_json() if found.build else None
@@ -197,7 +201,7 @@ def inspect(
     """
     import numpy as np
 
-    found = _load(bank)
+    found = concept_bank(bank)
     row = found.index(name)
     one = found.concepts[row]
     screen = console()
@@ -230,10 +234,11 @@ def inspect(
             say(f"  {at[i]:+.1f}  {uris[i]}")
 
 
-def _load(path: Path) -> ConceptBank:
-    from morelli.explanation import ConceptBank
+def concept_bank(path: Path) -> ConceptBank:
+    """The bank in a folder; the word default stands for the one that comes along."""
+    from morelli.explanation import ConceptBank, default_concepts_path
 
-    return ConceptBank.load(path)
+    return ConceptBank.load(default_concepts_path() if str(path) == "default" else path)
 
 
 def _check(

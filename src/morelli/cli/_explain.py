@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from morelli.cli._concepts import concept_bank
 from morelli.cli._console import console, printable
 from morelli.cli._options import Quiet
 from morelli.errors import UsageError
@@ -39,7 +40,9 @@ def generator(
     *,
     concepts: Annotated[
         list[Path],
-        typer.Option(metavar="BANK", show_default=False, help="A concept bank; several are put together."),
+        typer.Option(
+            metavar="BANK", show_default=False, help="A concept bank, or default; several are put together."
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -63,7 +66,7 @@ def generator(
 
     Examples:
 
-        morelli explain generator sdxl mine.lance --concepts edits.concepts
+        morelli explain generator sdxl mine.lance --concepts default
 
         morelli explain generator sdxl mine.lance --concepts edits.concepts --against dalle3 -o sdxl/
     """
@@ -115,11 +118,9 @@ def generator(
 
 def load_banks(paths: Sequence[Path]) -> list[ConceptBank]:
     """The banks, those of one feature kind put together, in the order in which kinds first occur."""
-    from morelli.explanation import ConceptBank
-
     found: dict[str, ConceptBank] = {}
     for path in paths:
-        bank = ConceptBank.load(path)
+        bank = concept_bank(path)
         found[bank.kind] = found[bank.kind].joined(bank) if bank.kind in found else bank
     return list(found.values())
 

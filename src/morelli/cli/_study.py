@@ -73,7 +73,7 @@ def transfer(
         typer.Option(
             metavar="BANK",
             show_default=False,
-            help="Concept banks in which generators and heads are explained.",
+            help="Concept banks in which generators and heads are explained, or default.",
         ),
     ] = None,
     delivery: Annotated[
@@ -102,7 +102,7 @@ def transfer(
 
         morelli study transfer F.lance -o study/
 
-        morelli study transfer F.lance -o study/ --concepts edits.concepts --reals image
+        morelli study transfer F.lance -o study/ --concepts default --reals image
 
         morelli study transfer F.lance -o study/ --basis pca --splits 3 --holdouts 0
     """
@@ -165,8 +165,14 @@ def transfer(
 def _explained(
     features: Features, banks: list[ConceptBank], document: dict[str, Any], seed: int
 ) -> list[dict[str, Any]]:
-    """Every generator of the study in the words of the banks; `document` is told of the kept heads."""
-    from morelli.explanation import Heads, describe_heads, explain_generator
+    """Generators with images enough in the words of the banks; `document` is told of the kept heads."""
+    from morelli.explanation import (
+        LEAST_EXPLAINED,
+        Heads,
+        describe_heads,
+        explain_generator,
+        rows_of_generator,
+    )
 
     if not banks:
         return []
@@ -180,5 +186,6 @@ def _explained(
     return [
         explain_generator(features, name, bank, random_state=seed).to_json()
         for name in document["generators"]
+        if len(rows_of_generator(features, name)) >= LEAST_EXPLAINED
         for bank in banks
     ]

@@ -17,6 +17,7 @@ from morelli.explanation._erasure import Eraser, leace, one_hot, pca_basis, resi
 from morelli.explanation._explanation_plots import plot_evidence, plot_explanation
 from morelli.explanation._faithfulness import Faithfulness, bundle_faithfulness, concept_faithfulness
 from morelli.explanation._generator_explanation import (
+    LEAST_EXPLAINED,
     ConceptFinding,
     GeneratorExplanation,
     Part,
@@ -71,6 +72,7 @@ from morelli.explanation.concepts import (
     ConceptSource,
     Edit,
     concepts_of_text_bank,
+    default_concepts_path,
     edit,
     edit_banks,
     example_concepts,
@@ -114,6 +116,7 @@ __all__ = [
     "ANTONYMS",
     "EDITS",
     "GENERATED_COLOUR",
+    "LEAST_EXPLAINED",
     "REAL_COLOUR",
     "TEMPLATES",
     "ComponentMask",
@@ -173,6 +176,7 @@ __all__ = [
     "coverage",
     "crop_box",
     "decompose",
+    "default_concepts_path",
     "deletion_curve",
     "deletion_effects",
     "describe_heads",

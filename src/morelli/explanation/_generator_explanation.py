@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from morelli.features import Features
 
 Array = NDArray[Any]
-LEAST = 10
+LEAST_EXPLAINED = 10
+"""An explanation needs so many images on each side."""
 CONFOUNDED = 0.65
 """Area under the curve of file facts alone from which the explanation warns."""
 
@@ -258,9 +259,10 @@ def explain_rows(
     `groups` are kept whole in the bootstrap; `sources` (n0,) are what the second set was collected from.
     """
     A, B = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    if min(len(A), len(B)) < LEAST:
+    if min(len(A), len(B)) < LEAST_EXPLAINED:
         raise UsageError(
-            f"{names[0]} has {len(A)} images and {names[1]} {len(B)}; an explanation needs {LEAST} of each."
+            f"{names[0]} has {len(A)} images and {names[1]} {len(B)}; an explanation needs "
+            f"{LEAST_EXPLAINED} of each."
         )
     bank.check(None, A.shape[1])
     C = bank.directions.astype(np.float64)
@@ -342,7 +344,7 @@ def _sources_beyond(projections: Array, sources: Array | None, spread: Array, ef
         return None
     known = np.asarray(sources, dtype=object)
     sizes = Counter(s for s in known if s is not None)
-    large = [name for name, n in sizes.items() if n >= LEAST and n < len(known)]
+    large = [name for name, n in sizes.items() if n >= LEAST_EXPLAINED and n < len(known)]
     if len(large) < 3:
         return None
     apart = [

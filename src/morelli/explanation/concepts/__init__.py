@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from morelli.explanation.concepts._antonyms import ANTONYMS, TEMPLATES
-from morelli.explanation.concepts._bank import Concept, ConceptBank, ConceptSource
+from morelli.explanation.concepts._bank import Concept, ConceptBank, ConceptSource, default_concepts_path
 from morelli.explanation.concepts._edit_bank import edit_banks
 from morelli.explanation.concepts._edits import EDITS, Edit, edit
 from morelli.explanation.concepts._examples import example_concepts
@@ -23,6 +23,7 @@ __all__ = [
     "ConceptSource",
     "Edit",
     "concepts_of_text_bank",
+    "default_concepts_path",
     "edit",
     "edit_banks",
     "example_concepts",

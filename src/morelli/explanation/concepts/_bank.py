@@ -250,6 +250,11 @@ class ConceptBank:
         return _read(path, document, data)
 
 
+def default_concepts_path() -> Path:
+    """Where the concept bank that comes with Morelli lies: edits, in `final` of CLIP ViT-B/16."""
+    return Path(__file__).parents[1] / "default_concepts"
+
+
 def _read(path: Path, document: dict[str, Any], data: bytes) -> ConceptBank:
     from safetensors import SafetensorError
     from safetensors.numpy import load

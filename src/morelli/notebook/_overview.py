@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +44,6 @@ class OverviewWidget(anywidget.AnyWidget):  # type: ignore[misc]
 
     def __init__(self, atlas: Atlas, **options: Any) -> None:
         self.atlas = atlas
-        self._lock = threading.Lock()
         super().__init__(**options)
         everything = atlas.select(EVERYTHING)
         self.set_trait(

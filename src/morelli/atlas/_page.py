@@ -126,11 +126,14 @@ def overview_png(atlas: Atlas, selection: Selection | None = None) -> bytes:
     from morelli.atlas.cells import draw_cells
 
     level = min(OVERVIEW_LEVEL, atlas.record.levels)
+    named = any(view.get("name") for view in atlas.edits.read()["dimensions"].values())
     image = draw_cells(
         atlas.tile(level, selection=selection),
         level,
+        size=min(64, max(28, 640 >> level)),
         head_weights=atlas.distilled.w,
-        names=atlas.dimension_names(),
+        # The legend's key has their numbers already.
+        names=atlas.dimension_names() if named else None,
     )
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)

@@ -51,7 +51,7 @@ def draw_cells(
             probability and its size the number of images.
         head_weights: (K,) by which the dimensions are put in order, from the one that speaks loudest for
             real to the one that speaks loudest for generated; the mean impact over all cells if None.
-        names: (K,) for the legend.
+        names: (K,) for the legend, which shows their numbers alone if None.
         scale: the impact of the deepest tone; the 98th percentile of all cells' if None.
         title: above the picture.
 
@@ -91,8 +91,9 @@ def _legend(
     """A live example with its parts named, the scale, and which square is which dimension."""
     from PIL import Image, ImageDraw
 
-    key = names if textured else None
-    height = 300 if key is None else 300 + 26 * len(snake(len(order))) + 16 * len(order)
+    height = 300
+    if textured:
+        height += 26 * len(snake(len(order))) + 16 * (0 if names is None else len(order))
     panel = Image.new("RGB", (LEGEND, height), PAPER)
     draw, small = ImageDraw.Draw(panel), _font(13)
     n, filled = int(cells.shown.sum()), int((cells.shown > 0).sum())
@@ -124,13 +125,15 @@ def _legend(
     draw.text((0, y + 34), "speaks for real", fill=REAL, font=small)
     width = draw.textlength("speaks for generated", font=small)
     draw.text((240 - width, y + 34), "speaks for generated", fill=FAKE_TEXT, font=small)
-    if key is not None:
-        _order_key(draw, y + 64, order, key)
+    if textured:
+        _order_key(draw, y + 64, order, names)
     return panel
 
 
-def _order_key(draw: ImageDraw.ImageDraw, y: int, order: NDArray[np.int64], names: Sequence[str]) -> None:
-    """The texture with numbers in its squares, and the names of the numbers beside it."""
+def _order_key(
+    draw: ImageDraw.ImageDraw, y: int, order: NDArray[np.int64], names: Sequence[str] | None
+) -> None:
+    """The texture with numbers in its squares, and the names of the numbers below it."""
     small = _font(12)
     step = 26
     for (r, c), place in np.ndenumerate(snake(len(order))):
@@ -141,6 +144,8 @@ def _order_key(draw: ImageDraw.ImageDraw, y: int, order: NDArray[np.int64], name
         text = str(int(order[place]) + 1)
         width = draw.textlength(text, font=small)
         draw.text((box[0] + (step - 2 - width) / 2, box[1] + 5), text, fill=INK, font=small)
+    if names is None:
+        return
     top = y + step * snake(len(order)).shape[0] + 8
     for line, k in enumerate(order):
         text = f"{int(k) + 1:2d}  {names[int(k)]}"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from morelli.cli._concepts import concept_bank
 from morelli.cli._console import console, error_console, printable, progress
 from morelli.cli._encoder_loading import encoder_of
 from morelli.cli._errors import ExitCode, warn
@@ -20,6 +22,7 @@ from morelli.errors import MorelliError
 if TYPE_CHECKING:
     from morelli.atlas import Atlas, Progress
     from morelli.encoders import Build, Encoder
+    from morelli.explanation import ConceptBank
 
 atlas = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
@@ -80,7 +83,11 @@ def build(
     ] = None,
     concepts: Annotated[
         list[Path] | None,
-        typer.Option(metavar="BANK", help="Concept bank that patterns are named from; may be repeated."),
+        typer.Option(
+            metavar="BANK",
+            show_default=False,
+            help="Concept bank that patterns are named from; may be repeated. The shipped one if it fits.",
+        ),
     ] = None,
     images: Images = None,
     maps: Annotated[
@@ -115,7 +122,6 @@ def build(
         morelli serve --atlas set.atlas
     """
     from morelli.atlas import AtlasOptions, DistilledMap, build_atlas, default_map_path
-    from morelli.explanation import ConceptBank
     from morelli.features import FeatureTable
 
     source = FeatureTable.open(table)
@@ -142,7 +148,7 @@ def build(
             encoder=encoder,
             distilled=given,
             images=images or (),
-            concepts=[ConceptBank.load(path) for path in concepts or ()],
+            concepts=_banks(concepts or (), source.build, kind),
             workers=workers,
             name=name,
             command=shlex.join(["morelli", *sys.argv[1:]]),
@@ -258,6 +264,17 @@ def export(
     found = Atlas.open(folder, images=images or ())
     written = export_atlas(found, out, select, view.value)
     console().print(f"{out}: {written}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _banks(paths: Sequence[Path], build: Build, kind: str) -> list[ConceptBank]:
+    """The banks that were named; the shipped one where none was and it is of this build and kind."""
+    from morelli.explanation import ConceptBank, default_concepts_path
+
+    if paths:
+        return [concept_bank(path) for path in paths]
+    shipped = ConceptBank.load(default_concepts_path())
+    same = shipped.build is not None and shipped.build.fingerprint == build.fingerprint
+    return [shipped] if same and shipped.kind == kind else []
 
 
 def _encoder(build: Build, **how: Any) -> Encoder | None:

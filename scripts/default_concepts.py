@@ -2,13 +2,15 @@
 
     python scripts/default_concepts.py
     python scripts/default_concepts.py --only-compare MANIFEST
+    python scripts/default_concepts.py --typical F.lance
 
 Each concept is the mean shift of CLIP ViT-B/16's final embedding when one attribute of a photograph is
 changed. The photographs travel in the wheels of scikit-image, scikit-learn and matplotlib, so anybody can
 make the same bank; none of them is shipped. Reliability is the cosine between directions of two halves
 of the photographs; edits that they hardly agree on are left out. With `--compare` a second bank is made
 from real images of a labelled collection (one of each source in turn), and the cosine between the two is
-printed: what other photographs would give.
+printed: what other photographs would give. With `--typical` the real images of a feature table become what
+the shipped detector's evidence compares with; only their mean and spread are kept.
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ import numpy as np
 from demo_images import PHOTOGRAPHS
 from PIL import Image
 
+from morelli.detectors import Bundle, default_bundle_path
 from morelli.encoders import Encoder, load_encoder
-from morelli.explanation import ConceptBank, default_concepts_path, edit_banks
+from morelli.explanation import ConceptBank, default_concepts_path, edit_banks, save_typical
+from morelli.features import FeatureTable
 from morelli.images import decode, iter_source
 
 LEAST_RELIABLE = 0.3
@@ -43,7 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--compare", type=Path, metavar="MANIFEST", help="a labelled collection")
     parser.add_argument("--only-compare", type=Path, metavar="MANIFEST", help="the same, with the bank as is")
     parser.add_argument("--photographs", type=int, default=40, help="how many of the collection")
+    parser.add_argument("--typical", type=Path, metavar="F.lance", help="keep what is typical of its reals")
     options = parser.parse_args(arguments)
+    if options.typical is not None:
+        bundle = Bundle.load(default_bundle_path())
+        source = FeatureTable.open(options.typical)
+        reals = source.load(kinds=list(bundle.head_kinds), where="label = 0")
+        print(f"{save_typical(bundle, reals)}: mean and spread of {len(reals)} real images")
+        return
     eye = load_encoder("clip-vit-b16", dtype="float32")
     if options.only_compare is None:
         bank = made_of(wheel_photographs(), eye)

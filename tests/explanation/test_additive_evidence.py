@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from scipy.special import expit
 
-from morelli.detectors import LinearProbe, Recipe, fit_bundle
-from morelli.errors import BuildMismatchError, UsageError
+from morelli.detectors import Bundle, LinearProbe, Recipe, default_bundle_path, fit_bundle
+from morelli.errors import ArtifactError, BuildMismatchError, UsageError
 from morelli.explanation import (
     ConceptBank,
     ConceptSpace,
@@ -19,7 +19,10 @@ from morelli.explanation import (
     bundle_faithfulness,
     bundle_space,
     concept_faithfulness,
+    default_concepts_path,
     plot_evidence,
+    save_typical,
+    shipped_space,
 )
 from morelli.features import Features
 
@@ -164,3 +167,38 @@ def test_other_spaces_and_neighbour_bundles_are_refused() -> None:
     ).bundle
     with pytest.raises(UsageError, match="nearest neighbours"):
         bundle_space(near, bank(), data)
+
+
+def test_what_is_typical_can_be_kept_without_the_images(tmp_path: Path) -> None:
+    data = features(("layer:3", "final"))
+    recipe = Recipe(name="t", kinds=("layer:3", "final"), estimator=LinearProbe(C=1.0), bank_kinds=("final",))
+    fit_bundle(data, recipe).bundle.save(tmp_path / "bundle")
+    bundle, real = Bundle.load(tmp_path / "bundle"), data.take(data.labels == 0)
+    bank().save(tmp_path / "bank")
+    save_typical(bundle, real, tmp_path / "bank")
+    kept = shipped_space(bundle, tmp_path / "bank")
+    assert kept is not None
+    for one, other in zip(
+        bundle_evidence(bundle, data, kept),
+        bundle_evidence(bundle, data, bundle_space(bundle, bank(), real)),
+        strict=True,
+    ):
+        assert one.bias == pytest.approx(other.bias, abs=1e-4)
+        by_name = {part.name: part.logit for part in other.parts}
+        assert {part.name: part.logit for part in one.parts} == pytest.approx(by_name, abs=1e-4)
+    assert shipped_space(Bundle.load(default_bundle_path()), tmp_path / "bank") is None
+    (tmp_path / "bank" / "typical-real.safetensors").write_bytes(b"cut")
+    with pytest.raises(ArtifactError, match="typical-real"):
+        shipped_space(bundle, tmp_path / "bank")
+
+
+def test_the_shipped_concepts_fit_the_shipped_detector() -> None:
+    bundle = Bundle.load(default_bundle_path())
+    space = shipped_space(bundle)
+    assert space is not None and bundle.head is not None
+    assert set(space.names) == set(ConceptBank.load(default_concepts_path()).names)
+    X = space.reference + np.random.default_rng(0).normal(0, 0.1, (3, len(space.reference)))
+    for one, row in zip(additive_evidence(X, bundle.head.weights, bundle.head.bias, space), X, strict=True):
+        assert one.bias + one.named + one.rest == pytest.approx(
+            float(row @ bundle.head.weights) + bundle.head.bias
+        )

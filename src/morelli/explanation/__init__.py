@@ -48,6 +48,7 @@ from morelli.explanation._residuals import (
     residual_direction,
     residuals,
 )
+from morelli.explanation._shipped_space import save_typical, shipped_space
 from morelli.explanation._study import StudyOptions, StudyRow, TransferStudy, transfer_study
 from morelli.explanation._study_bundle import study_bundle
 from morelli.explanation._study_report import plot_study, study_json, study_markdown, write_study
@@ -222,8 +223,10 @@ __all__ = [
     "rollout_maps",
     "row_numbers",
     "rows_of_generator",
+    "save_typical",
     "select_components",
     "select_heads",
+    "shipped_space",
     "study_bundle",
     "study_json",
     "study_markdown",

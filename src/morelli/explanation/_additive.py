@@ -11,7 +11,7 @@ of named features), without forcing the head through the concepts: what has no n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,6 +112,29 @@ class ConceptSpace:
         Raises:
             UsageError: no bank is of any of these kinds, or reference is misshapen.
         """
+        R = np.asarray(reference, dtype=np.float64)
+        if R.ndim != 2 or R.shape[1] != sum(dims) or len(R) < 2:
+            raise UsageError(f"The reference is (n, {sum(dims)}) with n ≥ 2; got shape {R.shape}.")
+        mean = R.mean(axis=0)
+        space = cls.around(banks, kinds, dims, mean, None, ridge=ridge)
+        return replace(space, spread=np.maximum(((R - mean) @ space.dual.T).std(axis=0), 1e-12))
+
+    @classmethod
+    def around(
+        cls,
+        banks: Sequence[ConceptBank] | ConceptBank,
+        kinds: Sequence[str],
+        dims: Sequence[int],
+        mean: Array,
+        spread: Array | None,
+        *,
+        ridge: float = 0.05,
+    ) -> ConceptSpace:
+        """The space of `of` from the mean (d,) of the reference and the spread (m,) of its coordinates.
+
+        Raises:
+            UsageError: no bank is of any of these kinds, or mean or spread is misshapen.
+        """
         given = [banks] if not isinstance(banks, Sequence) else list(banks)
         usable = [bank for bank in given if bank.kind in kinds]
         if not usable:
@@ -119,9 +142,6 @@ class ConceptSpace:
                 f"The head reads {', '.join(kinds)}, but the concepts are of kind "
                 f"{', '.join(bank.kind for bank in given) or '(none)'}; build a bank for one of the head's."
             )
-        R = np.asarray(reference, dtype=np.float64)
-        if R.ndim != 2 or R.shape[1] != sum(dims) or len(R) < 2:
-            raise UsageError(f"The reference is (n, {sum(dims)}) with n ≥ 2; got shape {R.shape}.")
         start = dict(zip(kinds, np.cumsum([0, *dims[:-1]]), strict=True))
         size = dict(zip(kinds, dims, strict=True))
         names: dict[str, str] = {}
@@ -130,14 +150,18 @@ class ConceptSpace:
             bank.check(None, size[bank.kind])
             for concept, direction in zip(bank.concepts, bank.directions, strict=True):
                 names.setdefault(concept.name, concept.opposite)
-                row = np.zeros(R.shape[1])
+                row = np.zeros(sum(dims))
                 row[start[bank.kind] : start[bank.kind] + size[bank.kind]] = direction
                 rows.append(row / np.linalg.norm(row))
                 owner.append(list(names).index(concept.name))
         C = np.stack(rows)
         dual = np.linalg.solve(C @ C.T + ridge * np.eye(len(C)), C)
-        mean = R.mean(axis=0)
-        spread = np.maximum(((R - mean) @ dual.T).std(axis=0), 1e-12)
+        if spread is None:
+            spread = np.ones(len(C))
+        if mean.shape != (sum(dims),) or spread.shape != (len(C),):
+            raise UsageError(
+                f"{len(C)} directions of {sum(dims)} values need a mean and a spread of such lengths."
+            )
         return cls(tuple(names), tuple(names.values()), C, np.array(owner), mean, dual, spread)
 
     def coordinates(self, X: Array) -> Array:
@@ -218,12 +242,16 @@ def bundle_space(
     ridge: float = 0.05,
 ) -> ConceptSpace:
     """The concepts in the space of a bundle's head, relative to the images of `reference` (real ones)."""
-    R = head_rows(bundle, reference)
     for bank in [banks] if not isinstance(banks, Sequence) else banks:
         if bank.build is not None:
             bundle.build.require_same(bank.build, what="the concept bank")
-    dims = [int(np.prod(reference.vectors[kind].shape[1:])) for kind in bundle.head_kinds]
-    return ConceptSpace.of(banks, bundle.head_kinds, dims, R, ridge=ridge)
+    dims = kind_sizes(bundle, reference)
+    return ConceptSpace.of(banks, bundle.head_kinds, dims, head_rows(bundle, reference), ridge=ridge)
+
+
+def kind_sizes(bundle: Bundle, features: Features) -> list[int]:
+    """How many values each of the bundle's kinds has."""
+    return [int(np.prod(features.vectors[kind].shape[1:])) for kind in bundle.head_kinds]
 
 
 def bundle_evidence(bundle: Bundle, features: Features, space: ConceptSpace) -> list[Evidence]:

@@ -292,14 +292,16 @@ def _last_block(encoder: Encoder, kind: str) -> LastBlock | None:
 
 
 def _load_concepts(settings: ServerSettings, bundle: Bundle) -> tuple[ConceptSpace | None, tuple[str, ...]]:
+    from morelli.explanation import ConceptBank, bundle_space, shipped_space
+
     if not settings.concepts:
-        return None, ()
+        space = shipped_space(bundle)
+        return space, () if space is None else ("default",)
     if settings.reference is None:
         raise UsageError(
             "Concepts are measured from typical real images: give a feature table with some (reference), of "
             f"the bundle's kinds: {bundle.extract_command()}"
         )
-    from morelli.explanation import ConceptBank, bundle_space
     from morelli.features import FeatureTable
 
     banks = [ConceptBank.load(path) for path in settings.concepts]

@@ -25,6 +25,7 @@ ROOMS = [
     "atlas",
     "provenance",
     "errors",
+    "notebook",
 ]
 
 HEAD = """\

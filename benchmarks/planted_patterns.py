@@ -2,14 +2,14 @@
 
     python benchmarks/planted_patterns.py --photos MANIFEST.csv [--cache FOLDER] [--kinds final]
 
-An artefact of 32 pixels is planted at a random place of every second of 480 real photographs, a distiller is
+An artefact of 32 pixels is planted at a random place of every second of N real photographs, a distiller is
 fitted to tell those from the others, and patterns are gathered from impacts of folds that did not see the
-image. Printed for each artefact and feature kind: AUC out of fold; the prototype with the largest impact
-(purity, count, corrected p-value); over its planted images the localisation (share of relevance inside the
-region over the region's share of the area), how often the most relevant patch touches the region, and how
-well the box overlaps it; the same localisation of the logit's map over all planted images. `none` plants
-nothing and labels halves of the photographs at random, several times: its smallest p-value should be
-unremarkable.
+image. Printed for each artefact and feature kind: AUC out of fold; of the prototypes that speak for
+generated the one with the largest impact (its rank among all, purity, count, corrected p-value); over its
+planted images the localisation (share of relevance inside the region over the region's share of the area),
+how often the most relevant patch touches the region, and how well the box overlaps it; the same
+localisation of the logit's map over all planted images. `none` plants nothing and labels halves of the
+photographs at random, several times: its smallest p-value should be unremarkable.
 
 The encoder sees each picture once; with --cache features are kept, and an interrupted run goes on.
 """
@@ -39,7 +39,7 @@ from morelli.explanation.relevance import (
 )
 from morelli.images import decode, perturbation
 
-PHOTOS, SIDE, VIEW = 480, 32, 224
+SIDE, VIEW = 32, 224
 ARTEFACTS = ("checkerboard", "blurred_disc", "duplicated_patch")
 Array = Any
 
@@ -66,31 +66,35 @@ def plant(image: Image.Image, what: str, rng: np.random.Generator) -> tuple[Imag
 
 
 class Pictures:
-    """Features of all pictures, on disk, filled in order: the clean photographs, then each artefact."""
+    """Features on disk: the clean photographs, then each artefact in every second of them.
 
-    def __init__(self, manifest: Path, folder: Path, kinds: list[str]) -> None:
+    All photographs have their row; those from number `most` on are left out and can be filled in later.
+    """
+
+    def __init__(self, manifest: Path, folder: Path, kinds: list[str], most: int) -> None:
         with manifest.open(newline="") as file:
             real = [row for row in csv.DictReader(file) if row["label"] == "real"]
         real = [row for row in real if row["source"] != "art-style-images"]
-        order = np.random.default_rng(0).permutation(len(real))[:PHOTOS]
+        order = np.random.default_rng(0).permutation(len(real))
         self.paths = [manifest.parent / real[i]["path"] for i in order]
         self.folder = folder
         jobs = [("clean", i) for i in range(len(order))]
         jobs += [(what, i) for what in ARTEFACTS for i in range(0, len(order), 2)]
         self.what, self.photo = (np.array(part) for part in zip(*jobs, strict=True))
         self.encoder = load_encoder("clip-vit-b16")
+        self.most = min(most, len(order))
         self.kinds = sorted({kind for k in kinds for kind in (k, *LastBlock(self.encoder, k).inputs)})
 
     def fill(self) -> None:
         """Encode what is not there yet."""
         state = self.folder / "meta.npz"
-        done, self.boxes = 0, np.zeros((len(self.what), 4), dtype=int)
+        done, self.boxes = np.zeros(len(self.what), dtype=bool), np.zeros((len(self.what), 4), dtype=int)
         if state.exists():
             with np.load(state) as known:
-                done, self.boxes = int(known["done"]), known["boxes"]
+                done, self.boxes = known["done"], known["boxes"]
         align = perturbation("align:288,85")
-        while done < len(self.what):
-            rows = range(done, min(done + 16, len(self.what)))
+        while (left := np.flatnonzero(~done & (self.photo < self.most))).size:
+            rows = left[:16]
             batch = []
             for row in rows:
                 i = int(self.photo[row])
@@ -101,10 +105,10 @@ class Pictures:
                     picture, self.boxes[row] = plant(picture, str(self.what[row]), rng)
                 batch.append(self.encoder.transform(picture))
             for kind, found in self.encoder.trace(np.stack(batch), kinds=self.kinds).items():
-                self._file(kind, found)[rows.start : rows.stop] = found
-            done = rows.stop
+                self._file(kind, found)[rows] = found
+            done[rows] = True
             np.savez(state, boxes=self.boxes, done=done)
-            print(f"\r{done} of {len(self.what)} pictures", end="", flush=True)
+            print(f"\r{len(left) - len(rows)} pictures left ", end="", flush=True)
         print()
 
     def _file(self, kind: str, like: Array) -> Array:
@@ -152,11 +156,11 @@ def measure(pictures: Pictures, what: str, kind: str, seed: int, held_out_maps: 
     """One line of the table."""
     from sklearn.metrics import roc_auc_score
 
-    clean = np.flatnonzero(pictures.what == "clean")
+    clean = np.flatnonzero((pictures.what == "clean") & (pictures.photo < pictures.most))
     if what == "none":
         rows, y = clean, np.random.default_rng(seed).permutation(len(clean)) % 2
     else:
-        planted = np.flatnonzero(pictures.what == what)
+        planted = np.flatnonzero((pictures.what == what) & (pictures.photo < pictures.most))
         others = clean[pictures.photo[clean] % 2 == 1]
         rows, y = np.concatenate([planted, others]), np.repeat([1, 0], [len(planted), len(others)])
     X = np.asarray(pictures.read(kind, rows), dtype=np.float32)
@@ -179,11 +183,12 @@ def measure(pictures: Pictures, what: str, kind: str, seed: int, held_out_maps: 
 
 
 def _found(found: FoundPrototypes, maps: Array, y: Array, boxes: Array) -> dict[str, Any]:
-    """How well the prototype of largest impact, and the logit's map, point at the planted places."""
+    """How well the top prototype towards generated, and the logit's map, point at the planted places."""
     covered = np.stack([coverage((x, y, x + w, y + h)) for x, y, w, h in boxes])
-    top = found.prototypes.table.to_pylist()[0]
+    table = found.prototypes.table.to_pylist()
+    top = next((row for row in table if row["sign"] > 0), table[0])
     k = top["dimension"]
-    members = np.flatnonzero((found.assignment[:, k] == 0) & (y == 1))
+    members = np.flatnonzero((found.assignment[:, k] == top["id"]) & (y == 1))
     planted = np.flatnonzero(y == 1)
     drawn = relevant_regions(maps[members, k]).boxes * VIEW
     true = boxes[members] + np.pad(boxes[members, :2], ((0, 0), (2, 0)))
@@ -192,7 +197,7 @@ def _found(found: FoundPrototypes, maps: Array, y: Array, boxes: Array) -> dict[
     ).prod(1)
     union = (drawn[:, 2:] - drawn[:, :2]).prod(1) + (true[:, 2:] - true[:, :2]).prod(1) - shared
     return {
-        "top_says": "generated" if top["sign"] > 0 else "real",
+        "top_rank": top["id"] + 1,
         "top_purity": top["purity_fake"],
         "top_count": top["count"],
         "top_impact": top["mean_impact"],
@@ -212,6 +217,7 @@ def main() -> None:
     parser.add_argument(
         "--photos", type=Path, required=True, help="manifest with the columns path, label, source"
     )
+    parser.add_argument("--pictures", type=int, default=480, metavar="N", help="photographs (default 480)")
     parser.add_argument("--cache", type=Path, help="folder for features; a temporary one by default")
     parser.add_argument("--kinds", nargs="+", default=["final"])
     parser.add_argument("--artefacts", nargs="+", default=[*ARTEFACTS, "none"])
@@ -219,7 +225,7 @@ def main() -> None:
     parser.add_argument("--nulls", type=int, default=5, help="random halves for `none`")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        pictures = Pictures(args.photos, args.cache or Path(temporary), args.kinds)
+        pictures = Pictures(args.photos, args.cache or Path(temporary), args.kinds, args.pictures)
         pictures.fill()
         for kind in args.kinds:
             for what in args.artefacts:

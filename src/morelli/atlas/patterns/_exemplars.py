@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-_POOL = 0.4
-_LEAST_POOL = 60
+_POOL = 0.25
+_LEAST_POOL = 36
 
 
 def pick_exemplars(

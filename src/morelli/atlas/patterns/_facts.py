@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -22,10 +23,11 @@ _SHRINK = 10.0
 
 @dataclass(frozen=True)
 class Fact:
-    """One fact of n files: `codes` (n,) into `levels`, −1 where it is not known."""
+    """One fact of n files: `codes` (n,) into `levels`, −1 where it is not known; files `verb` a level."""
 
     levels: tuple[str, ...]
     codes: NDArray[np.int16]
+    verb: str = "are"
 
     @classmethod
     def of(cls, values: Sequence[Any] | Array) -> Self:
@@ -33,7 +35,7 @@ class Fact:
 
         Example:
             >>> Fact.of(["PNG", None, "JPEG", "PNG"])
-            Fact(levels=('JPEG', 'PNG'), codes=array([ 1, -1,  0,  1], dtype=int16))
+            Fact(levels=('JPEG', 'PNG'), codes=array([ 1, -1,  0,  1], dtype=int16), verb='are')
         """
         import pyarrow as pa
 
@@ -57,11 +59,9 @@ def file_facts(meta: pa.Table) -> dict[str, Fact]:
     shape = np.sign(np.nan_to_num(width - height, nan=0)).astype(np.int16) + 1
     known = ~np.isnan(width + height)
     facts["shape"] = Fact(("portrait", "square", "landscape"), np.where(known, shape, -1).astype(np.int16))
-    facts["size"] = _binned(
-        np.fmin(width, height), (256, 512, 1024), "up to {} pixels", "more than {} pixels", "short side "
-    )
+    facts["size"] = _binned(np.fmin(width, height), (256, 512, 1024), "a short side of {} pixels")
     quality = _numbers(meta, "jpeg_quality")
-    facts["JPEG quality"] = _binned(quality, (75, 90), "up to {}", "more than {}", "JPEG quality ")
+    facts["JPEG quality"] = _binned(quality, (75, 90), "JPEG quality {}")
     return {name: fact for name, fact in facts.items() if (fact.codes >= 0).any()}
 
 
@@ -72,10 +72,13 @@ def _numbers(meta: pa.Table, name: str) -> NDArray[np.float64]:
     return np.asarray(column.fill_null(float("nan")).to_numpy(zero_copy_only=False))
 
 
-def _binned(values: Array, edges: tuple[int, ...], below: str, above: str, prefix: str) -> Fact:
+def _binned(values: Array, edges: tuple[int, ...], wording: str) -> Fact:
+    """Whole numbers (n,) in bins that end at the edges, the upper one included."""
     codes = np.searchsorted(edges, np.nan_to_num(values), side="left").astype(np.int16)
-    names = (*(prefix + below.format(edge) for edge in edges), prefix + above.format(edges[-1]))
-    return Fact(names, np.where(np.isnan(values), -1, codes).astype(np.int16))
+    between = (f"{low + 1} to {high}" for low, high in pairwise(edges))
+    names = (f"up to {edges[0]}", *between, f"more than {edges[-1]}")
+    levels = tuple(wording.format(name) for name in names)
+    return Fact(levels, np.where(np.isnan(values), -1, codes).astype(np.int16), "have")
 
 
 def confound(
@@ -110,8 +113,8 @@ def confound(
             share, other = inside[level] / n, (total[level] - inside[level]) / (total.sum() - n)
             worst = (
                 distance,
-                f"of its {word} images {share:.0%} are {fact.levels[level]}, of the other {word} ones "
-                f"{other:.0%}",
+                f"of its {word} images {share:.0%} {fact.verb} {fact.levels[level]}, of the other {word} "
+                f"ones {other:.0%}",
             )
     return worst[1] or None
 

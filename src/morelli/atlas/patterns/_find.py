@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Array = NDArray[Any]
+_LOOKED_AT = 2_000
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,9 @@ def find_prototypes(
     Args:
         impacts: (n, K) value × head weight, **held out** where labels were used to fit them: impacts of
             images that the fit saw differ between the classes even where there is nothing to see. Whether a
-            fit to all images has a region to show is such a difference too, so it decides nothing here.
+            fit to all images has a region to show is such a difference too, so it decides nothing about an
+            image. A dimension for which most such images have none is left out: the fits behind the
+            impacts mean something by it that the fit behind the maps does not know.
         pooled: (n, K, D) relevance-weighted mean patch features, or a function of rows and dimension.
         maps: (n, K or more, P) relevance maps, or a function of rows and dimension that returns (m, P).
         labels: (n,) real 0, fake 1, None or −1 unknown.
@@ -128,6 +131,8 @@ def find_prototypes(
         features = patch_features(pooled, some if len(some) else np.arange(min(n, 2)), k)
         space = PatternSpace.fit(features, components=chosen.components)
         spaces.append(space)
+        if not _has_maps(maps, some, k, rng):
+            continue
         for s, sign in enumerate((1, -1)):
             own = signs[some, k] == sign
             clusters = fit_clusters(
@@ -153,6 +158,12 @@ def find_prototypes(
 
 def _sample(rows: Array, size: int, rng: np.random.Generator) -> Array:
     return rows if len(rows) <= size else np.sort(rng.choice(rows, size, replace=False))
+
+
+def _has_maps(maps: PatchFeatures, rows: Array, k: int, rng: np.random.Generator) -> bool:
+    """Whether at least half of these images have a map of the dimension that is not flat."""
+    looked = patch_features(maps, _sample(rows, _LOOKED_AT, rng), k)
+    return bool(len(looked) and (looked.max(axis=1) > looked.min(axis=1)).mean() >= 0.5)
 
 
 def _check(n: int, **columns: Any) -> None:

@@ -96,7 +96,7 @@ def relevant_regions(maps: ArrayLike) -> Regions:
     return Regions(
         mask,
         boxes,
-        _centres(np.where(mask.reshape(m, -1), rows, 0), side),
+        _centres(np.where(mask.reshape(rows.shape), rows, 0), side),
         mask.mean(axis=(1, 2), dtype=np.float32),
     )
 

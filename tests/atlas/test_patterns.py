@@ -274,6 +274,26 @@ def test_names_come_from_concepts_that_are_close_and_else_from_the_place() -> No
         assert (names[j].source, names[j].name) == ("place", places[j])
 
 
+def test_a_place_is_told_with_the_source_that_shows_it_most() -> None:
+    made = collection()
+    source = np.where(made.kind >= 0, "ours", np.where(made.labels == 1, "theirs", "photos")).astype(object)
+    found = made.find(generator=source)
+    names = suggest_names(
+        found.prototypes, found.assignment, np.zeros((400, 1)), made.labels, [], permutations=9
+    )
+    place = found.prototypes.table.column("description")[0].as_py()
+    assert names[0].name == f"{place}, often ours"
+
+
+def test_a_dimension_that_has_no_maps_gives_no_prototype() -> None:
+    made = collection()
+    maps = made.maps.copy()
+    maps[:, 0] = 0
+    found = find_prototypes(made.impacts, made.pooled, maps, made.labels, options=QUICK)
+    assert set(found.prototypes.dimension.tolist()) == {1, 2}
+    assert (found.assignment[:, 0] == -1).all()
+
+
 @given(st.integers(2, 7), st.integers(0, 2**31))
 @settings(max_examples=25, deadline=None)
 def test_otsu_finds_the_split_of_least_inner_variance(side: int, seed: int) -> None:

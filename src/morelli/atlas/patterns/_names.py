@@ -3,7 +3,7 @@
 A prototype's images are compared with others of the same class mix, so that "generated" itself is no name.
 The difference of their embeddings is tested against every concept of a bank (see `concept_tests`); a concept
 names the prototype when it is both surely and visibly along that difference. Where none is, the name says
-where the pattern lies and how large it is, which is all that is known.
+where the pattern lies, how large it is, and which generator or source shows it, if it is one above others.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ Array = NDArray[Any]
 LEAST_COSINE = 0.2
 """Cosine from which a concept is said; below it accounts for less than 4 % of the difference."""
 _MEMBERS, _OTHERS, _LEAST = 300, 600, 10
+_PLACED = ("description", "generators")
+_SHARE, _LIFT = 0.25, 2.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ def suggest_names(
                 f"The bank has directions of {bank.dim} values and the embeddings {embeddings.shape[1]}; "
                 f"give embeddings of the kind {bank.kind}."
             )
-    descriptions = prototypes.table.column("description").to_pylist()
+    descriptions = [
+        placed(*row) for row in zip(*(prototypes.table[name].to_pylist() for name in _PLACED), strict=True)
+    ]
     found = []
     for j, (k, place) in enumerate(zip(prototypes.dimension, descriptions, strict=True)):
         rng = np.random.default_rng([random_state, j])
@@ -90,6 +94,19 @@ def suggest_names(
                     best = one
         found.append(best)
     return found
+
+
+def placed(description: str, generators: Sequence[dict[str, Any]] | None) -> str:
+    """The place, and the generator or source of at least a quarter of the images if it is twice as frequent.
+
+    Example:
+        >>> placed("small region, middle", [{"name": "ffhq", "share": 0.4, "lift": 6.0}])
+        'small region, middle, often ffhq'
+    """
+    often = [one for one in generators or () if one["share"] >= _SHARE and one["lift"] >= _LIFT]
+    return (
+        f"{description}, often {max(often, key=lambda one: one['share'])['name']}" if often else description
+    )
 
 
 def _compared(members: NDArray[np.bool_], labels: Array, rng: np.random.Generator) -> tuple[Array, Array]:

@@ -13,7 +13,7 @@ from morelli.atlas._build import add_images, build_atlas
 from morelli.atlas._collection import ERRORS, VERDICTS, Category, Collection
 from morelli.atlas._edits import Edits
 from morelli.atlas._exports import ExportFormat
-from morelli.atlas._page import atlas_page, export_atlas, overview_png
+from morelli.atlas._page import atlas_page, export_atlas, overview_png, selection_document
 from morelli.atlas._pixels import Pictures, PixelTable, Progress
 from morelli.atlas._record import AtlasRecord
 from morelli.atlas._selection import EVERYTHING, Selection, key_of
@@ -45,4 +45,5 @@ __all__ = [
     "export_atlas",
     "key_of",
     "overview_png",
+    "selection_document",
 ]

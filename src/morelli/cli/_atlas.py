@@ -48,6 +48,14 @@ Images = Annotated[
     list[Path] | None,
     typer.Option(metavar="FOLDER", help="Where the images are now, if they have moved; may be repeated."),
 ]
+Select = Annotated[
+    str | None,
+    typer.Option(
+        metavar="JSON",
+        show_default=False,
+        help="A selection document, or the name of a saved one; by default all.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
@@ -201,24 +209,30 @@ def add(
 
 
 @atlas.command()
-def info(folder: AtlasFolder, json_document: Json = False) -> None:
+def info(folder: AtlasFolder, *, select: Select = None, json_document: Json = False) -> None:
     """Say what an atlas holds: images, dimensions with their weights, patterns, and where it came from.
 
-    Example:
+    Of a selection it says the held-out figures alone.
+
+    Examples:
 
         morelli atlas info set.atlas --json
+
+        morelli atlas info set.atlas --select '{"column": "generator", "in": ["sdxl", "real"]}'
     """
-    from morelli.atlas import Atlas
+    from morelli.atlas import Atlas, selection_document
 
     found = Atlas.open(folder)
-    if json_document:
+    if select is not None:
+        _tell_selection(found.evaluation(found.select(selection_document(found, select))), json_document)
+    elif json_document:
         document = found.info() | {
             "dimensions_view": found.dimensions(),
             "prototypes_view": found.prototypes(),
         }
         typer.echo(json.dumps(document, indent=1))
-        return
-    _tell(found)
+    else:
+        _tell(found)
 
 
 @atlas.command()
@@ -235,12 +249,7 @@ def export(
             help=".html page, .png chart, or .csv, .parquet, .txt (ids).",
         ),
     ],
-    select: Annotated[
-        str | None,
-        typer.Option(
-            metavar="JSON", help="A selection document, or the name of a saved one; by default all."
-        ),
-    ] = None,
+    select: Select = None,
     view: Annotated[
         AtlasView, typer.Option(help="What a .png shows; it holds no image.")
     ] = AtlasView.overview,
@@ -319,6 +328,28 @@ def _finish(made: Atlas, quiet: bool) -> None:
             warn(f"and {len(unreadable) - 10} more; all are in {made.path / 'atlas.json'}")
     if unreadable:
         raise typer.Exit(ExitCode.SOME_FAILED)
+
+
+def _tell_selection(evaluation: dict[str, Any], json_document: bool) -> None:
+    if json_document:
+        typer.echo(json.dumps(evaluation, indent=1))
+        return
+    screen, confusion = console(), evaluation["confusion"]
+    screen.print(
+        f"{evaluation['n']:,} labelled images ({confusion['tn'] + confusion['fp']:,} real, "
+        f"{confusion['fn'] + confusion['tp']:,} generated); called generated at even odds: "
+        f"{confusion['fp']:,} of the real ones, {confusion['tp']:,} of the generated ones",
+        highlight=False, markup=False, soft_wrap=True,
+    )  # fmt: skip
+    auc = evaluation.get("metrics", {}).get("auc")
+    if auc is None:
+        screen.print("no AUC: the selection has images of one class only", highlight=False, markup=False)
+    else:
+        interval = "" if auc["low"] is None else f" [{auc['low']:.3f}, {auc['high']:.3f}]"
+        screen.print(
+            f"held-out AUC {auc['value']:.3f}{interval}; {evaluation['held_out']}",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 def _tell(found: Atlas) -> None:

@@ -94,7 +94,7 @@ def encoder_for_build(
     except UsageError as error:
         raise WeightsError(
             f"The features were made with {build.encoder!r}, an encoder from a local path. "
-            "Give its folder with `weights=`."
+            "Name its folder: --weights FOLDER, or `weights=` in Python."
         ) from error
     if checkpoint.sha256 != build.weights:
         raise WeightsError(

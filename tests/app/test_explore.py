@@ -91,14 +91,11 @@ def test_a_cell_is_selected_by_a_click_and_let_go_by_another(
     table = atlas.tile(level)
     fullest = int(np.argmax(table["count"].to_numpy()))
     number = table["cell"][fullest].as_py()
-    place = page.evaluate(
-        """([x, y]) => {
-          const box = document.querySelector('.map').getBoundingClientRect();
-          const whole = Math.min(box.width, box.height) * 0.94;
-          return [box.x + box.width / 2 + (x - 0.5) * whole, box.y + box.height / 2 + (y - 0.5) * whole];
-        }""",
-        [((number % 2**level) + 0.5) / 2**level, ((number >> level) + 0.5) / 2**level],
-    )
+    left, top, side = map(float, (surface.get_attribute("data-frame") or "").split())
+    box = surface.bounding_box()
+    assert box is not None
+    ix, iy = number % 2**level, number >> level
+    place = (box["x"] + left + side * (ix + 0.5) / 2**level, box["y"] + top + side * (iy + 0.5) / 2**level)
     page.mouse.move(*place)
     expect(page.locator(".card")).to_contain_text(f"{table['count'][fullest].as_py()} images")
     page.mouse.click(*place)

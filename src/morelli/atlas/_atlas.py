@@ -34,6 +34,7 @@ from morelli.atlas._selection import EVERYTHING, Mask, Places, Selection, Spec, 
 from morelli.atlas._views import (
     DimensionHistograms,
     dimension_views,
+    finite,
     order_rows,
     prototype_counts,
     row_records,
@@ -147,7 +148,7 @@ class Atlas:
             "weights": [float(w) for w in self.distilled.w],
             "bias": float(self.distilled.bias),
             "categories": self.categories(),
-            "auc": self.auc(()),
+            "auc": self._auc_of_all,
             "has_maps": self.record.patches > 0,
             "grid": round(self.record.patches**0.5),
             "prototypes": 0 if self.prototypes_found is None else len(self.prototypes_found),
@@ -270,6 +271,10 @@ class Atlas:
         return dimension_views(self.histograms, selection, self.check_off(off), edits, self._aucs)
 
     @cached_property
+    def _auc_of_all(self) -> float | None:
+        return self.auc(())
+
+    @cached_property
     def _aucs(self) -> list[float | None]:
         """Held-out AUC that is left without each dimension."""
         return [self.auc((k,)) for k in range(self.record.dimensions)]
@@ -283,7 +288,7 @@ class Atlas:
         counts = prototype_counts(self.collection, None, len(found))
         chosen = None if selection is None else prototype_counts(self.collection, selection.mask, len(found))
         out = []
-        for item in map(_finite, found.table.to_pylist()):
+        for item in map(finite, found.table.to_pylist()):
             number = item["id"]
             given = edits.get(str(number), {})
             out.append(
@@ -422,7 +427,7 @@ class Atlas:
         errors = error_types(self.collection.labels, after)
         return {
             "off": list(off),
-            "auc_before": self.auc(()),
+            "auc_before": self._auc_of_all,
             "auc_after": self.auc(off),
             "changed": len(changed),
             "errors_before": _counted(self.collection.errors),
@@ -489,12 +494,3 @@ class Atlas:
 
 def _counted(errors: NDArray[np.int8]) -> dict[str, int]:
     return {name: int((errors == code).sum()) for code, name in enumerate(ERRORS)}
-
-
-def _finite(value: Any) -> Any:
-    """The same JSON value, what is not finite become null."""
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

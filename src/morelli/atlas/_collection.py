@@ -134,6 +134,7 @@ class Collection:
     distilled: DistilledMap
     base_thresholds: tuple[float, float]
     _categories: dict[str, Category] = field(default_factory=dict)
+    _main_generators: dict[int, tuple[list[str], NDArray[np.int8]]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return int(self.dataset.count_rows())
@@ -209,6 +210,11 @@ class Collection:
         return self._vectors("prototypes", np.int16, self.dimensions)
 
     @cached_property
+    def carriers(self) -> NDArray[np.int64]:
+        """Images whose pattern belongs to each prototype, up to the last that any belongs to."""
+        return carried(self.prototypes)
+
+    @cached_property
     def errors(self) -> NDArray[np.int8]:
         """(n,) index into `ERRORS`, −1 without a label."""
         return error_types(self.labels, self.probabilities)
@@ -217,6 +223,11 @@ class Collection:
     def verdicts(self) -> NDArray[np.int8]:
         """(n,) index into `VERDICTS`."""
         return verdict_of(self.probabilities, self.base_thresholds)
+
+    @cached_property
+    def doubts(self) -> Floats:
+        """(n,) 1 at even odds, 0 at certainty."""
+        return np.asarray(1 - np.abs(2 * self.probabilities - 1), dtype=np.float32)
 
     def metadata_sample(self, rows: int = 20_000) -> pa.ChunkedArray:
         """The manifest's own columns of the first rows, a JSON text each."""
@@ -243,6 +254,22 @@ class Collection:
             self._categories[name] = Category.of(column)
         return self._categories[name]
 
+    def main_generators(self, most: int) -> tuple[list[str], NDArray[np.int8]]:
+        """Names of the generators that most generated images come from, and whose (n,) each image is.
+
+        Numbers are places among the names, at most 127; −1 for images that are not generated, unlabelled, or
+        of another generator.
+        """
+        if most not in self._main_generators:
+            category = self.category("generator")
+            fake = self.labels == 1
+            chosen = most_frequent(np.where(fake, category.codes, UNKNOWN), len(category.names), most)
+            rank = np.full(len(category.names) + 1, UNKNOWN, dtype=np.int8)
+            rank[chosen] = np.arange(len(chosen))
+            groups = np.where(fake, rank[category.codes], np.int8(UNKNOWN))
+            self._main_generators[most] = [category.names[code] for code in chosen], groups
+        return self._main_generators[most]
+
     @cached_property
     def search_texts(self) -> pa.Array:
         """(n,) lower-case text of each image that a search looks into, manifest's fields included."""
@@ -259,6 +286,25 @@ class Collection:
         if len(index) and (index.min() < 0 or index.max() >= len(self)):
             raise UsageError(f"The atlas has rows 0 to {len(self) - 1}; row {int(index.max())} is not there.")
         return self.dataset.take(index.tolist(), columns=list(columns))
+
+
+def carried(prototypes: NDArray[np.int16]) -> NDArray[np.int64]:
+    """How often each prototype occurs in a table (m, K) of them, in which −1 is none.
+
+    >>> carried(np.array([[0, 2], [-1, 2]], dtype=np.int16)).tolist()
+    [1, 0, 2]
+    """
+    return np.bincount(prototypes.reshape(-1) + np.int16(1), minlength=1)[1:]
+
+
+def most_frequent(codes: NDArray[np.integer], names: int, most: int) -> list[int]:
+    """The codes (n,) below `names` that occur most, most first, equal ones rising; negative ones are none.
+
+    >>> most_frequent(np.array([1, 1, 0, -1]), 3, 2)
+    [1, 0]
+    """
+    counts = np.bincount(codes[codes >= 0], minlength=names)
+    return [int(code) for code in np.argsort(-counts, kind="stable")[:most] if counts[code]]
 
 
 def error_types(labels: NDArray[np.int8], probabilities: NDArray[Any]) -> NDArray[np.int8]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.atlas._collection import UNKNOWN, VERDICTS, Collection, verdict_of
+from morelli.atlas._collection import VERDICTS, Collection, verdict_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,15 +40,13 @@ def with_facets(
     """
     import pyarrow as pa
 
-    p = collection.probabilities if probabilities is None else probabilities
-    verdicts = verdict_of(p, collection.base_thresholds)
+    verdicts, doubts = collection.verdicts, collection.doubts
+    if probabilities is not None:
+        verdicts = verdict_of(probabilities, collection.base_thresholds)
+        doubts = np.asarray(1 - np.abs(2 * probabilities - 1), dtype=np.float32)
     by_verdict = pyramid.counts_by(level, verdicts, len(VERDICTS), mask)
-    doubt = pyramid.means(level, 1 - np.abs(2 * p - 1), mask).astype(np.float32)
-    category = collection.category("generator")
-    chosen = most_frequent(np.where(collection.labels == 1, category.codes, UNKNOWN), len(category.names))
-    rank = np.full(len(category.names) + 1, UNKNOWN, dtype=np.int64)
-    rank[chosen] = np.arange(len(chosen))
-    groups = np.where(collection.labels == 1, rank[category.codes], UNKNOWN)
+    doubt = pyramid.means(level, doubts, mask).astype(np.float32)
+    chosen, groups = collection.main_generators(MOST_GENERATORS)
     by_generator = pyramid.counts_by(level, groups, max(1, len(chosen)), mask).astype(np.int32)
     columns = {
         "ai": pa.array(by_verdict[:, VERDICTS.index("ai")].astype(np.int32)),
@@ -60,15 +58,5 @@ def with_facets(
     }
     for name, column in columns.items():
         table = table.append_column(name, column)
-    names = json.dumps([category.names[code] for code in chosen])
+    names = json.dumps(chosen)
     return table.replace_schema_metadata({**(table.schema.metadata or {}), "generators": names})
-
-
-def most_frequent(codes: NDArray[np.integer], names: int, most: int = MOST_GENERATORS) -> list[int]:
-    """The codes (n,) below `names` that occur most, most first, equal ones rising; negative ones are none.
-
-    >>> most_frequent(np.array([1, 1, 0, -1]), 3)
-    [1, 0]
-    """
-    counts = np.bincount(codes[codes >= 0], minlength=names)
-    return [int(code) for code in np.argsort(-counts, kind="stable")[:most] if counts[code]]

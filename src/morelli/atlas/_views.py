@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.atlas._collection import ERRORS, UNKNOWN, VERDICTS, Collection, error_types, verdict_of
+from morelli.atlas._collection import ERRORS, UNKNOWN, VERDICTS, Collection, carried, error_types, verdict_of
 from morelli.atlas._selection import Mask, Selection, numeric_column
 from morelli.errors import UsageError
 
@@ -64,6 +64,11 @@ class DimensionHistograms:
         return self.count(self.collection.labels == 1)
 
     @cached_property
+    def spread(self) -> NDArray[np.float32]:
+        """(K,) standard deviation of the impacts of all images."""
+        return np.asarray(self.collection.impacts.std(axis=0))
+
+    @cached_property
     def ends(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(K, ENDS) rows of the lowest and of the highest impacts."""
         impacts = self.collection.impacts
@@ -90,7 +95,9 @@ def dimension_views(
     collection = histograms.collection
     distilled = collection.distilled
     chosen = None if selection is None else histograms.count(selection.mask)
-    spread = collection.impacts.std(axis=0)
+    means = None
+    if selection is not None and selection.counts["count"]:
+        means = selection.mask.astype(np.float32) @ collection.impacts / selection.counts["count"]
     low, high = histograms.ends
     out = []
     for k in range(collection.dimensions):
@@ -101,7 +108,7 @@ def dimension_views(
             "suggested": distilled.names[k],
             "note": given.get("note", ""),
             "weight": float(distilled.w[k]),
-            "spread": float(spread[k]),
+            "spread": float(histograms.spread[k]),
             "off": k in off,
             "edges": [float(histograms.edges[k, 0]), float(histograms.edges[k, -1])],
             "real": histograms.real[k].tolist(),
@@ -111,17 +118,16 @@ def dimension_views(
             "lowest": low[k].tolist(),
             "highest": high[k].tolist(),
         }
-        if selection is not None and selection.counts["count"]:
-            item["selected_mean"] = float(collection.impacts[selection.mask, k].mean())
+        if means is not None:
+            item["selected_mean"] = float(means[k])
         out.append(item)
     return out
 
 
 def prototype_counts(collection: Collection, mask: Mask | None, count: int) -> NDArray[np.int64]:
     """(count,) images, of those selected, whose pattern belongs to each prototype."""
-    numbers = collection.prototypes if mask is None else collection.prototypes[mask]
-    found = numbers[numbers >= 0]
-    return np.bincount(found, minlength=count)
+    found = collection.carriers if mask is None else carried(collection.prototypes[mask])
+    return np.pad(found, (0, max(0, count - len(found))))
 
 
 def order_rows(
@@ -199,3 +205,12 @@ def row_records(
             "prototypes": [int(v) for v in collection.prototypes[row]],
         }
     return found
+
+
+def finite(value: Any) -> Any:
+    """The same JSON value, what is not finite become null."""
+    if isinstance(value, dict):
+        return {key: finite(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [finite(one) for one in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

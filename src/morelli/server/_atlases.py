@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from morelli.errors import MorelliError
 from morelli.server._etags import etag_of
 from morelli.server._problems import ProblemError
 from morelli.server._settings import ServerSettings, artefact_name
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from morelli.atlas import Atlas, Selection
 
 KEPT_SPECS = 10_000
+FIRST_LEVEL = 4
+"""Level that the app shows first in a window of usual size."""
 
 
 @dataclass(eq=False)
@@ -76,6 +80,19 @@ class Atlases:
         self._roots = settings.roots
         self._open: dict[str, Opened] = {}
         self._lock = threading.Lock()
+
+    def warm(self) -> None:
+        """Open all of them and sum up what their first views show, so that nobody waits for it.
+
+        What is wrong with one is said when somebody asks for it.
+        """
+        for name in self._paths:
+            with contextlib.suppress(MorelliError, ProblemError):
+                atlas = self.get(name).atlas
+                atlas.info()
+                atlas.tile(min(FIRST_LEVEL, atlas.record.levels))
+                atlas.prototypes()
+                atlas.dimensions()
 
     @property
     def names(self) -> list[str]:

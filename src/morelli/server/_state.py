@@ -63,8 +63,9 @@ class ServerState:
         self._loader = threading.Thread(target=self._load, name="morelli-load", daemon=True)
 
     def start(self) -> None:
-        """Begin to load the encoder; requests are answered meanwhile."""
+        """Begin to load the encoder and to open the atlases; requests are answered meanwhile."""
         self._loader.start()
+        threading.Thread(target=self.atlases.warm, name="morelli-warm", daemon=True).start()
 
     def stop(self) -> None:
         """Cancel jobs, finish the batch that runs, and forget every picture."""

@@ -117,7 +117,6 @@ export interface ImageDetail extends ImageRow {
   readonly values: readonly number[];
   readonly bias: number;
   readonly logit: number;
-  readonly held_out_logit: number;
   readonly xy: readonly [number, number];
   readonly available: boolean;
   readonly [fact: string]: unknown;

@@ -28,10 +28,17 @@ export interface Levels {
 export const CELL = 26;
 export const LARGEST_CELL = 420;
 const GROWTH = 0.45;
-const MARGIN = 0.94;
+const MARGIN = 0.95;
+/** What the tools and the legend take at the left, where a window is wide enough to leave it to them. */
+const ASIDE = 288;
+const RIGHT = 8;
 
+/** The whole map, beside the tools and the legend as far as the window allows. */
 export function fit(size: Size): Viewport {
-  return { x: 0.5, y: 0.5, scale: Math.max(64, Math.min(size.width, size.height) * MARGIN) };
+  const scale = Math.max(64, Math.min(size.width, size.height) * MARGIN);
+  const middle = (size.width - scale) / 2;
+  const left = Math.max(middle, Math.min(ASIDE, size.width - scale - RIGHT));
+  return { x: 0.5 - (left - middle) / scale, y: 0.5, scale };
 }
 
 export function toScreen(view: Viewport, size: Size, x: number, y: number): [number, number] {
@@ -65,7 +72,7 @@ export function limits(size: Size, levels: Levels): Limits {
 
 /** Keep some of the map on the screen, wherever one drags it. */
 export function clamped(view: Viewport, size: Size): Viewport {
-  const slackX = Math.max(0, 0.5 - size.width / view.scale / 4);
+  const slackX = Math.max(0.5 - fit(size).x, 0.5 - size.width / view.scale / 4);
   const slackY = Math.max(0, 0.5 - size.height / view.scale / 4);
   return {
     ...view,

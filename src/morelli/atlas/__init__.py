@@ -18,6 +18,7 @@ from morelli.atlas._pixels import Pictures, PixelTable, Progress
 from morelli.atlas._record import AtlasRecord
 from morelli.atlas._selection import EVERYTHING, Selection, key_of
 from morelli.atlas._steps import AtlasOptions
+from morelli.atlas._views import p_text
 from morelli.atlas.distiller import DistilledMap, Distiller, Spelling, default_map_path
 
 __all__ = [
@@ -45,5 +46,6 @@ __all__ = [
     "export_atlas",
     "key_of",
     "overview_png",
+    "p_text",
     "selection_document",
 ]

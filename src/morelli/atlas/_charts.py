@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from morelli.atlas._views import BINS
+from morelli.atlas._views import BINS, p_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +41,7 @@ def patterns_chart(atlas: Atlas, selection: Selection | None = None) -> Figure:
         axes.plot(p["mean_impact"], y, "o", color=colour, markersize=6)
         side.barh(y, 100 * p["purity_fake"], height=0.62, color=FAKE)
         side.barh(y, 100 * (1 - p["purity_fake"]), left=100 * p["purity_fake"], height=0.62, color=REAL)
-        text = f"{p['carriers']:,}" + ("" if p["p_value"] is None else f" · p {p['p_value']:.3f}")
+        text = f"{p['carriers']:,}" + ("" if p["p_value"] is None else f" · p {p_text(p['p_value'])}")
         side.text(104, y, text + (" ▲" if p["file_confound"] else ""), va="center", fontsize=7.5, color=INK)
     axes.axvline(0, color=INK, linewidth=1)
     axes.set_yticks(range(len(shown)), names)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from morelli.atlas._views import BINS
+from morelli.atlas._views import BINS, p_text
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def atlas_page(atlas: Atlas, selection: Selection | None = None) -> str:
         lstrip_blocks=True,
     )
     environment.filters["signed"] = lambda value: f"{value:+.2f}"
+    environment.filters["p_text"] = p_text
     environment.filters["share"] = lambda value: "–" if value is None else f"{100 * value:.0f} %"
     evaluation = atlas.evaluation(selection)
     prototypes = [p for p in atlas.prototypes(selection) if not p["hidden"] and p["merged_into"] is None]

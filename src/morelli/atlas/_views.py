@@ -178,6 +178,15 @@ def _similarity(collection: Collection, rows: NDArray[np.int64], to: int) -> NDA
     return np.asarray(impacts[rows] @ own / length)
 
 
+def p_text(value: float) -> str:
+    """A p-value as people read it.
+
+    >>> p_text(0.0312), p_text(0.0001)
+    ('0.031', '<0.001')
+    """
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def row_records(
     collection: Collection, rows: NDArray[np.int64], logits: NDArray[Any] | None = None
 ) -> list[dict[str, Any]]:

@@ -355,6 +355,8 @@ def _tell_selection(evaluation: dict[str, Any], json_document: bool) -> None:
 def _tell(found: Atlas) -> None:
     from rich.table import Table
 
+    from morelli.atlas import p_text
+
     record, screen = found.record, console()
     counts = found.info()["counts"]
     auc, audit = found.auc(), record.audit.get("auc")
@@ -380,6 +382,6 @@ def _tell(found: Atlas) -> None:
         for item in sorted(prototypes, key=lambda p: -abs(p["mean_impact"]))[:20]:
             table.add_row(
                 printable(item["name"]), str(item["dimension"] + 1), f"{item['carriers']:,}",
-                f"{item['mean_impact']:+.2f}", f"{item['purity_fake']:.0%}", f"{item['p_value']:.3f}",
+                f"{item['mean_impact']:+.2f}", f"{item['purity_fake']:.0%}", p_text(item["p_value"]),
             )  # fmt: skip
         screen.print(table)

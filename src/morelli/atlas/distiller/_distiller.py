@@ -43,6 +43,8 @@ class Distiller(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
             with one sign of impact; without it (``identity``) any rotation of the dimensions is as good.
         orthogonality: λ of the term that keeps values of different dimensions apart, see `_training`.
         decay: weight decay of both layers, on standardised features.
+        invariance: μ of the term that keeps impacts where they are when words are drawn on a picture, see
+            `_training`; counts where the spelling holds such pairs.
         start: ``clusters`` of each class, or ``random``.
         rate, max_steps: of full-batch Adam.
         n_seeds: how often all is repeated, each time with another start and another fold of groups held
@@ -74,6 +76,7 @@ class Distiller(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
         activation: Activation = "relu",
         orthogonality: float = 0.3,
         decay: float = 0.1,
+        invariance: float = 10.0,
         start: Literal["clusters", "random"] = "clusters",
         rate: float = 0.003,
         max_steps: int = 200,
@@ -89,6 +92,7 @@ class Distiller(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
         self.activation = activation
         self.orthogonality = orthogonality
         self.decay = decay
+        self.invariance = invariance
         self.start = start
         self.rate = rate
         self.max_steps = max_steps
@@ -132,7 +136,12 @@ class Distiller(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
         spread = rows.std(axis=0)
         scale = 1.0 / np.where(spread > 1e-12, spread, 1.0)
         prepared = ((rows - mean) * scale).astype(np.float32)
-        layers = self._train(prepared, target.astype(np.float32), weights.astype(np.float32), groups)
+        objective = Objective(
+            self.activation, self.orthogonality, self.decay, self.invariance, self._pairs(mean, scale)
+        )
+        layers = self._train(
+            objective, prepared, target.astype(np.float32), weights.astype(np.float32), groups=groups
+        )
         D = scale[:, None] * layers.D.astype(np.float64)
         b = layers.c.astype(np.float64) - mean @ D
         A = D if basis is None else basis @ D
@@ -230,11 +239,27 @@ class Distiller(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
             sample_weight=base,
         )
 
+    def _pairs(
+        self, mean: NDArray[np.float64], scale: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+        """Pictures without and with words, prepared as the rows of `fit` are; they are of unit rows."""
+        if self.spelling is None or self.spelling.before is None or self.spelling.after is None:
+            return None
+        if not self.unit:
+            raise UsageError("a spelling with pairs is of unit rows; say unit=True, or leave the pairs out")
+        before, after = ((part - mean) * scale for part in (self.spelling.before, self.spelling.after))
+        return before.astype(np.float32), after.astype(np.float32)
+
     def _train(
-        self, X: NDArray[Any], y: NDArray[Any], weights: NDArray[Any], groups: ArrayLike | None
+        self,
+        objective: Objective,
+        X: NDArray[Any],
+        y: NDArray[Any],
+        weights: NDArray[Any],
+        *,
+        groups: ArrayLike | None,
     ) -> Layers:
         """Early stopping by held-out groups, then fits to all rows, and the most typical of them."""
-        objective = Objective(self.activation, self.orthogonality, self.decay)
         seeds = np.random.SeedSequence(self.random_state).spawn(self.n_seeds)
         self.steps_, self.held_out_loss_ = self._stop(objective, X, y, weights, groups=groups, seeds=seeds)
         fits = []

@@ -1,15 +1,216 @@
-"""Forget-to-spell: a projection of embeddings that leaves out what rendered words move."""
+"""Forget-to-spell: a projection of embeddings that leaves out what rendered words move.
+
+Two ways to it. `Spelling.from_overlays` is closed form and needs no text tower (our own proposal):
+with δ the moves of unit rows when words are drawn, S = mean δδᵀ and N the covariance of undisturbed rows,
+the generalised eigenvectors S v = λ N v are ordered by how much words move a readout v relative to how much
+photographs differ in it; what is kept is the span of those that are moved least. `Spelling.learn` fits the
+projection by gradient as Materzynska et al. 2022 do, for encoders with a text tower.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from morelli.atlas.distiller._activation import unit_rows
+from morelli.errors import UsageError
+
+if TYPE_CHECKING:
+    from morelli.encoders import Build
+
+_RIDGE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
 class Spelling:
-    """basis: (d, d') orthonormal columns of what is kept; a projected embedding is x @ basis."""
+    """A forget-to-spell projection x @ basis of unit rows x.
+
+    basis: (d, d') orthonormal columns of what is kept. before, after: (m, d') projected rows of pictures
+    without and with overlays; a `Distiller` learns not to tell them apart (`Distiller.invariance`). None:
+    the projection is all there is. record: how it was made, plain JSON values.
+
+    Raises:
+        UsageError: shapes that do not fit, numbers that are not finite, columns that are not orthonormal.
+    """
 
     basis: NDArray[np.float64]
+    before: NDArray[np.float64] | None = None
+    after: NDArray[np.float64] | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        basis = np.asarray(self.basis, dtype=np.float64)
+        if basis.ndim != 2 or not 0 < basis.shape[1] <= basis.shape[0] or not np.isfinite(basis).all():
+            raise UsageError(f"a forget-to-spell basis is (d, d') with 0 < d' ≤ d; got {basis.shape}")
+        if np.abs(basis.T @ basis - np.eye(basis.shape[1])).max() > 1e-4:
+            raise UsageError("the columns of a forget-to-spell basis must be orthonormal")
+        object.__setattr__(self, "basis", basis)
+        if (self.before is None) != (self.after is None):
+            raise UsageError("rows before and after overlays belong together; give both or neither")
+        if self.before is not None and self.after is not None:
+            before, after = (np.asarray(part, dtype=np.float64) for part in (self.before, self.after))
+            if before.shape != after.shape or before.ndim != 2 or before.shape[1] != basis.shape[1]:
+                raise UsageError(
+                    f"rows before and after overlays have shapes {before.shape} and {after.shape}; "
+                    f"(m, {basis.shape[1]}) was expected of both"
+                )
+            if not (np.isfinite(before).all() and np.isfinite(after).all()):
+                raise UsageError("rows before and after overlays hold a number that is not finite")
+            object.__setattr__(self, "before", before)
+            object.__setattr__(self, "after", after)
+
+    @classmethod
+    def from_overlays(
+        cls,
+        before: ArrayLike,
+        words: ArrayLike,
+        blocks: ArrayLike | None = None,
+        *,
+        natural: ArrayLike | None = None,
+        keep: int | None = None,
+        ridge: float = _RIDGE,
+        pairs: bool = True,
+        record: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """The closed form, of features (m, d) of pictures without and with words.
+
+        Args:
+            before, words: row i of both is of one picture.
+            blocks: the same pictures with plain blocks where the words are. Not part of the projection,
+                which is about lettering and what comes with it; one more set of pairs to be invariant to.
+            natural: rows (n, d) whose covariance is N; `before` when None.
+            keep: d'; half of d when None, as the 512 → 256 of ASAP.
+            ridge: added to N, in units of its mean eigenvalue; more removes plain directions of movement.
+            pairs: whether the pairs are kept for `Distiller.invariance`.
+
+        Raises:
+            UsageError: shapes that do not fit.
+        """
+        from scipy.linalg import eigh
+
+        start, moved = np.asarray(before), np.asarray(words)
+        if start.ndim != 2 or start.shape != moved.shape or len(start) < 2:
+            raise UsageError(f"features without and with words must match; got {start.shape}, {moved.shape}")
+        sides = [unit_rows(moved)]
+        if blocks is not None:
+            if np.shape(blocks) != start.shape:
+                raise UsageError(f"features with blocks have shape {np.shape(blocks)}, not {start.shape}")
+            sides.append(unit_rows(np.asarray(blocks)))
+        d = start.shape[1]
+        kept = max(1, d // 2) if keep is None else keep
+        if not 0 < kept <= d:
+            raise UsageError(f"keep is {keep!r}; give 1 to {d}")
+        clean = unit_rows(start)
+        delta = sides[0] - clean
+        spread = np.cov(clean if natural is None else unit_rows(np.asarray(natural)), rowvar=False)
+        spread = np.atleast_2d(spread)
+        spread[np.diag_indices(d)] += ridge * np.trace(spread) / d + 1e-12
+        _, readouts = eigh(delta.T @ delta / len(delta), spread)
+        # Ascending eigenvalues: the first columns are the readouts that words move least.
+        basis = np.linalg.qr(readouts[:, :kept])[0]
+        rows = {}
+        if pairs:
+            rows = {
+                "before": np.concatenate([clean] * len(sides)) @ basis,
+                "after": np.concatenate(sides) @ basis,
+            }
+        told = {"method": "closed form", "pairs": len(start), "keep": kept, "ridge": ridge}
+        return cls(basis, record={**told, **(record or {})}, **rows)
+
+    @classmethod
+    def learn(
+        cls,
+        before: ArrayLike,
+        words: ArrayLike,
+        texts: ArrayLike,
+        *,
+        keep: int | None = None,
+        forget: float = 1.0,
+        temperature: float = 0.07,
+        steps: int = 300,
+        rate: float = 0.01,
+        seed: int = 0,
+        record: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """The learnt projection W (d, d'), after Materzynska et al. 2022; it needs a text tower.
+
+        Minimised: symmetric cross-entropy between Wx of a picture with a word and Wx of the same picture
+        without, plus `forget` times how far the texts can be told from pictures with them, plus ‖I - WᵀW‖².
+        The authors give the second term as cross-entropy with negative weight, which has no lower end; ours
+        is cross-entropy against the uniform distribution over texts, least where no word can be read.
+
+        before, words, texts: (m, d) features of pictures without and with one word, and of that word.
+
+        Raises:
+            UsageError: shapes that do not fit.
+        """
+        import torch
+        from torch.nn.functional import cross_entropy, log_softmax, normalize
+
+        parts = [np.asarray(part) for part in (before, words, texts)]
+        if parts[0].ndim != 2 or len({part.shape for part in parts}) != 1 or len(parts[0]) < 2:
+            raise UsageError(
+                f"pictures, pictures with words and texts must match; got {[p.shape for p in parts]}"
+            )
+        d = parts[0].shape[1]
+        kept = max(1, d // 2) if keep is None else keep
+        if not 0 < kept <= d:
+            raise UsageError(f"keep is {keep!r}; give 1 to {d}")
+        clean, drawn, told = (torch.as_tensor(unit_rows(part), dtype=torch.float32) for part in parts)
+        rng = np.random.default_rng(seed)
+        start = np.linalg.qr(rng.normal(size=(d, kept)))[0]
+        W = torch.tensor(start, dtype=torch.float32, requires_grad=True)
+        optimiser = torch.optim.Adam([W], lr=rate)
+        size = min(128, len(clean))
+        for _ in range(steps):
+            batch = torch.as_tensor(rng.choice(len(clean), size, replace=False))
+            a, b, t = (normalize(part[batch] @ W, dim=1) for part in (clean, drawn, told))
+            same = torch.arange(size)
+            alike = b @ a.T / temperature
+            read = b @ t.T / temperature
+            loss = 0.5 * (cross_entropy(alike, same) + cross_entropy(alike.T, same))
+            loss = loss - 0.5 * forget * (log_softmax(read, 1).mean() + log_softmax(read, 0).mean())
+            loss = loss + ((W.T @ W - torch.eye(kept)) ** 2).sum()
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+        # What is left of non-orthogonality goes: the nearest orthonormal columns.
+        u, _, v = np.linalg.svd(W.detach().numpy().astype(np.float64), full_matrices=False)
+        how = {"method": "learnt", "pairs": len(clean), "keep": kept, "forget": forget, "steps": steps}
+        return cls(u @ v, record={**how, **(record or {})})
+
+    def project(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Unit rows of X (n, d) in the kept coordinates: (n, d')."""
+        return np.asarray(unit_rows(np.asarray(X)) @ self.basis)
+
+    def save(self, folder: str | Path, build: Build, kind: str = "final") -> None:
+        """Write `spelling.json` and `spelling.safetensors` (float16) into `folder`."""
+        from morelli.atlas.distiller._spelling_files import write_spelling
+
+        write_spelling(self, Path(folder), build, kind)
+
+    @classmethod
+    def load(cls, folder: str | Path, build: Build, kind: str = "final") -> Spelling:
+        """Read what `save` wrote.
+
+        Raises:
+            ArtifactError: missing or damaged files, or another feature kind.
+            BuildMismatchError: features of another build.
+        """
+        from morelli.atlas.distiller._spelling_files import read_spelling
+
+        return read_spelling(Path(folder), build, kind)
+
+
+def default_spelling(build: Build, kind: str) -> Spelling | None:
+    """The projection that ships for this build and kind; None where there is none."""
+    from morelli.atlas.distiller._map import default_map_path
+    from morelli.atlas.distiller._spelling_files import spelling_fits
+
+    folder = default_map_path()
+    return Spelling.load(folder, build, kind) if spelling_fits(folder, build, kind) else None

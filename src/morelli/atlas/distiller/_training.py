@@ -1,7 +1,9 @@
 """Training of the distiller layer and its head: full-batch Adam on an explicit gradient.
 
-Loss = weighted binary cross-entropy + λ · mean over pairs of cos²(z_i, z_j) + ½ decay (|D|² + |w|²),
-z_i the (n,) column of values of dimension i. The middle term is the activation orthogonality of CUES,
+Loss = weighted binary cross-entropy + λ · mean over pairs of cos²(z_i, z_j) + ½ decay (|D|² + |w|²)
++ μ · mean over pictures of Σ_i w_i² (z_i with words - z_i without)², z_i the (n,) column of values of
+dimension i; the last term only where pictures with and without words are given. The second term
+is the activation orthogonality of CUES,
 ‖I − G‖² with G the Gram matrix of the column-normalised activations (clip-cues, MIT), per pair; whether
 ASAP has such a term was not read.
 """
@@ -44,11 +46,15 @@ class Layers:
 
 @dataclass(frozen=True)
 class Objective:
-    """What is minimised. orthogonality: λ. decay: of D and w."""
+    """What is minimised. orthogonality: λ. decay: of D and w. invariance: μ. pairs: (m, p) prepared rows
+    of pictures without and with words.
+    """
 
     activation: str
     orthogonality: float
     decay: float
+    invariance: float = 0.0
+    pairs: tuple[Array, Array] | None = None
 
     def gradient(self, layers: Layers, X: Array, y: Array, weights: Array) -> tuple[float, Layers]:
         """Loss and its gradient at `layers`, over X (n, p), y (n,) in 0 … 1 and weights (n,) of sum 1."""
@@ -64,11 +70,38 @@ class Objective:
             dz = dz + self.orthogonality * dpenalty
         loss += 0.5 * self.decay * float((D * D).sum() + w @ w)
         dh = dz * slope(self.activation, z)
-        return loss, Layers(
+        found = Layers(
             X.T @ dh + self.decay * D,
             dh.sum(axis=0),
             z.T @ residual + self.decay * w,
             np.asarray(residual.sum()),
+        )
+        if self.invariance and self.pairs is not None:
+            moved, more = self._moves(layers, *self.pairs)
+            loss += self.invariance * moved
+            found = Layers(
+                *(a + self.invariance * b for a, b in zip(found.parts(), more.parts(), strict=True))
+            )
+        return loss, found
+
+    def invariance_loss(self, layers: Layers) -> float:
+        """The term of the pairs; 0 where there are none."""
+        if not self.invariance or self.pairs is None:
+            return 0.0
+        return self.invariance * self._moves(layers, *self.pairs)[0]
+
+    def _moves(self, layers: Layers, before: Array, after: Array) -> tuple[float, Layers]:
+        """Mean over pairs of the summed squared moves of impacts, and its gradient."""
+        _D, _c, w, _bias = layers.parts()
+        z0, z1 = layers.values(self.activation, before), layers.values(self.activation, after)
+        moves = z1 - z0
+        pull = 2 / len(moves) * moves * w * w
+        dh0, dh1 = -pull * slope(self.activation, z0), pull * slope(self.activation, z1)
+        return float((moves * moves * (w * w)).sum() / len(moves)), Layers(
+            before.T @ dh0 + after.T @ dh1,
+            (dh0 + dh1).sum(axis=0),
+            2 / len(moves) * w * (moves * moves).sum(axis=0),
+            np.zeros_like(layers.bias),
         )
 
 
@@ -120,6 +153,9 @@ def train(
 ) -> tuple[Layers, Array]:
     """Train from `start`; the layers after the last step, and the curve of held-out losses.
 
+    A held-out loss is the cross-entropy of the rows that judge, plus the term of the pairs: otherwise words
+    that tell the classes apart would end training before they are forgotten.
+
     held_out: X, y and weights of the rows that judge. every: steps between two looks at them, the first
     after `every` steps. patience: looks without a better loss before training ends (None: never).
     """
@@ -129,7 +165,9 @@ def train(
         _, gradient = objective.gradient(layers, X, y, weights)
         layers = adam.step(gradient)
         if held_out is not None and step % every == 0:
-            curve.append(cross_entropy(layers, objective.activation, *held_out))
+            curve.append(
+                cross_entropy(layers, objective.activation, *held_out) + objective.invariance_loss(layers)
+            )
             waited = 0 if curve[-1] < best else waited + 1
             best = min(best, curve[-1])
             if patience is not None and waited >= patience:

@@ -68,7 +68,7 @@ class ServerState:
         threading.Thread(target=self.atlases.warm, name="morelli-warm", daemon=True).start()
 
     def stop(self) -> None:
-        """Cancel jobs, finish the batch that runs, and forget every picture."""
+        """Cancel jobs, finish the batch that runs, forget every picture, and let go of the encoder."""
         with self._starting:
             self._stopped = True  # an encoder that is still being loaded comes too late
         self.jobs.close()
@@ -77,6 +77,8 @@ class ServerState:
         self._decode.shutdown(wait=True, cancel_futures=True)
         self._answer.shutdown(wait=True, cancel_futures=True)
         self.cases.clear()
+        # Module-level routers may keep the application alive; the weights need not live with it.
+        self._judge = self._queue = None
 
     def _load(self) -> None:
         try:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Array = NDArray[Any]
-_LOOKED_AT = 2_000
+_LOOKED_AT, _MAPPED = 2_000, 0.7
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,9 @@ def find_prototypes(
             fit to all images has a region to show is such a difference too, so it decides nothing about an
             image. A dimension for which most such images have none is left out: the fits behind the
             impacts mean something by it that the fit behind the maps does not know.
-        pooled: (n, K, D) relevance-weighted mean patch features, or a function of rows and dimension.
+        pooled: (n, K, D) relevance-weighted mean patch features, or a function of rows and dimension. Best of
+            the fits that the impacts are of: maps of a fit that saw an image's label differ a little by that
+            label, clusters then do too, and p-values come out too small.
         maps: (n, K or more, P) relevance maps, or a function of rows and dimension that returns (m, P).
         labels: (n,) real 0, fake 1, None or −1 unknown.
         generator: (n,) name of the generator (or source of a real image), None unknown.
@@ -161,9 +163,9 @@ def _sample(rows: Array, size: int, rng: np.random.Generator) -> Array:
 
 
 def _has_maps(maps: PatchFeatures, rows: Array, k: int, rng: np.random.Generator) -> bool:
-    """Whether at least half of these images have a map of the dimension that is not flat."""
+    """Whether most of these images have a map of the dimension that is not flat."""
     looked = patch_features(maps, _sample(rows, _LOOKED_AT, rng), k)
-    return bool(len(looked) and (looked.max(axis=1) > looked.min(axis=1)).mean() >= 0.5)
+    return bool(len(looked) and (looked.max(axis=1) > looked.min(axis=1)).mean() >= _MAPPED)
 
 
 def _check(n: int, **columns: Any) -> None:

@@ -74,7 +74,7 @@ def serve_command(
 
         morelli serve --atlas set.atlas --report report/
 
-        morelli serve --host 0.0.0.0 --name lab.example.org --token "$(openssl rand -hex 16)"
+        morelli serve --host 0.0.0.0 --name lab.example.org --token SECRET
     """
     from morelli.server import ServerSettings, new_token, serve
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import pytest
 import morelli
 from morelli.atlas import Atlas
 from morelli.notebook import OverviewWidget
+from tests.browser import find_chromium
 from tests.notebook.kernel import Kernel
 from tests.notebook.test_check import file, judging  # noqa: F401 - fixtures
 
@@ -26,14 +26,13 @@ FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium: the one that MORELLI_CHROMIUM names, one on the PATH, or Playwright's own."""
+    """The Chromium of `tests.browser`."""
     from playwright.sync_api import sync_playwright
 
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("MORELLI_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    found = find_chromium()
+    if found is None:
+        pytest.skip("needs Chromium: run `python -m tests.browser`, or name one in MORELLI_CHROMIUM")
     with sync_playwright() as playwright:
-        if found is None and not Path(playwright.chromium.executable_path).is_file():
-            pytest.skip("needs Chromium: install it, or name one in MORELLI_CHROMIUM")
         one = playwright.chromium.launch(executable_path=found, args=FLAGS, headless=True)
         yield one
         one.close()

@@ -36,6 +36,7 @@ from morelli.atlas._steps import (
     labels_of,
     lay_out,
     map_digest,
+    picture_copies,
     rows_digest,
     thresholds_of,
     write_cells,
@@ -149,7 +150,7 @@ def build_atlas(
     thresholds = thresholds_of(fitted, held, labels)
     images_written = open_images(out / "images.lance", options.dimensions, version)
     collection = Collection(images_written, fitted, thresholds)
-    levels = write_cells(out / f"cells-{len(features)}", collection, _copies(features))
+    levels = write_cells(out / f"cells-{len(features)}", collection, picture_copies(features))
     tell("cells", 1, 1)
     record = AtlasRecord(
         name=name or out.name.removesuffix(".atlas"),
@@ -323,12 +324,6 @@ def _read_distilled(out: Path) -> tuple[DistilledMap, HeldOut]:
             file.get_tensor("impacts"), file.get_tensor("bias"), (file.metadata() or {})["description"]
         )
     return DistilledMap.load(out / "distilled"), held
-
-
-def _copies(features: Features) -> Any:
-    from morelli.atlas.patterns import copies_of
-
-    return copies_of(features.column("phash"))
 
 
 def _copies_of_column(collection: Collection) -> Any:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from morelli.atlas.cells import Grid, Layout
-    from morelli.atlas.distiller import DistilledMap, Spelling
-    from morelli.encoders import Build, Encoder
+    from morelli.atlas.distiller import DistilledMap
+    from morelli.encoders import Encoder
     from morelli.explanation import ConceptBank
     from morelli.features import Features, FeatureTable
 
@@ -105,7 +105,7 @@ def distil(
         UsageError: no labels of both classes and no map, or a map of another kind or size.
         BuildMismatchError: a map of another build.
     """
-    from morelli.atlas.distiller import Distiller, cross_distil
+    from morelli.atlas.distiller import Distiller, cross_distil, default_spelling
     from morelli.detectors import Calibration, fit_calibration
 
     X, y = features.matrix(options.kind), labels_of(features)
@@ -147,7 +147,7 @@ def held_out_groups(features: Features) -> tuple[NDArray[np.object_], str]:
     (near-duplicates together), which flatters: images of one origin resemble each other.
     """
     y, groups = labels_of(features), features.groups()
-    alone = np.array([f"picture {number}" for number in _copies_of(features)], dtype=object)
+    alone = np.array([f"picture {number}" for number in picture_copies(features)], dtype=object)
     several = [len(np.unique(groups[y == label].astype(str))) > 1 for label in (0, 1)]
     found = groups.copy()
     for label in (0, 1):
@@ -160,17 +160,11 @@ def held_out_groups(features: Features) -> tuple[NDArray[np.object_], str]:
     return found, " and ".join(told)
 
 
-def _copies_of(features: Features) -> NDArray[np.int64]:
+def picture_copies(features: Features) -> NDArray[np.int64]:
+    """Number (n,) of each image's picture: near-duplicates share one."""
     from morelli.atlas.patterns import copies_of
 
     return copies_of(features.column("phash"))
-
-
-def default_spelling(build: Build, kind: str) -> Spelling | None:
-    """The forget-to-spell projection that ships for this build and kind; None where there is none."""
-    from morelli.atlas.distiller import default_spelling as shipped
-
-    return shipped(build, kind)
 
 
 def as_they_are(distilled: DistilledMap, X: NDArray[Any], description: str) -> HeldOut:
@@ -280,7 +274,7 @@ def find_patterns(
         labels_of(features),
         generator=np.where(labels_of(features) == 1, features.column("generator"), features.column("source")),
         groups=held_out_groups(features)[0],
-        copies=_copies_of(features),
+        copies=picture_copies(features),
         facts=file_facts(features.meta),
         random_state=seed,
     )

@@ -53,26 +53,33 @@ def test_thumbnails_show_what_the_encoder_saw(atlas: Atlas, collection: Path) ->
             assert np.abs(difference).mean() < 12
 
 
-def test_maps_are_those_of_the_last_block(atlas: Atlas, table: FeatureTable, tiny_encoder: Encoder) -> None:
+def test_maps_are_the_last_blocks_by_the_fit_that_did_not_see_the_image(
+    atlas: Atlas, table: FeatureTable, tiny_encoder: Encoder
+) -> None:
+    from morelli.atlas._held_out import distil
     from morelli.encoders import LastBlock
     from morelli.explanation.relevance import relevance_maps
 
-    part = table.load(["layer:3", "tokens:3"])
+    part = table.load(["final", "layer:3", "tokens:3"])
+    _, held = distil(part, OPTIONS, None)
     block = LastBlock(tiny_encoder)
-    expected = relevance_maps(
-        block,
-        part.vectors["layer:3"][:5],
-        part.vectors["tokens:3"][:5],
-        atlas.distilled.values_torch,
-        atlas.distilled.w,
-    )
-    for row in range(5):
+    rows = [int(np.flatnonzero(held.folds == fold)[0]) for fold in range(len(held.maps))]
+    assert len(rows) > 1
+    for row in rows:
+        judge = held.maps[held.folds[row]]
+        assert np.allclose(judge.impacts(part.vectors["final"][[row]])[0], held.impacts[row])
+        expected = relevance_maps(
+            block,
+            part.vectors["layer:3"][[row]],
+            part.vectors["tokens:3"][[row]],
+            judge.values_torch,
+            judge.w,
+        ).square()[0]
         for k in range(4):
             shown = atlas.relevance(row, k)
             assert shown.shape == (4, 4)
-            wanted = expected.square()[row, k]
-            assert np.allclose(shown, wanted, atol=2e-3 * max(wanted.max(), 1e-9))
-        assert np.allclose(atlas.relevance(row), expected.square()[row, 4], rtol=2e-3, atol=1e-6)
+            assert np.allclose(shown, expected[k], atol=2e-3 * max(expected[k].max(), 1e-9))
+        assert np.allclose(atlas.relevance(row), expected[4], rtol=2e-3, atol=1e-6)
 
 
 def test_switching_a_dimension_off_rescores_everything(atlas: Atlas) -> None:

@@ -15,6 +15,7 @@ from morelli.atlas.distiller import (
     default_map_path,
     match_dimensions,
 )
+from morelli.atlas.distiller._activation import Activation
 from morelli.atlas.distiller._training import Layers, Objective
 from morelli.detectors import Bundle, LinearProbe, cross_fit, default_bundle_path
 from morelli.encoders import Build
@@ -154,6 +155,18 @@ def test_a_group_is_never_seen_by_its_own_fold() -> None:
     for group in set(groups):
         assert len(set(crossed.folds[groups == group])) == 1
     np.testing.assert_allclose(crossed.impacts.sum(axis=1) + crossed.bias, crossed.logits)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "identity"])
+def test_the_folds_maps_give_the_values_held_out(activation: Activation) -> None:
+    X, y, _ = planted(n=120)
+    model = Distiller(3, unit=False, n_seeds=1, activation=activation)
+    crossed = cross_distil(model, X, y, np.arange(120) // 6, n_folds=3)
+    for fold, one in enumerate(crossed.fold_maps(BUILD)):
+        out = crossed.folds == fold
+        np.testing.assert_allclose(one.values(X[out]), crossed.values[out], atol=1e-9)
+        np.testing.assert_allclose(one.impacts(X[out]), crossed.impacts[out], atol=1e-9)
+        np.testing.assert_allclose(one.logits(X[out]), crossed.logits[out], atol=1e-9)
 
 
 def test_distilled_ranks_as_the_linear_probe_does(table: FeatureTable) -> None:

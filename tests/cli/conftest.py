@@ -36,6 +36,34 @@ def run_morelli(*arguments: str | Path, **environment: str) -> Finished:
     return Finished(result.returncode, result.stdout, result.stderr)
 
 
+_MEASURED = """
+import sys
+from morelli.cli import main
+
+into = sys.argv.pop(1)
+try:
+    main()
+finally:
+    # Not ru_maxrss: that begins with the peak of the process that started this one, here pytest's own.
+    with open("/proc/self/status") as status, open(into, "w") as file:
+        file.write(next(line.split()[1] for line in status if line.startswith("VmHWM")))
+"""
+
+
+def peak_of_morelli(into: Path, *arguments: str | Path) -> tuple[Finished, int]:
+    """Run the program in a process of its own; also its peak memory in KiB, kept in the file ``into``."""
+    if not Path("/proc/self/status").exists():
+        pytest.skip("needs /proc to read a process's peak memory")
+    result = subprocess.run(
+        [sys.executable, "-c", _MEASURED, str(into), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    return Finished(result.returncode, result.stdout, result.stderr), int(into.read_text())
+
+
 def morelli(*arguments: str | Path) -> Finished:
     """Run the program in this process: the same commands, without paying for torch's import each time."""
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])

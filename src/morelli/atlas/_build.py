@@ -21,22 +21,18 @@ from threadpoolctl import threadpool_limits
 
 from morelli.atlas._atlas import Atlas
 from morelli.atlas._collection import UNKNOWN, Collection, image_rows, open_images
+from morelli.atlas._held_out import HeldOut, as_they_are, distil, labels_of, picture_copies
 from morelli.atlas._pixels import Pictures, PixelTable, Progress
 from morelli.atlas._record import MANIFEST, AtlasRecord, file_hashes
 from morelli.atlas._steps import (
     AtlasOptions,
-    HeldOut,
     append_pixels,
-    as_they_are,
     audit_of,
     delivery_filter,
-    distil,
     drop_old_versions,
     find_patterns,
-    labels_of,
     lay_out,
     map_digest,
-    picture_copies,
     rows_digest,
     thresholds_of,
     write_cells,
@@ -92,6 +88,8 @@ def build_atlas(
         UsageError: no image, no labels and no map, several deliveries and none chosen, or a missing kind.
         BuildMismatchError: encoder or map of another build than the table.
     """
+    from morelli.atlas.distiller import DistilledMap
+
     options, out = options or AtlasOptions(), Path(out)
     tell = progress or _silent
     where = delivery_filter(table, options)
@@ -108,10 +106,12 @@ def build_atlas(
     }
     tell("distiller", 0, 1)
     if _prepare(out, state):
-        fitted, held = _read_distilled(out)
+        fitted = DistilledMap.load(out / "distilled")
+        held = HeldOut.load(out / HELD_OUT, fitted)
     else:
         fitted, held = distil(features, options, distilled)
-        _write_distilled(out, fitted, held)
+        fitted.save(out / "distilled")
+        held.save(out / HELD_OUT)
         (out / STATE).write_text(json.dumps(state, sort_keys=True), encoding="utf-8")
     tell("distiller", 1, 1)
     unreadable: list[tuple[str, str]] = []
@@ -121,6 +121,7 @@ def build_atlas(
             table,
             where,
             fitted,
+            held,
             encoder=encoder,
             pictures=Pictures(tuple(Path(folder) for folder in images)),
             total=len(features),
@@ -233,6 +234,7 @@ def add_images(
             table,
             f"({where}) AND {only}" if where else only,
             distilled,
+            held,
             encoder=encoder,
             pictures=Pictures(tuple(Path(one) for one in images)),
             total=len(added),
@@ -304,26 +306,6 @@ def _prepare(out: Path, state: dict[str, Any]) -> bool:
     (out / "pattern-basis.safetensors").unlink(missing_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     return False
-
-
-def _write_distilled(out: Path, fitted: DistilledMap, held: HeldOut) -> None:
-    from safetensors.numpy import save_file
-
-    fitted.save(out / "distilled")
-    tensors = {"impacts": held.impacts, "bias": held.bias}
-    save_file(tensors, out / HELD_OUT, metadata={"description": held.description})
-
-
-def _read_distilled(out: Path) -> tuple[DistilledMap, HeldOut]:
-    from safetensors import safe_open
-
-    from morelli.atlas.distiller import DistilledMap
-
-    with safe_open(out / HELD_OUT, "np") as file:
-        held = HeldOut(
-            file.get_tensor("impacts"), file.get_tensor("bias"), (file.metadata() or {})["description"]
-        )
-    return DistilledMap.load(out / "distilled"), held
 
 
 def _copies_of_column(collection: Collection) -> Any:

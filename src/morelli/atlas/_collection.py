@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from morelli.atlas._joint_counts import JointCounts
 from morelli.errors import ArtifactError, UsageError
 from morelli.features import COLUMNS, metadata_schema
 
@@ -32,6 +33,8 @@ ERRORS = ("tn", "fp", "fn", "tp")
 VERDICTS = ("real", "inconclusive", "ai")
 
 CATEGORIES = ("generator", "source", "lineage", "era", "format")
+
+BLOCK = 4096
 
 LABELS = {"real": 0, "fake": 1, "unknown": UNKNOWN}
 
@@ -180,6 +183,14 @@ class Collection:
         return self._vectors("held_impacts", np.float32, self.dimensions)
 
     @cached_property
+    def impact_columns(self) -> Floats:
+        """(K, n) the same once more, each dimension's in one piece: for what reads whole dimensions."""
+        columns = np.empty((self.dimensions, len(self.impacts)), np.float32)
+        for start in range(0, columns.shape[1], BLOCK):  # a block at a time stays in the cache
+            columns[:, start : start + BLOCK] = self.impacts[start : start + BLOCK].T
+        return columns
+
+    @cached_property
     def held_bias(self) -> Floats:
         """(n,) the bias that goes with `held_impacts`."""
         return np.asarray(self._column("held_bias").to_numpy(), dtype=np.float32)
@@ -212,7 +223,29 @@ class Collection:
     @cached_property
     def carriers(self) -> NDArray[np.int64]:
         """Images whose pattern belongs to each prototype, up to the last that any belongs to."""
-        return carried(self.prototypes)
+        return self.carried()
+
+    def carried(self, rows: NDArray[np.integer] | None = None) -> NDArray[np.int64]:
+        """How many of some rows belong to each prototype, up to the last that any image belongs to."""
+        numbers, joint = self._prototype_codes
+        found = np.zeros(max((int(one[-1]) for one in numbers), default=-1) + 2, np.int64)
+        for known, counts in zip(numbers, joint.count(rows), strict=True):
+            found[known + 1] += counts
+        return found[1:]  # the first is for none
+
+    @cached_property
+    def _prototype_codes(self) -> tuple[list[NDArray[np.int64]], JointCounts]:
+        """Prototypes, −1 included, that occur in each dimension, rising; and the table as places among them.
+
+        A dimension has a dozen of them, so that several dimensions' are counted at once.
+        """
+        columns = self.prototypes.T
+        numbers = [np.flatnonzero(np.bincount(column + np.int16(1))) - 1 for column in columns]
+        places = (
+            np.searchsorted(known, np.arange(-1, known[-1] + 1))[column + np.int16(1)]
+            for known, column in zip(numbers, columns, strict=True)
+        )
+        return numbers, JointCounts.of(places, [len(known) for known in numbers])
 
     @cached_property
     def errors(self) -> NDArray[np.int8]:
@@ -286,15 +319,6 @@ class Collection:
         if len(index) and (index.min() < 0 or index.max() >= len(self)):
             raise UsageError(f"The atlas has rows 0 to {len(self) - 1}; row {int(index.max())} is not there.")
         return self.dataset.take(index.tolist(), columns=list(columns))
-
-
-def carried(prototypes: NDArray[np.int16]) -> NDArray[np.int64]:
-    """How often each prototype occurs in a table (m, K) of them, in which −1 is none.
-
-    >>> carried(np.array([[0, 2], [-1, 2]], dtype=np.int16)).tolist()
-    [1, 0, 2]
-    """
-    return np.bincount(prototypes.reshape(-1) + np.int16(1), minlength=1)[1:]
 
 
 def most_frequent(codes: NDArray[np.integer], names: int, most: int) -> list[int]:

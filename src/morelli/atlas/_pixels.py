@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from PIL import Image
 
+    from morelli.atlas._held_out import HeldOut
     from morelli.atlas.distiller import DistilledMap
     from morelli.encoders import Encoder
     from morelli.features import Features, FeatureTable
@@ -262,11 +263,12 @@ def _filled(column: Any, length: int) -> Floats:
 class PixelSource:
     """How the input of the last block is come by: stored in the table, or from the images once more.
 
-    `basis` (D, R) reduces patch features.
+    Whose maps: `distilled`'s of images that no fit saw, else those of the fold in `held`.
     """
 
     encoder: Encoder
     distilled: DistilledMap
+    held: HeldOut
     pictures: Pictures
     inputs: tuple[str, str]
     stored: bool
@@ -307,7 +309,6 @@ def fill_pixels(
     from morelli.explanation.relevance import relevance_maps
 
     last = LastBlock(source.encoder, source.distilled.kind)
-    w = source.distilled.w.astype(np.float32)
     failed: list[tuple[str, str]] = []
     with ThreadPoolExecutor(workers, thread_name_prefix="morelli-atlas") as pool:
         for part in source.rows(table, where, len(pixels)):
@@ -323,22 +324,23 @@ def fill_pixels(
                     stack([got[1] for got in shown if not isinstance(got, str)], source.encoder.transform),
                     kinds=source.inputs,
                 )
-            found = list(
-                pool.map(
-                    lambda piece: relevance_maps(
-                        last, blocks[source.inputs[0]][piece], blocks[source.inputs[1]][piece],  # noqa: B023
-                        source.distilled.values_torch, w, pooled=True,
-                    ),
-                    [slice(i, i + 16) for i in range(0, len(rows), 16)],
-                )
+            pieces = [
+                (judge, mine[i : i + 16])
+                for judge, mine in source.held.judges(source.distilled, len(pixels) + np.array(rows, int))
+                for i in range(0, len(mine), 16)
+            ]
+            found = pool.map(
+                lambda piece: relevance_maps(
+                    last, blocks[source.inputs[0]][piece[1]], blocks[source.inputs[1]][piece[1]],  # noqa: B023
+                    piece[0].values_torch, piece[0].w.astype(np.float32), pooled=True,
+                ),
+                pieces,
             )  # fmt: skip
             maps: list[Floats | None] = [None] * len(part)
             pooled: list[Floats | None] = [None] * len(part)
-            at = 0
-            for piece in found:
-                for one, tokens in zip(piece.maps, np.asarray(piece.pooled), strict=True):
+            for (_, mine), piece in zip(pieces, found, strict=True):
+                for at, one, tokens in zip(mine, piece.maps, np.asarray(piece.pooled), strict=True):
                     maps[rows[at]], pooled[rows[at]] = one, tokens @ basis
-                    at += 1
             thumbnails = [None if isinstance(got, str) else got[0] for got in shown]
             pixels.append(maps, pooled, thumbnails)
             if progress:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morelli.atlas._collection import UNKNOWN, Collection
+from morelli.atlas._held_out import HeldOut, held_out_groups, labels_of, picture_copies
 from morelli.atlas._pixels import (
     REDUCED,
     Pictures,
@@ -64,15 +65,6 @@ class AtlasOptions:
     seed: int = 0
 
 
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """Impacts (n, K) and biases (n,) of fits that did not see an image's group, and how that was done."""
-
-    impacts: NDArray[np.float64]
-    bias: NDArray[np.float64]
-    description: str
-
-
 def delivery_filter(table: FeatureTable, options: AtlasOptions) -> str | None:
     """The Lance filter of the rows that an atlas takes.
 
@@ -91,92 +83,12 @@ def delivery_filter(table: FeatureTable, options: AtlasOptions) -> str | None:
     return " AND ".join(parts) or None
 
 
-def labels_of(features: Features) -> NDArray[np.int8]:
-    """(n,) real 0, fake 1, unknown −1."""
-    return np.asarray(features.meta.column("label").fill_null(UNKNOWN).to_numpy(), dtype=np.int8)
-
-
-def distil(
-    features: Features, options: AtlasOptions, distilled: DistilledMap | None
-) -> tuple[DistilledMap, HeldOut]:
-    """Fit a distiller with held-out scores, or take a map as it is.
-
-    Raises:
-        UsageError: no labels of both classes and no map, or a map of another kind or size.
-        BuildMismatchError: a map of another build.
-    """
-    from morelli.atlas.distiller import Distiller, cross_distil, default_spelling
-    from morelli.detectors import Calibration, fit_calibration
-
-    X, y = features.matrix(options.kind), labels_of(features)
-    known = y != UNKNOWN
-    if distilled is not None:
-        distilled.build.require_same(features.build, what="the table of features")
-        if (distilled.kind, distilled.n_dimensions) != (options.kind, options.dimensions):
-            raise UsageError(
-                f"The distilled map has {distilled.n_dimensions} dimensions of {distilled.kind}; say "
-                f"--dimensions {distilled.n_dimensions} --kind {distilled.kind}."
-            )
-        return distilled, as_they_are(distilled, X, "a map that was fitted elsewhere, taken as it is")
-    if len(np.unique(y[known])) < 2:
-        raise UsageError(
-            "A distiller needs labelled images of both classes. Label the table, or name a map with "
-            "--distilled (`default` is the one that ships with Morelli)."
-        )
-    spelling = default_spelling(features.build, options.kind) if options.spelling else None
-    model = Distiller(n_dimensions=options.dimensions, spelling=spelling, random_state=options.seed)
-    groups, kept_together = held_out_groups(features.take(known))
-    crossed = cross_distil(model, X[known], y[known], groups)
-    told = f"{crossed.n_folds} folds of {kept_together}"
-    try:
-        calibration = fit_calibration(crossed.logits, y[known])
-    except UsageError:
-        # Held-out scores that rank backwards: worth seeing, but no probability can be made of them.
-        calibration = Calibration()
-        told += "; what is learnt does not carry over to what is held out, so probabilities mean nothing here"
-    fitted = replace(crossed.distiller.to_map(features.build, options.kind), calibration=calibration)
-    held = as_they_are(fitted, X, told)
-    held.impacts[known], held.bias[known] = crossed.impacts, crossed.bias
-    return fitted, held
-
-
-def held_out_groups(features: Features) -> tuple[NDArray[np.object_], str]:
-    """What is held out together (n,), and how that reads: whole lineages and real sources, if there are two.
-
-    With one lineage, or one source, nothing of that class could be held out; then its images are, one by one
-    (near-duplicates together), which flatters: images of one origin resemble each other.
-    """
-    y, groups = labels_of(features), features.groups()
-    alone = np.array([f"picture {number}" for number in picture_copies(features)], dtype=object)
-    several = [len(np.unique(groups[y == label].astype(str))) > 1 for label in (0, 1)]
-    found = groups.copy()
-    for label in (0, 1):
-        if not several[label]:
-            found[y == label] = alone[y == label]
-    told = [
-        "whole real sources" if several[0] else "single real images (of one source, so figures flatter)",
-        "whole lineages" if several[1] else "single generated images (of one lineage, so figures flatter)",
-    ]
-    return found, " and ".join(told)
-
-
-def picture_copies(features: Features) -> NDArray[np.int64]:
-    """Number (n,) of each image's picture: near-duplicates share one."""
-    from morelli.atlas.patterns import copies_of
-
-    return copies_of(features.column("phash"))
-
-
-def as_they_are(distilled: DistilledMap, X: NDArray[Any], description: str) -> HeldOut:
-    """Impacts and bias of the map itself, right for images that it was not fitted on."""
-    return HeldOut(distilled.impacts(X), np.full(len(X), float(distilled.bias)), description)
-
-
 def write_pixels(
     folder: Path,
     table: FeatureTable,
     where: str | None,
     distilled: DistilledMap,
+    held: HeldOut,
     *,
     encoder: Encoder,
     pictures: Pictures,
@@ -185,14 +97,17 @@ def write_pixels(
     seed: int,
     tell: Progress,
 ) -> list[tuple[str, str]]:
-    """Maps, patch features, thumbnails of all images that lack them; (uri, reason) of unreadable ones."""
+    """Maps, patch features, thumbnails of all images that lack them; (uri, reason) of unreadable ones.
+
+    The map of the fold that did not see an image shows where it looks.
+    """
     from safetensors.numpy import load_file, save_file
 
     from morelli.encoders import LastBlock
 
     last = LastBlock(encoder, distilled.kind)
     stored = set(last.inputs) <= set(table.kinds)
-    source = PixelSource(encoder, distilled, pictures, last.inputs, stored)
+    source = PixelSource(encoder, distilled, held, pictures, last.inputs, stored)
     basis_path = folder / "pattern-basis.safetensors"
     if basis_path.is_file():
         basis = load_file(basis_path)["basis"]

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from morelli.atlas.cells._rows import FALSE_NEGATIVE, FALSE_POSITIVE, Scored
 
-BLOCK = 131_072
+BLOCK = 4096
+"""Images summed up at a time: what is computed of them stays in the cache."""
 
 
 @dataclass(frozen=True)
@@ -42,55 +43,73 @@ class Sums:
 
 def sums_of(
     cells: NDArray[np.uint32],
+    bounds: NDArray[np.int64],
     images: Scored,
+    at: NDArray[np.integer] | slice = slice(None),
 ) -> Sums:
-    """Sums of n images, given in the order of their cells (n,)."""
-    first = starts_of(cells)
-    of = np.zeros(len(cells), np.int64)
-    of[first[1:]] = 1
-    of = np.cumsum(of)
-    m = len(first)
+    """Sums of images that are given in the order of their cells.
 
-    def counted(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-        return np.bincount(of[mask], minlength=m).astype(np.int64)
-
-    impact, squares = segment_sums(images.impacts, first)
+    Args:
+        cells: (m,) rising Morton codes; a cell may be empty.
+        bounds: (m + 1,) where the images of each begin, and where those of the last end.
+        images: what is summed up.
+        at: those of `images` that are, rising; all by default.
+    """
+    m = len(cells)
+    count = np.diff(bounds)
+    of = np.repeat(np.arange(m), count)
+    # One pass for labels and errors together: the code of both is a digit of the cell's number.
+    code = (images.labels[at] + np.int8(1)) * np.int8(3) + images.errors[at]
+    table = np.bincount(of * 9 + code, minlength=9 * m).reshape(m, 3, 3).astype(np.int64)
+    impact, squares = segment_sums(images.impacts, bounds, at)
     return Sums(
-        cells[first],
-        np.diff(first, append=len(cells)).astype(np.int64),
-        counted(images.labels == 0),
-        counted(images.labels == 1),
-        counted(images.errors == FALSE_POSITIVE),
-        counted(images.errors == FALSE_NEGATIVE),
-        np.bincount(of, images.probability, minlength=m).astype(np.float64),
+        cells,
+        count,
+        table[:, 1].sum(axis=1),
+        table[:, 2].sum(axis=1),
+        table[:, :, FALSE_POSITIVE].sum(axis=1),
+        table[:, :, FALSE_NEGATIVE].sum(axis=1),
+        np.bincount(of, images.probability[at], minlength=m).astype(np.float64),
         impact,
         squares,
     )
 
 
 def segment_sums(
-    X: NDArray[np.float32], first: NDArray[np.int64]
+    X: NDArray[np.float32], bounds: NDArray[np.int64], at: NDArray[np.integer] | slice = slice(None)
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sums and sums of squares (m, K) of the rows of X (n, K) from each of `first` (m,) to the next."""
+    """Sums and sums of squares (m, K) of the rows of X[at] between neighbouring `bounds` (m + 1,).
+
+    Which segments are summed up together makes no difference to any of them, to the last bit.
+    """
     from scipy.sparse import csr_matrix
 
-    total, squares = np.zeros((2, len(first), X.shape[1]))
-    ends = np.append(first[1:], len(X))
-    # A sparse matrix of ones adds rows a few times faster than np.add.reduceat along the first axis does.
-    segment = 0
-    while segment < len(first):
-        low = int(first[segment])
-        last = max(segment + 1, int(np.searchsorted(ends, low + BLOCK, side="right")))
-        high = int(ends[last - 1])
-        block = X[low:high].astype(np.float64)
-        bounds = np.append(first[segment:last], high) - low
+    k = X.shape[1]
+    found = np.zeros((len(bounds) - 1, 2 * k))
+    chosen = None if isinstance(at, slice) else at
+    start = 0 if chosen is not None else at.indices(len(X))[0]  # type: ignore[union-attr]
+
+    def add(segment: int, last: int, low: int, high: int) -> None:
+        rows = X[start + low : start + high] if chosen is None else X[chosen[low:high]]
+        both = np.empty((high - low, 2 * k))
+        both[:, :k] = rows
+        np.square(both[:, :k], out=both[:, k:])
+        # A sparse matrix of ones adds rows a few times faster than np.add.reduceat along the first axis does.
+        ends = np.clip(bounds[segment : last + 1] - low, 0, high - low)
         ones = csr_matrix(
-            (np.ones(high - low), np.arange(high - low), bounds), shape=(last - segment, high - low)
+            (np.ones(high - low), np.arange(high - low), ends), shape=(last - segment, high - low)
         )
-        total[segment:last] = ones @ block
-        squares[segment:last] = ones @ (block * block)
+        found[segment:last] += ones @ both
+
+    segment = 0
+    while segment < len(found):
+        low = int(bounds[segment])
+        last = max(segment + 1, int(np.searchsorted(bounds, low + BLOCK, side="right")) - 1)
+        high = int(bounds[last])
+        for part in range(low, high, BLOCK):
+            add(segment, last, part, min(high, part + BLOCK))
         segment = last
-    return total, squares
+    return found[:, :k], found[:, k:]
 
 
 def starts_of(keys: NDArray[Any]) -> NDArray[np.int64]:

@@ -108,12 +108,16 @@ def test_all_outputs_of_one_run_agree(tmp_path: Path, judge: Judge, photo_dir: P
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_the_table_names_each_picture_and_counts_verdicts(judge: Judge, photo_dir: Path) -> None:
-    run = judge(photo_dir)
-    for path in photo_dir.rglob("*.*"):
-        assert path.stem in run.out.replace("\n", "")
-    assert f"{sum(1 for _ in photo_dir.rglob('*.*'))} images: " in run.out
-    assert judge(photo_dir, "-q").out == ""
+def test_the_table_names_each_picture_and_counts_verdicts(
+    judge: Judge, photo_dir: Path, tmp_path: Path
+) -> None:
+    deep = shutil.copytree(photo_dir, tmp_path / ("far" * 20) / ("away" * 20) / "photographs")
+    run = judge(deep)
+    assert "image in …/photographs/" in run.out
+    for path in deep.rglob("*.*"):
+        assert path.relative_to(deep).as_posix() in run.out
+    assert f"{sum(1 for _ in deep.rglob('*.*'))} images: " in run.out
+    assert judge(deep, "-q").out == ""
 
 
 def test_batches_do_not_change_verdicts(judge: Judge, photo_dir: Path) -> None:

@@ -193,7 +193,7 @@ def _say(summary: Summary, *, table: bool) -> None:
     """The table on stdout, unless stdout holds data; the counts beside it, or on stderr."""
     screen = console() if table else error_console()
     if table and summary.shown:
-        screen.print(verdict_table(summary))
+        screen.print(verdict_table(summary, screen.width))
         for reason in why(summary):
             screen.print(reason, soft_wrap=True)
         screen.print()

@@ -26,6 +26,10 @@ VERDICTS = {
 SHOWN = 50
 REASONS = 8
 BAR = 12
+# Characters that a folder or a neighbour's path may take; the end of it is what tells it from others.
+LONGEST = 28
+# Columns of a terminal below which the bar beside a probability would push the neighbours out of sight.
+NARROW = 100
 _OWN_PROBABILITY = re.compile(r"^probability \d\.\d+,? ")
 
 
@@ -82,18 +86,23 @@ class Summary:
         return lines
 
 
-def verdict_table(summary: Summary) -> Table:
-    """The first rows of a run as a table; the folder that all share is said once, above the names."""
+def verdict_table(summary: Summary, width: int = NARROW) -> Table:
+    """The first rows of a run as a table for a terminal of `width` columns.
+
+    The folder that all share is said once, above the names; of a long one only its end.
+    """
     from rich import box
     from rich.table import Table
 
     folder = _shared_folder([row["uri"] for row in summary.shown])
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
-    table.add_column(_text(f"image in {folder}" if folder else "image"), overflow="fold", min_width=16)
+    table.add_column(
+        _text(f"image in {_ending(folder)}" if folder else "image"), overflow="fold", min_width=16
+    )
     table.add_column("verdict", no_wrap=True)
     table.add_column("P(AI), interval", no_wrap=True)
-    table.add_column("nearest generated", min_width=12)
-    table.add_column("nearest real", min_width=12)
+    table.add_column("nearest generated", overflow="fold", min_width=12)
+    table.add_column("nearest real", overflow="fold", min_width=12)
     for row in summary.shown:
         spread = flat(row)
         mark, words, colour = VERDICTS[row["verdict"]]
@@ -101,7 +110,7 @@ def verdict_table(summary: Summary) -> Table:
         table.add_row(
             _text(row["uri"][len(folder) :]),
             _text(f"{mark} {words}", colour),
-            _probability(row["probability"], low, high, colour),
+            _probability(row["probability"], low, high, colour, with_bar=width >= NARROW),
             _neighbor(spread, "nearest_generated"),
             _neighbor(spread, "nearest_real"),
         )
@@ -147,16 +156,26 @@ def bar(low: float, probability: float, high: float) -> str:
     return "".join(cells)
 
 
-def _probability(probability: float, low: float, high: float, colour: str) -> Text:
+def _ending(path: str) -> str:
+    """The last parts of a path, whole, in `LONGEST` characters: at least its last part, however long."""
+    if len(path) <= LONGEST:
+        return path
+    start = len(path) - (LONGEST - 1)
+    slash = path.find("/", start, len(path) - 1)
+    return "…" + path[slash if slash >= 0 else max(0, path.rfind("/", 0, len(path) - 1)) :]
+
+
+def _probability(probability: float, low: float, high: float, colour: str, *, with_bar: bool) -> Text:
     text = _text(f"{probability:.2f} ")
-    text.append(bar(low, probability, high), style=colour)
+    if with_bar:
+        text.append(bar(low, probability, high), style=colour)
     return text.append(f" {low:.2f}–{high:.2f}", style="dim")
 
 
 def _neighbor(spread: dict[str, Any], name: str) -> Text:
     if spread.get(name) is None:
         return _text("–", "dim")
-    text = _text(spread[name])
+    text = _text(_ending(spread[name]))
     return text.append(f" {spread[f'{name}_similarity']:.2f}", style="dim")
 
 

@@ -59,7 +59,7 @@ def _enliven(model: object, seed: int) -> None:
 
 @pytest.fixture(scope="session")
 def family_dirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Folder in hub format by family: siglip, dinov2, dinov2-registers, dinov3, vit; 56 pixels, 3 blocks."""
+    """Folder in hub format by family (siglip, dinov2, dinov3, vit, deit, variants); 56 pixels, 3 blocks."""
     import torch
     import transformers as t
 
@@ -98,6 +98,10 @@ def family_dirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ),
         "dinov3": t.DINOv3ViTModel(t.DINOv3ViTConfig(**shape, num_register_tokens=4)),
         "vit": t.ViTModel(t.ViTConfig(**shape)),
+        # The largest published ones have gated MLPs.
+        "dinov2-gated": t.Dinov2Model(t.Dinov2Config(**dino, use_swiglu_ffn=True)),
+        "dinov3-gated": t.DINOv3ViTModel(t.DINOv3ViTConfig(**shape, use_gated_mlp=True)),
+        "deit": t.DeiTModel(t.DeiTConfig(**shape)),
     }
     square = {"do_resize": True, "do_normalize": True, "size": {"height": 56, "width": 56}, "resample": 2}
     short = {

@@ -98,17 +98,18 @@ def test_a_model_without_projection_decomposes_too(tiny, batch):
     assert _relative_error({kind: part.numpy() for kind, part in found.items()}, whole) <= 1e-5
 
 
-@pytest.mark.parametrize("family", ["siglip", "dinov2", "dinov3", "vit"])
-def test_families_without_a_decomposition_say_why(family_dirs, family, pixels):
-    encoder = load_encoder(family_dirs[family])
-    with pytest.raises(UsageError, match="not decomposed into heads"):
-        encoder.trace(pixels, kinds=["head:3.1"])
+def test_clip_has_no_pooling_head(tiny, batch):
+    with pytest.raises(UsageError, match="no such head"):
+        tiny.trace(batch, kinds=["poolmlp"])
 
 
 def test_groups_of_heads():
     assert expand_kinds(["heads"], layers=2, heads=2) == ["head:1.1", "head:1.2", "head:2.1", "head:2.2"]
     assert expand_kinds("headraw:2-3", layers=3, heads=1) == ["headraw:2.1", "headraw:3.1"]
-    assert len(expand_kinds(["parts"], layers=12, heads=12)) == 144 + 12 + 1
+    parts = expand_kinds(["parts"], layers=12, heads=12)
+    assert len(parts) == 144 + 12 + 1
+    assert expand_kinds(["parts"], layers=12, heads=12, pooling_head=True) == [*parts, "poolmlp"]
+    assert expand_kinds(["poolmlp"], layers=12) == ["poolmlp"]
     assert expand_kinds(["head:12.3", "mlp:2", "embedding"], layers=12) == ["head:12.3", "mlp:2", "embedding"]
     for wrong in ("head:12.13", "head:0.1", "head:1.0", "head:13.1", "mlp:13", "head:1-2.3"):
         with pytest.raises(UsageError, match=wrong):

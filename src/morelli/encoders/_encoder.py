@@ -107,8 +107,9 @@ class Encoder:
             kind to array, one row per image, float32: `final` (b, dim); `layer:k` and `mean:k`
             (b, width), the class token and the mean patch token after block k; `tokens:k`
             (b, patches, width); `attention:k` (b, heads, patches + 1), the class token's row of the
-            attention of block k, which sums to 1 (less what register tokens receive). For CLIP also
-            the parts of `final`: `head:k.h`, `mlp:k`, `embedding` (b, dim) are contributions, and all of
+            attention of block k, which sums to 1 (less what register tokens receive). Of CLIP, SigLIP,
+            DINO and ViT also the parts of `final`: `head:k.h`, `mlp:k`, `embedding` and, where patches are
+            pooled by a head of its own, that head's `poolmlp` (b, dim) are contributions, and all of
             them (`parts`) sum to `final`; `headraw:k.h` (b, width / heads) is the same head's class
             token before the output matrix.
 
@@ -117,7 +118,7 @@ class Encoder:
         """
         import torch
 
-        names = expand_kinds(kinds, layers=self.layers, heads=self.heads)
+        names = expand_kinds(kinds, layers=self.layers, heads=self.heads, pooling_head=self.card.pooling_head)
         wanted = [parse_kind(kind, layers=self.layers, heads=self.heads) for kind in names]
         side = self.card.image_size
         batch = np.asarray(batch, dtype=np.float32)

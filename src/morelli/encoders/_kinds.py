@@ -14,14 +14,22 @@ from typing import Literal, Protocol, cast, get_args
 
 from morelli.errors import UsageError
 
-KindName = Literal["final", "layer", "mean", "tokens", "attention", "head", "headraw", "mlp", "embedding"]
-"""`final` is the embedding; `embedding` what the class token already holds before the first block
-contributes to it; the others carry the number of a block, `head` and `headraw` that of a head too."""
+KindName = Literal[
+    "final", "layer", "mean", "tokens", "attention", "head", "headraw", "mlp", "embedding", "poolmlp"
+]
+"""`final` is the embedding; `embedding` what the tokens that are read off already hold before the first
+block contributes to it; `poolmlp` what the MLP of a pooling head (SigLIP) adds; the others carry the number
+of a block, `head` and `headraw` that of a head too."""
 
-PARTS: frozenset[KindName] = frozenset({"head", "mlp", "embedding"})
+PARTS: frozenset[KindName] = frozenset({"head", "mlp", "embedding", "poolmlp"})
 """The kinds whose contributions sum to `final`, see `morelli.encoders._decomposition`."""
 
-_PLAIN = ("final", "embedding")
+NO_POOLING_HEAD = (
+    "poolmlp is what the MLP of an attention-pooling head adds to the embedding; this encoder ({family}) has "
+    "no such head. Its parts are head:k.h, mlp:k and embedding."
+)
+
+_PLAIN = ("final", "embedding", "poolmlp")
 _OF_HEADS = ("head", "headraw")
 _FORM = re.compile(r"(layer|mean|tokens|attention|mlp|head|headraw):(\d+)(?:-(\d+))?")
 _HEAD_FORM = re.compile(r"(head|headraw):(\d+)\.(\d+)")
@@ -31,11 +39,11 @@ _GROUPS: dict[str, tuple[KindName, ...]] = {
     "mlps": ("mlp",),
     "heads": ("head",),
     "headraws": ("headraw",),
-    "parts": ("head", "mlp", "embedding"),
+    "parts": ("head", "mlp", "embedding", "poolmlp"),
 }
 _FORMS = (
-    "final, layer:k, mean:k, tokens:k, attention:k, head:k.h, headraw:k.h, mlp:k, embedding (also layer:j-k, "
-    "layers, means, tokens, attention, head:k, heads, headraws, mlps, parts)"
+    "final, layer:k, mean:k, tokens:k, attention:k, head:k.h, headraw:k.h, mlp:k, embedding, poolmlp (also "
+    "layer:j-k, layers, means, tokens, attention, head:k, heads, headraws, mlps, parts)"
 )
 
 
@@ -65,7 +73,7 @@ class Shapes(Protocol):
 
 @dataclass(frozen=True)
 class Kind:
-    """One feature kind; `block` is 1-based, and 0 for `final` and `embedding`; `head` 1-based, 0 for none."""
+    """One feature kind; `block` is 1-based, and 0 for `final`, `embedding`, `poolmlp`; `head` 1-based."""
 
     name: KindName
     block: int = 0
@@ -89,12 +97,15 @@ def parse_kind(text: str, *, layers: int, heads: int | None = None) -> Kind:
     return kind
 
 
-def expand_kinds(kinds: Iterable[str], *, layers: int, heads: int | None = None) -> list[str]:
+def expand_kinds(
+    kinds: Iterable[str], *, layers: int, heads: int | None = None, pooling_head: bool = False
+) -> list[str]:
     """Spell out groups of kinds for an encoder of `layers` blocks of `heads`; order kept, duplicates dropped.
 
     `layers` and `means` stand for every block, `layer:6-9` for a range, `tokens` and `attention`
     alone for the last block; `heads` for every head of every block, `head:9-12` for those of some
-    blocks, `parts` for all that sums to `final`: heads, MLPs and `embedding`.
+    blocks, `parts` for all that sums to `final`: heads, MLPs and `embedding`, and `poolmlp` where the
+    encoder has a `pooling_head`.
 
     >>> expand_kinds(["final", "layer:2-3", "attention"], layers=4)
     ['final', 'layer:2', 'layer:3', 'attention:4']
@@ -108,7 +119,12 @@ def expand_kinds(kinds: Iterable[str], *, layers: int, heads: int | None = None)
     if isinstance(kinds, str):
         kinds = kinds.split(",")
     found = list(
-        dict.fromkeys(str(kind) for text in kinds for kind in _expand_one(text.strip(), layers, heads))
+        dict.fromkeys(
+            str(kind)
+            for text in kinds
+            for kind in _expand_one(text.strip(), layers, heads)
+            if pooling_head or kind.name != "poolmlp" or text.strip() != "parts"
+        )
     )
     if not found:
         raise UsageError(f"No feature kind was asked for. Name at least one of: {_FORMS}.")
@@ -128,6 +144,7 @@ def kind_shape(kind: str, encoder: Shapes) -> tuple[int, ...]:
         "headraw": (encoder.width // encoder.heads,),
         "mlp": (encoder.dim,),
         "embedding": (encoder.dim,),
+        "poolmlp": (encoder.dim,),
     }
     return shapes[parsed.name]
 

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from morelli.encoders._kinds import PARTS, Kind
+from morelli.encoders._kinds import Kind
 from morelli.encoders._pretrained import load_config, load_pretrained
+from morelli.encoders._transformers_parts import OF_PARTS, images_per_pass, recording, refuse_parts, watch
 from morelli.errors import UsageError, WeightsError
 
 # Families whose tokens are patches alone.
@@ -31,18 +32,43 @@ class TransformersTower:
         config = self.model.config
         self.registers = int(getattr(config, "num_register_tokens", 0) or 0)
         self.class_token = config.model_type not in WITHOUT_CLASS_TOKEN
+        self.watched = watch(self.model)
         self._eager: Any = None
         self._lock = threading.Lock()
 
     def trace(self, pixels: Tensor, kinds: Collection[Kind]) -> dict[Kind, Tensor]:
         """Features of these kinds, float32."""
         names = {kind.name for kind in kinds}
-        _refuse_parts(names, self.model.config.model_type)
+        refuse_parts(self.watched, self.model.config.model_type, names)
         if not self.class_token and names & {"layer", "attention"}:
             raise UsageError(
                 f"This encoder ({self.model.config.model_type}) has no class token, so that layer:k and "
                 "attention:k do not exist; ask for mean:k, tokens:k or final."
             )
+        if not len(pixels):
+            # transformers' attention takes no empty batch.
+            one = pixels.new_zeros(1, *pixels.shape[1:])
+            return {kind: value[:0] for kind, value in self.trace(one, kinds).items()}
+        parts = [kind for kind in kinds if kind.name in OF_PARTS]
+        if not parts:
+            return self._outputs(pixels, kinds)
+        assert not isinstance(self.watched, str)
+        step = len(pixels)
+        if self.watched.whole:
+            config = self.model.config
+            patches = (pixels.shape[-1] // config.patch_size) ** 2
+            step = images_per_pass(pixels, parts, tokens=patches, width=config.hidden_size)
+        found: dict[Kind, list[Tensor]] = {}
+        for start in range(0, len(pixels), step):
+            with recording(self.watched, parts) as record:
+                outputs = self._outputs(pixels[start : start + step], kinds)
+            for kind, value in (outputs | self.watched.contributions(record, parts)).items():
+                found.setdefault(kind, []).append(value)
+        return {kind: torch.cat(values) for kind, values in found.items()}
+
+    def _outputs(self, pixels: Tensor, kinds: Collection[Kind]) -> dict[Kind, Tensor]:
+        """The kinds that are outputs of the model, from one pass."""
+        names = {kind.name for kind in kinds}
         model = self._with_attention() if "attention" in names else self.model
         out = model(
             pixel_values=pixels.to(self.dtype),
@@ -52,6 +78,8 @@ class TransformersTower:
         first_patch = self.class_token + self.registers
         found: dict[Kind, Tensor] = {}
         for kind in kinds:
+            if kind.name in OF_PARTS:
+                continue
             if kind.name == "final":
                 pooled = getattr(out, "pooler_output", None)
                 value = out.last_hidden_state[:, 0] if pooled is None else pooled
@@ -83,23 +111,9 @@ class TransformersTower:
                 ):
                     owner, _, leaf = name.rpartition(".")
                     setattr(twin.get_submodule(owner), leaf, ours)
+                watch(twin)
                 self._eager = twin.eval()
             return self._eager
-
-
-def _refuse_parts(names: Collection[str], family: str) -> None:
-    """Say why no head, MLP or embedding is told apart in this family."""
-    if not set(names) & {*PARTS, "headraw"}:
-        return
-    why = {
-        "siglip": "its image vector comes from an attention-pooling head with an MLP, which is not linear "
-        "in what the blocks wrote",
-        "vit": "its image vector comes from a pooler with a tanh, which is not linear in what heads wrote",
-    }.get(family.removesuffix("_vision_model"), "its blocks run in transformers, which keeps no head apart")
-    raise UsageError(
-        f"The embedding of this encoder ({family}) is not decomposed into heads, MLPs and embedding: {why}. "
-        "head:k.h, headraw:k.h, mlp:k and embedding exist for CLIP encoders; layer:k and mean:k exist here."
-    )
 
 
 def _load(folder: Path, dtype: torch.dtype) -> Any:

@@ -27,9 +27,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from morelli.encoders._decomposition import ClassParts, contributions
-from morelli.encoders._kinds import PARTS, Kind
-from morelli.errors import WeightsError
+from morelli.encoders._decomposition import ClassParts, Fold, Output, contributions, last_norm
+from morelli.encoders._kinds import NO_POOLING_HEAD, PARTS, Kind
+from morelli.errors import UsageError, WeightsError
 
 QUICK_GELU_SLOPE = 1.702
 """quick_gelu(x) = x sigmoid(1.702 x), CLIP's activation."""
@@ -194,8 +194,19 @@ def trace(vit: VisionTransformer, pixels: Tensor, kinds: Collection[Kind]) -> di
         if kind.name == "headraw":
             found[kind] = parts.heads[kind.block][:, kind.head - 1]
     if names & PARTS:
-        found |= contributions(vit, parts, z[:, 0], [kind for kind in kinds if kind.name in PARTS])
+        outputs = [Output(block.out.weight, block.out.bias) for block in vit.blocks]
+        found |= contributions(parts, kinds, outputs=outputs, fold=_fold(vit, z[:, 0]))
     return found
+
+
+def _fold(vit: VisionTransformer, class_token: Tensor) -> Fold:
+    """Equation 4 with the statistics of this class token, linear in what was written into it."""
+    norm, projection = vit.post_norm, vit.projection
+    after: Fold | None = None
+    if projection is not None:
+        matrix = projection.weight.float().T
+        after = lambda y, share: y @ matrix  # noqa: E731
+    return last_norm(class_token, norm.scale, norm.shift, norm.eps, after)
 
 
 def vit_from_state(
@@ -281,4 +292,6 @@ class ClipTower:
 
     def trace(self, pixels: Tensor, kinds: Collection[Kind]) -> dict[Kind, Tensor]:
         """Features of these kinds, see `trace`."""
+        if any(kind.name == "poolmlp" for kind in kinds):
+            raise UsageError(NO_POOLING_HEAD.format(family="clip"))
         return trace(self.vit, pixels, kinds)

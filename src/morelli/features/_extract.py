@@ -108,7 +108,9 @@ def extract(
     started = time.monotonic()
     out = Path(out)
     limits = limits or Limits()
-    names = expand_kinds(kinds, layers=encoder.layers, heads=encoder.heads)
+    names = expand_kinds(
+        kinds, layers=encoder.layers, heads=encoder.heads, pooling_head=encoder.card.pooling_head
+    )
     spec = TableSpec(encoder.build, {kind: kind_shape(kind, encoder) for kind in names}, dtype)
     if isinstance(perturbation, str):
         perturbation = named_perturbation(perturbation) if perturbation else None

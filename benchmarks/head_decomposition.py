@@ -2,10 +2,10 @@
 
     python benchmarks/head_decomposition.py [--families clip,siglip] [--rounds 5] [--batch 4] [--threads 1]
 
-`clip` is the default encoder with its own weights; siglip, dinov2, dinov3 and vit are of ViT-B/16's size at 224
-pixels with random weights, whose cost is that of trained ones. Every round times all ways on the same pixels;
-what is printed is the median of the rounds' ratios, and how far the parts' sum is from the embedding. Claim: all
-heads cost at most 1.6 times the plain pass.
+`clip` is the default encoder with its own weights; siglip, dinov2, dinov3 and vit are of ViT-B/16's size
+at 224 pixels with random weights, whose cost is that of trained ones. Every round times all ways on the
+same pixels; what is printed is the median of the rounds' ratios, and how far the parts' sum is from the
+embedding. Claim: all heads cost at most 1.6 times the plain pass.
 """
 
 from __future__ import annotations

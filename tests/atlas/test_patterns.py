@@ -88,6 +88,23 @@ def test_planted_patterns_are_found_apart_and_rank_first(
     assert {int(np.bincount(kind[kind >= 0]).argmax()) for kind in kinds} == {0, 1}
 
 
+def test_what_may_be_chance_comes_after_what_is_not_however_large() -> None:
+    made = collection()
+    some = np.concatenate([np.flatnonzero(made.labels == label)[:30] for label in (0, 1)])
+    made.impacts[some, 1] += 6
+    found = made.find()
+    table = found.prototypes.table.to_pylist()
+    chance = [row["p_value"] > 0.05 for row in table]
+    assert chance == sorted(chance) and chance[0] is False
+    assert table[0]["dimension"] == 0 and table[0]["excess"] < max(row["excess"] for row in table)
+    for claims in (False, True):
+        strength = [abs(row["excess"]) for row, unsure in zip(table, chance, strict=True) if unsure == claims]
+        assert strength == sorted(strength, reverse=True)
+    assert [row["id"] for row in table] == list(range(len(table)))
+    for row in table:
+        assert (found.assignment[:, row["dimension"]] == row["id"]).sum() == row["count"]
+
+
 def test_exemplars_carry_their_prototype_and_a_box_on_the_planted_patch(
     planted: tuple[Collection, FoundPrototypes],
 ) -> None:

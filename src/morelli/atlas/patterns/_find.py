@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 _LOOKED_AT, _MAPPED = 2_000, 0.7
+SIGNIFICANT = 0.05
+"""Corrected p-value up to which a prototype belongs to one class more than chance would have it."""
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,13 @@ def _described(  # noqa: PLR0917
     least: int,
     rng: np.random.Generator,
 ) -> FoundPrototypes:
-    """Drop prototypes that too few images carry, order the others by impact, and fill the table."""
+    """Drop prototypes that too few images carry, put the others in order, and fill the table.
+
+    What belongs to one class beyond chance comes before what may be chance, each by impact: a mean over few
+    images is easily large.
+    """
+    import pyarrow as pa
+
     m = len(bare)
     counts = np.bincount(assignment[assignment >= 0], minlength=m)
     strength = np.zeros(m)
@@ -219,16 +227,27 @@ def _described(  # noqa: PLR0917
     np.add.at(strength, assignment[row, k], np.abs(deviation))
     keep = np.flatnonzero(counts >= least)
     keep = keep[np.argsort(-strength[keep] / counts[keep], kind="stable")]
-    number = np.full(m + 1, -1, dtype=np.int16)
-    number[keep] = np.arange(len(keep), dtype=np.int16)
-    left = number[bare.owner] >= 0
-    kept = replace(
-        bare,
-        table=bare.table.take(keep),
-        centres=bare.centres[left],
-        owner=number[bare.owner[left]].astype(np.int64),
-        radius=bare.radius[left],
-    )
-    renumbered = number[assignment]
+    kept, renumbered = _in_order(bare, assignment, keep)
     table = figures(kept, renumbered, collected, stability[keep], options, rng)
+    first = np.argsort(table.column("p_value").to_numpy() > SIGNIFICANT, kind="stable")
+    kept, renumbered = _in_order(replace(kept, table=table), renumbered, first)
+    numbers = pa.array(np.arange(len(first)), table.schema.field("id").type)
+    table = kept.table.set_column(table.schema.get_field_index("id"), table.schema.field("id"), numbers)
     return FoundPrototypes(replace(kept, table=table), renumbered)
+
+
+def _in_order(
+    prototypes: Prototypes, assignment: NDArray[np.int16], order: Array
+) -> tuple[Prototypes, NDArray[np.int16]]:
+    """The prototypes numbered in `order`, those not in it gone, and the assignment (n, K) by new numbers."""
+    number = np.full(len(prototypes) + 1, -1, dtype=np.int16)
+    number[order] = np.arange(len(order), dtype=np.int16)
+    left = number[prototypes.owner] >= 0
+    renumbered = replace(
+        prototypes,
+        table=prototypes.table.take(order),
+        centres=prototypes.centres[left],
+        owner=number[prototypes.owner[left]].astype(np.int64),
+        radius=prototypes.radius[left],
+    )
+    return renumbered, number[assignment]

@@ -33,7 +33,8 @@ import numpy as np
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-STATIC = Path(__file__).resolve().parents[1] / "src" / "morelli" / "server" / "static"
+ROOT = Path(__file__).resolve().parents[1]
+STATIC = ROOT / "src" / "morelli" / "server" / "static"
 PHOTOS = {
     "skimage.data": ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png"),
     "sklearn.datasets.images": ("china.jpg", "flower.jpg"),
@@ -331,15 +332,19 @@ def main() -> None:
         start = time.perf_counter()
         make_atlas(atlas, args.images)
         print(f"  made the atlas in {time.perf_counter() - start:,.0f} s")
+    sys.path.insert(0, str(ROOT))  # the tests' own lookup, so that both use one browser
     from playwright.sync_api import sync_playwright
+    from tests.browser import find_chromium
 
+    chromium = find_chromium()
+    if chromium is None:
+        raise SystemExit("needs Chromium: run `python -m tests.browser`, or name one in MORELLI_CHROMIUM")
     server, home = serve(atlas)
     try:
         ready = wait_until_warm(home, "million")
         print(f"  the server said what the atlas is after {ready:,.1f} s")
-        chosen = os.environ.get("MORELLI_CHROMIUM") or shutil.which("chromium")
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chosen, args=FLAGS)
+            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
             address = f"{home}#/explore/million"
             page, first = opened(browser, address)
             told("first overview while the server still opens the atlas", first / 1e3, 2, "s")

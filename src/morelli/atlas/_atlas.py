@@ -5,8 +5,6 @@ Reading is safe from several threads and processes: everything but people's edit
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +16,6 @@ from numpy.typing import NDArray
 from morelli.atlas._collection import (
     CATEGORIES,
     ERRORS,
-    UNKNOWN,
     Collection,
     error_types,
     open_images,
@@ -26,7 +23,8 @@ from morelli.atlas._collection import (
 from morelli.atlas._edits import Edits
 from morelli.atlas._exports import ExportFormat, export_rows
 from morelli.atlas._facets import with_facets
-from morelli.atlas._live_evaluation import live_evaluation
+from morelli.atlas._kept import Kept
+from morelli.atlas._live_evaluation import auc_of, live_evaluation
 from morelli.atlas._manifest_columns import manifest_categories
 from morelli.atlas._pixels import Pictures, PixelTable
 from morelli.atlas._record import AtlasRecord
@@ -49,6 +47,7 @@ if TYPE_CHECKING:
     from morelli.atlas.patterns import Prototypes
 
 KEPT_SELECTIONS = 64
+KEPT_ORDERS = 8
 KEPT_TABLES = 12
 LARGEST_PAGE = 2_000
 
@@ -76,10 +75,9 @@ class Atlas:
         self.path, self.record, self.distilled, self.collection = path, record, distilled, collection
         self.pictures = pictures
         self.edits = Edits(path)
-        self._selections: OrderedDict[str, Selection] = OrderedDict()
-        self._orders: OrderedDict[tuple[str, str, bool, tuple[int, ...]], NDArray[np.int64]] = OrderedDict()
-        self._tables: OrderedDict[tuple[int, str, tuple[int, ...]], pa.Table] = OrderedDict()
-        self._lock = threading.Lock()
+        self._selections: Kept[str, Selection] = Kept(KEPT_SELECTIONS)
+        self._orders: Kept[tuple[str, str, bool, tuple[int, ...]], NDArray[np.int64]] = Kept(KEPT_ORDERS)
+        self._tables: Kept[tuple[int, str, tuple[int, ...]], pa.Table] = Kept(KEPT_TABLES)
 
     @classmethod
     def open(cls, path: Path | str, *, images: Sequence[Path | str] = ()) -> Self:
@@ -157,7 +155,11 @@ class Atlas:
 
     def categories(self) -> dict[str, list[dict[str, Any]]]:
         """Columns to filter by: for each its names with the number of images, most first, at most 500."""
-        found = {}
+        return self._categories
+
+    @cached_property
+    def _categories(self) -> dict[str, list[dict[str, Any]]]:
+        found: dict[str, list[dict[str, Any]]] = {}
         for name in (*CATEGORIES, *manifest_categories(self.collection.metadata_sample())):
             if name in found:
                 continue
@@ -181,21 +183,11 @@ class Atlas:
         Raises:
             UsageError: it is not a selection.
         """
-        key = key_of(spec)
-        with self._lock:
-            if key in self._selections:
-                self._selections.move_to_end(key)
-                return self._selections[key]
-        found = select(spec, self.collection, self._places)
-        with self._lock:
-            self._selections[key] = found
-            while len(self._selections) > KEPT_SELECTIONS:
-                self._selections.popitem(last=False)
-        return found
+        return self._selections.get(key_of(spec), lambda: select(spec, self.collection, self._places))
 
     @property
     def _places(self) -> Places:
-        from morelli.atlas.cells import rows_in_polygon
+        from morelli.atlas.cells import rows_in_polygon, rows_in_rect
 
         def masked(rows: NDArray[np.int64]) -> Mask:
             mask = np.zeros(len(self), dtype=bool)
@@ -205,6 +197,7 @@ class Atlas:
         return Places(
             cells=lambda level, ids: masked(self.pyramid.rows_in_cells(level, ids)),
             polygon=lambda points: masked(rows_in_polygon(self.collection.xy, points)),
+            rect=lambda corners: masked(rows_in_rect(self.collection.xy, corners)),
             carriers=self._carriers,
         )
 
@@ -212,7 +205,12 @@ class Atlas:
         found = self.prototypes_found
         if found is None or not 0 <= number < len(found):
             raise UsageError(f"The atlas has no prototype {number}.")
-        return np.asarray(np.isin(self.collection.prototypes, self._merged(number)).any(axis=1))
+        mask = np.zeros(len(self), dtype=bool)
+        for one in self._merged(number):
+            if one < len(found):
+                # A prototype is one dimension's, so no other column can hold it.
+                mask |= self.collection.prototypes[:, found.dimension[one]] == one
+        return mask
 
     def _merged(self, number: int) -> list[int]:
         """A prototype and all that people merged into it, directly or by way of others."""
@@ -250,20 +248,14 @@ class Atlas:
     def _cells(self, level: int, selection: Selection | None, off: tuple[int, ...]) -> pa.Table:
         """A level's table for a selection, kept for the tiles that are asked for next."""
         key = (level, "" if selection is None else selection.key, off)
-        with self._lock:
-            if key in self._tables:
-                self._tables.move_to_end(key)
-                return self._tables[key]
-        mask = None if selection is None else selection.mask
-        found = with_facets(
-            self.pyramid.aggregate(level, mask, off=off), self.pyramid, level, self.collection,
-            mask=mask, probabilities=self.probabilities(off) if off else None,
-        )  # fmt: skip
-        with self._lock:
-            self._tables[key] = found
-            while len(self._tables) > KEPT_TABLES:
-                self._tables.popitem(last=False)
-        return found
+        return self._tables.get(key, lambda: self._summed_up(level, selection, off))
+
+    def _summed_up(self, level: int, selection: Selection | None, off: tuple[int, ...]) -> pa.Table:
+        part = self.pyramid.part(level, None if selection is None else selection.mask)
+        table = self.pyramid.summed(part, off=off)
+        return with_facets(
+            table, part, self.collection, probabilities=self.probabilities(off) if off else None
+        )
 
     def dimensions(self, selection: Selection | None = None, off: Sequence[int] = ()) -> list[dict[str, Any]]:
         """The dimension view: one JSON object per dimension, see `dimension_views`."""
@@ -279,16 +271,22 @@ class Atlas:
         """Held-out AUC that is left without each dimension."""
         return [self.auc((k,)) for k in range(self.record.dimensions)]
 
+    @cached_property
+    def _prototype_items(self) -> list[dict[str, Any]]:
+        """The prototypes as they were found, as JSON objects."""
+        found = self.prototypes_found
+        return [] if found is None else list(map(finite, found.table.to_pylist()))
+
     def prototypes(self, selection: Selection | None = None) -> list[dict[str, Any]]:
         """The pattern view: prototypes with people's edits, and how many selected images carry each."""
-        found = self.prototypes_found
-        if found is None:
+        found = self._prototype_items
+        if not found:
             return []
         edits = self.edits.read()["prototypes"]
         counts = prototype_counts(self.collection, None, len(found))
-        chosen = None if selection is None else prototype_counts(self.collection, selection.mask, len(found))
+        chosen = None if selection is None else prototype_counts(self.collection, selection.rows, len(found))
         out = []
-        for item in map(finite, found.table.to_pylist()):
+        for item in found:
             number = item["id"]
             given = edits.get(str(number), {})
             out.append(
@@ -330,17 +328,10 @@ class Atlas:
         self, selection: Selection | None, sort: str, descending: bool, off: tuple[int, ...]
     ) -> NDArray[np.int64]:
         key = ("" if selection is None else selection.key, sort, descending, off)
-        with self._lock:
-            if key in self._orders:
-                self._orders.move_to_end(key)
-                return self._orders[key]
         logits = self.logits(off) if off else None
-        found = order_rows(self.collection, selection, sort, descending, logits=logits)
-        with self._lock:
-            self._orders[key] = found
-            while len(self._orders) > 8:
-                self._orders.popitem(last=False)
-        return found
+        return self._orders.get(
+            key, lambda: order_rows(self.collection, selection, sort, descending, logits=logits)
+        )
 
     def image(self, row: int) -> dict[str, Any]:
         """Everything known of one image: file facts, held-out logit and its exact parts, place, patterns."""
@@ -404,7 +395,7 @@ class Atlas:
         """(n,) held-out logits without the dimensions in `off`."""
         if not off:
             return self.collection.held_logits
-        gone = self.collection.held_impacts[:, list(off)].sum(axis=1)
+        gone = self.collection.impact_columns[list(off)].sum(axis=0)
         return np.asarray(self.collection.held_logits - gone, dtype=np.float32)
 
     def probabilities(self, off: Sequence[int] = ()) -> NDArray[np.float32]:
@@ -413,11 +404,8 @@ class Atlas:
 
     def auc(self, off: Sequence[int] = ()) -> float | None:
         """Held-out AUC over all labelled images; None unless both classes are there."""
-        from morelli.evaluation import roc_auc
-
-        rows = self.collection.labels != UNKNOWN
-        value = roc_auc(self.collection.labels[rows], self.logits(self.check_off(off))[rows])
-        return float(value) if np.isfinite(value) else None
+        logits, labels = self.logits(self.check_off(off)), self.collection.labels
+        return auc_of(logits[labels == 0], logits[labels == 1])
 
     def rescore(self, off: Sequence[int]) -> dict[str, Any]:
         """What switching dimensions off costs: AUC before and after, and whose side of even odds changes."""
@@ -470,10 +458,9 @@ class Atlas:
 
     def _edited(self, what: str, number: int, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         entry = self.edits.change(what, number, fields)
-        with self._lock:
-            self._selections.clear()  # a merge changes who carries a prototype
-            self._orders.clear()
-            self._tables.clear()
+        self._selections.clear()  # a merge changes who carries a prototype
+        self._orders.clear()
+        self._tables.clear()
         return entry
 
     def feedback(self, row: int, label: str, note: str = "") -> None:

@@ -13,7 +13,7 @@ from morelli.atlas._collection import VERDICTS, Collection, verdict_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from morelli.atlas.cells import Pyramid
+    from morelli.atlas.cells import Part
 
 MOST_GENERATORS = 10
 """Generators that are told apart on the map; hues for more cannot be told apart."""
@@ -21,21 +21,19 @@ MOST_GENERATORS = 10
 
 def with_facets(
     table: pa.Table,
-    pyramid: Pyramid,
-    level: int,
+    part: Part,
     collection: Collection,
     *,
-    mask: NDArray[np.bool_] | None = None,
     probabilities: NDArray[Any] | None = None,
 ) -> pa.Table:
-    """A level's table with four more columns, of the selected images where `mask` (n,) selects some.
+    """A table of cells with four more columns, of the part's images.
 
     `ai` and `inconclusive` int32, images of these verdicts (the rest is `real`); `uncertainty` float32, the
     mean of 1 − |2p − 1|; `generators`, a list of counts of generated images for each of the generators that
     most of them come from. Their names are a JSON list in the schema's metadata, under `generators`.
 
     Args:
-        table: what `pyramid.aggregate` gave for the level.
+        table: what `pyramid.summed` gave for the part.
         probabilities: (n,) of the images, where dimensions are switched off; the collection's own if None.
     """
     import pyarrow as pa
@@ -44,10 +42,10 @@ def with_facets(
     if probabilities is not None:
         verdicts = verdict_of(probabilities, collection.base_thresholds)
         doubts = np.asarray(1 - np.abs(2 * probabilities - 1), dtype=np.float32)
-    by_verdict = pyramid.counts_by(level, verdicts, len(VERDICTS), mask)
-    doubt = pyramid.means(level, doubts, mask).astype(np.float32)
+    by_verdict = part.counts_by(verdicts, len(VERDICTS))
+    doubt = part.means(doubts).astype(np.float32)
     chosen, groups = collection.main_generators(MOST_GENERATORS)
-    by_generator = pyramid.counts_by(level, groups, max(1, len(chosen)), mask).astype(np.int32)
+    by_generator = part.counts_by(groups, max(1, len(chosen))).astype(np.int32)
     columns = {
         "ai": pa.array(by_verdict[:, VERDICTS.index("ai")].astype(np.int32)),
         "inconclusive": pa.array(by_verdict[:, VERDICTS.index("inconclusive")].astype(np.int32)),

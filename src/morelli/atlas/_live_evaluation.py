@@ -69,6 +69,27 @@ def live_evaluation(
     return found
 
 
+def auc_of(real: NDArray[np.floating], fake: NDArray[np.floating]) -> float | None:
+    """Area under the ROC curve of the scores of both classes; None where one is absent.
+
+    The share of pairs in which the generated image has the higher score, equal scores counting half (Mann
+    and Whitney 1947), counted exactly; with both classes sorted by themselves the count costs little, and
+    that matters where a million scores are ranked once for every dimension.
+
+    >>> auc_of(np.array([0.1, 0.4]), np.array([0.4, 0.8]))
+    0.875
+    """
+    if not len(real) or not len(fake):
+        return None
+    real, fake = np.sort(real), np.sort(fake)
+    below = np.searchsorted(real, fake)
+    wins = int(below.sum())
+    # Few scores are equal; only those are looked for from the other side.
+    tied = fake[real[np.minimum(below, len(real) - 1)] == fake]
+    ties = int((np.searchsorted(real, tied, side="right") - np.searchsorted(real, tied)).sum())
+    return (2 * wins + ties) / (2 * len(real) * len(fake))
+
+
 def _ranking(
     collection: Collection,
     rows: NDArray[np.int64],

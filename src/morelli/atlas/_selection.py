@@ -61,6 +61,7 @@ class Places:
 
     cells: Callable[[int, Sequence[int]], Mask]
     polygon: Callable[[NDArray[np.float64]], Mask]
+    rect: Callable[[NDArray[np.float64]], Mask]
     carriers: Callable[[int], Mask]
 
 
@@ -93,13 +94,16 @@ def select(spec: Spec, collection: Collection, places: Places) -> Selection:
 
 def counts_of(collection: Collection, mask: Mask) -> dict[str, int]:
     """How many images a mask (n,) selects: in all, by label, and by error type."""
-    labels, errors = collection.labels[mask], collection.errors[mask]
+
+    def among(column: NDArray[np.int8], code: int) -> int:
+        return int(np.count_nonzero(mask & (column == code)))
+
     found = {
-        "count": int(mask.sum()),
-        "real": int((labels == 0).sum()),
-        "fake": int((labels == 1).sum()),
+        "count": int(np.count_nonzero(mask)),
+        "real": among(collection.labels, 0),
+        "fake": among(collection.labels, 1),
     }
-    return found | {name: int((errors == code).sum()) for code, name in enumerate(ERRORS)}
+    return found | {name: among(collection.errors, code) for code, name in enumerate(ERRORS)}
 
 
 def _clause(clause: Any, collection: Collection, places: Places, budget: list[int]) -> Mask:
@@ -125,9 +129,7 @@ def _clause(clause: Any, collection: Collection, places: Places, budget: list[in
         case {"polygon": list(points), **rest} if not rest:
             return places.polygon(_points(points))
         case {"rect": [x0, y0, x1, y1], **rest} if not rest:
-            a, b, c, d = (_number(v, "rect") for v in (x0, y0, x1, y1))
-            low, high = np.array([min(a, c), min(b, d)]), np.array([max(a, c), max(b, d)])
-            return np.asarray(((collection.xy >= low) & (collection.xy <= high)).all(axis=1))
+            return places.rect(np.array([_number(v, "rect") for v in (x0, y0, x1, y1)]))
         case {"column": str(name), "in": list(values), **rest} if not rest:
             return _among(collection, name, values)
         case {"column": str(name), "range": [low, high], **rest} if not rest:
@@ -135,7 +137,7 @@ def _clause(clause: Any, collection: Collection, places: Places, budget: list[in
         case {"dimension": int(k), "range": [low, high], **rest} if not rest:
             if not 0 <= k < collection.dimensions:
                 raise UsageError(f"Dimensions are 0 to {collection.dimensions - 1}, not {k}.")
-            return _between(collection.impacts[:, k], low, high)
+            return _between(collection.impact_columns[k], low, high)
         case {"prototype": int(number), **rest} if not rest:
             return places.carriers(number)
         case {"rows": list(rows), **rest} if not rest:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.atlas._collection import ERRORS, UNKNOWN, VERDICTS, Collection, carried, error_types, verdict_of
-from morelli.atlas._selection import Mask, Selection, numeric_column
+from morelli.atlas._collection import ERRORS, UNKNOWN, VERDICTS, Collection, error_types, verdict_of
+from morelli.atlas._joint_counts import JointCounts
+from morelli.atlas._selection import Selection, numeric_column
 from morelli.errors import UsageError
 
 BINS = 48
@@ -34,51 +35,61 @@ class DimensionHistograms:
     @cached_property
     def edges(self) -> NDArray[np.float32]:
         """(K, BINS + 1) equally wide bins from 0 or the lowest to 0 or the highest impact."""
-        impacts = self.collection.impacts
-        low, high = np.quantile(impacts, [OUTER, 1 - OUTER], axis=0)
+        columns = self.collection.impact_columns
+        low, high = np.array([np.quantile(column, [OUTER, 1 - OUTER]) for column in columns]).T
         low, high = np.minimum(low, 0), np.maximum(high, 0)
         high = np.where(high - low < 1e-6, low + 1e-6, high)
         return np.linspace(low, high, BINS + 1, axis=1).astype(np.float32)
 
     @cached_property
-    def _bins(self) -> NDArray[np.uint16]:
-        """(n, K) number of the bin over all dimensions, k·BINS + bin."""
+    def _bins(self) -> JointCounts:
+        """(n,) number of the bin of every dimension."""
         low, width = self.edges[:, 0], (self.edges[:, -1] - self.edges[:, 0]) / BINS
-        found = ((self.collection.impacts - low) / width).clip(0, BINS - 1).astype(np.uint16)
-        return found + (BINS * np.arange(found.shape[1])).astype(np.uint16)
+        columns = self.collection.impact_columns
+        bins = (
+            ((column - first) / wide).clip(0, BINS - 1).astype(np.uint8)
+            for column, first, wide in zip(columns, low, width, strict=True)
+        )
+        return JointCounts.of(bins, [BINS] * len(columns))
 
-    def count(self, mask: Mask | None = None) -> NDArray[np.int64]:
-        """(K, BINS) images of each bin, of those that `mask` (n,) selects."""
-        bins = self._bins if mask is None else self._bins[mask]
-        k = self._bins.shape[1]
-        return np.bincount(bins.reshape(-1), minlength=k * BINS).reshape(k, BINS)
+    def count(self, rows: NDArray[np.integer] | None = None) -> NDArray[np.int64]:
+        """(K, BINS) images of each bin, of some rows or of all."""
+        return np.array(self._bins.count(rows))
 
     @cached_property
     def real(self) -> NDArray[np.int64]:
         """(K, BINS) of all real images."""
-        return self.count(self.collection.labels == 0)
+        return self.count(np.flatnonzero(self.collection.labels == 0))
 
     @cached_property
     def fake(self) -> NDArray[np.int64]:
         """(K, BINS) of all generated images."""
-        return self.count(self.collection.labels == 1)
+        return self.count(np.flatnonzero(self.collection.labels == 1))
 
     @cached_property
     def spread(self) -> NDArray[np.float32]:
         """(K,) standard deviation of the impacts of all images."""
-        return np.asarray(self.collection.impacts.std(axis=0))
+        return np.asarray(self.collection.impact_columns.std(axis=1))
 
     @cached_property
     def ends(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(K, ENDS) rows of the lowest and of the highest impacts."""
-        impacts = self.collection.impacts
-        m = min(ENDS, len(impacts))
-        low = np.argpartition(impacts, m - 1, axis=0)[:m]
-        high = np.argpartition(-impacts, m - 1, axis=0)[:m]
-        take = np.take_along_axis
-        low = take(low, np.argsort(take(impacts, low, 0), axis=0, kind="stable"), 0)
-        high = take(high, np.argsort(-take(impacts, high, 0), axis=0, kind="stable"), 0)
-        return low.T, high.T
+        """(K, ENDS) rows of the lowest and of the highest impacts, the first of equal ones."""
+        columns = self.collection.impact_columns
+        low = np.array([lowest(column, ENDS) for column in columns])
+        return low, np.array([lowest(-column, ENDS) for column in columns])
+
+
+def lowest(values: NDArray[Any], most: int) -> NDArray[np.int64]:
+    """Places of the `most` lowest of (n,) values, rising, the first of equal ones.
+
+    >>> lowest(np.array([3.0, 0.0, 2.0, 0.0, 0.0]), 2).tolist()
+    [1, 3]
+    """
+    most = min(most, len(values))
+    bound = np.partition(values, most - 1)[most - 1]
+    below = np.flatnonzero(values < bound)
+    below = below[np.argsort(values[below], kind="stable")]
+    return np.concatenate([below, np.flatnonzero(values == bound)[: most - len(below)]])
 
 
 def dimension_views(
@@ -94,10 +105,12 @@ def dimension_views(
     """
     collection = histograms.collection
     distilled = collection.distilled
-    chosen = None if selection is None else histograms.count(selection.mask)
-    means = None
-    if selection is not None and selection.counts["count"]:
-        means = selection.mask.astype(np.float32) @ collection.impacts / selection.counts["count"]
+    chosen = means = None
+    if selection is not None:
+        rows = selection.rows
+        chosen = histograms.count(rows)
+        if len(rows):
+            means = [float(column[rows].mean(dtype=np.float64)) for column in collection.impact_columns]
     low, high = histograms.ends
     out = []
     for k in range(collection.dimensions):
@@ -119,14 +132,16 @@ def dimension_views(
             "highest": high[k].tolist(),
         }
         if means is not None:
-            item["selected_mean"] = float(means[k])
+            item["selected_mean"] = means[k]
         out.append(item)
     return out
 
 
-def prototype_counts(collection: Collection, mask: Mask | None, count: int) -> NDArray[np.int64]:
-    """(count,) images, of those selected, whose pattern belongs to each prototype."""
-    found = collection.carriers if mask is None else carried(collection.prototypes[mask])
+def prototype_counts(
+    collection: Collection, rows: NDArray[np.integer] | None, count: int
+) -> NDArray[np.int64]:
+    """(count,) images, of some rows or of all, whose pattern belongs to each prototype."""
+    found = collection.carriers if rows is None else collection.carried(rows)
     return np.pad(found, (0, max(0, count - len(found))))
 
 
@@ -156,7 +171,8 @@ def order_rows(
         number = int(argument)
         if number >= (collection.dimensions if name == "impact" else len(collection)):
             raise UsageError(f"The order {sort!r} names a number that is not there.")
-        key = collection.impacts[rows, number] if name == "impact" else _similarity(collection, rows, number)
+        of = _impact if name == "impact" else _similarity
+        key = of(collection, rows, number)
     else:
         key = _scores(collection, sort, logits)[rows]
     key = np.where(np.isnan(key), np.inf, -key if descending else key)  # unknown values come last
@@ -169,6 +185,10 @@ def _scores(collection: Collection, name: str, logits: NDArray[Any] | None) -> N
     if name != "uncertainty":
         return logits  # calibration keeps the order
     return np.asarray(1 - 2 * np.abs(collection.distilled.calibration.probability(logits) - 0.5))
+
+
+def _impact(collection: Collection, rows: NDArray[np.int64], number: int) -> NDArray[Any]:
+    return np.asarray(collection.impact_columns[number][rows])
 
 
 def _similarity(collection: Collection, rows: NDArray[np.int64], to: int) -> NDArray[Any]:

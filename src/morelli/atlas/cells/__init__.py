@@ -12,6 +12,7 @@ from morelli.atlas.cells._grid import Grid
 from morelli.atlas.cells._labels import Region, regions
 from morelli.atlas.cells._layout import Layout, Method
 from morelli.atlas.cells._morton import DEPTH, ancestor, columns_and_rows, morton
+from morelli.atlas.cells._part import Part
 from morelli.atlas.cells._polygon import rows_in_polygon, rows_in_rect
 from morelli.atlas.cells._project import project
 from morelli.atlas.cells._pyramid import TILE, Pyramid, finest_level
@@ -23,6 +24,7 @@ __all__ = [
     "Grid",
     "Layout",
     "Method",
+    "Part",
     "Pyramid",
     "Region",
     "Rows",

@@ -18,8 +18,23 @@ def rows_in_rect(xy: NDArray[np.floating], rect: ArrayLike) -> NDArray[np.int64]
     if bounds.shape != (4,) or not np.isfinite(bounds).all():
         raise UsageError("a rectangle is four numbers: x0, y0, x1, y1")
     low, high = np.minimum(bounds[:2], bounds[2:]), np.maximum(bounds[:2], bounds[2:])
+    (x0, y0), (x1, y1) = _inward(low, high, xy.dtype)
     x, y = xy[:, 0], xy[:, 1]
-    return np.flatnonzero((x >= low[0]) & (x <= high[0]) & (y >= low[1]) & (y <= high[1]))
+    return np.flatnonzero((x >= x0) & (x <= x1) & (y >= y0) & (y <= y1))
+
+
+def _inward(
+    low: NDArray[np.float64], high: NDArray[np.float64], kind: np.dtype[np.floating]
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """The lowest numbers of a kind that are not below `low`, and the highest that are not above `high`.
+
+    Numbers of that kind lie between them exactly where they lie between the given bounds, and comparing
+    them takes no copy of all places in double precision.
+    """
+    with np.errstate(over="ignore"):  # beyond the kind's range is infinity, and so is the comparison's result
+        a, b = low.astype(kind), high.astype(kind)
+        up, down = np.nextafter(a, np.inf, dtype=kind), np.nextafter(b, -np.inf, dtype=kind)
+    return np.where(a < low, up, a), np.where(b > high, down, b)
 
 
 def rows_in_polygon(xy: NDArray[np.floating], polygon: ArrayLike) -> NDArray[np.int64]:

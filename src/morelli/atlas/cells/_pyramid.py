@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from morelli.atlas.cells._exemplars import EXEMPLARS, exemplars, standardised_values
 from morelli.atlas.cells._morton import DEPTH, ancestor, morton
+from morelli.atlas.cells._part import Part
 from morelli.atlas.cells._pyramid_files import read_pyramid, write_pyramid
 from morelli.atlas.cells._rows import Rows, Scored, Scoring
 from morelli.atlas.cells._sums import starts_of, sums_of
@@ -71,7 +72,9 @@ class Pyramid:
         code, rows = code[order], rows.take(order)
         scored = Scored.of(rows, scoring)
         values = standardised_values(rows.impacts if rows.values is None else rows.values)
-        sums = sums_of(ancestor(code, depth), scored)
+        finest = ancestor(code, depth)
+        bounds = np.append(starts_of(finest), len(code))
+        sums = sums_of(finest[bounds[:-1]], bounds, scored)
         tables: list[pa.Table] = []
         for level in range(depth, -1, -1):
             first = starts_of(ancestor(code, level))
@@ -193,52 +196,41 @@ class Pyramid:
             `count` images are selected. Class and error counts, probability, impact, spread and exemplars are
             those of the selected images; where there are none, counts are 0 and means NaN.
         """
-        base, cells = self.table(level), self._cells(level)
-        images = slice(0, len(self))
+        return self.summed(self.part(level, selection, tile=tile, size=size), off=off)
+
+    def part(
+        self,
+        level: int,
+        selection: ArrayLike | None = None,
+        *,
+        tile: tuple[int, int] | None = None,
+        size: int = TILE,
+    ) -> Part:
+        """The images that `aggregate` would sum up, with the cells that they are in; arguments as there."""
+        table, cells = self.table(level), self._cells(level)
         if tile is not None:
             low, high = self._tile(level, *tile, size)
-            base, cells = base.slice(low, high - low), cells[low:high]
-            images = slice(*(0, 0) if low == high else (base["start"][0].as_py(), base["end"][-1].as_py()))
-        if selection is None and not off:
-            return base.append_column("selected", base["count"])
-        scored = self._scored(off)
-        if selection is None:
-            sums = sums_of(ancestor(self.codes[images], level), scored.take(images))
-            return refilled(base, cells, sums, None)
-        mask = self._mask(selection)
-        at = images.start + np.flatnonzero(mask[self.order[images]])
-        sums = sums_of(ancestor(self.codes[at], level), scored.take(at))
-        return refilled(base, cells, sums, (mask, self.order[at]))
+            table, cells = table.slice(low, high - low), cells[low:high]
+        return Part.of(table, cells, self.order, None if selection is None else self._mask(selection))
+
+    def summed(self, part: Part, *, off: Sequence[int] = ()) -> pa.Table:
+        """What `aggregate` returns, for a part that is known already."""
+        if part.mask is None and not off:
+            return part.table.append_column("selected", part.table["count"])
+        return refilled(part, sums_of(part.cells, part.bounds, self._scored(off), part.at))
 
     def means(self, level: int, values: ArrayLike, selection: ArrayLike | None = None) -> NDArray[np.float64]:
         """Mean of any number per image, (n,) by row number, over each cell (m,), or over its selected images.
 
         Cells are those of `table(level)`, in its order; NaN where no image is selected.
         """
-        at, of, m = self._groups(level, selection)
-        column = np.asarray(values, np.float64)[self.order if at is None else self.order[at]]
-        count = np.bincount(of, minlength=m)
-        total = np.bincount(of, column, minlength=m)
-        return np.asarray(np.divide(total, count, out=np.full(m, np.nan), where=count > 0))
+        return self.part(level, selection).means(values)
 
     def counts_by(
         self, level: int, groups: ArrayLike, n_groups: int, selection: ArrayLike | None = None
     ) -> NDArray[np.int64]:
-        """Images (m, n_groups) of each group in each cell, such as generators or sources.
-
-        Args:
-            level: which.
-            groups: (n,) numbers from 0 to n_groups - 1 by row number; negative ones count nowhere.
-            n_groups: how many groups there are.
-            selection: as in `aggregate`.
-        """
-        at, of, m = self._groups(level, selection)
-        group = np.asarray(groups, np.int64)[self.order if at is None else self.order[at]]
-        if len(group) and group.max() >= n_groups:
-            raise UsageError(f"group {int(group.max())} where {n_groups} were announced")
-        known = group >= 0
-        flat = np.bincount(of[known] * n_groups + group[known], minlength=m * n_groups)
-        return flat.reshape(m, n_groups).astype(np.int64)
+        """Images (m, n_groups) of each group in each cell; groups as in `Part.counts_by`."""
+        return self.part(level, selection).counts_by(groups, n_groups)
 
     def _cells(self, level: int) -> NDArray[np.uint32]:
         """Morton codes (m,) of the level's cells."""
@@ -266,21 +258,6 @@ class Pyramid:
 
     def _counts(self, level: int) -> NDArray[np.int64]:
         return np.asarray(self.tables[level]["count"].to_numpy(), np.int64)
-
-    def _groups(
-        self, level: int, selection: ArrayLike | None
-    ) -> tuple[NDArray[np.int64] | None, NDArray[np.int64], int]:
-        """Positions selected (None: all), the place in the level's table of each one's cell, cells."""
-        m = self.table(level).num_rows
-        at = self._positions(selection)
-        of = np.repeat(np.arange(m), self._counts(level))
-        return at, of if at is None else of[at], m
-
-    def _positions(self, selection: ArrayLike | None) -> NDArray[np.int64] | None:
-        """Rising positions in the order of the selected images."""
-        if selection is None:
-            return None
-        return np.flatnonzero(self._mask(selection)[self.order])
 
     def _mask(self, selection: ArrayLike) -> NDArray[np.bool_]:
         chosen = np.asarray(selection)

@@ -86,13 +86,12 @@ def segment_sums(
 
     k = X.shape[1]
     found = np.zeros((len(bounds) - 1, 2 * k))
-    chosen = None if isinstance(at, slice) else at
-    start = 0 if chosen is not None else at.indices(len(X))[0]  # type: ignore[union-attr]
+    X, chosen = (X[at], None) if isinstance(at, slice) else (X, at)
 
     def add(segment: int, last: int, low: int, high: int) -> None:
-        rows = X[start + low : start + high] if chosen is None else X[chosen[low:high]]
         both = np.empty((high - low, 2 * k))
-        both[:, :k] = rows
+        # take gathers rows faster than an index does.
+        both[:, :k] = X[low:high] if chosen is None else np.take(X, chosen[low:high], axis=0)
         np.square(both[:, :k], out=both[:, k:])
         # A sparse matrix of ones adds rows a few times faster than np.add.reduceat along the first axis does.
         ends = np.clip(bounds[segment : last + 1] - low, 0, high - low)

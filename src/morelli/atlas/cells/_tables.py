@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from morelli.atlas.cells._morton import columns_and_rows
+from morelli.atlas.cells._part import Part
 from morelli.atlas.cells._sums import Sums
 
 
@@ -67,28 +67,12 @@ def summary(sums: Sums) -> dict[str, Any]:
     }
 
 
-def refilled(
-    base: pa.Table,
-    cells: NDArray[np.uint32],
-    sums: Sums,
-    selection: tuple[NDArray[np.bool_], NDArray[np.int32]] | None,
-) -> pa.Table:
-    """`base` with the columns of `summary` for some of its images, and `selected`.
-
-    Args:
-        base: a level's table.
-        cells: (m,) its cells' Morton codes.
-        sums: of the selected images, cells without any left out.
-        selection: mask (n,) of the selected images by row number, and the row numbers of those in the cells
-            in the pyramid's order; None if all are.
-    """
-    if len(sums.cells) < len(cells):
-        place = np.searchsorted(cells, sums.cells)
-        wide = {f.name: _widened(getattr(sums, f.name), place, len(cells)) for f in fields(Sums)}
-        sums = Sums(**wide)
+def refilled(part: Part, sums: Sums) -> pa.Table:
+    """The part's table with the columns of `summary` for its images, and `selected`."""
+    base = part.table
     columns = summary(sums) | {"selected": sums.count.astype(np.int32)}
-    if selection is not None:
-        columns["exemplars"] = _chosen_exemplars(base, sums.count, *selection)
+    if part.mask is not None:
+        columns["exemplars"] = _chosen_exemplars(base, sums.count, part.mask, part.rows)
     for name, column in columns.items():
         array = pa.array(column) if isinstance(column, np.ndarray) else column
         if name in base.column_names:
@@ -96,13 +80,6 @@ def refilled(
         else:
             base = base.append_column(name, array)
     return base
-
-
-def _widened(array: NDArray[Any], place: NDArray[np.integer], m: int) -> NDArray[Any]:
-    """(m, …) with the entries of `array` at `place`, and 0 elsewhere."""
-    result = np.zeros((m, *array.shape[1:]), array.dtype)
-    result[place] = array
-    return result
 
 
 def _chosen_exemplars(

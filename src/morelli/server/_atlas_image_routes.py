@@ -41,8 +41,11 @@ def image(request: Request, atlas: Name, row: Row) -> Response:
     opened = opened_atlas(request, atlas)
     found = opened.atlas.image(_checked(opened, row))
     original = opened.atlas.original(row)
-    available = original is not None and inside(original, state_of(request).settings.roots)
-    return json_answer({**found, "available": available})
+    if original is None:
+        file = "gone"
+    else:
+        file = "there" if inside(original, state_of(request).settings.roots) else "outside-roots"
+    return json_answer({**found, "available": file == "there", "file": file})
 
 
 @router.get(

@@ -118,7 +118,13 @@ class ServerState:
         """
         if self._judge is None:
             if self.problem is not None:
-                raise ProblemError(503, "no-encoder", str(self.problem), headers={"Retry-After": "60"})
+                raise ProblemError(
+                    503,
+                    "no-encoder",
+                    str(self.problem),
+                    next="Start the server again when that is done; atlases and reports can be looked at meanwhile.",
+                    headers={"Retry-After": "60"},
+                )
             raise busy(5, "The encoder is being loaded.")
         return self._judge
 

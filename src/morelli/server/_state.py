@@ -122,7 +122,7 @@ class ServerState:
                     503,
                     "no-encoder",
                     str(self.problem),
-                    next="Start the server again when that is done; atlases and reports can be seen meanwhile.",
+                    next="Start the server again when that is done; atlases and reports work meanwhile.",
                     headers={"Retry-After": "60"},
                 )
             raise busy(5, "The encoder is being loaded.")

@@ -42,7 +42,7 @@ def image(request: Request, atlas: Name, row: Row) -> Response:
     found = opened.atlas.image(_checked(opened, row))
     original = opened.atlas.original(row)
     if original is None:
-        file = "gone"
+        file = "in-archive" if "::" in str(found["uri"]) else "gone"
     else:
         file = "there" if inside(original, state_of(request).settings.roots) else "outside-roots"
     return json_answer({**found, "available": file == "there", "file": file})

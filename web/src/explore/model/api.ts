@@ -119,8 +119,8 @@ export interface ImageDetail extends ImageRow {
   readonly logit: number;
   readonly xy: readonly [number, number];
   readonly available: boolean;
-  /** Whether the image's own file is at hand: no more, or in a folder that the server may not read. */
-  readonly file: "there" | "gone" | "outside-roots";
+  /** Where the image's own file is; only one that is `there` can be shown whole and checked. */
+  readonly file: "there" | "in-archive" | "outside-roots" | "gone";
   readonly [fact: string]: unknown;
 }
 

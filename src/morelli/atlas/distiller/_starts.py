@@ -56,8 +56,19 @@ def random_start(X: Array, k: int, rng: np.random.Generator) -> Layers:
 
 def principal_axes(X: Array, k: int) -> Array:
     """The first k principal axes (p, ≤ k) of X (n, p)."""
-    _, s, axes = np.linalg.svd(X - X.mean(axis=0), full_matrices=False)
-    return np.asarray(axes[: max(1, min(k, int((s > 1e-6 * s.max(initial=0.0)).sum())))].T)
+    from scipy.linalg import eigh
+
+    centred = np.asarray(X, dtype=np.float64) - X.mean(axis=0, dtype=np.float64)
+    n, p = centred.shape
+    # Of the smaller Gram matrix: a few eigenvectors cost a fraction of a whole singular value decomposition.
+    gram = centred @ centred.T if n < p else centred.T @ centred
+    most = min(n, p)
+    values, vectors = eigh(gram, subset_by_index=(max(0, most - k), most - 1))
+    wanted = values > 1e-12 * max(float(values[-1]), 0.0)
+    wanted[-1] = True
+    values, vectors = values[wanted][::-1], vectors[:, wanted][:, ::-1]
+    axes = centred.T @ vectors / np.sqrt(np.maximum(values, 1e-300)) if n < p else vectors
+    return np.asarray(axes, dtype=X.dtype)
 
 
 def _clusters(X: Array, k: int, rng: np.random.Generator) -> Array:

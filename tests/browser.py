@@ -1,4 +1,4 @@
-"""Chromium for the tests of the app: found, or installed by `python -m tests.browser`.
+"""Chromium for tests of the app and the widgets: found, started, or installed by `python -m tests.browser`.
 
 `MORELLI_CHROMIUM` names one; then the PATH is looked through; then Playwright's own is taken. Where there is
 none, Debian and Ubuntu as root get their package, which comes by the machine's usual mirror, and everybody
@@ -11,9 +11,22 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-gpu",
+]
 
 
 def find_chromium() -> str | None:
@@ -35,6 +48,21 @@ def find_chromium() -> str | None:
             own = playwright.chromium.executable_path
         found = own if Path(own).is_file() else None
     return found
+
+
+@contextmanager
+def running_chromium() -> Iterator[Browser]:
+    """A Chromium without a window; skips the test that asks where there is none."""
+    import pytest
+    from playwright.sync_api import sync_playwright
+
+    found = find_chromium()
+    if found is None:
+        pytest.skip("needs Chromium: run `python -m tests.browser`, or name one in MORELLI_CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS, headless=True)
+        yield browser
+        browser.close()
 
 
 def install_chromium() -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.labelled_collection import write_collection
+from tests.planted_atlas import build_planted_atlas
 from tests.small_models import save_tiny_clip
 from tests.wheel_photos import load_photos
 
@@ -63,6 +64,14 @@ def collection(tmp_path_factory: pytest.TempPathFactory, photos: list[tuple[str,
 def tiny_clip_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CLIP of the real architecture with both towers, small, in the hub's folder format."""
     return save_tiny_clip(tmp_path_factory.mktemp("models") / "tiny-clip")
+
+
+@pytest.fixture(scope="session")
+def planted_atlas_dir(
+    tmp_path_factory: pytest.TempPathFactory, collection: Path, tiny_clip_dir: Path
+) -> Path:
+    """An atlas of the collection; its table lies beside it. Tests that edit it work on copies."""
+    return build_planted_atlas(tmp_path_factory.mktemp("planted"), collection, tiny_clip_dir)
 
 
 @pytest.fixture(scope="session")

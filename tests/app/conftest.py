@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from morelli.atlas import Atlas, AtlasOptions, build_atlas
+from morelli.atlas import Atlas
 from morelli.atlas.distiller import DistilledMap, default_map_path
 from morelli.detectors import Bundle, default_bundle_path
-from morelli.encoders import load_encoder
-from morelli.features import FeatureTable, extract
-from morelli.images import iter_source
 from morelli.server import ServerSettings
-from tests.app.explore_atlas import NAME
-from tests.browser import find_chromium
+from tests.browser import running_chromium
+from tests.planted_atlas import NAME
 from tests.server.running import Running, running
 
 if TYPE_CHECKING:
@@ -28,13 +25,6 @@ if TYPE_CHECKING:
     from morelli.encoders import Encoder
 
 STATIC = Path(__file__).resolve().parents[2] / "src" / "morelli" / "server" / "static"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-gpu",
-]
 
 
 @pytest.fixture(scope="package")
@@ -48,15 +38,8 @@ def built_app() -> Path:
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """The Chromium of `tests.browser`."""
-    from playwright.sync_api import sync_playwright
-
-    found = find_chromium()
-    if found is None:
-        pytest.skip("needs Chromium: run `python -m tests.browser`, or name one in MORELLI_CHROMIUM")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS, headless=True)
+    with running_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="package")
@@ -134,23 +117,10 @@ def pictures(
     return files
 
 
-@pytest.fixture(scope="session")
-def atlas_dir(tmp_path_factory: pytest.TempPathFactory, collection: Path, tiny_clip_dir: Path) -> Path:
-    """An atlas of the small labelled collection, with maps and prototypes; tests work on copies."""
-    folder = tmp_path_factory.mktemp("explore")
-    encoder = load_encoder(str(tiny_clip_dir))
-    items = list(iter_source(collection, label_from="folders"))
-    extract(items, folder / "F.lance", encoder=encoder, kinds=["final", "layer:3", "tokens:3"])
-    out = folder / f"{NAME}.atlas"
-    options = AtlasOptions(dimensions=8, projection="pca")
-    build_atlas(FeatureTable.open(folder / "F.lance"), out, options, encoder=encoder, workers=1)
-    return out
-
-
 @pytest.fixture
-def exploring(atlas_dir: Path, built_app: Path, tmp_path: Path) -> Iterator[Running]:
+def exploring(planted_atlas_dir: Path, built_app: Path, tmp_path: Path) -> Iterator[Running]:
     """A server with a copy of the atlas that the test may edit; nothing is judged, so it needs no encoder."""
-    copy = shutil.copytree(atlas_dir, tmp_path / atlas_dir.name)
+    copy = shutil.copytree(planted_atlas_dir, tmp_path / planted_atlas_dir.name)
     with running(ServerSettings(atlases=(copy,), offline=True), ready=False) as server:
         yield server
 

@@ -9,9 +9,9 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from playwright.sync_api import Locator, Page, expect
 
+from tests.planted_atlas import NAME
 from tests.server.running import Running
 
-NAME = "planted"
 Open = Callable[..., Page]
 
 

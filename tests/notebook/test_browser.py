@@ -13,7 +13,7 @@ import pytest
 import morelli
 from morelli.atlas import Atlas
 from morelli.notebook import OverviewWidget
-from tests.browser import find_chromium
+from tests.browser import running_chromium
 from tests.notebook.kernel import Kernel
 from tests.notebook.test_check import file, judging  # noqa: F401 - fixtures
 
@@ -21,21 +21,13 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 HOST = Path(__file__).parent / "host.html"
-FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-gpu"]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The Chromium of `tests.browser`."""
-    from playwright.sync_api import sync_playwright
-
-    found = find_chromium()
-    if found is None:
-        pytest.skip("needs Chromium: run `python -m tests.browser`, or name one in MORELLI_CHROMIUM")
-    with sync_playwright() as playwright:
-        one = playwright.chromium.launch(executable_path=found, args=FLAGS, headless=True)
+    with running_chromium() as one:
         yield one
-        one.close()
 
 
 @pytest.fixture

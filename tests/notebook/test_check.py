@@ -24,15 +24,17 @@ from tests.notebook.kernel import Kernel
 
 
 @pytest.fixture(scope="session")
-def judging(tmp_path_factory: pytest.TempPathFactory, atlas_dir: Path, tiny_clip_dir: Path) -> dict[str, Any]:
+def judging(
+    tmp_path_factory: pytest.TempPathFactory, planted_atlas_dir: Path, tiny_clip_dir: Path
+) -> dict[str, Any]:
     """What `show` is told besides the image: a small detector, the atlas's own map, the small encoder."""
-    features = FeatureTable.open(atlas_dir.parent / "F.lance").load(kinds=["final", "layer:3"])
+    features = FeatureTable.open(planted_atlas_dir.parent / "F.lance").load(kinds=["final", "layer:3"])
     recipe = Recipe(
         name="small", kinds=("layer:3",), estimator=LinearProbe(), bank_kinds=("final",), n_draws=4
     )
     bundle = tmp_path_factory.mktemp("notebook-bundle") / "small"
     fit_bundle(features, recipe).bundle.save(bundle)
-    distilled = Atlas.open(atlas_dir).path / "distilled"
+    distilled = Atlas.open(planted_atlas_dir).path / "distilled"
     return {
         "bundle": bundle,
         "distilled": distilled,

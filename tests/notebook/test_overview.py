@@ -30,8 +30,10 @@ def columns(answer: dict, buffers: list[bytes]) -> dict[str, np.ndarray]:  # typ
     return found
 
 
-def test_an_atlas_and_its_folder_give_the_overview(kernel: Kernel, atlas_dir: Path, atlas: Atlas) -> None:
-    for given in (atlas_dir, str(atlas_dir), atlas):
+def test_an_atlas_and_its_folder_give_the_overview(
+    kernel: Kernel, planted_atlas_dir: Path, atlas: Atlas
+) -> None:
+    for given in (planted_atlas_dir, str(planted_atlas_dir), atlas):
         shown = morelli.show(given, height=400)
         assert isinstance(shown, OverviewWidget)
         assert (shown.info["images"], shown.height, len(shown.selected_rows)) == (120, 400, 120)

@@ -1,0 +1,30 @@
+"""A small atlas for whatever shows one: of the labelled collection, with maps, patterns and thumbnails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+NAME = "planted"
+DIMENSIONS = 8
+
+
+def build_planted_atlas(folder: Path, collection: Path, clip_dir: Path, *, maps: bool = True) -> Path:
+    """Write the features `F.lance` and the atlas `planted.atlas` of a collection; return the atlas.
+
+    Without `maps` neither the table's tokens nor an encoder are there to make any from.
+    """
+    from morelli.atlas import AtlasOptions, build_atlas
+    from morelli.encoders import load_encoder
+    from morelli.features import FeatureTable, extract
+    from morelli.images import iter_source
+
+    encoder = load_encoder(str(clip_dir))
+    kinds = ["final", "layer:3", "tokens:3"] if maps else ["final"]
+    extract(
+        list(iter_source(collection, label_from="folders")), folder / "F.lance", encoder=encoder, kinds=kinds
+    )
+    out = folder / f"{NAME}.atlas"
+    options = AtlasOptions(dimensions=DIMENSIONS, projection="pca")
+    table = FeatureTable.open(folder / "F.lance")
+    build_atlas(table, out, options, encoder=encoder if maps else None, workers=1)
+    return out

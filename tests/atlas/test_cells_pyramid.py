@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from morelli.atlas.cells import DEPTH, Grid, Pyramid, Rows, Scoring, ancestor, columns_and_rows
+from morelli.atlas.cells import DEPTH, Grid, Pyramid, Rows, Scoring, _sums, ancestor, columns_and_rows
 from morelli.detectors import Calibration
 from morelli.errors import ArtifactError, UsageError
 
@@ -119,6 +120,27 @@ def test_a_selection_is_summed_up_as_if_counted_image_by_image(n: int, seed: int
         by_mask = pyramid.aggregate(level, chosen)
         assert_recounted(by_mask, recount(codes, rows, level, chosen))
         assert same(by_mask, pyramid.aggregate(level, np.flatnonzero(chosen)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=30), st.integers(1, 50), st.integers(0, 1000))
+def test_rows_are_summed_up_alike_however_they_are_cut_into_blocks(
+    counts: list[int], block: int, seed: int
+) -> None:
+    """So a tile equals its part of the whole level to the last bit."""
+    bounds = np.concatenate([[0], np.cumsum(counts)])
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(bounds[-1] + 7, 3)).astype(np.float32)
+    at = np.sort(rng.choice(len(X), bounds[-1], replace=False))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_sums, "BLOCK", block)
+        sums, squares = _sums.segment_sums(X, bounds, at)
+        for i, (low, high) in enumerate(itertools.pairwise(bounds)):
+            rows = X[at[low:high]].astype(np.float64)
+            assert np.allclose(sums[i], rows.sum(axis=0), atol=1e-12)
+            assert np.allclose(squares[i], (rows**2).sum(axis=0), atol=1e-12)
+            alone = _sums.segment_sums(X, np.array([0, high - low]), at[low:high])
+            assert np.array_equal(alone[0][0], sums[i]) and np.array_equal(alone[1][0], squares[i])
 
 
 def test_selecting_every_image_gives_the_stored_tables() -> None:

@@ -5,7 +5,7 @@ Reading is safe from several threads and processes: everything but people's edit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 
 KEPT_SELECTIONS = 64
 KEPT_ORDERS = 8
-KEPT_TABLES = 12
+KEPT_TABLES = 256
+KEPT_OFF = 4
 LARGEST_PAGE = 2_000
 
 
@@ -77,7 +78,8 @@ class Atlas:
         self.edits = Edits(path)
         self._selections: Kept[str, Selection] = Kept(KEPT_SELECTIONS)
         self._orders: Kept[tuple[str, str, bool, tuple[int, ...]], NDArray[np.int64]] = Kept(KEPT_ORDERS)
-        self._tables: Kept[tuple[int, str, tuple[int, ...]], pa.Table] = Kept(KEPT_TABLES)
+        self._tables: Kept[Hashable, pa.Table] = Kept(KEPT_TABLES)
+        self._off: Kept[tuple[int, ...], NDArray[np.float32]] = Kept(KEPT_OFF)
 
     @classmethod
     def open(cls, path: Path | str, *, images: Sequence[Path | str] = ()) -> Self:
@@ -240,22 +242,17 @@ class Atlas:
         Raises:
             UsageError: no such level, tile or dimension.
         """
-        table = self._cells(level, selection, self.check_off(off))
-        if tx is None or ty is None:
-            return table
-        return self.pyramid.tile(level, tx, ty, table=table)
+        off = self.check_off(off)
+        tile = None if tx is None or ty is None else (tx, ty)
 
-    def _cells(self, level: int, selection: Selection | None, off: tuple[int, ...]) -> pa.Table:
-        """A level's table for a selection, kept for the tiles that are asked for next."""
-        key = (level, "" if selection is None else selection.key, off)
-        return self._tables.get(key, lambda: self._summed_up(level, selection, off))
+        def work() -> pa.Table:
+            part = self.pyramid.part(level, None if selection is None else selection.mask, tile=tile)
+            probabilities = self.probabilities(off) if off else None
+            table = self.pyramid.summed(part, off=off)
+            return with_facets(table, part, self.collection, probabilities=probabilities)
 
-    def _summed_up(self, level: int, selection: Selection | None, off: tuple[int, ...]) -> pa.Table:
-        part = self.pyramid.part(level, None if selection is None else selection.mask)
-        table = self.pyramid.summed(part, off=off)
-        return with_facets(
-            table, part, self.collection, probabilities=self.probabilities(off) if off else None
-        )
+        key = (level, tile, "" if selection is None else selection.key, off)
+        return self._tables.get(key, work)
 
     def dimensions(self, selection: Selection | None = None, off: Sequence[int] = ()) -> list[dict[str, Any]]:
         """The dimension view: one JSON object per dimension, see `dimension_views`."""
@@ -400,12 +397,17 @@ class Atlas:
 
     def probabilities(self, off: Sequence[int] = ()) -> NDArray[np.float32]:
         """(n,) calibrated held-out probabilities without the dimensions in `off`."""
-        return np.asarray(self.distilled.calibration.probability(self.logits(off)), dtype=np.float32)
+
+        def work() -> NDArray[np.float32]:
+            return np.asarray(self.distilled.calibration.probability(self.logits(off)), dtype=np.float32)
+
+        return self._off.get(tuple(off), work)
 
     def auc(self, off: Sequence[int] = ()) -> float | None:
         """Held-out AUC over all labelled images; None unless both classes are there."""
-        logits, labels = self.logits(self.check_off(off)), self.collection.labels
-        return auc_of(logits[labels == 0], logits[labels == 1])
+        logits = self.logits(self.check_off(off))
+        real, fake = self.collection.by_class
+        return auc_of(logits[real], logits[fake])
 
     def rescore(self, off: Sequence[int]) -> dict[str, Any]:
         """What switching dimensions off costs: AUC before and after, and whose side of even odds changes."""

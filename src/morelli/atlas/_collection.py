@@ -34,8 +34,6 @@ VERDICTS = ("real", "inconclusive", "ai")
 
 CATEGORIES = ("generator", "source", "lineage", "era", "format")
 
-BLOCK = 4096
-
 LABELS = {"real": 0, "fake": 1, "unknown": UNKNOWN}
 
 
@@ -146,8 +144,14 @@ class Collection:
         return self.dataset.to_table(columns=[name]).column(name)
 
     def _vectors(self, name: str, kind: Any, length: int) -> NDArray[Any]:
-        array = self._column(name).combine_chunks()
-        return np.asarray(array.flatten().to_numpy(zero_copy_only=False), dtype=kind).reshape(-1, length)
+        """(n, length), each of the columns in one piece: views ask for whole ones and for few rows."""
+        columns = np.empty((length, len(self)), kind)
+        start = 0
+        for batch in self.dataset.to_batches(columns=[name]):
+            rows = batch.column(0).flatten().to_numpy(zero_copy_only=False).reshape(-1, length)
+            columns[:, start : start + len(rows)] = rows.T
+            start += len(rows)
+        return columns.T
 
     @property
     def dimensions(self) -> int:
@@ -158,6 +162,11 @@ class Collection:
     def labels(self) -> NDArray[np.int8]:
         """(n,) real 0, fake 1, unknown −1."""
         return np.asarray(self._column("label").fill_null(UNKNOWN).to_numpy(), dtype=np.int8)
+
+    @cached_property
+    def by_class(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Row numbers of the real and of the generated images."""
+        return np.flatnonzero(self.labels == 0), np.flatnonzero(self.labels == 1)
 
     @cached_property
     def values(self) -> Floats:
@@ -182,13 +191,10 @@ class Collection:
         """(n, K) the same of a fit that did not see the image's group."""
         return self._vectors("held_impacts", np.float32, self.dimensions)
 
-    @cached_property
+    @property
     def impact_columns(self) -> Floats:
-        """(K, n) the same once more, each dimension's in one piece: for what reads whole dimensions."""
-        columns = np.empty((self.dimensions, len(self.impacts)), np.float32)
-        for start in range(0, columns.shape[1], BLOCK):  # a block at a time stays in the cache
-            columns[:, start : start + BLOCK] = self.impacts[start : start + BLOCK].T
-        return columns
+        """(K, n) the impacts dimension by dimension, each in one piece."""
+        return self.impacts.T
 
     @cached_property
     def held_bias(self) -> Floats:

@@ -16,6 +16,7 @@ from morelli.atlas._selection import Selection, numeric_column
 from morelli.errors import UsageError
 
 BINS = 48
+SAMPLED = 64
 ENDS = 6
 """Images shown at either end of a dimension."""
 MOST_ROWS = 10_000
@@ -59,17 +60,17 @@ class DimensionHistograms:
     @cached_property
     def real(self) -> NDArray[np.int64]:
         """(K, BINS) of all real images."""
-        return self.count(np.flatnonzero(self.collection.labels == 0))
+        return self.count(self.collection.by_class[0])
 
     @cached_property
     def fake(self) -> NDArray[np.int64]:
         """(K, BINS) of all generated images."""
-        return self.count(np.flatnonzero(self.collection.labels == 1))
+        return self.count(self.collection.by_class[1])
 
     @cached_property
     def spread(self) -> NDArray[np.float32]:
         """(K,) standard deviation of the impacts of all images."""
-        return np.asarray(self.collection.impact_columns.std(axis=1))
+        return np.array([column.std() for column in self.collection.impact_columns])
 
     @cached_property
     def ends(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -85,11 +86,15 @@ def lowest(values: NDArray[Any], most: int) -> NDArray[np.int64]:
     >>> lowest(np.array([3.0, 0.0, 2.0, 0.0, 0.0]), 2).tolist()
     [1, 3]
     """
-    most = min(most, len(values))
-    bound = np.partition(values, most - 1)[most - 1]
-    below = np.flatnonzero(values < bound)
+    some = values[::SAMPLED]
+    if len(some) <= most:
+        return np.argsort(values, kind="stable")[:most]
+    # As many of a sample are not above this bound, so none of those that are can be among the lowest.
+    near = np.flatnonzero(values <= np.partition(some, most - 1)[most - 1])
+    bound = np.partition(values[near], most - 1)[most - 1]
+    below = near[values[near] < bound]
     below = below[np.argsort(values[below], kind="stable")]
-    return np.concatenate([below, np.flatnonzero(values == bound)[: most - len(below)]])
+    return np.concatenate([below, near[values[near] == bound][: most - len(below)]])
 
 
 def dimension_views(

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from morelli.atlas import Atlas, Selection
 
 KEPT_SPECS = 10_000
-FIRST_LEVEL = 4
-"""Level that the app shows first in a window of usual size."""
+FIRST_LEVELS = (4, 5)
+"""Levels that the app shows first, in a window of usual size and in a large one."""
 
 
 @dataclass(eq=False)
@@ -90,7 +90,8 @@ class Atlases:
             with contextlib.suppress(MorelliError, ProblemError):
                 atlas = self.get(name).atlas
                 atlas.info()
-                atlas.tile(min(FIRST_LEVEL, atlas.record.levels))
+                for level in FIRST_LEVELS:
+                    atlas.tile(min(level, atlas.record.levels))
                 atlas.prototypes()
                 atlas.dimensions()
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 log = logging.getLogger("morelli.server")
+ATLASES_FIRST_SECONDS = 5.0
+"""How long the encoder waits at most for the atlases to be opened."""
 DECODERS = 2
 """Threads that decode: a large picture takes hundreds of megabytes, so few at a time."""
 
@@ -60,12 +62,13 @@ class ServerState:
         self._admitted = 0
         self._decode = ThreadPoolExecutor(DECODERS, thread_name_prefix="morelli-decode")
         self._answer = ThreadPoolExecutor(DECODERS, thread_name_prefix="morelli-answer")
+        self._warmer = threading.Thread(target=self.atlases.warm, name="morelli-warm", daemon=True)
         self._loader = threading.Thread(target=self._load, name="morelli-load", daemon=True)
 
     def start(self) -> None:
-        """Begin to load the encoder and to open the atlases; requests are answered meanwhile."""
+        """Begin to open the atlases and to load the encoder; requests are answered meanwhile."""
+        self._warmer.start()
         self._loader.start()
-        threading.Thread(target=self.atlases.warm, name="morelli-warm", daemon=True).start()
 
     def stop(self) -> None:
         """Cancel jobs, finish the batch that runs, forget every picture, and let go of the encoder."""
@@ -81,6 +84,10 @@ class ServerState:
         self._judge = self._queue = None
 
     def _load(self) -> None:
+        # Somebody who serves an atlas looks at it first, and loading torch takes all of a core for seconds.
+        self._warmer.join(ATLASES_FIRST_SECONDS)
+        if self._stopped:
+            return
         try:
             judge = load_judge(self.settings, self._loading)
             with self._starting:

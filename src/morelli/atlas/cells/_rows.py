@@ -78,9 +78,9 @@ class Rows:
         """
         rows = cls(
             np.asarray(labels, np.int8),
-            np.asarray(impacts, np.float32),
+            np.ascontiguousarray(impacts, np.float32),  # rows are gathered and summed up as wholes
             np.asarray(logits, np.float32),
-            None if values is None else np.asarray(values, np.float32),
+            None if values is None else np.ascontiguousarray(values, np.float32),
             None if errors is None else np.asarray(errors, np.int8),
             None if copies is None else np.asarray(copies, np.int32),
         )

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from morelli.atlas.cells._rows import FALSE_NEGATIVE, FALSE_POSITIVE, Scored
 
-BLOCK = 4096
-"""Images summed up at a time: what is computed of them stays in the cache."""
+BLOCK = 16_384
+"""Images summed up at a time: what is computed of them mostly stays in the cache."""
 
 
 @dataclass(frozen=True)

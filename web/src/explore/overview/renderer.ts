@@ -14,8 +14,10 @@ import type { Thumbs } from "../model/thumbs";
 import { TILE, type Tiles, covering } from "../model/tiles";
 import { type Levels, type Size, type Viewport, levelFor, toScreen, visibleCells } from "../model/viewport";
 
-const SPRITE_PIXELS = 512;
-const BUDGET = 7;
+/** Side of a sprite at most, unless one cell is larger: painting one may overrun a budget by what it takes. */
+const SPRITE_PIXELS = 256;
+/** Milliseconds of a frame that painting may take: little while the map moves, most of it when it stands. */
+const BUDGET = { moving: 4, standing: 11 };
 /** At least this many sprites are painted per frame, however long one takes. */
 const LEAST = 1;
 
@@ -81,6 +83,7 @@ export class Renderer implements Pictures {
   /** Draw one frame. True when nothing is left to paint or to wait for. */
   frame(scene: Scene): boolean {
     const started = performance.now();
+    const budget = scene.moving ? BUDGET.moving : BUDGET.standing;
     const generation = this.#turn(scene);
     const { view, size, ratio } = scene;
     const range = visibleCells(view, size, generation.level);
@@ -107,7 +110,7 @@ export class Renderer implements Pictures {
       if (!cells) {
         missing.push([bx, by]);
         ready = false;
-      } else if (painted < LEAST || performance.now() - started < BUDGET) {
+      } else if (painted < LEAST || performance.now() - started < budget) {
         this.#sprites.set(key, this.#paint(generation, cells, bx, by, ratio), (generation.block * generation.side) ** 2);
         painted++;
       } else {

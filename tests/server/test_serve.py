@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from morelli.errors import ArtifactError, UsageError
 from morelli.server import ServerSettings
 from morelli.server._greeting import greeting
+from morelli.server._serve import bound
 from tests.server.process import process, served
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as on POSIX")
@@ -80,6 +82,22 @@ def test_a_taken_port_is_said_in_a_line() -> None:
 
 
 @POSIX
+def test_the_body_of_a_small_answer_does_not_wait_for_the_receipt_of_its_head() -> None:
+    """They are two packets; by Nagle's algorithm the second would wait, and receipts are late by habit."""
+
+    async def undelayed() -> int:
+        taken: asyncio.Future[asyncio.StreamWriter] = asyncio.get_running_loop().create_future()
+        listening = bound(ServerSettings(port=0))
+        async with await asyncio.start_server(lambda _, writer: taken.set_result(writer), sock=listening):
+            _, ours = await asyncio.open_connection(*listening.getsockname())
+            theirs = await taken
+            found = theirs.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            ours.close(), theirs.close()
+        return int(found)
+
+    assert asyncio.run(undelayed())
+
+
 def test_a_wrong_atlas_is_said_before_anything_starts(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "morelli", "serve", "--port", "0", "--atlas", str(tmp_path / "no.atlas")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

@@ -119,10 +119,10 @@ def relevance_picture(
         return cached(request, b"", "image/png", etag)
     k = _number(dimension)
     map = opened.atlas.relevance(row, k)
-    known = opened.atlas.image(row)
-    signed = known["logit"] if k is None else known["impacts"][k]
+    columns = opened.atlas.collection
+    signed = columns.held_logits[row] if k is None else columns.impacts[row, k]
     under = opened.atlas.thumbnail(row) if overlay else None
-    content = relevance_png(map.astype(np.float32), size, towards_generated=signed > 0, under=under)
+    content = relevance_png(map.astype(np.float32), size, towards_generated=bool(signed > 0), under=under)
     return cached(request, content, "image/png", etag)
 
 

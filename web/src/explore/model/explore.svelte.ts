@@ -19,6 +19,8 @@ export class Explore {
   selected = $state.raw<Selected | null>(null);
   dimensions = $state.raw<readonly Dimension[]>([]);
   prototypes = $state.raw<readonly Prototype[]>([]);
+  /** Selected images among which the prototypes' carriers were counted; null where no selection was. */
+  counted = $state.raw<number | null>(null);
   rescored = $state.raw<Rescored | null>(null);
   /** What went wrong last, until the same thing works again. */
   problem = $state.raw<unknown>(null);
@@ -107,7 +109,10 @@ export class Explore {
       const { key } = this;
       void this.edition;
       if (key === undefined || !this.info) return undefined;
-      return this.#load("prototypes", (signal) => this.api.prototypes(key, signal), (found) => (this.prototypes = found));
+      return this.#load("prototypes", (signal) => this.api.prototypes(key, signal), (found) => {
+        this.prototypes = found;
+        this.counted = key === null ? null : (this.selected?.count ?? null);
+      });
     });
     $effect(() => {
       const { key, off } = this;

@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from morelli.atlas import Atlas
 from tests.app.explore_atlas import Open, address, settled, shown_images, spec, state, view
 from tests.app.test_check_access import reach, violations
+from tests.planted_atlas import NAME
 from tests.server.running import Running
 
 
@@ -29,6 +30,30 @@ def test_axe_finds_nothing_serious_in_any_view(exploring: Running, open_page: Op
         settled(page).get_by_role("button", name=menu, exact=True).click()
         assert violations(page) == []
         page.keyboard.press("Escape")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_where_things_are_compared(
+    exploring: Running, open_page: Open, scheme: str
+) -> None:
+    page = settled(open_page(address(exploring, **{"with": "0,2,70", "side": "1"}), color_scheme=scheme))
+    sheet = page.get_by_role("dialog", name="3 images side by side")
+    expect(sheet.get_by_role("columnheader")).to_have_count(4)
+    assert violations(page) == []
+    sheet.get_by_role("rowheader").get_by_role("button").nth(2).click()
+    expect(sheet.get_by_role("rowheader").get_by_role("button").nth(2)).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    assert violations(page) == []
+
+    made = exploring.get(f"/atlases/{NAME}").json()["categories"]["generator"]
+    page.goto(address(exploring, pane="patterns", vs=[one["name"] for one in made[:2]]))
+    lines = page.get_by_role("region", name="Generator against generator").get_by_role("listitem")
+    expect(lines.first).to_be_visible()
+    assert violations(settled(page)) == []
+    page.goto(address(exploring, vs=[one["name"] for one in made[:2]]))
+    expect(lines.first).to_be_visible()
+    assert violations(settled(page)) == []
 
 
 def test_the_map_is_walked_by_keyboard_alone(exploring: Running, open_page: Open, atlas: Atlas) -> None:

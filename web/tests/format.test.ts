@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { bytes, count, percent, plural, probability, signed } from "../src/ui/format";
+import { bytes, count, percent, plural, probability, signed, typeset } from "../src/ui/format";
 
 describe("numbers for people", () => {
   it("never print certainty", () => {
@@ -14,6 +14,11 @@ describe("numbers for people", () => {
 
   it("say when they are unknown", () => {
     expect([probability(Number.NaN), percent(Number.NaN), signed(Number.NaN)]).toEqual(Array(3).fill("unknown"));
+  });
+
+  it("are typeset in sentences of the server", () => {
+    expect(typeset("add up to -0.06, -0.55 (-1) at 67%")).toBe("add up to −0.06, −0.55 (−1) at 67\u00a0%");
+    expect(typeset("ViT-16 on 2021-2022, flux-2")).toBe("ViT-16 on 2021-2022, flux-2");
   });
 
   it("count and measure", () => {

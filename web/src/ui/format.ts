@@ -32,6 +32,11 @@ export function number(value: number, digits = 2): string {
   return value.toFixed(digits).replace("-", MINUS);
 }
 
+/** A sentence of the server with a minus sign where it has a hyphen before a number, and a space that does not break before "%". */
+export function typeset(sentence: string): string {
+  return sentence.replace(/(^|[\s(])-(?=\d)/g, `$1${MINUS}`).replace(/(\d)%/g, "$1\u00a0%");
+}
+
 export function count(n: number): string {
   return n.toLocaleString("en").replaceAll(",", "\u202f");
 }

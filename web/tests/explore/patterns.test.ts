@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { type Prototype, prototype } from "../../src/explore/model/api";
-import { crop, gathered, lift, ordered } from "../../src/explore/patterns/order";
+import { crop, gathered, lift, ordered, titles } from "../../src/explore/patterns/order";
 import { density, position, shape, valueAt } from "../../src/explore/dimensions/histogram";
 import { parseAgainst, parseOff, parseOverlay, parseRows, parseSort } from "../../src/explore/model/params";
 
@@ -16,6 +16,11 @@ describe("patterns", () => {
     expect(shown[0]?.all).toBe(10 + 20 + 30);
     expect(shown[0]?.merged.map((one) => one.id)).toEqual([1, 2]);
     expect(gathered(all, true).map((one) => one.id)).toEqual([0, 3]);
+  });
+
+  it("of one name are told apart in lists by their numbers", () => {
+    const found = titles([make(0, { name: "grid" }), make(1), make(2, { name: "grid" }), make(3, { name: "" })]);
+    expect([...found]).toEqual([[0, "grid (0)"], [1, "p1"], [2, "grid (2)"], [3, "Pattern 3"]]);
   });
 
   it("survive a circle of merges", () => {

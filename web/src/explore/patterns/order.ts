@@ -18,6 +18,14 @@ export interface Shown extends Prototype {
   readonly merged: readonly Prototype[];
 }
 
+/** What to call each pattern in a list: its name, with its number where others are called the same. */
+export function titles(patterns: readonly Prototype[]): Map<number, string> {
+  const named = (one: Prototype): string => one.name || `Pattern ${one.id}`;
+  const uses = new Map<string, number>();
+  for (const one of patterns) uses.set(named(one), (uses.get(named(one)) ?? 0) + 1);
+  return new Map(patterns.map((one) => [one.id, (uses.get(named(one)) ?? 0) > 1 ? `${named(one)} (${one.id})` : named(one)]));
+}
+
 /** Prototypes with what was merged into them; merged and (unless asked for) hidden ones left out. */
 export function gathered(prototypes: readonly Prototype[], hidden: boolean): Shown[] {
   const root = new Map(prototypes.map((one) => [one.id, one]));

@@ -18,7 +18,7 @@ from morelli.atlas._pixels import Pictures, PixelTable, Progress
 from morelli.atlas._record import AtlasRecord
 from morelli.atlas._selection import EVERYTHING, Selection, key_of
 from morelli.atlas._steps import AtlasOptions
-from morelli.atlas._views import p_text
+from morelli.atlas._views import by_evidence, p_text
 from morelli.atlas.distiller import DistilledMap, Distiller, Spelling, default_map_path
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "add_images",
     "atlas_page",
     "build_atlas",
+    "by_evidence",
     "default_map_path",
     "export_atlas",
     "key_of",

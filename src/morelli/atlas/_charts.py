@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from morelli.atlas._views import BINS, p_text
+from morelli.atlas._views import BINS, by_evidence, p_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,7 +19,7 @@ MOST = 24
 
 
 def patterns_chart(atlas: Atlas, selection: Selection | None = None) -> Figure:
-    """Prototypes by the size of their mean impact: interval, share of generated images, p, warnings.
+    """Prototypes by mean impact, those beyond chance first: interval, share of generated, p, warnings.
 
     A dot's filling is the share of generated images among the carriers; a hollow triangle beside the name
     says that these images' files differ from the rest of their class.
@@ -29,7 +29,7 @@ def patterns_chart(atlas: Atlas, selection: Selection | None = None) -> Figure:
     shown = [p for p in atlas.prototypes(selection) if not p["hidden"] and p["merged_into"] is None]
     if selection is not None:
         shown = [p for p in shown if p["selected"]]
-    shown = sorted(shown, key=lambda p: -abs(p["mean_impact"] or 0))[:MOST][::-1]
+    shown = sorted(shown, key=by_evidence)[:MOST][::-1]
     figure = Figure(figsize=(9.2, 1.3 + 0.3 * max(len(shown), 3)), layout="constrained")
     axes, side = figure.subplots(1, 2, sharey=True, width_ratios=[3, 1.2])
     names = [f"{p['name'] or 'prototype'} ({p['id']})" for p in shown]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from morelli.atlas._views import BINS, p_text
+from morelli.atlas._views import BINS, by_evidence, p_text
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def atlas_page(atlas: Atlas, selection: Selection | None = None) -> str:
     prototypes = [p for p in atlas.prototypes(selection) if not p["hidden"] and p["merged_into"] is None]
     if selection is not None:
         prototypes = [p for p in prototypes if p["selected"]]
-    prototypes.sort(key=lambda p: -abs(p["mean_impact"] or 0))
+    prototypes.sort(key=by_evidence)
     dimensions = atlas.dimensions(selection)
     reach = max((abs(p["mean_impact"] or 0) for p in prototypes), default=1) or 1
     return environment.get_template("atlas.html.j2").render(

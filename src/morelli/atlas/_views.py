@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from morelli.atlas._collection import ERRORS, UNKNOWN, VERDICTS, Collection, error_types, verdict_of
 from morelli.atlas._joint_counts import JointCounts
 from morelli.atlas._selection import Selection, numeric_column
+from morelli.atlas.patterns import may_be_chance
 from morelli.errors import UsageError
 
 BINS = 48
@@ -201,6 +202,11 @@ def _similarity(collection: Collection, rows: NDArray[np.int64], to: int) -> NDA
     length = np.maximum(np.linalg.norm(impacts[rows], axis=1), 1e-12)
     own = impacts[to] / max(float(np.linalg.norm(impacts[to])), 1e-12)
     return np.asarray(impacts[rows] @ own / length)
+
+
+def by_evidence(prototype: Mapping[str, Any]) -> tuple[bool, float]:
+    """Key of the order in which prototypes are listed: beyond chance first, each by impact."""
+    return may_be_chance(prototype["p_value"]), -abs(prototype["mean_impact"] or 0)
 
 
 def p_text(value: float) -> str:

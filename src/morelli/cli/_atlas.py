@@ -355,7 +355,7 @@ def _tell_selection(evaluation: dict[str, Any], json_document: bool) -> None:
 def _tell(found: Atlas) -> None:
     from rich.table import Table
 
-    from morelli.atlas import p_text
+    from morelli.atlas import by_evidence, p_text
 
     record, screen = found.record, console()
     counts = found.info()["counts"]
@@ -379,7 +379,7 @@ def _tell(found: Atlas) -> None:
         table = Table(
             "prototype", "dimension", "images", "impact", "generated", "p", box=None, pad_edge=False
         )
-        for item in sorted(prototypes, key=lambda p: -abs(p["mean_impact"]))[:20]:
+        for item in sorted(prototypes, key=by_evidence)[:20]:
             table.add_row(
                 printable(item["name"]), str(item["dimension"] + 1), f"{item['carriers']:,}",
                 f"{item['mean_impact']:+.2f}", f"{item['purity_fake']:.0%}", p_text(item["p_value"]),

@@ -14,6 +14,7 @@ from morelli.atlas.patterns._presence import Presence
 from morelli.atlas.patterns._prototypes import PatchFeatures, Prototypes, prototype_schema
 from morelli.atlas.patterns._regions import Regions, otsu, relevant_regions
 from morelli.atlas.patterns._rescore import Rescored, rescore
+from morelli.atlas.patterns._significance import may_be_chance
 
 __all__ = [
     "Counterfactuals",
@@ -36,6 +37,7 @@ __all__ = [
     "inpaint",
     "match_prototypes",
     "matched_jaccard",
+    "may_be_chance",
     "measure_counterfactuals",
     "otsu",
     "prototype_schema",

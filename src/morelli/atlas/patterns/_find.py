@@ -14,6 +14,7 @@ from morelli.atlas.patterns._facts import Fact
 from morelli.atlas.patterns._figures import Collected, figures
 from morelli.atlas.patterns._presence import Presence
 from morelli.atlas.patterns._prototypes import PatchFeatures, Prototypes, patch_features
+from morelli.atlas.patterns._significance import may_be_chance
 from morelli.atlas.patterns._space import FIT_ROWS, PatternSpace
 from morelli.errors import UsageError
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 _LOOKED_AT, _MAPPED = 2_000, 0.7
-SIGNIFICANT = 0.05
-"""Corrected p-value up to which a prototype belongs to one class more than chance would have it."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +228,7 @@ def _described(  # noqa: PLR0917
     keep = keep[np.argsort(-strength[keep] / counts[keep], kind="stable")]
     kept, renumbered = _in_order(bare, assignment, keep)
     table = figures(kept, renumbered, collected, stability[keep], options, rng)
-    first = np.argsort(table.column("p_value").to_numpy() > SIGNIFICANT, kind="stable")
+    first = np.argsort([may_be_chance(p) for p in table.column("p_value").to_pylist()], kind="stable")
     kept, renumbered = _in_order(replace(kept, table=table), renumbered, first)
     numbers = pa.array(np.arange(len(first)), table.schema.field("id").type)
     table = kept.table.set_column(table.schema.get_field_index("id"), table.schema.field("id"), numbers)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 _CELLS = 8_000_000
+SIGNIFICANT = 0.05
+"""Corrected p-value up to which a prototype belongs to one class more than chance would have it."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,15 @@ class Units:
         value = np.ones(len(row)) if weight is None else np.asarray(weight[row, dimension], dtype=float)
         place = (self.code[row], assignment[row, dimension].astype(np.int64))
         return coo_array((value, place), shape=(len(self), m)).tocsr()
+
+
+def may_be_chance(p: float | None) -> bool:
+    """Whether a corrected p-value claims nothing; None is that of a collection without both classes.
+
+    >>> may_be_chance(0.2), may_be_chance(0.001), may_be_chance(None)
+    (True, False, True)
+    """
+    return p is None or p > SIGNIFICANT
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 import type { Prototype } from "../model/api";
 
 export const ORDERS = {
-  impact: "Impact",
+  impact: "Impact, beyond chance first",
   coverage: "Coverage",
   surprise: "Surprise",
   purity: "Purity",
   selection: "In the selection",
 } as const;
+
+const BEYOND_ANY_IMPACT = 1e6;
 
 export type Order = keyof typeof ORDERS;
 
@@ -57,7 +59,8 @@ export function lift(one: Shown, selected: number, images: number): number {
 
 export function ordered(shown: readonly Shown[], by: Order, selected: number, images: number): Shown[] {
   const key = (one: Shown): number => {
-    if (by === "impact") return Math.abs(one.impact);
+    // A mean over few images is easily large, so what may be chance comes later, however large; as the engine orders them.
+    if (by === "impact") return Math.abs(one.impact) + (one.p !== null && one.p > 0.05 ? 0 : BEYOND_ANY_IMPACT);
     if (by === "coverage") return one.all;
     if (by === "surprise") return one.surprise;
     if (by === "purity") return one.purity === null ? 0 : Math.abs(one.purity - 0.5);

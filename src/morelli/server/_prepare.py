@@ -79,13 +79,24 @@ def judged_picture(pixels: Floats, transform: Transform) -> Image.Image:
     """
     from PIL import Image
 
-    low, high = (
-        transform(Image.new("RGB", (transform.size, transform.size), (level, level, level)))[:, :1, :1]
-        for level in (0, 255)
-    )
+    low, high = _ends(transform)
     levels = (pixels - low) / (high - low) * 255
     grey = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
     return Image.fromarray(np.ascontiguousarray(grey.transpose(1, 2, 0)))
+
+
+_known_ends: dict[str, tuple[Floats, Floats]] = {}
+
+
+def _ends(transform: Transform) -> tuple[Floats, Floats]:
+    """What a transform makes of black and of white, (3, 1, 1) each; its id names it for ever."""
+    from PIL import Image
+
+    if transform.id not in _known_ends:
+        side = (transform.size, transform.size)
+        black, white = (transform(Image.new("RGB", side, (level, level, level))) for level in (0, 255))
+        _known_ends[transform.id] = black[:, :1, :1].copy(), white[:, :1, :1].copy()
+    return _known_ends[transform.id]
 
 
 def as_jpeg(image: Image.Image, quality: int = 92) -> bytes:

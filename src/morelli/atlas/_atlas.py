@@ -6,7 +6,6 @@ Reading is safe from several threads and processes: everything but people's edit
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,6 +25,7 @@ from morelli.atlas._facets import with_facets
 from morelli.atlas._kept import Kept
 from morelli.atlas._live_evaluation import auc_of, live_evaluation
 from morelli.atlas._manifest_columns import manifest_categories
+from morelli.atlas._once import once
 from morelli.atlas._pixels import Pictures, PixelTable
 from morelli.atlas._record import AtlasRecord
 from morelli.atlas._selection import EVERYTHING, Mask, Places, Selection, Spec, key_of, select
@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 
 KEPT_SELECTIONS = 64
 KEPT_ORDERS = 8
-KEPT_TABLES = 256
+KEPT_LEVELS = 12
+KEPT_TILES = 256
 KEPT_OFF = 4
 LARGEST_PAGE = 2_000
 
@@ -78,7 +79,9 @@ class Atlas:
         self.edits = Edits(path)
         self._selections: Kept[str, Selection] = Kept(KEPT_SELECTIONS)
         self._orders: Kept[tuple[str, str, bool, tuple[int, ...]], NDArray[np.int64]] = Kept(KEPT_ORDERS)
-        self._tables: Kept[Hashable, pa.Table] = Kept(KEPT_TABLES)
+        # A level may have a hundred thousand cells, a tile has a thousand at most.
+        self._levels: Kept[Hashable, pa.Table] = Kept(KEPT_LEVELS)
+        self._tiles: Kept[Hashable, pa.Table] = Kept(KEPT_TILES)
         self._off: Kept[tuple[int, ...], NDArray[np.float32]] = Kept(KEPT_OFF)
 
     @classmethod
@@ -109,14 +112,14 @@ class Atlas:
 
     # Parts that are opened when they are first needed
 
-    @cached_property
+    @once
     def pyramid(self) -> Pyramid:
         """The cells of all levels."""
         from morelli.atlas.cells import Pyramid
 
         return Pyramid.load(self.path / self.record.cells)
 
-    @cached_property
+    @once
     def prototypes_found(self) -> Prototypes | None:
         """The prototypes as they were found; None where there are no maps."""
         from morelli.atlas.patterns import Prototypes
@@ -124,13 +127,13 @@ class Atlas:
         folder = self.path / "prototypes"
         return Prototypes.load(folder) if folder.is_dir() else None
 
-    @cached_property
+    @once
     def pixels(self) -> PixelTable | None:
         """Maps and thumbnails; None where neither images nor tokens were to be had."""
         folder = self.path / "pixels.lance"
         return PixelTable.open(folder, self.record.versions["pixels"]) if folder.is_dir() else None
 
-    @cached_property
+    @once
     def histograms(self) -> DimensionHistograms:
         """Histograms of the dimensions."""
         return DimensionHistograms(self.collection)
@@ -159,7 +162,7 @@ class Atlas:
         """Columns to filter by: for each its names with the number of images, most first, at most 500."""
         return self._categories
 
-    @cached_property
+    @once
     def _categories(self) -> dict[str, list[dict[str, Any]]]:
         found: dict[str, list[dict[str, Any]]] = {}
         for name in (*CATEGORIES, *manifest_categories(self.collection.metadata_sample())):
@@ -252,23 +255,23 @@ class Atlas:
             return with_facets(table, part, self.collection, probabilities=probabilities)
 
         key = (level, tile, "" if selection is None else selection.key, off)
-        return self._tables.get(key, work)
+        return (self._levels if tile is None else self._tiles).get(key, work)
 
     def dimensions(self, selection: Selection | None = None, off: Sequence[int] = ()) -> list[dict[str, Any]]:
         """The dimension view: one JSON object per dimension, see `dimension_views`."""
         edits = self.edits.read()["dimensions"]
         return dimension_views(self.histograms, selection, self.check_off(off), edits, self._aucs)
 
-    @cached_property
+    @once
     def _auc_of_all(self) -> float | None:
         return self.auc(())
 
-    @cached_property
+    @once
     def _aucs(self) -> list[float | None]:
         """Held-out AUC that is left without each dimension."""
         return [self.auc((k,)) for k in range(self.record.dimensions)]
 
-    @cached_property
+    @once
     def _prototype_items(self) -> list[dict[str, Any]]:
         """The prototypes as they were found, as JSON objects."""
         found = self.prototypes_found
@@ -462,7 +465,8 @@ class Atlas:
         entry = self.edits.change(what, number, fields)
         self._selections.clear()  # a merge changes who carries a prototype
         self._orders.clear()
-        self._tables.clear()
+        self._levels.clear()
+        self._tiles.clear()
         return entry
 
     def feedback(self, row: int, label: str, note: str = "") -> None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from morelli.atlas._joint_counts import JointCounts
+from morelli.atlas._once import once
 from morelli.errors import ArtifactError, UsageError
 from morelli.features import COLUMNS, metadata_schema
 
@@ -158,17 +158,17 @@ class Collection:
         """Number K of distilled dimensions."""
         return len(self.distilled.w)
 
-    @cached_property
+    @once
     def labels(self) -> NDArray[np.int8]:
         """(n,) real 0, fake 1, unknown −1."""
         return np.asarray(self._column("label").fill_null(UNKNOWN).to_numpy(), dtype=np.int8)
 
-    @cached_property
+    @once
     def by_class(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Row numbers of the real and of the generated images."""
         return np.flatnonzero(self.labels == 0), np.flatnonzero(self.labels == 1)
 
-    @cached_property
+    @once
     def values(self) -> Floats:
         """(n, K) distilled values."""
         return self._vectors("values", np.float32, self.dimensions)
@@ -181,12 +181,12 @@ class Collection:
         """
         return self.held_impacts
 
-    @cached_property
+    @once
     def own_impacts(self) -> Floats:
         """(n, K) signed shares of the full fit's logit; with its bias they sum to it."""
         return np.asarray(self.values * self.distilled.w, dtype=np.float32)
 
-    @cached_property
+    @once
     def held_impacts(self) -> Floats:
         """(n, K) the same of a fit that did not see the image's group."""
         return self._vectors("held_impacts", np.float32, self.dimensions)
@@ -196,37 +196,37 @@ class Collection:
         """(K, n) the impacts dimension by dimension, each in one piece."""
         return self.impacts.T
 
-    @cached_property
+    @once
     def held_bias(self) -> Floats:
         """(n,) the bias that goes with `held_impacts`."""
         return np.asarray(self._column("held_bias").to_numpy(), dtype=np.float32)
 
-    @cached_property
+    @once
     def held_logits(self) -> Floats:
         """(n,) held-out logits."""
         return np.asarray(self.held_impacts.sum(axis=1) + self.held_bias, dtype=np.float32)
 
-    @cached_property
+    @once
     def probabilities(self) -> Floats:
         """(n,) calibrated probability of "generated" by the fit that did not see the image's group."""
         return np.asarray(self.distilled.calibration.probability(self.held_logits), dtype=np.float32)
 
-    @cached_property
+    @once
     def xy(self) -> Floats:
         """(n, 2) place on the map."""
         return self._vectors("xy", np.float32, 2)
 
-    @cached_property
+    @once
     def codes(self) -> NDArray[np.uint64]:
         """(n,) Morton code of the finest cell."""
         return np.asarray(self._column("code").to_numpy(), dtype=np.uint64)
 
-    @cached_property
+    @once
     def prototypes(self) -> NDArray[np.int16]:
         """(n, K) prototype of each dimension's pattern, −1 for none."""
         return self._vectors("prototypes", np.int16, self.dimensions)
 
-    @cached_property
+    @once
     def carriers(self) -> NDArray[np.int64]:
         """Images whose pattern belongs to each prototype, up to the last that any belongs to."""
         return self.carried()
@@ -239,7 +239,7 @@ class Collection:
             found[known + 1] += counts
         return found[1:]  # the first is for none
 
-    @cached_property
+    @once
     def _prototype_codes(self) -> tuple[list[NDArray[np.int64]], JointCounts]:
         """Prototypes, −1 included, that occur in each dimension, rising; and the table as places among them.
 
@@ -253,17 +253,17 @@ class Collection:
         )
         return numbers, JointCounts.of(places, [len(known) for known in numbers])
 
-    @cached_property
+    @once
     def errors(self) -> NDArray[np.int8]:
         """(n,) index into `ERRORS`, −1 without a label."""
         return error_types(self.labels, self.probabilities)
 
-    @cached_property
+    @once
     def verdicts(self) -> NDArray[np.int8]:
         """(n,) index into `VERDICTS`."""
         return verdict_of(self.probabilities, self.base_thresholds)
 
-    @cached_property
+    @once
     def doubts(self) -> Floats:
         """(n,) 1 at even odds, 0 at certainty."""
         return np.asarray(1 - np.abs(2 * self.probabilities - 1), dtype=np.float32)
@@ -309,7 +309,7 @@ class Collection:
             self._main_generators[most] = [category.names[code] for code in chosen], groups
         return self._main_generators[most]
 
-    @cached_property
+    @once
     def search_texts(self) -> pa.Array:
         """(n,) lower-case text of each image that a search looks into, manifest's fields included."""
         import pyarrow.compute as pc

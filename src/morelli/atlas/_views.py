@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from morelli.atlas._collection import ERRORS, UNKNOWN, VERDICTS, Collection, error_types, verdict_of
 from morelli.atlas._joint_counts import JointCounts
+from morelli.atlas._once import once
 from morelli.atlas._selection import Selection, numeric_column
 from morelli.atlas.patterns import may_be_chance
 from morelli.errors import UsageError
@@ -34,7 +34,7 @@ class DimensionHistograms:
 
     collection: Collection
 
-    @cached_property
+    @once
     def edges(self) -> NDArray[np.float32]:
         """(K, BINS + 1) equally wide bins from 0 or the lowest to 0 or the highest impact."""
         columns = self.collection.impact_columns
@@ -43,7 +43,7 @@ class DimensionHistograms:
         high = np.where(high - low < 1e-6, low + 1e-6, high)
         return np.linspace(low, high, BINS + 1, axis=1).astype(np.float32)
 
-    @cached_property
+    @once
     def _bins(self) -> JointCounts:
         """(n,) number of the bin of every dimension."""
         low, width = self.edges[:, 0], (self.edges[:, -1] - self.edges[:, 0]) / BINS
@@ -58,22 +58,22 @@ class DimensionHistograms:
         """(K, BINS) images of each bin, of some rows or of all."""
         return np.array(self._bins.count(rows))
 
-    @cached_property
+    @once
     def real(self) -> NDArray[np.int64]:
         """(K, BINS) of all real images."""
         return self.count(self.collection.by_class[0])
 
-    @cached_property
+    @once
     def fake(self) -> NDArray[np.int64]:
         """(K, BINS) of all generated images."""
         return self.count(self.collection.by_class[1])
 
-    @cached_property
+    @once
     def spread(self) -> NDArray[np.float32]:
         """(K,) standard deviation of the impacts of all images."""
         return np.array([column.std() for column in self.collection.impact_columns])
 
-    @cached_property
+    @once
     def ends(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(K, ENDS) rows of the lowest and of the highest impacts, the first of equal ones."""
         columns = self.collection.impact_columns

@@ -159,9 +159,3 @@ class Scored:
         probability = scoring.probability(rows.logits)
         errors = scoring.errors(probability, rows.labels) if rows.errors is None else rows.errors
         return cls(rows.labels, errors, probability, rows.impacts)
-
-    def take(self, at: NDArray[np.integer] | slice) -> Scored:
-        """Some of the images."""
-        # take gathers rows faster than an index does.
-        impacts = self.impacts[at] if isinstance(at, slice) else np.take(self.impacts, at, axis=0)
-        return Scored(self.labels[at], self.errors[at], self.probability[at], impacts)

@@ -176,6 +176,22 @@ def test_the_check_panel_shows_what_each_dimension_sees(
     expect(panel.get_by_role("button", name="sum: the logit")).to_have_attribute("aria-pressed", "true")
 
 
+def test_the_check_panel_follows_the_page_into_the_dark_and_back(
+    put: Callable[..., Page],
+    judging: dict[str, Any],  # noqa: F811
+    file: Path,  # noqa: F811
+) -> None:
+    from playwright.sync_api import expect
+
+    page = put(morelli.show(file, **judging), night=True)
+    expect(page.locator(".morelli")).to_have_class("morelli dark")
+    picture(page, "check-dark")
+    page.evaluate("document.body.className = ''")
+    expect(page.locator(".morelli")).to_have_class("morelli")
+    page.evaluate("document.body.className = 'night'")
+    expect(page.locator(".morelli")).to_have_class("morelli dark")
+
+
 def test_the_overview_is_dark_where_the_page_is(put: Callable[..., Page], atlas: Atlas) -> None:
     from playwright.sync_api import expect
 

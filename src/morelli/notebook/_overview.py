@@ -29,7 +29,7 @@ class OverviewWidget(anywidget.AnyWidget):  # type: ignore[misc]
         selection: what is selected, as a selection document; set it from Python or with the mouse.
         counts: how many images are selected: `count`, `real`, `fake`, and the error types.
         colour: `signature` (all dimensions), `probability`, `label` or `error`.
-        height: of the map, in pixels.
+        height: of map and images, below the tools, in pixels.
         atlas: the atlas itself.
     """
 

@@ -4,7 +4,7 @@ export default {
   render({ model, el }) {
     const host = make("div", { class: "morelli" });
     el.append(host);
-    host.classList.toggle("dark", isDark(host));
+    const unfollow = followTheme(host, el, () => undefined);
     const choose = (dimension) => {
       model.set("dimension", dimension);
       model.save_changes();
@@ -14,6 +14,9 @@ export default {
     const show = drawPanel(host, shown, model.get("dimension"), choose);
     const changed = () => show(model.get("dimension"));
     model.on("change:dimension", changed);
-    return () => model.off("change:dimension", changed);
+    return () => {
+      model.off("change:dimension", changed);
+      unfollow();
+    };
   },
 };

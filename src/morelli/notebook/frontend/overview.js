@@ -91,25 +91,20 @@ export default {
       host.style.setProperty("--height", `${model.get("height")}px`);
       map.redraw();
     };
-    const themed = () => {
-      const dark = isDark(el);
-      host.classList.toggle("dark", dark);
-      map.dark = dark;
-      map.redraw();
-    };
     const listeners = { "change:counts": counted, "change:colour": coloured, "change:height": sized };
     for (const [event, listener] of Object.entries(listeners)) model.on(event, listener);
-    const resized = new ResizeObserver(() => { themed(); map.redraw(); });
-    resized.observe(host);
     status.textContent = hint;
     choose("pan");
     sized();
     coloured();
-    themed();
+    const unfollow = followTheme(host, el, (dark) => {
+      map.dark = dark;
+      map.redraw();
+    });
     counted();
     return () => {
       for (const [event, listener] of Object.entries(listeners)) model.off(event, listener);
-      resized.disconnect();
+      unfollow();
       stop();
     };
   },

@@ -63,6 +63,32 @@ function isDark(node) {
   return false;
 }
 
+/**
+ * Keep `host` dark where what lies behind `behind` is, and tell `changed` of it; returns what ends that.
+ *
+ * A reader may choose another theme at any time. Jupyter, VS Code and Colab all say so by an attribute of the page,
+ * and a browser by its own preference. Until it is laid out, a widget has nothing behind it.
+ */
+function followTheme(host, behind, changed) {
+  const look = () => {
+    const dark = isDark(behind);
+    host.classList.toggle("dark", dark);
+    changed(dark);
+  };
+  const laidOut = new ResizeObserver(look);
+  const themed = new MutationObserver(look);
+  const preference = matchMedia("(prefers-color-scheme: dark)");
+  laidOut.observe(host);
+  for (const page of [document.documentElement, document.body]) themed.observe(page, { attributes: true });
+  preference.addEventListener("change", look);
+  look();
+  return () => {
+    laidOut.disconnect();
+    themed.disconnect();
+    preference.removeEventListener("change", look);
+  };
+}
+
 /** Numbers out of a buffer that may begin anywhere. */
 const numbers = (view, Kind) => {
   const bytes = view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);

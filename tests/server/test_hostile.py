@@ -132,26 +132,31 @@ def test_slow_and_cut_connections_hold_nothing(strained: Process, picture: bytes
         '--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
     ).encode()
     with strained.client() as client:
-        assert client.get("/health").status_code == 200
-        before, opened = strained.memory(), strained.files()
-        for _ in range(5):  # cut in the middle of a file, gently and by a reset
-            for k in range(60):
+
+        def strain() -> None:
+            for k in range(300):  # cut in the middle of a file, gently and by a reset
                 cut = socket.create_connection(("127.0.0.1", port), timeout=10)
                 cut.sendall(head + bytes(200_000))
                 if k % 2:
                     cut.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 cut.close()
-        slow = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(150)]
-        for one in slow:
-            one.sendall(head + bytes(1000))
-        # A person is served while they hang there …
-        assert client.post("/detect", files={"file": ("a.png", picture)}).status_code == 200
-        # … and each of them is told that it was too slow.
-        answers = [one.recv(4096) for one in slow]
-        for one in slow:
-            one.close()
-        assert all(b" 408 " in answer.split(b"\r\n")[0] for answer in answers)
-        assert client.get("/ready").status_code == 200
+            slow = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(150)]
+            for one in slow:
+                one.sendall(head + bytes(1000))
+            # A person is served while they hang there …
+            assert client.post("/detect", files={"file": ("a.png", picture)}).status_code == 200
+            # … and each of them is told that it was too slow.
+            answers = [one.recv(4096) for one in slow]
+            for one in slow:
+                one.close()
+            assert all(b" 408 " in answer.split(b"\r\n")[0] for answer in answers)
+            assert client.get("/ready").status_code == 200
+
+        opened = strained.files()
+        strain()
+        # What an allocator keeps of the first time is not held: a second time takes no more.
+        before = strained.memory()
+        strain()
         for _ in range(100):
             if strained.files() <= opened + 4:
                 break

@@ -16,6 +16,7 @@ from morelli.atlas.distiller import DistilledMap
 from morelli.encoders import load_encoder
 from morelli.images import decode
 from morelli.server import ServerSettings
+from morelli.server._overlay import TOWARDS, relevance_layer, relevance_png
 from morelli.server._prepare import judged_picture
 from tests.server.conftest import DIMENSIONS
 from tests.server.running import Running, running
@@ -88,11 +89,22 @@ def test_relevance_is_the_explanation_rooms(
 
 
 def test_a_relevance_picture_is_a_layer_or_an_overlay(server: Running, case: dict) -> None:  # type: ignore[type-arg]
-    layer = Image.open(BytesIO(server.get(f"/cases/{case['id']}/relevance.png?size=96&dimension=1").content))
-    assert (layer.mode, layer.size) == ("RGBA", (96, 96))
-    assert np.asarray(layer)[..., 3].max() > 150
+    stored = Image.open(BytesIO(server.get(f"/cases/{case['id']}/relevance.png?size=96&dimension=1").content))
+    layer = np.asarray(stored.convert("RGBA"))
+    assert layer.shape == (96, 96, 4)
+    assert layer[..., 3].max() > 150
+    assert tuple(layer[0, 0, :3]) in TOWARDS.values()
+    assert (layer[..., :3] == layer[0, 0, :3]).all()
     over = Image.open(BytesIO(server.get(f"/cases/{case['id']}/relevance.png?size=96&overlay=true").content))
     assert (over.mode, over.size) == ("RGB", (96, 96))
+
+
+@pytest.mark.parametrize("towards_generated", [True, False])
+def test_a_stored_layer_shows_what_the_layer_is(towards_generated: bool) -> None:
+    relevance = np.random.default_rng(0).random((14, 14)).astype(np.float32)
+    layer = relevance_layer(relevance, 112, towards_generated=towards_generated)
+    stored = relevance_png(relevance, 112, towards_generated=towards_generated)
+    assert np.array_equal(np.asarray(Image.open(BytesIO(stored)).convert("RGBA")), np.asarray(layer))
 
 
 @pytest.mark.parametrize("dimension", [str(DIMENSIONS), "999"])

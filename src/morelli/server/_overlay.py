@@ -33,11 +33,16 @@ def relevance_png(
 ) -> bytes:
     """The layer as a PNG file, over the JPEG `under` where one is given."""
     layer = relevance_layer(relevance, size, towards_generated=towards_generated)
-    if under is not None:
-        with Image.open(BytesIO(under), formats=["JPEG"]) as picture:
-            # The picture fades to grey, so that its own colours are not taken for relevance.
-            grey = picture.convert("L").resize((size, size)).convert("RGBA")
-        layer = Image.alpha_composite(grey, layer).convert("RGB")
     stored = BytesIO()
-    layer.save(stored, "PNG")
+    if under is None:
+        # One colour in 256 opacities: as a palette a quarter of the bytes, and a sixth of the time, to pack.
+        opacity = layer.getchannel("A")
+        picture = Image.frombytes("P", opacity.size, opacity.tobytes())
+        picture.putpalette(256 * TOWARDS["generated" if towards_generated else "real"])
+        picture.save(stored, "PNG", transparency=bytes(range(256)))
+        return stored.getvalue()
+    with Image.open(BytesIO(under), formats=["JPEG"]) as photo:
+        # The picture fades to grey, so that its own colours are not taken for relevance.
+        grey = photo.convert("L").resize((size, size)).convert("RGBA")
+    Image.alpha_composite(grey, layer).convert("RGB").save(stored, "PNG")
     return stored.getvalue()

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from morelli.encoders import load_encoder
 from morelli.errors import UsageError
@@ -25,6 +26,7 @@ from morelli.explanation import (
     text_span,
     transfer_matrix,
 )
+from morelli.explanation._head_removal import _Problem, removal_order
 
 SHARED = (2, 7)
 
@@ -109,6 +111,116 @@ def test_noise_gains_nothing_nested_though_a_naive_choice_seems_to():
     assert abs(nested.off_diagonal() - 0.5) < 0.05
     single = [transfer_matrix(noise.combined([h]), *arguments, splits=2).off_diagonal() for h in range(10)]
     assert max(single) > 0.53
+
+
+def _embedding(data, rng):
+    """An embedding that is the sum of the planted heads and of a rest, and the heads beside it."""
+    final = data.heads.vectors.sum(axis=1, dtype=np.float64) + rng.normal(size=data.heads.vectors[:, 0].shape)
+    return final, data.heads.beside(final)
+
+
+def test_the_embedding_without_heads_is_the_rest_and_the_kept():
+    rng = np.random.default_rng(10)
+    data = planted(rng, generators=4)
+    final, heads = _embedding(data, rng)
+    np.testing.assert_allclose(heads.combined(range(10)), final, atol=1e-5)
+    kept = [0, 2, 3, 7]
+    gone = sum(data.heads.vectors[:, h].astype(float) for h in range(10) if h not in kept)
+    np.testing.assert_allclose(heads.combined(kept), final - gone, atol=1e-4)
+    assert heads.numbers((0, 4, 8, 16)) == [2, 6, 10]
+    with pytest.raises(UsageError, match="raw"):
+        data.raw.beside(final)
+
+
+def test_the_predicted_effect_of_a_removal_is_that_of_removing():
+    """Against scores that are computed anew, for normal scores: one head gone, then another."""
+    rng = np.random.default_rng(11)
+    data = planted(rng, generators=3)
+    final, _ = _embedding(data, rng)
+    fakes = [np.flatnonzero(data.generator == g) for g in data.names]
+    real = np.flatnonzero(data.y == 0)
+    train, test = real[::2], real[1::2]
+    parts = data.heads.vectors
+    problem = _Problem.of(final, parts, fakes, train, test, ridge=10.0)
+    scorers = [fit_discriminant()(final[rows], final[train], None) for rows in fakes]
+
+    def predicted(X):
+        values = []
+        for i, score in enumerate(scorers):
+            for j, rows in enumerate(fakes):
+                fake, against = score(X[rows]), score(X[test])
+                if i != j:
+                    values.append(
+                        norm.cdf((fake.mean() - against.mean()) / np.hypot(fake.std(), against.std()))
+                    )
+        return np.mean(values)
+
+    before = predicted(final)
+    for h in range(10):
+        assert problem.effects()[h] == pytest.approx(predicted(final - parts[:, h]) - before, abs=1e-5)
+    problem.remove(4)
+    left = final - parts[:, 4]
+    assert problem.effects()[6] == pytest.approx(predicted(left - parts[:, 6]) - predicted(left), abs=1e-5)
+
+
+def test_the_heads_that_do_harm_are_removed_first_and_that_carries_over():
+    rng = np.random.default_rng(12)
+    data = planted(rng)
+    final, heads = _embedding(data, rng)
+    arguments = (data.y, data.generator, data.groups)
+    order, score = removal_order(
+        heads,
+        {g: np.flatnonzero(data.generator == g) for g in data.names},
+        [(np.arange(0, 96, 2), np.arange(1, 96, 2))],
+    )
+    assert set(order[:2].tolist()) == set(SHARED)
+    assert sorted(order.tolist()) == list(range(10)) and score[list(SHARED)].min() > 0
+    found = select_heads(heads, *arguments)
+    assert set(SHARED) <= set(found.kept.tolist()) and len(found.kept) < 10 and found.gain > found.error > 0
+    choices = {}
+    whole = transfer_matrix(final, *arguments, splits=1)
+    nested = [
+        transfer_matrix(
+            row_numbers(len(data.y)),
+            *arguments,
+            splits=1,
+            fit=fit_heads(heads, *arguments, selections=taken, **options),
+        )
+        for taken, options in ((choices, {}), ({}, {"ranking": "random", "number": lambda: 4}))
+    ]
+    assert nested[0].off_diagonal() > whole.off_diagonal() + 0.05
+    assert nested[0].off_diagonal() > nested[1].off_diagonal() + 0.05
+    assert np.mean([set(SHARED) <= set(choice.kept.tolist()) for choice in choices.values()]) >= 0.75
+
+
+def test_the_tested_generator_has_no_say_in_the_removal():
+    rng = np.random.default_rng(13)
+    data = planted(rng, generators=5)
+    final = _embedding(data, rng)[0]
+    changed = final + 50.0 * (data.generator == "g4")[:, None]
+    kept = []
+    for X in (final, changed):
+        choices = {}
+        recipe = fit_heads(data.heads.beside(X), data.y, data.generator, data.groups, selections=choices)
+        transfer_matrix(row_numbers(len(data.y)), data.y, data.generator, data.groups, splits=1, fit=recipe)
+        kept.append({key: (tuple(c.kept), c.curve.tolist()) for key, c in choices.items()})
+    of_it = [key for key in kept[0] if key[0] == "g4"]
+    assert len(of_it) == 2
+    for key in of_it:
+        assert kept[0][key] == kept[1][key]
+    assert any(kept[0][key] != kept[1][key] for key in kept[0] if key[0] != "g4")
+
+
+def test_removal_gains_nothing_on_noise():
+    rng = np.random.default_rng(14)
+    data = planted(rng, generators=6)
+    noise = Heads(data.heads.names, rng.normal(size=data.heads.vectors.shape).astype(np.float32))
+    heads = noise.beside(rng.normal(size=noise.vectors[:, 0].shape))
+    arguments = (data.y, data.generator, data.groups)
+    nested = transfer_matrix(row_numbers(len(data.y)), *arguments, splits=2, fit=fit_heads(heads, *arguments))
+    assert abs(nested.off_diagonal() - 0.5) < 0.05
+    with pytest.raises(UsageError, match="beside"):
+        select_heads(noise, *arguments, ranking="effect")
 
 
 def test_a_probe_is_the_discriminant_of_its_head_whatever_basis_it_is_computed_in():

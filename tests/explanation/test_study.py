@@ -25,15 +25,18 @@ def study():
 def test_planted_harm_is_removed_and_pays(study):
     names = [row.name for row in study.rows]
     assert names == [
-        "final", "layer:1", "layer:2", "block", "heads", "residual", "components", "random components",
-        "directions", "block and directions", "heads and directions",
+        "final", "layer:1", "layer:2", "block", "heads", "heads removed", "random heads", "residual",
+        "components", "random components", "directions", "block and directions", "heads and directions",
+        "heads removed and directions",
     ]  # fmt: skip
-    for name in ("components", "heads", "directions", "heads and directions", "block"):
+    for name in ("components", "heads", "heads removed", "directions", "heads and directions", "block"):
         row = study.row(name)
         assert row.gain.value > 0.1 and row.gain.low > 0, (name, str(row.gain))
     assert study.row("layer:1").ood < 0.6 < study.row("layer:2").ood
     assert study.row("random components").ood < study.row("components").ood - 0.03
     assert study.winner.contender and study.winner.name != "final"
+    assert study.row("random heads").ood < study.row("heads removed").ood - 0.03
+    assert study.row("heads removed").kept[1] == 2 and not study.row("random heads").contender
     kept = study.row("heads").kept
     assert kept is not None and kept[2] <= 4 and study.row("heads").total == 6
     assert study.row("components").kept[1] < 24
@@ -68,9 +71,19 @@ def test_nothing_is_claimed_on_noise():
     vectors = {kind: rng.normal(size=v.shape) for kind, v in features.vectors.items() if "layer" not in kind}
     noise = Features(vectors, features.meta, features.build)
     found = transfer_study(noise, FAST)
-    for name in ("components", "heads", "directions", "heads and directions"):
+    for name in ("components", "heads", "heads removed", "directions", "heads and directions"):
         assert found.row(name).ood < 0.56, name
         assert found.row(name).pooled.ood < 0.56, name
+
+
+def test_only_the_variants_that_are_asked_for_run():
+    features = planted(generators=6)
+    found = transfer_study(features, replace(FAST, variants=("random heads", "heads removed")))
+    assert [row.name for row in found.rows] == ["final", "heads removed", "random heads"]
+    with pytest.raises(UsageError, match="no variant nonsense"):
+        transfer_study(features, replace(FAST, variants=("nonsense",)))
+    with pytest.raises(UsageError, match="ask for both"):
+        transfer_study(features, replace(FAST, variants=("random components",)))
 
 
 def test_too_few_generators_are_refused():
@@ -84,10 +97,19 @@ def test_too_few_generators_are_refused():
 
 
 @pytest.mark.parametrize(
-    "winner", ["block", "block and directions", "components", "directions", "heads", "heads and directions"]
-)
+    "winner",
+    [
+        "block", "block and directions", "components", "directions", "heads", "heads and directions",
+        "heads removed", "heads removed and directions",
+    ],
+)  # fmt: skip
 def test_a_winner_becomes_a_bundle_that_reads_what_was_chosen(study, tmp_path, winner):
     features = planted(generators=12)
+    if winner.startswith("heads removed"):
+        # Real embeddings hold more than heads; without, nothing would be left in the columns of the removed.
+        rest = 0.2 * np.random.default_rng(1).normal(size=features.vectors["final"].shape)
+        vectors = {**features.vectors, "final": features.vectors["final"] + rest}
+        features = Features(vectors, features.meta, features.build)
     won = replace(study, rows=tuple(r for r in study.rows if r.name in ("final", winner)))
     assert won.winner.name == winner
     made = study_bundle(won, features).bundle
@@ -96,7 +118,9 @@ def test_a_winner_becomes_a_bundle_that_reads_what_was_chosen(study, tmp_path, w
     logits = again.logits(features)
     np.testing.assert_allclose(logits, made.logits(features), atol=1e-5)
     assert auc(logits[features.labels == 1], logits[features.labels == 0]) > 0.9
-    if winner.startswith("heads"):
+    if winner.startswith("heads removed"):
+        assert set(again.kinds) == {"final", "head:1.3", "head:1.4", "head:1.5", "head:1.6"}
+    elif winner.startswith("heads"):
         assert {"head:1.1", "head:1.2"} & set(again.kinds) and len(again.kinds) <= 5
     elif winner.startswith("block"):
         assert "layer:2" in again.kinds

@@ -81,15 +81,19 @@ def transfer(
         typer.Option(metavar="ID", help="Which perturbation, where the table holds several; clean for none."),
     ] = None,
     controls: Annotated[
-        bool, typer.Option("--controls/--no-controls", help="Remove as many components at random, too.")
+        bool, typer.Option("--controls/--no-controls", help="Remove as many at random, too.")
     ] = True,
+    variants: Annotated[
+        str,
+        typer.Option(metavar="NAMES", help="Rows beside the baseline, by commas, as study.json names them."),
+    ] = "",
     bundle: Annotated[
         bool, typer.Option("--bundle/--no-bundle", help="Also fit the winner, as FOLDER/bundle.")
     ] = True,
     seed: Annotated[int, typer.Option(help="Seed of splits, folds and bootstrap draws.")] = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Compare what carries over to unseen generators: embedding, blocks, components removed, heads selected.
+    """Compare what carries over to unseen generators: embedding, blocks, components removed, heads chosen.
 
     The table needs final; blocks count where it has layers, heads where it has heads. A detector is
     fitted on one generator and scored on another, over all pairs, and whatever a row chooses, it chooses
@@ -105,6 +109,8 @@ def transfer(
         morelli study transfer F.lance -o study/ --concepts default --reals image
 
         morelli study transfer F.lance -o study/ --basis pca --splits 3 --holdouts 0
+
+        morelli study transfer F.lance -o study/ --variants "heads removed,random heads,directions"
     """
     from morelli.evaluation.report import study_page
     from morelli.explanation import StudyOptions, study_bundle, study_json, transfer_study, write_study
@@ -129,6 +135,7 @@ def transfer(
     features = source.load(kinds=kinds, where=where)
     options = StudyOptions(
         unit=unit, least=least, splits=splits, holdouts=holdouts, families=pair, controls=controls,
+        variants=tuple(name.strip() for name in variants.split(",") if name.strip()),
         mask={"basis": basis.value}, seed=seed, reals=reals.value,
     )  # fmt: skip
     errors = error_console()

@@ -5,6 +5,9 @@ as in our component search: a head's worth is how well a discriminant fitted on 
 alone tells other generators from real images; heads are ranked by it on validation generators, and how
 many to keep is chosen on generators that took no part in the ranking. The generator that is tested is
 held out of both.
+
+The second reading keeps the whole embedding and takes the worst heads out of it (`Heads.beside`): ranked by
+what their removal does (`morelli.explanation._head_removal`), with the component search's rule for how many.
 """
 
 from __future__ import annotations
@@ -12,13 +15,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from morelli.errors import UsageError
-from morelli.explanation._heads import NUMBERS, Heads, off_diagonal, probe_transfer
+from morelli.explanation._head_removal import removal_order
+from morelli.explanation._heads import NUMBERS, REMOVED, Heads, off_diagonal, probe_transfer
 from morelli.explanation._transfer import (
     Array,
     Context,
@@ -33,15 +38,20 @@ from morelli.explanation._transfer import (
 )
 from morelli.explanation.components import ComponentMask
 
+Ranking = Literal["probes", "effect", "random"]
+TASKS = 6
+"""Generators that train, each by itself, when numbers of heads are compared."""
+
 
 @dataclass(frozen=True, eq=False)
 class HeadSelection:
     """The heads that are kept, and why.
 
-    `order` (m,) all heads from best to worst by `score` (m,), the mean validation AUC of their own probes;
-    `kept` the first of them; `tried` (c,) numbers of heads with `curve` (c,) the mean AUC on generators
-    that the ranking did not see; `gain` over the largest number tried, with its standard `error` over
-    generators (both 0 where nothing was gained and the largest number is kept).
+    `order` (m,) all heads from best to worst by `score` (m,): the mean validation AUC of their own probes,
+    or what the embedding's predicted AUC loses with the head; `kept` the first of them; `tried` (c,) numbers
+    of heads with `curve` (c,) the mean AUC on generators that the ranking did not see; `gain` over the
+    largest number tried, with its standard `error` over generators (both 0 where nothing was gained and the
+    largest number is kept).
     """
 
     order: NDArray[np.intp]
@@ -62,12 +72,13 @@ def select_heads(
     reals: Rows | None = None,
     names: Sequence[str] | None = None,
     number: int | None = None,
-    numbers: Sequence[int] = NUMBERS,
+    numbers: Sequence[int] | None = None,
     folds: int = 4,
-    tasks: int = 6,
+    tasks: int | None = None,
     least: int = 10,
     ridge: float = 10.0,
     transfer: Array | None = None,
+    ranking: Ranking | None = None,
     random_state: int = 0,
 ) -> HeadSelection:
     """Rank heads on the generators `names` and choose how many to keep.
@@ -76,13 +87,19 @@ def select_heads(
         y, generator, groups: (n,) labels, generators of fakes, groups of reals as in `transfer_matrix`.
         reals: rows of real images to use; None: all.
         names: generators that may be looked at, whatever others there are; None: all of `least` fakes.
-        number: keep so many instead of choosing; chosen among `numbers` and all heads otherwise.
+        number: keep so many instead of choosing; chosen among `numbers` and all heads otherwise. Of heads
+            with the rest of the embedding beside them, `numbers` count those that go (default `REMOVED`),
+            else those that stay (default `NUMBERS`).
         folds: generators of one fold are held out of the ranking when numbers of heads are compared.
-        tasks: how many generators of the other folds train, each by itself, in that comparison.
+        tasks: how many generators of the other folds train, each by itself, in that comparison; 6 unless
+            told otherwise, and all of them where the rest of the embedding stays.
         transfer: (m, g, g) from `probe_transfer` for `names`, where it is known already.
+        ranking: by their own ``probes``, by the ``effect`` of removing them, which is the default where the
+            rest of the embedding stays and needs it, or at ``random``, as a control.
 
     The number with the best held-out AUC is taken; where it does not beat the largest number by more than
-    the standard error of that paired difference over generators, the largest is kept.
+    the standard error of that paired difference over generators, the largest is kept. Where the rest of the
+    embedding stays, the largest number is taken that is behind the best by at most one standard error.
 
     Raises:
         UsageError: fewer than two generators or four reals.
@@ -98,11 +115,32 @@ def select_heads(
             f"Ranking heads needs two generators and four real images; got {len(names)} and {len(reals)}."
         )
     halves = halves_of(reals, group, rng)
-    if transfer is None:
+    removing = heads.rest is not None
+    ranking = ranking or ("effect" if removing else "probes")
+    if ranking == "effect" and not removing:
+        raise UsageError(
+            "The effect of removing a head needs the rest of the embedding: heads.beside(final)."
+        )
+    if ranking == "probes" and transfer is None:
         transfer = probe_transfer(heads.vectors, fakes, halves, ridge=ridge)
-    score = off_diagonal(transfer)
-    order = np.argsort(-score, kind="stable")
-    tried = np.array(heads.numbers(numbers))
+
+    def ranked(these: Sequence[str]) -> tuple[NDArray[np.intp], Array]:
+        """Order and score of all heads by these generators."""
+        worth: Array
+        if ranking == "effect":
+            known = {g: fakes[g] for g in these}
+            return removal_order(heads, known, (halves, halves[::-1]), ridge=ridge)
+        if ranking == "random":
+            seed = crc32(" ".join(sorted(these)).encode())
+            worth = np.random.default_rng([random_state, seed]).random(len(heads))
+        else:
+            assert transfer is not None
+            index = [list(names).index(g) for g in these]
+            worth = off_diagonal(transfer[:, index][:, :, index])
+        return np.argsort(-worth, kind="stable"), worth
+
+    order, score = ranked(names)
+    tried = np.array(heads.numbers(numbers or (REMOVED if removing else NUMBERS)))
     if number is not None:
         if not 1 <= number <= len(heads):
             raise UsageError(f"{number} heads cannot be kept of {len(heads)}.")
@@ -115,16 +153,18 @@ def select_heads(
     mixed = [str(g) for g in rng.permutation(np.asarray(names, dtype=object))]
     count = min(folds, len(names) // 2)
     table: list[list[float]] = []
+    ways = (halves, halves[::-1]) if removing else (halves,)
     for held in (mixed[i::count] for i in range(count)):
         others = [g for g in mixed if g not in held]
-        index = [list(names).index(g) for g in others]
-        ranked = np.argsort(-off_diagonal(transfer[:, index][:, :, index]), kind="stable")
+        training = others[: tasks or (len(others) if removing else TASKS)]
         comparison = [
-            _held_out(X, fakes, halves, training=others[:tasks], held=held, ridge=ridge)
-            for X in _growing(heads, ranked, tried, np.concatenate([*fakes.values(), *halves]))
+            np.mean(
+                [_held_out(X, fakes, way, training=training, held=held, ridge=ridge) for way in ways], axis=0
+            )
+            for X in _growing(heads, ranked(others)[0], tried, np.concatenate([*fakes.values(), *halves]))
         ]
         table += np.array(comparison).T.tolist()
-    return _chosen_number(np.array(table), order, score, tried)
+    return _chosen_number(np.array(table), order, score, tried, cautious=removing)
 
 
 def _growing(heads: Heads, order: NDArray[np.intp], tried: NDArray[np.intp], rows: Rows) -> Iterator[Array]:
@@ -133,7 +173,7 @@ def _growing(heads: Heads, order: NDArray[np.intp], tried: NDArray[np.intp], row
         yield from (heads.combined(order[:k]) for k in tried)
         return
     rows = np.sort(rows)
-    total = np.zeros((len(rows), heads.vectors.shape[2]))
+    total = heads.rest_of(rows)
     done = 0
     for k in tried:
         for head in order[done:k]:
@@ -161,13 +201,19 @@ def _held_out(
 
 
 def _chosen_number(
-    values: Array, order: NDArray[np.intp], score: Array, tried: NDArray[np.intp]
+    values: Array, order: NDArray[np.intp], score: Array, tried: NDArray[np.intp], *, cautious: bool = False
 ) -> HeadSelection:
-    """From held-out AUC (generators, numbers): the best number, if it beats the largest beyond its error."""
+    """From held-out AUC (generators, numbers): the best number, if it beats the largest beyond its error.
+
+    `cautious`: the largest number that is behind the best by at most one standard error.
+    """
     gains = values - values[:, -1:]
-    error = gains.std(axis=0, ddof=1) / np.sqrt(len(gains))
+    error = _standard_error(gains)
     best, last = int(values.mean(axis=0).argmax()), len(tried) - 1
     index = best if gains[:, best].mean() > error[best] else last
+    if cautious and index != last:
+        behind = gains[:, best, None] - gains
+        index = int(np.flatnonzero(behind.mean(axis=0) <= _standard_error(behind))[-1])
     return HeadSelection(
         order=order,
         score=score,
@@ -177,6 +223,11 @@ def _chosen_number(
         gain=float(gains[:, index].mean()),
         error=float(error[index]),
     )
+
+
+def _standard_error(values: Array) -> Array:
+    """Standard error over the first axis, (g, c) to (c,)."""
+    return np.asarray(values.std(axis=0, ddof=1) / np.sqrt(len(values)))
 
 
 def fit_heads(
@@ -198,7 +249,8 @@ def fit_heads(
     For every (test generator, training half of the reals) heads are chosen on the fakes of the other
     generators and those reals only; then the discriminant of the training generator is fitted on them.
     With `mask` (options of `ComponentMask`), components of the chosen heads' matrix are removed as well,
-    by the same rows. `options` are those of `select_heads`; `selections` collects the choices and
+    by the same rows. `options` are those of `select_heads`, as values or as functions that give them at run
+    time; `selections` collects the choices and
     `transfers` the probes of single heads by the bytes of the reals' row numbers, so that several recipes
     can share both. `names` are generators that will be asked for: their probes are fitted at once.
     """
@@ -229,9 +281,12 @@ def fit_heads(
         if key not in matrices:
             others = [str(g) for g in np.unique(generator[context.fakes].astype(str))]
             if key not in chosen:
+                given = {name: value() if callable(value) else value for name, value in options.items()}
+                ranking = given.get("ranking") or ("probes" if heads.rest is None else "effect")
+                probed = known(context, others) if ranking == "probes" else None
                 chosen[key] = select_heads(
                     heads, y, generator, group, reals=context.reals, names=others, ridge=ridge,
-                    transfer=known(context, others), random_state=random_state, **options,
+                    transfer=probed, random_state=random_state, **given,
                 )  # fmt: skip
             X = heads.combined(chosen[key].kept)
             if mask is not None:

@@ -8,7 +8,7 @@ before the output matrix, `headraw:l.h`, where several heads stand side by side.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +25,8 @@ Reading = Literal["contribution", "raw"]
 PREFIX: dict[Reading, str] = {"contribution": "head:", "raw": "headraw:"}
 NUMBERS = (1, 2, 4, 8, 16, 32, 64)
 """How many heads are tried."""
+REMOVED = (0, 4, 8, 16, 24, 32, 48, 64)
+"""How many heads are taken out, where the rest of the embedding stays."""
 MOST_RAW = 1024
 """Columns beside each other at most: more than that and a discriminant has far more columns than rows."""
 RANK = 80
@@ -33,11 +35,15 @@ RANK = 80
 
 @dataclass(frozen=True, eq=False)
 class Heads:
-    """What every head says about n images: `vectors` (n, m, d) float32, `names` (m,) their feature kinds."""
+    """What every head says about n images: `vectors` (n, m, d) float32, `names` (m,) their feature kinds.
+
+    `rest` (n, d), where given, is what stays beside whichever heads are chosen: MLPs and embedding.
+    """
 
     names: tuple[str, ...]
     vectors: NDArray[np.float32]
     reading: Reading = "contribution"
+    rest: Array | None = None
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 3 or self.vectors.shape[1] != len(self.names) or not self.names:
@@ -64,16 +70,40 @@ class Heads:
     def __len__(self) -> int:
         return len(self.names)
 
+    def beside(self, final: Array) -> Heads:
+        """The same heads with the rest of the embeddings `final` (n, d) kept beside them.
+
+        Raises:
+            UsageError: raw readings, or embeddings of another shape.
+        """
+        if self.reading != "contribution" or final.shape != self.vectors[:, 0].shape:
+            raise UsageError(
+                f"Contributions of heads sum to the embedding with the rest of it; {self.reading} readings "
+                f"{self.vectors.shape} and embeddings {final.shape} do not fit together."
+            )
+        return replace(self, rest=final - self.vectors.sum(axis=1, dtype=np.float64))
+
+    def rest_of(self, rows: Rows) -> Array:
+        """What stands beside the heads in these rows, (k, d): `rest`, or nothing."""
+        width = self.vectors.shape[2]
+        return np.zeros((len(rows), width)) if self.rest is None else np.asarray(self.rest[rows])
+
     def combined(self, which: Sequence[int] | NDArray[Any]) -> Array:
         """These heads as one matrix: contributions summed (n, d), raw outputs side by side (n, k·d)."""
         chosen = self.vectors[:, np.asarray(which, dtype=np.intp)]
         if self.reading == "raw":
             return np.asarray(chosen.reshape(len(chosen), -1), dtype=np.float64)
-        return np.asarray(chosen.sum(axis=1, dtype=np.float64))
+        total = chosen.sum(axis=1, dtype=np.float64)
+        return np.asarray(total if self.rest is None else total + self.rest)
 
     def numbers(self, given: Sequence[int] = NUMBERS) -> list[int]:
-        """The numbers of heads to try, the largest last: all, or as many as may stand side by side."""
+        """The numbers of heads to try, the largest last: all, or as many as may stand side by side.
+
+        With the rest of the embedding beside them, `given` counts the heads that go.
+        """
         most = len(self)
+        if self.rest is not None:
+            return sorted({most - k for k in given if 0 <= k < most} | {most})
         if self.reading == "raw":
             most = max(1, min(most, MOST_RAW // self.vectors.shape[2]))
         return [*sorted({k for k in given if 0 < k < most}), most]

@@ -2,8 +2,9 @@
 
 After Gaintseva et al. (2406.15035): a classifier per generator on the final embedding, its score on all
 other generators, and what removing components and selecting heads adds to that. Ours in addition: single
-blocks, the residual classifier, the combination, as many components removed at random, intervals and
-paired differences; every choice is nested, i.e. made without the generator that is scored.
+blocks, the residual classifier, heads taken out of the embedding, combinations, as many components and
+heads removed at random, intervals and paired differences; every choice is nested, i.e. made without the
+generator that is scored.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from morelli.explanation._pooled import (
 )
 from morelli.explanation._study_variants import (
     BASELINE,
+    CONTROLS,
     PROJECTED,
     Labelled,
     Variant,
@@ -58,7 +60,8 @@ class StudyOptions:
     held out of a choice together; 0 holds out each by itself, which costs a search per generator.
     families: cross-family cells are computed between these, as far as each has `least_members` generators.
     ridge: of the discriminant. mask, heads: options of `ComponentMask` and `select_heads`.
-    controls: also remove as many components at random. draws: of the bootstrap over generators.
+    controls: also remove as many components and heads at random. variants: names of the rows to run beside
+    the baseline; empty: all. draws: of the bootstrap over generators.
     reals: whether real images are halved by ``source`` (the tested half shows collections that no training
     half did) or by ``image`` (both halves show the same collections, which flatters every row). workers:
     choices that are made beside each other.
@@ -74,6 +77,7 @@ class StudyOptions:
     mask: Mapping[str, Any] = field(default_factory=dict)
     heads: Mapping[str, Any] = field(default_factory=dict)
     controls: bool = True
+    variants: tuple[str, ...] = ()
     draws: int = 2000
     seed: int = 0
     reals: Literal["source", "image"] = "source"
@@ -170,7 +174,7 @@ def transfer_study(
         progress: called with the title of each variant before it runs.
 
     Raises:
-        UsageError: no `final`, or fewer than four generators with `least` images.
+        UsageError: no `final`, fewer than four generators with `least` images, or an unknown variant.
     """
     options = options or StudyOptions()
     data = labelled(features, options)
@@ -187,20 +191,20 @@ def transfer_study(
     fakes = {g: np.flatnonzero((data.y == 1) & (data.generator == g)) for g in names}
     layout = FoldedRows(fakes, folds, halves)
     rows: list[StudyRow] = []
-    masked: list[Variant] = []
+    done: dict[str, Variant] = {}
 
-    def removed() -> int:
-        return int(data.final.shape[1] - np.median(masked[0].kept()))
+    def removed(name: str) -> int:
+        return int(done[name].total - np.median(done[name].kept()))
 
-    for variant in variants(
+    every = variants(
         data, ridge=options.ridge, mask=options.mask, heads=options.heads, seed=options.seed, names=names,
         removed=removed if options.controls else None,
-    ):  # fmt: skip
+    )  # fmt: skip
+    for variant in _asked_for(every, options.variants):
         if progress:
             progress(variant.title)
         rows.append(_row(variant, data, layout, families, rows[0] if rows else None, options))
-        if variant.name == "components":
-            masked.append(variant)
+        done[variant.name] = variant
     if progress:
         progress("isotropy and heads")
     n_fake = int(np.isin(data.generator[data.y == 1].astype(str), names).sum())
@@ -216,6 +220,20 @@ def transfer_study(
         facts,
         tuple(map(tuple, folds)),
     )
+
+
+def _asked_for(every: Sequence[Variant], names: Sequence[str]) -> list[Variant]:
+    """The baseline and the variants of these names, or all."""
+    if not names:
+        return list(every)
+    there = [variant.name for variant in every]
+    unknown = [name for name in names if name not in there]
+    if unknown:
+        raise UsageError(f"There is no variant {', '.join(unknown)} here; there are {', '.join(there)}.")
+    alone = [name for name in names if name in CONTROLS and CONTROLS[name] not in names]
+    if alone:
+        raise UsageError(f"{alone[0]} removes as many as {CONTROLS[alone[0]]}; ask for both.")
+    return [variant for variant in every if variant.name in (BASELINE, *names)]
 
 
 def _row(  # noqa: PLR0917

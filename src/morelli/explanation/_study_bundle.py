@@ -13,7 +13,7 @@ from morelli.errors import UsageError
 from morelli.explanation._head_selection import HeadSelection, select_heads
 from morelli.explanation._heads import Heads, Reading
 from morelli.explanation._study import TransferStudy, fitted_mask, labelled
-from morelli.explanation._study_variants import PROJECTED
+from morelli.explanation._study_variants import HEADS_REMOVED, PROJECTED
 
 if TYPE_CHECKING:
     from morelli.detectors import FittedBundle
@@ -96,6 +96,19 @@ def study_bundle(
     elif winner in ("components", "directions"):
         mask = fitted_mask(data.final, data, names, options if winner == "components" else directions)
         estimator = make_pipeline(ChosenMap(mask.matrix_, mask.offset_), probe)
+    elif winner.startswith(HEADS_REMOVED):
+        heads = data.heads["contribution"].beside(data.final)
+        kept = chosen(heads).kept
+        gone = np.setdiff1d(np.arange(len(heads)), kept)
+        kinds = ("final", *(heads.names[i] for i in gone))
+        # What is removed stands beside the embedding, and is taken away from it.
+        one = np.eye(data.final.shape[1])
+        matrix = np.concatenate([one, *(-one for _ in gone)])
+        offset = np.zeros(len(one))
+        if winner != HEADS_REMOVED:
+            mask = fitted_mask(heads.combined(kept), data, names, directions)
+            matrix, offset = matrix @ mask.matrix_, mask.offset_
+        estimator = make_pipeline(ChosenMap(matrix, offset), probe)
     elif winner != "final":
         reading: Reading = "raw" if "raw" in winner else "contribution"
         heads = data.heads[reading]

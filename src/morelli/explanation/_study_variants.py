@@ -16,6 +16,9 @@ from morelli.explanation._transfer import Array, Context, Fit, Score, fit_discri
 from morelli.explanation.components import fit_masked
 
 BASELINE = "final"
+HEADS_REMOVED = "heads removed"
+CONTROLS: Mapping[str, str] = {"random components": "components", "random heads": HEADS_REMOVED}
+"""Rows that remove as many at random as another row removed."""
 PROJECTED: Mapping[str, Any] = {"method": "project-generator"}
 """Removal that has nothing to choose: all directions in which the known generators differ."""
 
@@ -63,12 +66,13 @@ def variants(
     heads: Mapping[str, Any],
     seed: int,
     names: Sequence[str] = (),
-    removed: Callable[[], int] | None = None,
+    removed: Callable[[str], int] | None = None,
 ) -> list[Variant]:
     """The variants that these features allow, baseline first.
 
     `mask` and `heads` are options of `ComponentMask` and `select_heads`. `names` are the study's generators.
-    `removed`, where given, tells at run time how many components the control removes at random.
+    `removed`, where given, tells at run time how many a row of this name removed: its control removes as many
+    at random.
     """
     y, generator, groups = data.y, data.generator, data.groups
     numbered = row_numbers(len(y))
@@ -124,14 +128,25 @@ def variants(
         pairs.append(
             [replace(v, name=n) for v, n in zip(found, (word, f"{word} and directions"), strict=True)]
         )
+    if "contribution" in data.heads:
+        beside = data.heads["contribution"].beside(data.final)
+        found = choosing("heads removed, greedily", beside, **heads)
+        names_of = (HEADS_REMOVED, f"{HEADS_REMOVED} and directions")
+        pairs.append([replace(v, name=n) for v, n in zip(found, names_of, strict=True)])
     out += [one for one, _ in pairs]
+    if "contribution" in data.heads and removed is not None:
+        control, _ = choosing(
+            "as many heads removed at random", beside,
+            **{**heads, "ranking": "random", "number": lambda: len(beside) - removed(HEADS_REMOVED)},
+        )  # fmt: skip
+        out.append(replace(control, name="random heads", contender=False))
     out.append(Variant("residual", "residual classifier", False, data.final, fit_residual))
     out.append(masking("components", "components removed, greedily", **mask))
     if removed is not None:
         out.append(
             masking(
                 "random components", "as many components removed at random", contender=False,
-                method="random", n_removed=removed,
+                method="random", n_removed=lambda: removed("components"),
             )
         )  # fmt: skip
     out.append(masking("directions", "generator directions removed", **PROJECTED))

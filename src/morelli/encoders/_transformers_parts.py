@@ -32,9 +32,10 @@ from morelli.errors import UsageError
 OF_PARTS = frozenset({*PARTS, "headraw"})
 """Kinds for which modules are watched."""
 
-# Where the modules are: what transformers 5 calls them, in all its releases so far.
+# Where the modules are, by the names that releases of transformers 5 gave them.
 _BLOCKS = ("encoder.layer", "encoder.layers", "model.layer", "layer", "layers")
 _OUTPUTS = ("attention.o_proj", "self_attn.out_proj", "attention.output.dense")
+_MLPS = ("mlp", "output.dense")
 _NORMS = ("post_layernorm", "layernorm", "norm")
 _CLASS_FAMILIES = frozenset({"dinov2", "dinov2_with_registers", "dinov3_vit", "vit"})
 _POOLING_FAMILIES = frozenset({"siglip", "siglip_vision_model"})
@@ -137,7 +138,7 @@ def watch(model: Any) -> WatchedModel | str:
         return laid_out
     outputs = []
     for number, block in enumerate(blocks, start=1):
-        out, mlp = _first(block, _OUTPUTS), _first(block, ("mlp",))
+        out, mlp = _first(block, _OUTPUTS), _first(block, _MLPS)
         if out is None or mlp is None:
             return laid_out
         scale = _first(block, ("layer_scale1",))

@@ -80,6 +80,31 @@ def test_a_rectangle_and_a_further_one_add_up(
     assert shown_images(page) == atlas.select({"and": [both]}).counts["count"]
 
 
+def test_a_selection_does_not_move_a_map_that_shows_all(exploring: Running, open_page: Open) -> None:
+    page = settled(open_page(address(exploring)))
+    surface = page.get_by_role("application")
+    surface.focus()
+    surface.press("+")
+    settled(page)
+    expect(page).to_have_url(re.compile("at="))
+    surface.press("0")
+    expect(page).not_to_have_url(re.compile("at="))
+    settled(page)
+    page.evaluate(
+        """() => {
+          const map = document.querySelector('.map');
+          window.frames = [map.dataset.frame];
+          new MutationObserver(() => window.frames.push(map.dataset.frame))
+            .observe(map, { attributeFilter: ['data-frame'] });
+        }"""
+    )
+    page.get_by_role("button", name="Rectangle").click()
+    drag(page, [(0.12, 0.03), (0.45, 0.5)])
+    settled(page)
+    assert len(spec(page)) == 1
+    assert len(set(page.evaluate("() => window.frames"))) == 1
+
+
 def test_a_cell_is_selected_by_a_click_and_let_go_by_another(
     exploring: Running,
     open_page: Open,

@@ -21,10 +21,10 @@ export class Camera {
   /** Write where the camera stands; the whole map needs no words. */
   write(): void {
     const { view, size } = this.stage;
-    this.#written = encodeViewport(view, size);
     const whole = fit(size);
     const near = Math.hypot(view.x - whole.x, view.y - whole.y) < 5e-3 && Math.abs(view.scale / whole.scale - 1) < 0.03;
-    route.set({ at: near ? null : this.#written }, { replace: true });
+    this.#written = near ? "" : encodeViewport(view, size);
+    route.set({ at: this.#written || null }, { replace: true });
   }
 
   /** Follow the address. Call while a component is being set up: the effect ends with it. */

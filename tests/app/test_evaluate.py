@@ -98,6 +98,15 @@ def test_a_selection_is_measured_alone_and_can_be_let_go(evaluated: Running, ope
     assert "sel=" not in page.url
 
 
+def test_a_selection_of_nothing_is_said_to_be_empty(evaluated: Running, open_page: Open) -> None:
+    spec = json.dumps({"and": [{"text": "nothing is called so"}]})
+    page = open_page(f"http://127.0.0.1:{evaluated.port}/#/evaluate/small?sel={spec}")
+    expect(page.get_by_text("No labelled image is selected")).to_be_visible()
+    expect(page.get_by_text("Measuring")).to_have_count(0)
+    expect(page.get_by_role("region", name="Worst cases")).to_have_count(0)
+    assert violations(page) == []
+
+
 def test_generators_can_be_found_and_the_transfer_matrix_is_the_reports(
     evaluated: Running, open_page: Open
 ) -> None:

@@ -264,12 +264,7 @@ def load_judge(settings: ServerSettings, say: Callable[[str, float | None], None
 def _load_distilled(settings: ServerSettings, bundle: Bundle) -> tuple[DistilledMap | None, str | None]:
     from morelli.atlas import distiller
 
-    path = settings.distilled
-    shipped = getattr(distiller, "default_map_path", None)
-    if path is None and shipped is not None:
-        path = shipped()
-    if path is None or (settings.distilled is None and not path.is_dir()):
-        return None, None
+    path = settings.distilled or distiller.default_map_path()
     found = distiller.DistilledMap.load(path)
     if found.build != bundle.build:
         if settings.distilled is None:

@@ -81,7 +81,7 @@ def test_nested_selection_carries_over_better_than_all_heads():
 
 
 def require_no_say(data, before, after):
-    """What is chosen for testing g4 is the same of both `Heads`, whose images of g4 differ; other choices differ."""
+    """What is chosen for testing g4 is the same of both `Heads`, whose images of g4 differ."""
     kept = []
     for heads in (before, after):
         choices = {}

@@ -22,16 +22,14 @@ from __future__ import annotations
 import argparse
 import csv
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from morelli.atlas.distiller import DistilledMap, Distiller, match_dimensions
+from morelli.atlas.distiller import DistilledMap, Distiller, cross_distil
 from morelli.atlas.patterns import FoundPrototypes, find_prototypes, match_prototypes, relevant_regions
-from morelli.detectors import grouped_folds
 from morelli.encoders import LastBlock, load_encoder
 from morelli.explanation.relevance import (
     as_input,
@@ -135,20 +133,11 @@ class Pictures:
 
 def distilled(pictures: Pictures, kind: str, X: Array, y: Array, seed: int) -> tuple[Any, ...]:
     """The full fit's map; impacts (n, K) and logits (n,) out of fold; each fold's map and rows."""
-    make = {"n_seeds": 1, "random_state": seed}
-    full = Distiller(**make).fit(X, y).to_map(pictures.encoder.build, kind=kind)
-    values = full.values(X)
-    impacts, logits = np.zeros(values.shape), np.zeros(len(y))
-    folds = grouped_folds(y, None, n_folds=5, seed=seed)
-    maps = []
-    for number in np.unique(folds):
-        train, test = folds != number, folds == number
-        fold = Distiller(**make).fit(X[train], y[train]).to_map(pictures.encoder.build, kind=kind)
-        order = match_dimensions(values[train], fold.values(X[train]), signed=True).order
-        fold = replace(fold, A=fold.A[:, order], b=fold.b[order], w=fold.w[order])
-        impacts[test], logits[test] = fold.impacts(X[test]), fold.logits(X[test])
-        maps.append((fold, np.flatnonzero(test)))
-    return full, impacts.astype(np.float32), logits, maps
+    crossed = cross_distil(Distiller(n_seeds=1, random_state=seed), X, y)
+    build = pictures.encoder.build
+    maps = [(m, np.flatnonzero(crossed.folds == f)) for f, m in enumerate(crossed.fold_maps(build, kind))]
+    full = crossed.distiller.to_map(build, kind=kind)
+    return full, crossed.impacts.astype(np.float32), crossed.logits, maps
 
 
 def relevance(pictures: Pictures, kind: str, rows: Array, maps: list[tuple[DistilledMap, Array]]) -> Any:

@@ -25,8 +25,13 @@ class Finished:
 
 def run_morelli(*arguments: str | Path, **environment: str) -> Finished:
     """Run the program as a user does, in a process of its own."""
+    return _finished(["-m", "morelli", *map(str, arguments)], environment)
+
+
+def _finished(arguments: list[str], environment: dict[str, str]) -> Finished:
+    """Run Python with these arguments, with these variables beside the usual ones."""
     result = subprocess.run(
-        [sys.executable, "-m", "morelli", *map(str, arguments)],
+        [sys.executable, *arguments],
         capture_output=True,
         text=True,
         timeout=600,
@@ -54,14 +59,8 @@ def peak_of_morelli(into: Path, *arguments: str | Path) -> tuple[Finished, int]:
     """Run the program in a process of its own; also its peak memory in KiB, kept in the file ``into``."""
     if not Path("/proc/self/status").exists():
         pytest.skip("needs /proc to read a process's peak memory")
-    result = subprocess.run(
-        [sys.executable, "-c", _MEASURED, str(into), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    return Finished(result.returncode, result.stdout, result.stderr), int(into.read_text())
+    finished = _finished(["-c", _MEASURED, str(into), *map(str, arguments)], {})
+    return finished, int(into.read_text())
 
 
 def morelli(*arguments: str | Path) -> Finished:

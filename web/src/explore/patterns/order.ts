@@ -9,6 +9,9 @@ export const ORDERS = {
   selection: "In the selection",
 } as const;
 
+/** Whether a corrected p-value claims nothing; null where labels of one class are missing, for all patterns alike. */
+export const mayBeChance = (p: number | null): boolean => p !== null && p > 0.05;
+
 const BEYOND_ANY_IMPACT = 1e6;
 
 export type Order = keyof typeof ORDERS;
@@ -60,7 +63,7 @@ export function lift(one: Shown, selected: number, images: number): number {
 export function ordered(shown: readonly Shown[], by: Order, selected: number, images: number): Shown[] {
   const key = (one: Shown): number => {
     // A mean over few images is easily large, so what may be chance comes later, however large; as the engine orders them.
-    if (by === "impact") return Math.abs(one.impact) + (one.p !== null && one.p > 0.05 ? 0 : BEYOND_ANY_IMPACT);
+    if (by === "impact") return Math.abs(one.impact) + (mayBeChance(one.p) ? 0 : BEYOND_ANY_IMPACT);
     if (by === "coverage") return one.all;
     if (by === "surprise") return one.surprise;
     if (by === "purity") return one.purity === null ? 0 : Math.abs(one.purity - 0.5);

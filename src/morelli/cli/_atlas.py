@@ -220,7 +220,8 @@ def info(folder: AtlasFolder, *, select: Select = None, json_document: Json = Fa
 
         morelli atlas info set.atlas --select '{"column": "generator", "in": ["sdxl", "real"]}'
     """
-    from morelli.atlas import Atlas, selection_document
+    from morelli.atlas import Atlas
+    from morelli.reports import selection_document
 
     found = Atlas.open(folder)
     if select is not None:
@@ -268,7 +269,8 @@ def export(
 
         morelli atlas export set.atlas -o wrong.csv --select '{"column": "error", "in": ["fp", "fn"]}'
     """
-    from morelli.atlas import Atlas, export_atlas
+    from morelli.atlas import Atlas
+    from morelli.reports import export_atlas
 
     found = Atlas.open(folder, images=images or ())
     written = export_atlas(found, out, select, view.value)

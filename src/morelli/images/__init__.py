@@ -14,6 +14,7 @@ from morelli.images._perturb import Perturbation, perturbation
 from morelli.images._phash import phash
 from morelli.images._quiet import quiet_pillow
 from morelli.images._seen import as_seen
+from morelli.images._sniff import sniff
 from morelli.images._sources import Spec, iter_source
 from morelli.images._threads import in_threads
 from morelli.images._thumbnail import thumbnail
@@ -48,6 +49,7 @@ __all__ = [
     "perturbation",
     "phash",
     "quiet_pillow",
+    "sniff",
     "thumbnail",
     "transform_from_id",
     "univfd_transform",

@@ -35,8 +35,9 @@ _SERVICE: Final = re.compile(
 _LOADS_PICTURE: Final = re.compile(r"load_?\s?image|image_?\s?load", re.I)
 _SAVES: Final = re.compile(r"save|output", re.I)
 _SHOWS: Final = re.compile(r"save|output|preview|websocket|send", re.I)
-_LATENT_INPUTS: Final = ("latent_image", "latent", "samples", "image", "images")
-_PROMPT_INPUTS: Final = ("positive", "conditioning", "guider", "cond", "text_embeds")
+# Inputs that carry pixels or latents, not sizes, models or words.
+_PICTURE_INPUT: Final = re.compile(r"^(latent|samples|image|pixels|input|frames|reference|base_image)", re.I)
+_PROMPT_INPUT: Final = re.compile(r"^(positive|conditioning|guider|cond$|text_embeds)")
 _TEXT_INPUTS: Final = ("text", "prompt", "text_g", "t5xxl", "clip_l", "text_l", "positive_prompt", "string")
 _MODEL_INPUTS: Final = ("ckpt_name", "unet_name", "model_name", "model", "base_ckpt_name")
 # Modes of a drawn node that does not run (ComfyUI_frontend, LGraphEventMode): never, and bypassed.
@@ -159,17 +160,19 @@ def _drawn(workflow: Mapping[str, Any]) -> Iterable[str]:
                 yield node["type"][:200]
 
 
-def _links(node: _Node, names: Iterable[str] | None = None) -> list[str]:
-    """The nodes that feed `node`, by any input or by those of the names given."""
-    values = node.inputs.values() if names is None else (node.inputs.get(name) for name in names)
+def _links(node: _Node, names: re.Pattern[str] | None = None) -> list[str]:
+    """The nodes that feed `node`, by any input or by those whose names fit."""
     return [
         str(value[0])
-        for value in values
-        if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str | int)
+        for name, value in node.inputs.items()
+        if (names is None or names.search(name))
+        and isinstance(value, list)
+        and len(value) == 2
+        and isinstance(value[0], str | int)
     ]
 
 
-def _upstream(graph: _Graph, start: Iterable[str]) -> list[str]:
+def _upstream(graph: _Graph, start: Iterable[str], names: re.Pattern[str] | None = None) -> list[str]:
     """The nodes from `start` upwards, nearest first."""
     seen: dict[str, None] = {}
     waiting = deque(start)
@@ -178,7 +181,7 @@ def _upstream(graph: _Graph, start: Iterable[str]) -> list[str]:
         if node in seen or node not in graph:
             continue
         seen[node] = None
-        waiting.extend(_links(graph[node]))
+        waiting.extend(_links(graph[node], names))
     return list(seen)
 
 
@@ -193,17 +196,8 @@ def _ends(graph: _Graph) -> list[str]:
 
 
 def _starts_from_picture(graph: _Graph, sampler: str) -> bool:
-    """The sampler's latent or image was encoded from a picture that was loaded, not from noise."""
-    node = graph[sampler]
-    above = _upstream(graph, _links(node, _LATENT_INPUTS))
-    if any(samples(graph[other].kind) and other != sampler for other in above):
-        # A second pass: its picture is the first pass's, which is asked by itself.
-        return all(_starts_from_picture_itself(graph, other) for other in above if samples(graph[other].kind))
-    return _starts_from_picture_itself(graph, sampler)
-
-
-def _starts_from_picture_itself(graph: _Graph, sampler: str) -> bool:
-    above = _upstream(graph, _links(graph[sampler], _LATENT_INPUTS))
+    """The sampler works on a picture that was loaded and not on noise, itself or through an earlier pass."""
+    above = _upstream(graph, _links(graph[sampler], _PICTURE_INPUT), _PICTURE_INPUT)
     return any(_LOADS_PICTURE.search(graph[node].kind) for node in above)
 
 
@@ -240,7 +234,7 @@ def _details(graph: _Graph, nodes: list[str], samplers: list[str]) -> dict[str, 
 
 def _prompt(graph: _Graph, sampler: str) -> str:
     """The nearest text above the sampler's positive conditioning."""
-    for node in _upstream(graph, _links(graph[sampler], _PROMPT_INPUTS)):
+    for node in _upstream(graph, _links(graph[sampler], _PROMPT_INPUT)):
         for name in _TEXT_INPUTS:
             text = graph[node].inputs.get(name)
             if isinstance(text, str) and text.strip():

@@ -79,7 +79,7 @@ LABELS = [
     Case(
         "aigc-xmp",
         "label of GB 45438-2025",
-        "GB 45438-2025, annex E",
+        "GB 45438-2025, annex E, as public tools implement it",
         lambda: jpeg_xmp(children=f"<TC260:AIGC>{json.dumps(AIGC)}</TC260:AIGC>"),
         read_tool="001191110102MACQD9K64010000",
     ),
@@ -93,7 +93,7 @@ LABELS = [
     Case(
         "aigc-suspected",
         "label of GB 45438-2025",
-        "GB 45438-2025, annex E",
+        "GB 45438-2025, annex E, as public tools implement it",
         lambda: jpeg_xmp(children=f"<TC260:AIGC>{json.dumps(AIGC | {'Label': '3'})}</TC260:AIGC>"),
         strength="weak",
         read_tool="001191110102MACQD9K64010000",
@@ -110,7 +110,7 @@ LABELS = [
     Case(
         "google-made",
         "Google AI",
-        "files of the service",
+        "files of the service, as public tools describe them",
         lambda: jpeg_xmp(typed("trainedAlgorithmicMedia") + ' photoshop:Credit="Made with Google AI"'),
         kind="iptc",
         details={"credit": "Made with Google AI"},
@@ -118,7 +118,7 @@ LABELS = [
     Case(
         "google-edited",
         "Google AI",
-        "files of the service",
+        "files of the service, as public tools describe them",
         lambda: jpeg_xmp(
             typed("compositeWithTrainedAlgorithmicMedia") + ' photoshop:Credit="Edited with Google AI"'
         ),
@@ -128,14 +128,14 @@ LABELS = [
     Case(
         "google-credit-iim",
         "Google AI",
-        "files of the service",
+        "files of the service, as public tools describe them",
         lambda: iim_credit("Made with Google AI"),
         kind="iptc",
     ),
     Case(
         "apple-clean-up",
         "Apple Photos Clean Up",
-        "PhotoImaging framework of iOS 18",
+        "Apple's PhotoImaging framework, iOS 18",
         lambda: jpeg_xmp(
             typed("compositeWithTrainedAlgorithmicMedia") + ' photoshop:Credit="Apple Photos Clean Up"'
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -92,10 +93,11 @@ class Exif:
         if kind in (5, 10) and len(data) >= 8:
             over, under = struct.unpack_from(self.order + ("II" if kind == 5 else "ii"), data)
             return over / under if under else None
-        code = {1: "B", 3: "H", 4: "I", 8: "h", 9: "i"}.get(kind)
+        code = {1: "B", 3: "H", 4: "I", 8: "h", 9: "i", 11: "f", 12: "d"}.get(kind)
         if code is None or len(data) < struct.calcsize(code):
             return None
-        return float(struct.unpack_from(self.order + code, data)[0])
+        value = float(struct.unpack_from(self.order + code, data)[0])
+        return value if math.isfinite(value) else None
 
 
 def read_exif(data: bytes, place: str) -> Exif | None:

@@ -41,7 +41,7 @@ _PROMPT_INPUT: Final = re.compile(r"^(positive|conditioning|guider|cond$|text_em
 _TEXT_INPUTS: Final = ("text", "prompt", "text_g", "t5xxl", "clip_l", "text_l", "positive_prompt", "string")
 _MODEL_INPUTS: Final = ("ckpt_name", "unet_name", "model_name", "model", "base_ckpt_name")
 # Modes of a drawn node that does not run (ComfyUI_frontend, LGraphEventMode): never, and bypassed.
-_ASLEEP: Final = frozenset({2, 4})
+_ASLEEP: Final = (2, 4)
 
 
 class _Node(NamedTuple):

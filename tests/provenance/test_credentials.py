@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import http.server
 import io
+import pickle
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -269,3 +271,15 @@ def test_trust_lists_are_checked_when_loaded(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=words):
             TrustList.load(path)
+
+
+def test_findings_travel_between_processes() -> None:
+    found = read_provenance(signed(), trust=TRUSTED)
+    assert pickle.loads(pickle.dumps(found)) == found
+
+
+def test_without_the_library_the_credentials_are_named_and_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "c2pa", None)
+    found = credentials(signed())
+    assert (found.claims, found.strength) == ("none", "weak")
+    assert "could not be loaded" in found.sentence

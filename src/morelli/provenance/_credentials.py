@@ -46,8 +46,13 @@ def credential_findings(data: bytes, metadata: Metadata, trust: TrustList | None
 
 
 def _read(data: bytes, place: str, trust: TrustList | None) -> Finding:
-    import c2pa
-
+    try:
+        import c2pa
+    except (ImportError, OSError, RuntimeError) as error:  # a platform without its library
+        sentence = (
+            f"The file holds Content Credentials, which c2pa-python could not be loaded to read: {error}."
+        )
+        return Finding("content_credentials", "none", "weak", sentence, place)
     try:
         reader = c2pa.Reader.try_create(None, io.BytesIO(data), context=_context(trust))
         if reader is None:

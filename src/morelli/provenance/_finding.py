@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Final, Literal
 
 Kind = Literal["content_credentials", "iptc", "generator_metadata", "camera", "watermark"]
@@ -50,9 +49,6 @@ class Finding:
     tool: str | None = None
     version: str | None = None
     details: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "details", MappingProxyType(dict(self.details)))
 
     def to_json(self) -> dict[str, Any]:
         """The finding as JSON-ready values."""

@@ -13,6 +13,7 @@ from morelli.provenance._xmp import Xmp
 # Bounds of one file. The longest texts seen are ComfyUI graphs of some hundred kilobytes.
 MOST_TEXT: Final = 2 << 20
 MOST_TEXTS: Final = 200
+MOST_TEXT_IN_ALL: Final = 8 << 20
 MOST_PARTS: Final = 20_000
 
 
@@ -42,6 +43,7 @@ class Metadata:
         gain_map: what is announced beside the picture: a gain map, or further pictures.
         trailer: named blocks of a Samsung trailer.
         alpha: a PNG of 8-bit RGB with alpha.
+        budget: bytes of text that may still be unpacked.
         notes: what could not be read.
     """
 
@@ -58,12 +60,14 @@ class Metadata:
     gain_map: str | None = None
     trailer: Mapping[str, bytes] = field(default_factory=dict)
     alpha: bool = False
+    budget: int = MOST_TEXT_IN_ALL
     notes: list[str] = field(default_factory=list)
 
     def add_text(self, key: str, value: str, place: str) -> None:
-        """Keep a text, unless the file has too many."""
-        if len(self.texts) < MOST_TEXTS:
+        """Keep a text, unless the file has too many, or too much of them."""
+        if len(self.texts) < MOST_TEXTS and self.budget > 0:
             self.texts.append(Text(key, value, place))
+            self.budget -= len(value)
 
     def text(self, key: str) -> Text | None:
         """The first text of that key."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import PngImagePlugin
 
-from morelli.images import Limits, quiet_pillow
+from morelli.images import quiet_pillow
 from morelli.provenance._finding import Finding
 from morelli.provenance._metadata import MOST_TEXT, Metadata, decoded
 from morelli.provenance.generators._labels import novelai_finding
@@ -27,13 +27,15 @@ _PLACE: Final = "alpha channel, lowest bits"
 _HEAD: Final = len(_PACKED)
 _ROWS: Final = 8 * _HEAD
 _MOST_CHUNKS: Final = 20_000
+# Far more than these tools make; a larger picture is not decoded for a hidden text.
+_MOST_PIXELS: Final = 1 << 24
 
 
 def stealth_finding(data: bytes, metadata: Metadata) -> Finding | None:
     """What a PNG's alpha channel hides; None, after a look at its first column, for nearly every file."""
     if metadata.format != "PNG" or not metadata.alpha or metadata.height < 1:
         return None
-    if metadata.width * metadata.height > Limits().max_pixels:
+    if metadata.width * metadata.height > _MOST_PIXELS:
         return None
     if metadata.height >= _ROWS:
         head = np.packbits(first_column(data, metadata.width) & 1)[:_HEAD].tobytes()

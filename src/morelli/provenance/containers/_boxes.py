@@ -11,7 +11,9 @@ from morelli.provenance._xmp import read_xmp
 
 _C2PA: Final = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _XMP: Final = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
-_MOST_ITEM: Final = 8 << 20
+_MOST_ITEM: Final = 4 << 20
+# Items that are tried; the first readable one of each kind is kept.
+_MOST_LOOKS: Final = 8
 
 
 class _Box(NamedTuple):
@@ -59,9 +61,12 @@ def _items(data: bytes, meta: _Box, metadata: Metadata) -> None:
             places = _locations(data, box)
         elif box.kind == b"iprp":
             _size(data, box, metadata)
+    looks = _MOST_LOOKS
     for number, kind in kinds.items():
-        if kind not in (b"Exif", b"XMP"):
+        wanted = (kind == b"Exif" and metadata.exif is None) or (kind == b"XMP" and metadata.xmp is None)
+        if not wanted or looks == 0:
             continue
+        looks -= 1
         body = _extents(data, places.get(number, []))
         if kind == b"Exif" and len(body) > 4:
             # The item begins with the distance to the TIFF header (ISO/IEC 23008-12, A.2.1).

@@ -13,7 +13,8 @@ _XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
 _GAIN_MAP: Final = b"urn:iso:std:iso:ts:21496:-1\0"
 _SIZES: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 _BARE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
-_MOST_TRAILER: Final = 1 << 20
+_MOST_BLOCKS: Final = 64
+_MOST_BLOCK: Final = 1 << 16
 
 
 def read_jpeg(data: bytes, metadata: Metadata) -> None:
@@ -36,10 +37,10 @@ def read_jpeg(data: bytes, metadata: Metadata) -> None:
         body = data[at + 4 : end]
         if marker == 0xE0 and body[:5] == b"JFIF\0":
             jfif = True
-        elif marker == 0xE1 and body[:6] == b"Exif\0\0":
+        elif marker == 0xE1 and body[:6] == b"Exif\0\0" and metadata.exif is None:
             metadata.keep_exif(read_exif(body, "EXIF"))
             metadata.jfif_first = jfif
-        elif marker == 0xE1 and body.startswith(_XMP):
+        elif marker == 0xE1 and body.startswith(_XMP) and metadata.xmp is None:
             metadata.keep_xmp(read_xmp(body[len(_XMP) :], "XMP"))
         elif marker == 0xE2 and body.startswith(_GAIN_MAP):
             metadata.gain_map = "gain map"
@@ -76,13 +77,13 @@ def read_samsung_trailer(data: bytes) -> dict[str, bytes]:
         return {}
     count = int.from_bytes(data[start + 8 : start + 12], "little")
     blocks: dict[str, bytes] = {}
-    for index in range(min(count, (length - 12) // 12)):
+    for index in range(min(count, (length - 12) // 12, _MOST_BLOCKS)):
         entry = start + 12 + 12 * index
         back = int.from_bytes(data[entry + 4 : entry + 8], "little")
         size = int.from_bytes(data[entry + 8 : entry + 12], "little")
         if back > start or size > back or size < 8:
             break
-        block = data[start - back : start - back + min(size, _MOST_TRAILER)]
+        block = data[start - back : start - back + min(size, _MOST_BLOCK)]
         name_size = int.from_bytes(block[4:8], "little")
         blocks.setdefault(decoded(block[8 : 8 + name_size]), block[8 + name_size :])
     return blocks

@@ -40,23 +40,30 @@ def read_png(data: bytes, metadata: Metadata) -> None:
 
 
 def _text(kind: bytes, body: bytes, metadata: Metadata) -> None:
+    if metadata.budget <= 0:
+        return
     raw_key, _, rest = body.partition(b"\0")
     key = raw_key[:200].decode("latin-1")
     value: bytes | None = rest
+    most = min(MOST_TEXT, metadata.budget)
     if kind == b"zTXt":
-        value = inflate(rest[1:]) if rest[:1] == b"\0" else None
+        value = inflate(rest[1:], most) if rest[:1] == b"\0" else None
     elif kind == b"iTXt":
         packed, rest = rest[:1], rest[2:]
         value = rest.split(b"\0", 2)[2] if rest.count(b"\0") >= 2 else None
         if packed == b"\1" and value is not None:
-            value = inflate(value)
+            value = inflate(value, most)
     if value is None:
-        metadata.notes.append("a PNG text chunk could not be unpacked")
+        if not metadata.notes:
+            metadata.notes.append("a PNG text chunk could not be unpacked")
+        metadata.budget -= len(body)
         return
-    value = value[:MOST_TEXT]
+    value = value[:most]
     if key == _XMP:
+        metadata.budget -= len(value)
         metadata.keep_xmp(read_xmp(value, "XMP in a PNG text chunk"))
     elif key.startswith(_PROFILES):
+        metadata.budget -= len(value)
         _profile(key[len(_PROFILES) :], value, metadata)
     else:
         place = f"PNG chunk comf '{key}'" if kind == b"comf" else f"PNG text '{key}'"

@@ -19,6 +19,8 @@ from morelli.provenance._metadata import Metadata
 from morelli.provenance.generators._places import made, parse_object
 
 _MOST_NODES: Final = 20_000
+# Saving nodes, and samplers, that are followed upwards.
+_MOST_FOLLOWED: Final = 32
 _SAMPLER: Final = re.compile(r"(?<!up)(?<!down)(?<!re)sampler|^UltimateSDUpscale|^(Face)?Detailer", re.I)
 # Nodes that only choose or describe a sampler.
 _NO_SAMPLER: Final = re.compile(
@@ -84,12 +86,12 @@ def samples(kind: str) -> bool:
 def _run(graph: _Graph, place: str, version: str | None) -> Finding:
     """The finding of a graph that was run: what feeds the nodes that save pictures."""
     ends = _ends(graph)
-    behind = [_upstream(graph, [end]) for end in ends]
+    behind = [_upstream(graph, [end]) for end in ends[:_MOST_FOLLOWED]]
     sampled = [nodes for nodes in behind if any(samples(graph[node].kind) for node in nodes)]
     if not sampled:
         return _processing(place, version, len(graph))
     nodes = max(sampled, key=len)
-    samplers = [node for node in nodes if samples(graph[node].kind)]
+    samplers = [node for node in nodes if samples(graph[node].kind)][:_MOST_FOLLOWED]
     from_picture = all(_starts_from_picture(graph, node) for node in samplers)
     return made(
         "ComfyUI",

@@ -11,6 +11,8 @@ from morelli.provenance._metadata import Metadata, Text
 from morelli.provenance.generators._parameters import parse_parameters
 from morelli.provenance.generators._places import made, parse_object, png_text, user_comment
 
+# The options stand at the end of the command.
+_OPTIONS: Final = 1000
 _FROM_PICTURE: Final = re.compile(r"img2img|inpaint|outpaint", re.I)
 
 
@@ -89,8 +91,8 @@ def read_invokeai(metadata: Metadata) -> Finding | None:
     if (text := png_text(metadata, "sd-metadata")) and (record := parse_object(text.value)):
         return _invokeai_old(text, record)
     text = png_text(metadata, "Dream")
-    if text is not None and re.search(r"-s ?\d+ .*-S ?\d+", text.value[:20_000]):
-        seed = re.search(r"-S ?(\d+)", text.value[:20_000])
+    if text is not None and re.search(r"-s ?\d+ .*-S ?\d+", text.value[-_OPTIONS:]):
+        seed = re.search(r"-S ?(\d+)", text.value[-_OPTIONS:])
         prompt = text.value.split('"')[1] if text.value.count('"') >= 2 else ""
         details = {"seed": seed[1] if seed else None, "prompt": prompt}
         return made("InvokeAI", text.place, details=details)

@@ -5,8 +5,21 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from morelli.provenance import _exif
-from morelli.provenance._exif import Exif
+from morelli.provenance._exif import (
+    APERTURE,
+    EXPOSURE,
+    FOCAL_LENGTH,
+    LENS,
+    MAKE,
+    MAKER_NOTE,
+    MODEL,
+    PIXELS_X,
+    PIXELS_Y,
+    SOFTWARE,
+    SPEED,
+    TAKEN,
+    Exif,
+)
 from morelli.provenance._finding import Finding, details_of, plain
 from morelli.provenance._metadata import Metadata
 from morelli.provenance._tables import libjpeg_quality
@@ -21,12 +34,12 @@ def camera_finding(metadata: Metadata) -> Finding | None:
     exif = metadata.exif
     if exif is None:
         return None
-    make, model = exif.text(_exif.MAKE), exif.text(_exif.MODEL)
+    make, model = exif.text(MAKE), exif.text(MODEL)
     if not _is_name(make) and not _is_name(model):
         return None
     if any(_NO_CAMERA.search(name) for name in (make, model)) or max(len(make), len(model)) > _LONGEST_NAME:
         return None
-    if exif.text(_exif.SOFTWARE).startswith("AI generated;"):
+    if exif.text(SOFTWARE).startswith("AI generated;"):
         return None
     make, model = plain(make), plain(model)
     camera = model if model.lower().startswith(make.lower()) else f"{make} {model}".strip()
@@ -36,7 +49,7 @@ def camera_finding(metadata: Metadata) -> Finding | None:
             "maker note": _maker_note(exif),
             "thumbnail": f"{len(exif.thumbnail):,} bytes" if exif.thumbnail else None,
             "beside the picture": metadata.gain_map,
-            "software": exif.text(_exif.SOFTWARE),
+            "software": exif.text(SOFTWARE),
             "agreement": "; ".join(doubts),
         }
     )
@@ -58,7 +71,7 @@ def consistency(metadata: Metadata, exif: Exif) -> list[str]:
         )
     if metadata.jfif_first:
         found.append("a JFIF header stands before EXIF, as programs write it and cameras seldom do")
-    wide, high = exif.number(_exif.PIXELS_X), exif.number(_exif.PIXELS_Y)
+    wide, high = exif.number(PIXELS_X), exif.number(PIXELS_Y)
     if wide and high and metadata.width and metadata.height:
         said, is_ = sorted((int(wide), int(high))), sorted((metadata.width, metadata.height))
         if said != is_:
@@ -66,7 +79,7 @@ def consistency(metadata: Metadata, exif: Exif) -> list[str]:
                 f"EXIF speaks of {int(wide)} × {int(high)} pixels, the picture has "
                 f"{metadata.width} × {metadata.height}"
             )
-    if exif.number(_exif.EXPOSURE) is None and exif.number(_exif.APERTURE) is None:
+    if exif.number(EXPOSURE) is None and exif.number(APERTURE) is None:
         found.append("no exposure is recorded, as every camera would")
     return found
 
@@ -76,23 +89,23 @@ def _is_name(text: str) -> bool:
 
 
 def _settings(exif: Exif) -> dict[str, object]:
-    exposure, aperture = exif.number(_exif.EXPOSURE), exif.number(_exif.APERTURE)
-    focal, speed = exif.number(_exif.FOCAL_LENGTH), exif.number(_exif.SPEED)
+    exposure, aperture = exif.number(EXPOSURE), exif.number(APERTURE)
+    focal, speed = exif.number(FOCAL_LENGTH), exif.number(SPEED)
     time = None
     if exposure:
         time = f"1/{round(1 / exposure)} s" if 0 < exposure < 0.3 else f"{exposure:g} s"
     return {
-        "lens": exif.text(_exif.LENS),
+        "lens": exif.text(LENS),
         "exposure": time,
         "aperture": f"f/{aperture:g}" if aperture else None,
         "focal length": f"{focal:g} mm" if focal else None,
         "ISO": f"{speed:g}" if speed else None,
-        "taken": exif.text(_exif.TAKEN),
+        "taken": exif.text(TAKEN),
     }
 
 
 def _maker_note(exif: Exif) -> str | None:
-    note = exif.raw(_exif.MAKER_NOTE)
+    note = exif.raw(MAKER_NOTE)
     if not note:
         return None
     head = re.match(rb"[A-Za-z][A-Za-z0-9 ]{2,11}", note)

@@ -273,6 +273,29 @@ def test_trust_lists_are_checked_when_loaded(tmp_path: Path) -> None:
             TrustList.load(path)
 
 
+@pytest.mark.parametrize(
+    ("agent", "tool", "version"),
+    [
+        ("Adobe Firefly", "Adobe Firefly", None),
+        ({"name": "GPT-4o"}, "GPT-4o", None),
+        ({"name": "Some Model", "version": "2.1"}, "Some Model", "2.1"),
+        (None, "ChatGPT", "1.0"),
+    ],
+)
+def test_the_acting_program_is_named_before_the_one_that_wrote_the_claim(
+    agent: object, tool: str, version: str | None
+) -> None:
+    action = {"action": "c2pa.created", "digitalSourceType": DST + "trainedAlgorithmicMedia"}
+    definition = manifest(
+        [action | ({"softwareAgent": agent} if agent else {})],
+        claim_version=1 if agent == "Adobe Firefly" else 2,
+    )
+    definition["claim_generator_info"] = [{"name": "ChatGPT", "version": "1.0"}]
+    found = credentials(sign(plain_file("PNG"), "PNG", definition))
+    assert (found.claims, found.tool, found.version) == ("generated", tool, version)
+    assert found.details["claim generator"].startswith("ChatGPT")
+
+
 def test_findings_travel_between_processes() -> None:
     found = read_provenance(signed(), trust=TRUSTED)
     assert pickle.loads(pickle.dumps(found)) == found

@@ -276,6 +276,16 @@ def test_a_truncated_packet_keeps_what_it_said() -> None:
     assert read_xmp(cut, "XMP").first(IPTC_EXT, "DigitalSourceType").endswith("trainedAlgorithmicMedia")
 
 
+@pytest.mark.parametrize("wrapper", ["x:xmpmeta", "x:xapmeta", None])
+def test_the_packets_wrapper_may_have_any_name_or_be_missing(wrapper: str | None) -> None:
+    packet = xmp(typed("trainedAlgorithmicMedia")).decode()
+    if wrapper is None:
+        packet = packet[packet.index("<rdf:RDF") : packet.index("</x:xmpmeta>")]
+    else:
+        packet = packet.replace("x:xmpmeta", wrapper)
+    assert read_xmp(packet.encode(), "XMP").first(IPTC_EXT, "DigitalSourceType")
+
+
 def test_texts_are_counted() -> None:
     metadata = Metadata("PNG")
     for index in range(10 * MOST_TEXTS):

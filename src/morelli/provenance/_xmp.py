@@ -112,7 +112,8 @@ class _Reader:
 
     def _below_description(self) -> int:
         """How deep below a top-level description; -1 outside of any."""
-        start = 1 if self.path[:1] == ["adobe:ns:meta/ xmpmeta"] else 0
+        # The wrapper was once called xapmeta, and is optional.
+        start = 1 if self.path[0].startswith("adobe:ns:meta/ ") else 0
         if self.path[start : start + 2] != [f"{RDF} RDF", f"{RDF} Description"]:
             return -1
         return len(self.path) - start - 2

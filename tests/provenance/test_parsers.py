@@ -352,3 +352,13 @@ def test_many_large_items_are_bounded() -> None:
     )
     data = box(b"ftyp", b"avif\0\0\0\0avif") + box(b"meta", meta) + bytes(4 << 20)
     assert peak(lambda: read_provenance(data)) < 60 << 20
+
+
+@pytest.mark.parametrize("width", [0, 1, 96, 2**31 - 1, 2**32 - 1])
+@pytest.mark.parametrize("height", [0, 1, 119, 120, 160, 2**32 - 1])
+def test_a_header_that_states_a_wrong_size_is_no_error(width: int, height: int) -> None:
+    data = bytearray(hidden_novelai())
+    data[16:24] = struct.pack(">II", width, height)
+    found = read_provenance(bytes(data))
+    # The hidden text runs down the columns, so that it is read at the right size alone.
+    assert found.suspicious == ((width, height) == (96, 160))

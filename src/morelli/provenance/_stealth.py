@@ -33,7 +33,7 @@ _MOST_PIXELS: Final = 1 << 24
 
 def stealth_finding(data: bytes, metadata: Metadata) -> Finding | None:
     """What a PNG's alpha channel hides; None, after a look at its first column, for nearly every file."""
-    if metadata.format != "PNG" or not metadata.alpha or metadata.height < 1:
+    if metadata.format != "PNG" or not metadata.alpha or min(metadata.width, metadata.height) < 1:
         return None
     if metadata.width * metadata.height > _MOST_PIXELS:
         return None

@@ -224,7 +224,8 @@ def add_images(
     prototypes = np.full(held.impacts.shape, -1, dtype=np.int16)
     versions = dict(record.versions)
     if encoder is not None and record.patches:
-        only = "sha256 IN ({})".format(", ".join(f"'{sha}'" for sha in added.column("sha256")))
+        quoted = (str(sha).replace("'", "''") for sha in added.column("sha256"))
+        only = "sha256 IN ({})".format(", ".join(f"'{sha}'" for sha in quoted))
         scratch = folder / "adding"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()

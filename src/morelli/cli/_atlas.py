@@ -16,7 +16,15 @@ from morelli.cli._concepts import concept_bank
 from morelli.cli._console import console, error_console, printable, progress
 from morelli.cli._encoder_loading import encoder_of
 from morelli.cli._errors import ExitCode, warn
-from morelli.cli._options import Device, DeviceChoice, Offline, OptionalWorkers, Quiet, WeightsPath
+from morelli.cli._options import (
+    Device,
+    DeviceChoice,
+    Offline,
+    OptionalWorkers,
+    Quiet,
+    TrustedEncoder,
+    WeightsPath,
+)
 from morelli.errors import MorelliError
 
 if TYPE_CHECKING:
@@ -110,6 +118,7 @@ def build(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of distiller, prototypes and layout.")] = 0,
     workers: OptionalWorkers = None,
+    encoder: TrustedEncoder = None,
     weights: WeightsPath = None,
     device: Device = DeviceChoice.auto,
     offline: Offline = False,
@@ -136,9 +145,11 @@ def build(
     given = None
     if distilled is not None:
         given = DistilledMap.load(default_map_path() if str(distilled) == "default" else distilled)
-    encoder = None
+    made_by = None
     if maps:
-        encoder = _encoder(source.build, weights=weights, device=device, offline=offline, quiet=quiet)
+        made_by = _encoder(
+            source.build, encoder=encoder, weights=weights, device=device, offline=offline, quiet=quiet
+        )
     perturbation = "" if delivery == "clean" else delivery
     with _steps(quiet) as tell:
         made = build_atlas(
@@ -153,7 +164,7 @@ def build(
                 spelling=spelling,
                 seed=seed,
             ),
-            encoder=encoder,
+            encoder=made_by,
             distilled=given,
             images=images or (),
             concepts=_banks(concepts or (), source.build, kind),
@@ -174,6 +185,7 @@ def add(
     *,
     images: Images = None,
     workers: OptionalWorkers = None,
+    encoder: TrustedEncoder = None,
     weights: WeightsPath = None,
     device: Device = DeviceChoice.auto,
     offline: Offline = False,
@@ -193,12 +205,14 @@ def add(
 
     source = FeatureTable.open(table)
     before = Atlas.open(folder)
-    encoder = None
+    made_by = None
     if before.record.patches:
-        encoder = _encoder(source.build, weights=weights, device=device, offline=offline, quiet=quiet)
+        made_by = _encoder(
+            source.build, encoder=encoder, weights=weights, device=device, offline=offline, quiet=quiet
+        )
     with _steps(quiet) as tell:
         made = add_images(
-            folder, source, encoder=encoder, images=images or (), workers=workers,
+            folder, source, encoder=made_by, images=images or (), workers=workers,
             command=shlex.join(["morelli", *sys.argv[1:]]), progress=tell,
         )  # fmt: skip
     if not quiet:

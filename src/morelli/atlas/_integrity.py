@@ -22,8 +22,8 @@ from morelli.features import is_panic, open_dataset
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SMALL = 1 << 20
-"""Files of at most so many bytes are checked on opening: a million images have some thirty of them."""
+SMALL = 4 << 20
+"""Files of at most so many bytes are checked on opening: some 30 MB of an atlas of a million images."""
 LISTED = 5
 _HINT = "_versions/latest_version_hint.json"
 _NEXT = "restore it from a copy, or build the atlas again"

@@ -13,7 +13,7 @@ import pytest
 from morelli.encoders import Source, encoder_for_build, load_encoder
 from morelli.encoders._cache import Shelf, sha256_file
 from morelli.encoders._resolve import resolve
-from morelli.errors import WeightsError
+from morelli.errors import UsageError, WeightsError
 
 HUB = Source("hub", "someone/tiny")
 
@@ -146,3 +146,41 @@ def test_a_build_of_a_hub_model_is_found_again(hub):
     assert encoder_for_build(encoder.build, progress=_quiet).build == encoder.build
     with pytest.raises(WeightsError, match="another build"):
         encoder_for_build(replace(encoder.build, weights="0" * 64), progress=_quiet)
+
+
+def test_a_build_from_a_file_asks_no_repository_that_the_caller_does_not_name(hub, tmp_path):
+    """A bundle may name any repository; without its name from the caller only the cache is looked into."""
+    build = load_encoder("someone/tiny", progress=_quiet).build
+    shutil.rmtree(tmp_path / "hub")
+    shutil.rmtree(Shelf("someone/tiny").folder)
+    hub.requests.clear()
+    with pytest.raises(WeightsError, match="--encoder someone/tiny") as error:
+        encoder_for_build(build, progress=_quiet)
+    assert len(str(error.value).splitlines()) == 1
+    assert hub.requests == []
+    with pytest.raises(UsageError, match="not with"):
+        encoder_for_build(build, encoder="someone/else", progress=_quiet)
+    assert hub.requests == []
+    assert encoder_for_build(build, encoder="someone/tiny", progress=_quiet).build == build
+    assert hub.requests
+    hub.requests.clear()
+    assert encoder_for_build(build, progress=_quiet).build == build  # from the cache
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "a/..", "./tiny", "/etc", "~/x", "x", "a/b/c", "a\\b", "..", "a/b\n"]
+)
+def test_a_build_from_a_file_opens_no_folder(hub, tmp_path, monkeypatch, tiny_clip_dir, name):
+    """Names that are paths, from a folder where they exist."""
+    work = tmp_path / "work"
+    (work / "a" / "b").mkdir(parents=True)
+    for place in (tmp_path / "x", work / "x", work / "tiny", work / "a" / "b" / "c"):
+        shutil.copytree(tiny_clip_dir, place)
+    monkeypatch.chdir(work)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    build = replace(load_encoder(tiny_clip_dir, progress=_quiet).build, encoder=name)
+    with pytest.raises(WeightsError, match=r"--weights FOLDER"):
+        encoder_for_build(build, progress=_quiet)
+    assert encoder_for_build(build, weights=tiny_clip_dir, progress=_quiet).build.weights == build.weights
+    assert hub.requests == []

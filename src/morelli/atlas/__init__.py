@@ -13,6 +13,7 @@ from morelli.atlas._build import add_images, build_atlas
 from morelli.atlas._collection import ERRORS, VERDICTS, Category, Collection
 from morelli.atlas._edits import Edits
 from morelli.atlas._exports import ExportFormat
+from morelli.atlas._integrity import Verified, verify_atlas
 from morelli.atlas._page import atlas_page, export_atlas, overview_png, selection_document
 from morelli.atlas._pixels import Pictures, PixelTable, Progress
 from morelli.atlas._record import AtlasRecord
@@ -39,6 +40,7 @@ __all__ = [
     "Progress",
     "Selection",
     "Spelling",
+    "Verified",
     "add_images",
     "atlas_page",
     "build_atlas",
@@ -49,4 +51,5 @@ __all__ = [
     "overview_png",
     "p_text",
     "selection_document",
+    "verify_atlas",
 ]

@@ -22,6 +22,7 @@ from morelli.atlas._collection import (
 from morelli.atlas._edits import Edits
 from morelli.atlas._exports import ExportFormat, export_rows
 from morelli.atlas._facets import with_facets
+from morelli.atlas._integrity import require_small_files
 from morelli.atlas._kept import Kept
 from morelli.atlas._live_evaluation import auc_of, live_evaluation
 from morelli.atlas._manifest_columns import manifest_categories
@@ -93,12 +94,13 @@ class Atlas:
             images: folders to look for the original images in, besides where they were.
 
         Raises:
-            ArtifactError: there is none, or it is damaged.
+            ArtifactError: there is none, or one of its small files is damaged; `verify_atlas` checks all.
         """
         from morelli.atlas.distiller import DistilledMap
 
         path = Path(path)
         record = AtlasRecord.read(path)
+        require_small_files(path, record.files)
         distilled = DistilledMap.load(path / "distilled")
         dataset = open_images(path / "images.lance", record.dimensions, record.versions["images"])
         collection = Collection(dataset, distilled, record.thresholds)

@@ -22,8 +22,9 @@ from threadpoolctl import threadpool_limits
 from morelli.atlas._atlas import Atlas
 from morelli.atlas._collection import UNKNOWN, Collection, image_rows, open_images
 from morelli.atlas._held_out import HeldOut, as_they_are, distil, labels_of, picture_copies
+from morelli.atlas._integrity import file_hashes, table_hashes, verify_atlas
 from morelli.atlas._pixels import Pictures, PixelTable, Progress
-from morelli.atlas._record import MANIFEST, AtlasRecord, file_hashes
+from morelli.atlas._record import MANIFEST, AtlasRecord
 from morelli.atlas._steps import (
     AtlasOptions,
     append_pixels,
@@ -176,7 +177,7 @@ def build_atlas(
         seed=options.seed,
         unreadable=tuple(unreadable[:MOST_LISTED]),
     )
-    replace(record, files=file_hashes(out, HASHED)).write(out)
+    replace(record, files=file_hashes(out, HASHED) | table_hashes(out, record.versions)).write(out)
     for scaffold in (STATE, HELD_OUT):
         (out / scaffold).unlink(missing_ok=True)
     drop_old_versions(out, record.cells)
@@ -199,6 +200,7 @@ def add_images(
     as they come. Arguments as for `build_atlas`.
 
     Raises:
+        ArtifactError: a file of the atlas is damaged; all are checked first.
         UsageError: an atlas with maps, and no encoder.
         BuildMismatchError: features or encoder of another build than the atlas.
     """
@@ -206,6 +208,7 @@ def add_images(
     from morelli.atlas.patterns import Prototypes
 
     folder, tell = Path(folder), progress or _silent
+    verify_atlas(folder)  # damage would be summed up into the new cells, and its digest be recorded
     before = Atlas.open(folder)
     record, distilled = before.record, before.distilled
     if record.patches and encoder is None:
@@ -224,7 +227,8 @@ def add_images(
     prototypes = np.full(held.impacts.shape, -1, dtype=np.int16)
     versions = dict(record.versions)
     if encoder is not None and record.patches:
-        only = "sha256 IN ({})".format(", ".join(f"'{sha}'" for sha in added.column("sha256")))
+        quoted = (str(sha).replace("'", "''") for sha in added.column("sha256"))
+        only = "sha256 IN ({})".format(", ".join(f"'{sha}'" for sha in quoted))
         scratch = folder / "adding"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
@@ -275,8 +279,9 @@ def add_images(
         command=f"{record.command}\n{command}".strip(),
         unreadable=tuple(unreadable[:MOST_LISTED]),
     )
-    hashed = (*(p for p in HASHED if p != "cells-*/*"), f"{grown.cells}/*")
-    replace(grown, files=file_hashes(folder, hashed)).write(folder)
+    kept = (*(p for p in HASHED if p != "cells-*/*"), f"{grown.cells}/*")
+    files = file_hashes(folder, kept) | table_hashes(folder, grown.versions, known=record.files)
+    replace(grown, files=files).write(folder)
     drop_old_versions(folder, grown.cells)
     return Atlas.open(folder, images=images)
 

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from morelli.atlas._integrity import GuardedTable
 from morelli.atlas._joint_counts import JointCounts
 from morelli.atlas._once import once
 from morelli.errors import ArtifactError, UsageError
-from morelli.features import COLUMNS, metadata_schema
+from morelli.features import COLUMNS, metadata_schema, open_dataset
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -151,7 +153,16 @@ class Collection:
             rows = batch.column(0).flatten().to_numpy(zero_copy_only=False).reshape(-1, length)
             columns[:, start : start + len(rows)] = rows.T
             start += len(rows)
-        return columns.T
+        return self._finite(name, columns).T
+
+    def _finite(self, name: str, numbers: NDArray[Any]) -> NDArray[Any]:
+        """The numbers of a column; damage that no reader noticed may have made some infinite or NaN."""
+        if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
+            raise ArtifactError(
+                f"{self.dataset.uri} is damaged: its column {name} holds numbers that are not finite; "
+                "restore the atlas from a copy, or build it again"
+            )
+        return numbers
 
     @property
     def dimensions(self) -> int:
@@ -199,7 +210,8 @@ class Collection:
     @once
     def held_bias(self) -> Floats:
         """(n,) the bias that goes with `held_impacts`."""
-        return np.asarray(self._column("held_bias").to_numpy(), dtype=np.float32)
+        found = np.asarray(self._column("held_bias").to_numpy(), dtype=np.float32)
+        return self._finite("held_bias", found)
 
     @once
     def held_logits(self) -> Floats:
@@ -359,14 +371,7 @@ def open_images(path: Any, dimensions: int, version: int | None = None) -> Any:
     Raises:
         ArtifactError: it is missing or damaged.
     """
-    import lance
-
-    try:
-        dataset = lance.dataset(path, version=version)
-    except (ValueError, OSError) as error:
-        raise ArtifactError(
-            f"the atlas's images at {path} cannot be read ({error}); build it again"
-        ) from error
+    dataset = open_dataset(path, version)
     if dataset.schema.names != image_schema(dimensions).names:
         raise ArtifactError(f"{path} does not hold an atlas's images of {dimensions} dimensions")
-    return dataset
+    return GuardedTable(dataset, Path(path))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from morelli.atlas._integrity import verify_atlas
 from morelli.atlas._views import BINS, by_evidence, p_text
 from morelli.errors import UsageError
 
@@ -31,6 +32,8 @@ _FORMS = {".csv": "csv", ".parquet": "parquet", ".txt": "ids"}
 def export_atlas(atlas: Atlas, out: Path | str, select: str | None = None, view: View = "overview") -> str:
     """Write an atlas, or a selection of it, as the file type that the name ends in; says what was written.
 
+    All of the atlas's files are checked first.
+
     Args:
         atlas: what to write.
         out: `.html` (a page), `.png` (a chart without images), `.csv`, `.parquet` or `.txt` (SHA-256 sums).
@@ -38,9 +41,11 @@ def export_atlas(atlas: Atlas, out: Path | str, select: str | None = None, view:
         view: what a `.png` shows.
 
     Raises:
+        ArtifactError: a file of the atlas is damaged.
         UsageError: another ending, or no such selection.
     """
     out = Path(out)
+    verify_atlas(atlas.path)
     selection = None if select is None else atlas.select(selection_document(atlas, select))
     form = _FORMS.get(out.suffix.lower())
     if out.suffix.lower() in (".html", ".htm"):

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from morelli.atlas._integrity import GuardedTable
 from morelli.errors import ArtifactError, ImageError, MorelliError, UsageError
+from morelli.features import open_dataset
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -131,8 +133,13 @@ class PixelSpec:
 class PixelTable:
     """`pixels.lance` of an atlas."""
 
-    def __init__(self, dataset: Any, spec: PixelSpec) -> None:
-        self._dataset, self.spec = dataset, spec
+    def __init__(self, dataset: Any, spec: PixelSpec, path: Path) -> None:
+        self._dataset, self.spec, self._path = dataset, spec, path
+
+    @property
+    def _rows(self) -> GuardedTable:
+        """The dataset for reading."""
+        return GuardedTable(self._dataset, self._path)
 
     @classmethod
     def open(cls, path: Path, version: int | None = None) -> PixelTable:
@@ -141,14 +148,12 @@ class PixelTable:
         Raises:
             ArtifactError: it is missing or damaged.
         """
-        import lance
-
+        dataset = open_dataset(path, version)
         try:
-            dataset = lance.dataset(path, version=version)
             spec = PixelSpec(**json.loads(dataset.schema.metadata[b"morelli.pixels"]))
         except (ValueError, OSError, KeyError, TypeError) as error:
             raise ArtifactError(f"the atlas's maps at {path} cannot be read ({error})") from error
-        return cls(dataset, spec)
+        return cls(dataset, spec, path)
 
     @classmethod
     def create(cls, path: Path, spec: PixelSpec) -> PixelTable:
@@ -157,10 +162,10 @@ class PixelTable:
 
         schema = spec.schema()
         mode = "overwrite" if path.is_dir() else "create"
-        return cls(lance.write_dataset(schema.empty_table(), path, schema=schema, mode=mode), spec)
+        return cls(lance.write_dataset(schema.empty_table(), path, schema=schema, mode=mode), spec, path)
 
     def __len__(self) -> int:
-        return int(self._dataset.count_rows())
+        return int(self._rows.count_rows())
 
     def append(
         self, maps: list[Floats | None], pooled: list[Floats | None], pictures: list[bytes | None]
@@ -200,12 +205,12 @@ class PixelTable:
 
     def thumbnails(self, rows: list[int]) -> list[bytes | None]:
         """JPEG bytes of some images."""
-        found = self._dataset.take(rows, columns=["thumbnail"]).column("thumbnail").to_pylist()
+        found = self._rows.take(rows, columns=["thumbnail"]).column("thumbnail").to_pylist()
         return [None if value is None else bytes(value) for value in found]
 
     def maps(self, rows: list[int]) -> Floats:
         """(m, K + 1, P) relevance of some images, zero where an image could not be read."""
-        table = self._dataset.take(rows, columns=["maps", "scale"])
+        table = self._rows.take(rows, columns=["maps", "scale"])
         shape = (len(rows), self.spec.dimensions + 1, self.spec.patches)
         maps = _filled(table.column("maps"), shape[1] * shape[2]).reshape(shape)
         return maps * _filled(table.column("scale"), shape[1])[:, :, None]
@@ -213,7 +218,7 @@ class PixelTable:
     def pooled_of(self, rows: NDArray[np.integer], dimension: int) -> Floats:
         """(m, R) pattern features of one dimension of some images."""
         k, r = self.spec.dimensions, self.spec.reduced
-        column = self._dataset.take(np.asarray(rows).tolist(), columns=["pooled"]).column("pooled")
+        column = self._rows.take(np.asarray(rows).tolist(), columns=["pooled"]).column("pooled")
         return _filled(column, k * r).reshape(-1, k, r)[:, dimension]
 
     def maps_of(self, rows: NDArray[np.integer], dimension: int) -> Floats:
@@ -229,7 +234,7 @@ class PixelTable:
     def batches(self, size: int = 4096) -> Iterator[tuple[Floats, Floats, NDArray[np.bool_]]]:
         """Maps (m, K + 1, P) and pooled features (m, K, R) in order, and which images (m,) have them."""
         k, p, r = self.spec.dimensions, self.spec.patches, self.spec.reduced
-        for batch in self._dataset.to_batches(columns=["maps", "scale", "pooled"], batch_size=size):
+        for batch in self._rows.to_batches(columns=["maps", "scale", "pooled"], batch_size=size):
             there = ~np.asarray(batch.column("maps").is_null().to_numpy(zero_copy_only=False))
             maps = _filled(batch.column("maps"), (k + 1) * p).reshape(-1, k + 1, p)
             maps *= _filled(batch.column("scale"), k + 1)[:, :, None]

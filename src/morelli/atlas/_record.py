@@ -1,4 +1,4 @@
-"""`atlas.json`: what an atlas holds, what it was made from, and the hash of every file that is no table."""
+"""`atlas.json`: what an atlas holds, what it was made from, and the hash of every file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from morelli.encoders import Build
@@ -37,7 +37,7 @@ class AtlasRecord:
         audit: file facts alone: AUC, interval, number of images; empty without both labels.
         distiller: options of the fit and figures of it.
         sources: path as given, digest and number of images of every feature table.
-        files: path within the atlas → SHA-256, of files that are not tables.
+        files: path within the atlas → SHA-256. Atlases written before have none of their tables' files.
         command, version, seed: how it was made.
         unreadable: (uri, reason) of images whose file could not be read for maps and thumbnails.
     """
@@ -76,7 +76,9 @@ class AtlasRecord:
 
     def write(self, folder: Path) -> None:
         """Write `atlas.json` whole or not at all; last of all files, since it says that the rest is there."""
-        text = json.dumps(self.to_json(), indent=1, sort_keys=True, allow_nan=False)
+        document = self.to_json()
+        document["digest"] = _digest(document)
+        text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
         part = folder / f".{MANIFEST}.part"
         part.write_text(text, encoding="utf-8")
         part.replace(folder / MANIFEST)
@@ -94,6 +96,8 @@ class AtlasRecord:
             raise ArtifactError(f"{folder} {what} ({MANIFEST} is missing)")
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(data, dict):
+                raise TypeError("it holds no JSON object")
             if data.pop("format") != FORMAT:
                 raise ArtifactError(f"{path} is no atlas of Morelli's")
             version = data.pop("format_version")
@@ -101,21 +105,55 @@ class AtlasRecord:
                 raise ArtifactError(
                     f"{path} has format {version}, this Morelli reads {VERSION}; update, or build again"
                 )
+            stated = data.pop("digest", None)
+            if stated is not None and stated != _digest(
+                {"format": FORMAT, "format_version": version, **data}
+            ):
+                raise ArtifactError(
+                    f"{path} was changed or damaged after it was written (its digest differs); restore it "
+                    "from a copy, or build the atlas again"
+                )
+            _require_types(data)
             data["build"] = Build.from_json(data["build"])
             data["thresholds"] = tuple(data["thresholds"])
             data["sources"] = tuple(data["sources"])
             data["unreadable"] = tuple(tuple(pair) for pair in data["unreadable"])
             return cls(**data)
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ArtifactError(f"{path} is damaged ({error}); build the atlas again") from error
 
 
-def file_hashes(folder: Path, patterns: tuple[str, ...]) -> dict[str, str]:
-    """SHA-256 of the files in an atlas that match, by their path within it."""
-    found = sorted(path for pattern in patterns for path in folder.glob(pattern) if path.is_file())
-    return {path.relative_to(folder).as_posix(): _sha256(path) for path in found}
+def _digest(document: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of the document's canonical JSON without its own `digest`."""
+    rest = {key: value for key, value in document.items() if key != "digest"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _require_types(data: Mapping[str, Any]) -> None:
+    """Raise TypeError where a field that names files, or counts, is of another type."""
+    for name in ("images", "labelled", "added", "dimensions", "patches", "levels"):
+        if type(data[name]) is not int or data[name] < 0:
+            raise TypeError(f"{name} is no number")
+    versions, files = data["versions"], data["files"]
+    if not isinstance(versions, dict) or not all(
+        name in ("images", "pixels") and type(number) is int for name, number in versions.items()
+    ):
+        raise TypeError("versions are no numbers of tables")
+    if "images" not in versions:
+        raise TypeError("the version of images is missing")
+    if not isinstance(files, dict) or not all(
+        isinstance(digest, str) and _is_inside(file) for file, digest in files.items()
+    ):
+        raise TypeError("files are no paths within the atlas with their digests")
+
+
+def _is_inside(file: str) -> bool:
+    """True of a path that stays within the folder, written as `Path.as_posix` does."""
+    path = PurePosixPath(file)
+    return (
+        not path.is_absolute()
+        and ".." not in path.parts
+        and not set("\\:\0") & set(file)
+        and path.as_posix() == file
+    )

@@ -16,11 +16,19 @@ from morelli.cli._concepts import concept_bank
 from morelli.cli._console import console, error_console, printable, progress
 from morelli.cli._encoder_loading import encoder_of
 from morelli.cli._errors import ExitCode, warn
-from morelli.cli._options import Device, DeviceChoice, Offline, OptionalWorkers, Quiet, WeightsPath
+from morelli.cli._options import (
+    Device,
+    DeviceChoice,
+    Offline,
+    OptionalWorkers,
+    Quiet,
+    TrustedEncoder,
+    WeightsPath,
+)
 from morelli.errors import MorelliError
 
 if TYPE_CHECKING:
-    from morelli.atlas import Atlas, Progress
+    from morelli.atlas import Atlas, Progress, Verified
     from morelli.encoders import Build, Encoder
     from morelli.explanation import ConceptBank
 
@@ -110,6 +118,7 @@ def build(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of distiller, prototypes and layout.")] = 0,
     workers: OptionalWorkers = None,
+    encoder: TrustedEncoder = None,
     weights: WeightsPath = None,
     device: Device = DeviceChoice.auto,
     offline: Offline = False,
@@ -136,9 +145,11 @@ def build(
     given = None
     if distilled is not None:
         given = DistilledMap.load(default_map_path() if str(distilled) == "default" else distilled)
-    encoder = None
+    made_by = None
     if maps:
-        encoder = _encoder(source.build, weights=weights, device=device, offline=offline, quiet=quiet)
+        made_by = _encoder(
+            source.build, encoder=encoder, weights=weights, device=device, offline=offline, quiet=quiet
+        )
     perturbation = "" if delivery == "clean" else delivery
     with _steps(quiet) as tell:
         made = build_atlas(
@@ -153,7 +164,7 @@ def build(
                 spelling=spelling,
                 seed=seed,
             ),
-            encoder=encoder,
+            encoder=made_by,
             distilled=given,
             images=images or (),
             concepts=_banks(concepts or (), source.build, kind),
@@ -174,6 +185,7 @@ def add(
     *,
     images: Images = None,
     workers: OptionalWorkers = None,
+    encoder: TrustedEncoder = None,
     weights: WeightsPath = None,
     device: Device = DeviceChoice.auto,
     offline: Offline = False,
@@ -193,12 +205,14 @@ def add(
 
     source = FeatureTable.open(table)
     before = Atlas.open(folder)
-    encoder = None
+    made_by = None
     if before.record.patches:
-        encoder = _encoder(source.build, weights=weights, device=device, offline=offline, quiet=quiet)
+        made_by = _encoder(
+            source.build, encoder=encoder, weights=weights, device=device, offline=offline, quiet=quiet
+        )
     with _steps(quiet) as tell:
         made = add_images(
-            folder, source, encoder=encoder, images=images or (), workers=workers,
+            folder, source, encoder=made_by, images=images or (), workers=workers,
             command=shlex.join(["morelli", *sys.argv[1:]]), progress=tell,
         )  # fmt: skip
     if not quiet:
@@ -209,19 +223,33 @@ def add(
 
 
 @atlas.command()
-def info(folder: AtlasFolder, *, select: Select = None, json_document: Json = False) -> None:
+def info(
+    folder: AtlasFolder,
+    *,
+    select: Select = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check every file first, the tables' data included.")
+    ] = False,
+    json_document: Json = False,
+) -> None:
     """Say what an atlas holds: images, dimensions with their weights, patterns, and where it came from.
 
-    Of a selection it says the held-out figures alone.
+    Of a selection it says the held-out figures alone. Small files are checked against their recorded SHA-256
+    whenever an atlas is opened, all files with --verify and before anything is exported or added: exit code 4
+    where one is damaged, and which.
 
     Examples:
+
+        morelli atlas info set.atlas --verify
 
         morelli atlas info set.atlas --json
 
         morelli atlas info set.atlas --select '{"column": "generator", "in": ["sdxl", "real"]}'
     """
-    from morelli.atlas import Atlas, selection_document
+    from morelli.atlas import Atlas, selection_document, verify_atlas
 
+    if verify:
+        _tell_verified(verify_atlas(folder))
     found = Atlas.open(folder)
     if select is not None:
         _tell_selection(found.evaluation(found.select(selection_document(found, select))), json_document)
@@ -328,6 +356,16 @@ def _finish(made: Atlas, quiet: bool) -> None:
             warn(f"and {len(unreadable) - 10} more; all are in {made.path / 'atlas.json'}")
     if unreadable:
         raise typer.Exit(ExitCode.SOME_FAILED)
+
+
+def _tell_verified(verified: Verified) -> None:
+    """Say on stderr what was checked; the figures alone go to stdout."""
+    error_console().print(
+        f"{verified.files:,} files ({verified.size / 1e6:,.1f} MB) are as they were written.",
+        highlight=False, markup=False, soft_wrap=True,
+    )  # fmt: skip
+    for name in verified.unrecorded:
+        warn(f"{name} was written by an earlier Morelli, without digests: it was read from end to end.")
 
 
 def _tell_selection(evaluation: dict[str, Any], json_document: bool) -> None:

@@ -22,6 +22,7 @@ from morelli.cli._options import (
     Quiet,
     Root,
     Sources,
+    TrustedEncoder,
     WeightsPath,
     Workers,
 )
@@ -67,6 +68,7 @@ def detect(
     ] = None,
     label_from: LabelFrom = None,
     root: Root = None,
+    encoder: TrustedEncoder = None,
     weights: WeightsPath = None,
     batch_size: BatchSize = 16,
     workers: Workers = 2,
@@ -119,7 +121,9 @@ def detect(
         )
     stream = iter(unusable)
     if first is not None:
-        eye = encoder_of(judge.build, weights=weights, device=device, offline=offline, quiet=quiet)
+        eye = encoder_of(
+            judge.build, encoder=encoder, weights=weights, device=device, offline=offline, quiet=quiet
+        )
         judged = detections(
             chain([first], items),
             judge,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from morelli.encoders._build import DTYPES, Build
-from morelli.encoders._cache import Progress
+from morelli.encoders._cache import Progress, Shelf
 from morelli.encoders._cards import (
     DEFAULT_ENCODER,
     EncoderCard,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from morelli.images import Transform
 
 Dtype = Literal["auto", "float32", "bfloat16"]
+_HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
+"""`owner/name`; nothing that leads out of a folder."""
 
 
 def load_encoder(
@@ -69,6 +72,7 @@ def load_encoder(
 def encoder_for_build(
     build: Build,
     *,
+    encoder: str | None = None,
     device: str = "auto",
     weights: str | Path | None = None,
     offline: bool = False,
@@ -78,23 +82,44 @@ def encoder_for_build(
 
     Several sources of one encoder are several builds; this takes the source whose weights match.
 
+    A build comes from a file, which may be anybody's. A registered encoder is fetched as `load_encoder` does.
+    One of another name is taken from the cache alone: its repository is only asked when the caller names it
+    too, and a folder is only opened as `weights`.
+
     Args:
         build: of a feature table or a bundle.
+        encoder: the hub id of an encoder that is not registered, so that it may be fetched; the build's own.
         device: as for `load_encoder`.
         weights: the local folder or file, for an encoder that came from a path.
         offline: never touch the network.
         progress: told what is being fetched.
 
     Raises:
-        WeightsError: no source gives those weights.
+        UsageError: `encoder` is not the build's.
+        WeightsError: no source gives those weights, or they may not be fetched.
     """
-    search = _Search(weights=weights, offline=offline, source=None, sha256=build.weights, progress=progress)
-    try:
-        card, checkpoint = search.find(build.encoder)
-    except UsageError as error:
+    name = build.encoder
+    if encoder not in (None, name):
+        raise UsageError(f"The features were made with {name!r}, not with {encoder!r}.")
+    registered = any(name in (card.name, card.hub_id) for card in encoder_cards())
+    trusted = registered or encoder == name
+    if weights is None and not registered and not _HUB_ID.fullmatch(name):
         raise WeightsError(
-            f"The features were made with {build.encoder!r}, an encoder from a local path. "
+            f"The features were made with {name!r}, an encoder from a local path. "
             "Name its folder: --weights FOLDER, or `weights=` in Python."
+        )
+    search = _Search(
+        weights=weights, offline=offline or not trusted, source=None, sha256=build.weights, progress=progress
+    )
+    try:
+        card, checkpoint = search.find(name, folders=False)
+    except WeightsError as error:
+        if trusted or weights is not None or Shelf(name).records():
+            raise
+        raise WeightsError(
+            f"The features were made with {name}, which is not a registered encoder and is not in the cache. "
+            "It was not asked for, because a file may name any repository. If you trust that one, name it: "
+            f"--encoder {name}, or `encoder=` in Python; or give its folder with --weights."
         ) from error
     if checkpoint.sha256 != build.weights:
         raise WeightsError(
@@ -112,8 +137,8 @@ class _Search:
     sha256: str | None
     progress: Progress
 
-    def find(self, name: str) -> tuple[EncoderCard, Checkpoint]:
-        """The card and the checked weights of a registered name, a hub id or a folder."""
+    def find(self, name: str, *, folders: bool = True) -> tuple[EncoderCard, Checkpoint]:
+        """The card and the checked weights of a registered name, a hub id or (with `folders`) a folder."""
         for card in encoder_cards():
             if name in (card.name, card.hub_id):
                 if self.weights is not None:
@@ -124,9 +149,9 @@ class _Search:
         if self.weights is not None:
             return _unknown_card(name), checkpoint_from_path(Path(self.weights), None, self.progress)
         folder = Path(name).expanduser()
-        if folder.is_dir():
+        if folders and folder.is_dir():
             return _unknown_card(folder.resolve().name), checkpoint_from_path(folder, None, self.progress)
-        if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        if _HUB_ID.fullmatch(name):
             card = replace(_unknown_card(name), hub_id=name, sources=(Source("hub", name),))
             return card, self._resolve(card, self.source)
         if folder.exists() or "/" in name:

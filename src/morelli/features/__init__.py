@@ -10,6 +10,7 @@ from morelli.features._extract import ExtractReport, Progress, extract
 from morelli.features._failures import Failure
 from morelli.features._features import Features
 from morelli.features._groups import RealGroups, near_duplicates
+from morelli.features._lance import is_panic, open_dataset
 from morelli.features._prepare import image_pixels
 from morelli.features._schema import COLUMNS, Dtype, TableSpec, metadata_schema
 from morelli.features._table import FeatureTable
@@ -26,6 +27,8 @@ __all__ = [
     "TableSpec",
     "extract",
     "image_pixels",
+    "is_panic",
     "metadata_schema",
     "near_duplicates",
+    "open_dataset",
 ]

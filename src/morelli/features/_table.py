@@ -14,6 +14,7 @@ import numpy.typing as npt
 from morelli.errors import ArtifactError, BuildMismatchError, MorelliError, UsageError
 from morelli.features._failures import Failure, read_failures, write_failures
 from morelli.features._features import Features, Floats
+from morelli.features._lance import open_dataset
 from morelli.features._metadata import select_columns, stored_columns
 from morelli.features._schema import COLUMNS, Dtype, TableSpec, column_of
 
@@ -94,10 +95,8 @@ class FeatureTable:
         path = Path(path)
         if not is_table(path):
             raise ArtifactError(f"there is no feature table at {path}; make one with `morelli extract`")
-        import lance
-
+        dataset = open_dataset(path)
         try:
-            dataset = lance.dataset(path)
             spec = TableSpec.from_schema(dataset.schema)
         except MorelliError as error:
             raise type(error)(f"{path}: {error}") from error

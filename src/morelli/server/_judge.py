@@ -245,6 +245,7 @@ def load_judge(settings: ServerSettings, say: Callable[[str, float | None], None
     space, names = _load_concepts(settings, bundle)
     encoder = encoder_for_build(
         bundle.build,
+        encoder=settings.encoder,
         device=settings.device,
         weights=settings.weights,
         offline=settings.offline,

@@ -82,6 +82,7 @@ class ServerSettings:
         reports: folders of written evaluation reports, likewise by name.
         keep: folder that ``keep=true`` may store uploads in; None: uploads are never kept.
         feedback: file that verdicts marked wrong are added to, one JSON a line; None: refused.
+        encoder: hub id of the bundle's encoder, so that one that is not registered may be fetched.
         weights: the encoder's weights on this machine, as for `load_encoder`.
         device: `cpu`, `cuda`, …; `auto` takes CUDA where there is one.
         offline: never fetch weights.
@@ -102,6 +103,7 @@ class ServerSettings:
     reports: tuple[Path, ...] = ()
     keep: Path | None = None
     feedback: Path | None = None
+    encoder: str | None = None
     weights: Path | None = None
     device: str = "auto"
     offline: bool = False

@@ -16,13 +16,17 @@ from typing import Any
 
 SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Yields|Examples?|Learnt):")
 ROOMS = [
+    "metrics",
+    "artefacts",
     "images",
     "encoders",
     "features",
+    "audit",
     "detectors",
     "evaluation",
     "explanation",
     "atlas",
+    "reports",
     "provenance",
     "errors",
     "notebook",

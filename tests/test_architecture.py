@@ -17,18 +17,26 @@ PACKAGE = ROOT / "src" / "morelli"
 DOCS = ROOT / "docs"
 
 # Each room and all that it may import, as docs/architecture.md draws it.
+GROUND = {"errors", "metrics", "artefacts"}
 MAY_IMPORT: dict[str, set[str]] = {
+    "metrics": set(),
+    "artefacts": set(),
     "images": set(),
+    "provenance": {"images"},
     "encoders": {"images"},
     "features": {"images", "encoders"},
+    "audit": {"images", "features"},
     "detectors": {"images", "encoders", "features"},
-    "evaluation": {"images", "encoders", "features", "detectors"},
+    "evaluation": {"images", "encoders", "features", "audit", "detectors"},
     "explanation": {"images", "encoders", "features", "detectors"},
-    "atlas": {"images", "encoders", "features", "detectors", "evaluation", "explanation"},
-    "provenance": {"images"},
+    "atlas": {"images", "encoders", "features", "audit", "detectors", "evaluation", "explanation"},
 }
-EVERYTHING = {*MAY_IMPORT, "server", "notebook", "cli"}
+for above in MAY_IMPORT:
+    if above not in GROUND:
+        MAY_IMPORT[above] |= {"metrics", "artefacts"}
+EVERYTHING = {*MAY_IMPORT, "reports", "server", "notebook", "cli"}
 MAY_IMPORT |= {
+    "reports": EVERYTHING - {"server", "notebook", "cli"},
     "server": EVERYTHING - {"cli", "notebook"},
     "notebook": EVERYTHING - {"cli"},
     "cli": EVERYTHING,

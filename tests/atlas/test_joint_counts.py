@@ -11,7 +11,7 @@ from morelli.atlas import Atlas
 from morelli.atlas._joint_counts import MOST_CODES, JointCounts
 from morelli.atlas._live_evaluation import auc_of
 from morelli.atlas._views import BINS, OUTER, lowest
-from morelli.evaluation import roc_auc
+from morelli.metrics import roc_auc
 
 few = st.integers(0, 6).map(float)
 

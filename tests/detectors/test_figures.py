@@ -7,8 +7,9 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from morelli.detectors import expected_calibration_error, group_draws
+from morelli.detectors import expected_calibration_error
 from morelli.detectors._held_out_figures import held_out_figures
+from morelli.metrics import group_draws
 
 
 @pytest.mark.parametrize("ties", [False, True])

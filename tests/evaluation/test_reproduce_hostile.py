@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from morelli.errors import ArtifactError, MorelliError, UsageError
-from morelli.evaluation import Input, MeasureOptions, Run, execute, reproduce, write_report
+from morelli.evaluation import Input, MeasureOptions, Run, execute
+from morelli.reports import reproduce, write_report
 from tests.cli.conftest import run_morelli
 from tests.evaluation.test_report import planted, stored
 

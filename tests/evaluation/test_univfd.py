@@ -20,6 +20,7 @@ from morelli.evaluation import (
 )
 from morelli.features import Features, extract
 from morelli.images import decode
+from morelli.reports import summary_markdown
 
 
 @pytest.fixture(scope="module")
@@ -169,4 +170,4 @@ def test_files_to_table_with_a_small_encoder(layout, tiny_clip_dir, tmp_path):
     assert len(predictions.select(part="held_in")) >= 2
     result = summarize(predictions, metadata=False, fold_rounds=20).results[0]
     assert result.univfd == table
-    assert "UnivFD's table" in summarize(predictions, metadata=False, fold_rounds=20).to_markdown()
+    assert "UnivFD's table" in summary_markdown(summarize(predictions, metadata=False, fold_rounds=20))

@@ -19,7 +19,6 @@ from morelli.explanation import (
     fit_discriminant,
     fit_heads,
     generator_map,
-    plot_heads,
     probe_transfer,
     row_numbers,
     select_heads,
@@ -27,6 +26,7 @@ from morelli.explanation import (
     transfer_matrix,
 )
 from morelli.explanation._head_removal import _Problem, removal_order
+from morelli.reports.plots import plot_heads
 
 SHARED = (2, 7)
 

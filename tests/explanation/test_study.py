@@ -12,8 +12,10 @@ from typer.testing import CliRunner
 from morelli.cli import app
 from morelli.detectors import Bundle
 from morelli.errors import UsageError
-from morelli.explanation import auc, study_bundle, transfer_study, write_study
+from morelli.explanation import auc
+from morelli.explanation.study import study_bundle, transfer_study
 from morelli.features import Features, FeatureTable
+from morelli.reports import write_study
 from tests.explanation.planted_study import FAST, planted
 
 

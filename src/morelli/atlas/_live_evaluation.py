@@ -101,7 +101,7 @@ def _ranking(
     base_rate: float,
 ) -> dict[str, Any]:
     """What needs images of both classes."""
-    from morelli.evaluation import positive_predictive_value, rates_at, reliability_curve
+    from morelli.metrics import positive_predictive_value, rates_at, reliability_curve
 
     rates = rates_at(y, probability, threshold)
     # A reliability curve of a sample says something about the sample's base rate, so both classes are given
@@ -132,7 +132,8 @@ def _metrics(
     logits: NDArray[Any],
     p: NDArray[Any],
 ) -> dict[str, Any]:
-    from morelli.evaluation import MeasureOptions, Predictions, measure, roc_auc, tpr_at_fpr
+    from morelli.evaluation import MeasureOptions, Predictions, measure
+    from morelli.metrics import roc_auc, tpr_at_fpr
 
     if len(rows) > MOST_RESAMPLED:
         return {
@@ -159,7 +160,7 @@ def _metrics(
 
 def _shares(category: Any, rows: NDArray[np.int64], flagged: NDArray[np.bool_]) -> list[dict[str, Any]]:
     """Per name: number of images and share called generated, with Wilson's interval; most images first."""
-    from morelli.evaluation import wilson_interval
+    from morelli.metrics import wilson_interval
 
     names = [*category.names, UNNAMED]
     codes = category.codes[rows]

@@ -293,7 +293,7 @@ def thresholds_of(distilled: DistilledMap, held: HeldOut, labels: NDArray[np.int
 
 def audit_of(features: Features) -> dict[str, Any]:
     """What format, size and shape of the files alone would score; empty where that cannot be said."""
-    from morelli.evaluation import metadata_only_auc
+    from morelli.audit import metadata_only_auc
 
     y = labels_of(features)
     known = np.flatnonzero(y != UNKNOWN)

@@ -31,7 +31,8 @@ from morelli.cli._verdict_table import SHOWN, Summary, verdict_table, why
 from morelli.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
-    from morelli.detectors import Bundle, Detection, Picture
+    from morelli.detectors import Bundle, Detection
+    from morelli.reports import Picture
 
 SHEET_LIMIT = 200
 SECTIONS = {None: "", 0: "labelled real", 1: "labelled fake"}
@@ -172,7 +173,7 @@ def _outputs(
 
 
 def _collect(pictures: list[Picture], detection: Detection) -> None:
-    from morelli.detectors import Picture
+    from morelli.reports import Picture
 
     if detection.thumbnail is None or detection.verdict is None:
         return
@@ -182,7 +183,7 @@ def _collect(pictures: list[Picture], detection: Detection) -> None:
 
 def _draw(path: Path, pictures: list[Picture], summary: Summary, judge: Bundle) -> None:
     from morelli.cli._outputs import part
-    from morelli.detectors import contact_sheet
+    from morelli.reports import contact_sheet
 
     title = f"Morelli: {summary.done} images judged by {judge.name}"
     note = "The number is the calibrated probability that the image is AI-generated. A signal, not proof."

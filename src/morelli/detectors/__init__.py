@@ -5,28 +5,70 @@ Estimators follow scikit-learn on (n, d) arrays; real is 0, fake is 1.
 
 from __future__ import annotations
 
-from morelli.detectors._bank import Bank
-from morelli.detectors._bundle import Bundle, HeldOut, NeighborRule, default_bundle_path
+from morelli.detectors._bank import (
+    Bank,
+)
+from morelli.detectors._bundle import (
+    Bundle,
+    HeldOut,
+    NeighborRule,
+    default_bundle_path,
+)
 from morelli.detectors._calibration import (
     Calibration,
     cross_fitted_probabilities,
     expected_calibration_error,
     fit_calibration,
 )
-from morelli.detectors._contact_sheet import Picture, contact_sheet
-from morelli.detectors._fit import FittedBundle, Recipe, fit_bundle, training_hash
-from morelli.detectors._folds import CrossFit, cross_fit, grouped_folds
-from morelli.detectors._group_bootstrap import group_draws
-from morelli.detectors._import_univfd import import_univfd
-from morelli.detectors._linear_head import LinearHead, fold_affine
-from morelli.detectors._neighbors import NearestNeighborDetector, Neighborhood
-from morelli.detectors._probe import LinearProbe
-from morelli.detectors._screening import Detection, detect
-from morelli.detectors._thresholds import Threshold, threshold_at_fpr, threshold_at_miss_rate
-from morelli.detectors._unit_blocks import UnitBlocks
-from morelli.detectors._univfd_probe import UnivFDProbe, univfd_views
-from morelli.detectors._verdict import Neighbor, Verdict
-from morelli.detectors._weights import GroupWeight, balanced_weights
+from morelli.detectors._fit import (
+    FittedBundle,
+    Recipe,
+    fit_bundle,
+    training_hash,
+)
+from morelli.detectors._folds import (
+    CrossFit,
+    cross_fit,
+    grouped_folds,
+)
+from morelli.detectors._import_univfd import (
+    import_univfd,
+)
+from morelli.detectors._linear_head import (
+    LinearHead,
+    fold_affine,
+)
+from morelli.detectors._neighbors import (
+    NearestNeighborDetector,
+    Neighborhood,
+)
+from morelli.detectors._probe import (
+    LinearProbe,
+)
+from morelli.detectors._screening import (
+    Detection,
+    detect,
+)
+from morelli.detectors._thresholds import (
+    Threshold,
+    threshold_at_fpr,
+    threshold_at_miss_rate,
+)
+from morelli.detectors._unit_blocks import (
+    UnitBlocks,
+)
+from morelli.detectors._univfd_probe import (
+    UnivFDProbe,
+    univfd_views,
+)
+from morelli.detectors._verdict import (
+    Neighbor,
+    Verdict,
+)
+from morelli.detectors._weights import (
+    GroupWeight,
+    balanced_weights,
+)
 
 __all__ = [
     "Bank",
@@ -43,14 +85,12 @@ __all__ = [
     "Neighbor",
     "NeighborRule",
     "Neighborhood",
-    "Picture",
     "Recipe",
     "Threshold",
     "UnitBlocks",
     "UnivFDProbe",
     "Verdict",
     "balanced_weights",
-    "contact_sheet",
     "cross_fit",
     "cross_fitted_probabilities",
     "default_bundle_path",
@@ -59,7 +99,6 @@ __all__ = [
     "fit_bundle",
     "fit_calibration",
     "fold_affine",
-    "group_draws",
     "grouped_folds",
     "import_univfd",
     "threshold_at_fpr",

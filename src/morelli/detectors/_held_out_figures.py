@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from morelli.detectors._group_bootstrap import group_draws
+from morelli.metrics import group_draws
 
 N_DRAWS = 400
 N_BINS = 15

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from morelli.detectors._contact_sheet import thumbnail
 from morelli.errors import ImageError, MorelliError
 from morelli.features import Features
-from morelli.images import Limits, decode
+from morelli.images import Limits, decode, thumbnail
 
 if TYPE_CHECKING:
     from PIL import Image

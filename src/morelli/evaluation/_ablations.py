@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from morelli.errors import UsageError
-from morelli.evaluation._arrays import AnyArray, FloatArray
-from morelli.evaluation._bootstrap import Estimate
 from morelli.evaluation._folds import fold_splits
 from morelli.evaluation._measure import MeasureOptions, measure
 from morelli.evaluation._predictions import Predictions
 from morelli.evaluation._protocols import run_splits
-from morelli.evaluation._ranking import Ranked
 from morelli.evaluation._refits import Candidate
 from morelli.evaluation._splits import Split
+from morelli.metrics import AnyArray, Estimate, FloatArray, Ranked
 
 if TYPE_CHECKING:
     from morelli.features import Features

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from morelli.artefacts import plain_json
 from morelli.errors import UsageError
-from morelli.evaluation._arrays import AnyArray, FloatArray, IntArray
-from morelli.evaluation._bootstrap import Estimate, interval
 from morelli.evaluation._fold_means import FoldMeans, measure_folds
-from morelli.evaluation._json import plain_json
 from morelli.evaluation._measure import MeasureOptions
 from morelli.evaluation._predictions import Predictions
+from morelli.metrics import AnyArray, Estimate, FloatArray, IntArray, interval
 
 
 @dataclass(frozen=True)

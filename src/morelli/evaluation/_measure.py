@@ -8,11 +8,21 @@ from functools import cached_property
 
 import numpy as np
 
-from morelli.evaluation._arrays import AnyArray, FloatArray, IntArray
-from morelli.evaluation._bootstrap import Estimate, Resampling, auc_degrees, interval, replicate
-from morelli.evaluation._metrics import log_loss_terms, probability_bins, rates_at
 from morelli.evaluation._predictions import Predictions
-from morelli.evaluation._ranking import Ranked
+from morelli.metrics import (
+    AnyArray,
+    Estimate,
+    FloatArray,
+    IntArray,
+    Ranked,
+    Resampling,
+    auc_degrees,
+    interval,
+    log_loss_terms,
+    probability_bins,
+    rates_at,
+    replicate,
+)
 
 
 @dataclass(frozen=True)
@@ -247,7 +257,7 @@ class _Measure:
         return Measurement(metrics, groups, degrees, notes, draws, group_draws)
 
     def _groups(self, both: bool) -> tuple[tuple[GroupEstimate, ...], FloatArray | None]:
-        from morelli.evaluation._metrics import wilson_interval
+        from morelli.metrics import wilson_interval
 
         o, ranked = self.options, self.ranked
         if not self.n_groups:
@@ -326,7 +336,7 @@ class SourceEstimate:
 
 def real_sources(predictions: Predictions, level: float = 0.9) -> tuple[SourceEstimate, ...]:
     """False-positive rate of each real source; images without a source stand under ``(unnamed)``."""
-    from morelli.evaluation._metrics import wilson_interval
+    from morelli.metrics import wilson_interval
 
     codes, names = predictions.codes("source")
     real, flagged = predictions.labels == 0, predictions.probabilities > 0.5

@@ -373,8 +373,8 @@ def leaks(
     Only protocols whose splits keep lineages apart are looked at; the matrix trains on half of a generator on
     purpose. `lineage` and `source` count test images of a name that is in training.
     """
+    from morelli.audit import leak_report
     from morelli.evaluation import _splits
-    from morelli.evaluation._leaks import leak_report
 
     makers = {
         LINEAGE: lambda: _splits.lineage_splits(features, real_groups=real_groups, seed=seed),

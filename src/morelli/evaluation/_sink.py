@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from morelli.errors import UsageError
-from morelli.evaluation._arrays import AnyArray, FloatArray
-from morelli.evaluation._metrics import roc_auc, wilson_interval
+from morelli.metrics import AnyArray, FloatArray, roc_auc, wilson_interval
 
 if TYPE_CHECKING:
     from morelli.features import Features

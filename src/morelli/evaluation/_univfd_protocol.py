@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from morelli.artefacts import plain_json
 from morelli.errors import UsageError
 from morelli.evaluation import _splits
-from morelli.evaluation._arrays import AnyArray, FloatArray, IntArray
-from morelli.evaluation._json import plain_json
-from morelli.evaluation._metrics import average_precision, rates_at
 from morelli.evaluation._predictions import Predictions
 from morelli.evaluation._univfd_layout import FAMILIES
+from morelli.metrics import AnyArray, FloatArray, IntArray, average_precision, rates_at
 
 if TYPE_CHECKING:
     from morelli.evaluation._refits import Candidate

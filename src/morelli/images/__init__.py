@@ -15,6 +15,8 @@ from morelli.images._phash import phash
 from morelli.images._quiet import quiet_pillow
 from morelli.images._seen import as_seen
 from morelli.images._sources import Spec, iter_source
+from morelli.images._threads import in_threads
+from morelli.images._thumbnail import thumbnail
 from morelli.images._transforms import (
     CLIP_MEAN,
     CLIP_STD,
@@ -41,10 +43,12 @@ __all__ = [
     "as_seen",
     "clip_transform",
     "decode",
+    "in_threads",
     "iter_source",
     "perturbation",
     "phash",
     "quiet_pillow",
+    "thumbnail",
     "transform_from_id",
     "univfd_transform",
 ]

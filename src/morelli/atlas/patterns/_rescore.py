@@ -90,7 +90,7 @@ def rescore(
 
 
 def _auc(labels: ArrayLike | None, logits: Array) -> float:
-    from morelli.evaluation import roc_auc
+    from morelli.metrics import roc_auc
 
     if labels is None:
         return float("nan")

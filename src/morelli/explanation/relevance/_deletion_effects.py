@@ -69,7 +69,7 @@ def deletion_effects(
     Raises:
         UsageError: no baseline, one class only, or lengths that differ.
     """
-    from morelli.detectors import group_draws
+    from morelli.metrics import group_draws
 
     labels = np.asarray(y)
     rows = {name: np.asarray(values, dtype=np.float64) for name, values in moves.items()}

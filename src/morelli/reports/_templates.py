@@ -1,0 +1,21 @@
+"""The environment in which every page is drawn: names are escaped, and a missing value is an error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def page_environment() -> Environment:
+    """Templates of this folder; jinja2 is loaded only when a page is drawn."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("morelli.reports", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -42,11 +42,11 @@ carry their shape in the text, with n images and d dimensions. This is the whole
 
 ```python
 from morelli.detectors import Bundle, default_bundle_path, detect
-from morelli.encoders import load_encoder
+from morelli.encoders import encoder_for_build
 from morelli.images import iter_source
 
 bundle = Bundle.load(default_bundle_path())
-encoder = load_encoder(bundle.build.encoder)
+encoder = encoder_for_build(bundle.build)
 for detection in detect(iter_source("holiday.zip"), bundle, encoder):
     print(detection.uri, detection.verdict or detection.failure)
 ```

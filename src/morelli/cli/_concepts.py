@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from morelli.cli._console import console, printable, progress
-from morelli.cli._encoder_loading import named_encoder
+from morelli.cli._encoder_loading import named_encoder, weights_progress
 from morelli.cli._errors import warn
 from morelli.cli._options import Device, DeviceChoice, NumberFormat, Offline, Quiet, WeightsPath
 from morelli.errors import ImageError, UsageError
@@ -99,7 +99,8 @@ def build(
 
     From edits: each photograph is made more saturated, blurred, compressed and so on, and the direction is
     how its features move; this needs no text tower. From texts: a file with one text a line, or opposites
-    as `one | other`; without a file, opposites that come along. From a text bank: an .npz with the arrays
+    as `one | other`; without a file, opposites that come along. The text tower of clip-vit-b16 comes from
+    the model hub, with clip-vit-b16-openai. From a text bank: an .npz with the arrays
     `names` and `emb` of the same encoder. From examples: pictures with and without the concept.
 
     Examples:
@@ -135,9 +136,11 @@ def build(
             pictures = _pictures(given, limit, seed)
             bank = edit_banks(pictures, eye, kinds=[kind], random_state=seed, progress=advance)[kind]
     elif made_from is ConceptsFrom.texts:
-        bank = text_concepts(eye, _texts(given))
+        with weights_progress(quiet) as tell:
+            bank = text_concepts(eye, _texts(given), progress=tell)
     elif made_from is ConceptsFrom.vocabulary:
-        bank = vocabulary_concepts(eye)
+        with weights_progress(quiet) as tell:
+            bank = vocabulary_concepts(eye, progress=tell)
     elif made_from is ConceptsFrom.bank:
         from morelli.encoders import TextBank
 

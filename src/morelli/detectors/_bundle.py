@@ -92,21 +92,24 @@ class Bundle:
 
     def check_build(self, build: Build) -> None:
         """Raise BuildMismatchError, naming the fields that differ, unless `build` is this bundle's."""
-        if build == self.build:
+        if build.matches(self.build):
             return
         names = ("encoder", "weights", "transform", "dtype")
         differing = [n for n in names if getattr(build, n) != getattr(self.build, n)]
+        named = self.build.present_name
         parts = ", ".join(f"{n} {getattr(build, n)} instead of {getattr(self.build, n)}" for n in differing)
         raise BuildMismatchError(
             f"These features were made otherwise than bundle {self.name} expects: {parts}. Extract again: "
             f"{self.extract_command()}"
+            # Where the name has given other weights, the command alone would give them once more.
+            + (" --weights FILE" if differing == ["weights"] and build.present_name == named else "")
         )
 
     def extract_command(self) -> str:
         """The command line that makes features for this bundle."""
         b = self.build
         return (
-            f"morelli extract SOURCE -o FEATURES.lance --encoder {b.encoder} --transform {b.transform} "
+            f"morelli extract SOURCE -o FEATURES.lance --encoder {b.present_name} --transform {b.transform} "
             f"--dtype {b.dtype} --kinds {','.join(self.kinds)}"
         )
 

@@ -63,7 +63,7 @@ class Record:
     converter: int | None = None
     """Version of the conversion, for weights that are not stored as fetched."""
     fetched: float = 0.0
-    """Unix time; the source that was fetched first stays the default."""
+    """Unix time."""
     pinned_by: str = "registry"
     """`registry` (hash known beforehand) or `first use` (what the source stated at the first download)."""
 

@@ -17,7 +17,7 @@ from morelli.encoders._cards import (
     encoder_card,
     encoder_cards,
 )
-from morelli.encoders._encoder import Encoder, Tower
+from morelli.encoders._encoder import Encoder, TextFolder, Tower
 from morelli.encoders._processor import folder_transform
 from morelli.encoders._resolve import Checkpoint, checkpoint_from_path, resolve, stderr_progress
 from morelli.errors import UsageError, WeightsError
@@ -55,7 +55,7 @@ def load_encoder(
         weights: a local file or folder with the weights of the named encoder.
         transform: id of another transform than the encoder's own.
         offline: never touch the network.
-        source: only take weights of this kind of source.
+        source: only fetch from this kind of source; a name is the same build from each of its sources.
         progress: told what is being fetched.
 
     Raises:
@@ -66,7 +66,14 @@ def load_encoder(
         raise UsageError(f"dtype {dtype!r} is not known; use auto, {' or '.join(DTYPES)}.")
     search = _Search(weights=weights, offline=offline, source=source, sha256=None, progress=progress)
     card, checkpoint = search.find(str(name_or_path))
-    return _assemble(card, checkpoint, "float32" if dtype == "auto" else dtype, device, transform)
+    return _assemble(
+        card,
+        checkpoint,
+        "float32" if dtype == "auto" else dtype,
+        device,
+        transform,
+        text_folder=_text_folder(card, offline=offline),
+    )
 
 
 def encoder_for_build(
@@ -80,7 +87,8 @@ def encoder_for_build(
 ) -> Encoder:
     """Load the encoder that made some features: this name, these very weights, this transform.
 
-    Several sources of one encoder are several builds; this takes the source whose weights match.
+    Where the name once stood for other weights as well (`clip-vit-b16` for those of the model hub, which
+    are `clip-vit-b16-openai` now), a build of those gets them, under the name that it has.
 
     A build comes from a file, which may be anybody's. A registered encoder is fetched as `load_encoder` does.
     One of another name is taken from the cache alone: its repository is only asked when the caller names it
@@ -98,9 +106,11 @@ def encoder_for_build(
         UsageError: `encoder` is not the build's.
         WeightsError: no source gives those weights, or they may not be fetched.
     """
-    name = build.encoder
-    if encoder not in (None, name):
-        raise UsageError(f"The features were made with {name!r}, not with {encoder!r}.")
+    if encoder not in (None, build.encoder):
+        raise UsageError(f"The features were made with {build.encoder!r}, not with {encoder!r}.")
+    # With a file of the user's own the name only says what kind of encoder it holds.
+    renamed = weights is None and build.present_name != build.encoder
+    name = build.present_name if renamed else build.encoder
     registered = any(name in (card.name, card.hub_id) for card in encoder_cards())
     trusted = registered or encoder == name
     if weights is None and not registered and not _HUB_ID.fullmatch(name):
@@ -108,12 +118,23 @@ def encoder_for_build(
             f"The features were made with {name!r}, an encoder from a local path. "
             "Name its folder: --weights FOLDER, or `weights=` in Python."
         )
+    if renamed:
+        progress(
+            f"{build.encoder} has other weights than these features were made with; trying those of "
+            f"{name}, which it once stood for as well",
+            None,
+        )
     search = _Search(
         weights=weights, offline=offline or not trusted, source=None, sha256=build.weights, progress=progress
     )
     try:
         card, checkpoint = search.find(name, folders=False)
     except WeightsError as error:
+        if renamed:
+            raise WeightsError(
+                f"The features were made with {build.encoder} and the weights {build.weights[:12]}…. Those "
+                f"are not the weights of {build.encoder}; it once stood for those of {name} as well. {error}"
+            ) from error
         if trusted or weights is not None or Shelf(name).records():
             raise
         raise WeightsError(
@@ -126,7 +147,28 @@ def encoder_for_build(
             f"{checkpoint.folder} holds the weights {checkpoint.sha256[:12]}…; the features were made with "
             f"{build.weights[:12]}…. Give the model that made them, or extract the features again."
         )
-    return _assemble(card, checkpoint, build.dtype, device, build.transform)
+    return _assemble(
+        card,
+        checkpoint,
+        build.dtype,
+        device,
+        build.transform,
+        name=build.encoder if renamed else None,
+        text_folder=_text_folder(card, offline=offline),
+    )
+
+
+def _text_folder(card: EncoderCard, *, offline: bool) -> TextFolder | None:
+    """Finds the text tower for weights that come without one; None where no other encoder's serves."""
+    if card.text_from is None:
+        return None
+    other = encoder_card(card.text_from)
+
+    def find(progress: Progress) -> Path:
+        progress(f"{card.name} has no text tower of its own; taking that of {other.name}", None)
+        return resolve(other, offline=offline, progress=progress).folder
+
+    return find
 
 
 @dataclass(frozen=True)
@@ -143,9 +185,7 @@ class _Search:
             if name in (card.name, card.hub_id):
                 if self.weights is not None:
                     return card, checkpoint_from_path(Path(self.weights), card, self.progress)
-                # Who names the hub's repository means the hub's weights.
-                source = self.source or ("hub" if name == card.hub_id else None)
-                return card, self._resolve(card, source)
+                return card, self._resolve(card)
         if self.weights is not None:
             return _unknown_card(name), checkpoint_from_path(Path(self.weights), None, self.progress)
         folder = Path(name).expanduser()
@@ -153,16 +193,18 @@ class _Search:
             return _unknown_card(folder.resolve().name), checkpoint_from_path(folder, None, self.progress)
         if _HUB_ID.fullmatch(name):
             card = replace(_unknown_card(name), hub_id=name, sources=(Source("hub", name),))
-            return card, self._resolve(card, self.source)
+            return card, self._resolve(card)
         if folder.exists() or "/" in name:
             raise UsageError(
                 f"{name} is no folder with a model in hub format. For a lone weights file, name its encoder: "
                 'load_encoder("clip-vit-b16", weights=…).'
             )
-        return encoder_card(name), self._resolve(encoder_card(name), self.source)
+        return encoder_card(name), self._resolve(encoder_card(name))
 
-    def _resolve(self, card: EncoderCard, source: SourceKind | None) -> Checkpoint:
-        return resolve(card, source=source, sha256=self.sha256, offline=self.offline, progress=self.progress)
+    def _resolve(self, card: EncoderCard) -> Checkpoint:
+        return resolve(
+            card, source=self.source, sha256=self.sha256, offline=self.offline, progress=self.progress
+        )
 
 
 def _unknown_card(name: str) -> EncoderCard:
@@ -184,16 +226,23 @@ def _unknown_card(name: str) -> EncoderCard:
 
 
 def _assemble(
-    card: EncoderCard, checkpoint: Checkpoint, number_format: str, device: str, transform: str | None
+    card: EncoderCard,
+    checkpoint: Checkpoint,
+    number_format: str,
+    device: str,
+    transform: str | None,
+    *,
+    name: str | None = None,
+    text_folder: TextFolder | None = None,
 ) -> Encoder:
-    """Load the tower and put the encoder together."""
+    """Load the tower and put the encoder together; its build has the card's name unless `name` is given."""
     import torch
 
     from morelli.encoders._config import complete_card, read_config, vision_config
 
     place = _device(device)
     config = read_config(checkpoint, card)
-    card = complete_card(card, config, checkpoint)
+    registered, card = card, complete_card(card, config, checkpoint)
     chosen = _transform(transform, card, checkpoint)
     if chosen.size != card.image_size:
         raise UsageError(
@@ -211,9 +260,19 @@ def _assemble(
         from morelli.encoders._transformers_tower import TransformersTower
 
         tower = TransformersTower(checkpoint.folder, dtype=dtype, device=place)
-    build = Build(encoder=card.name, weights=checkpoint.sha256, transform=chosen.id, dtype=number_format)
+    if checkpoint.sha256 != registered.sha256:
+        text_folder = None  # of the user's own file nobody knows which texts its images lie with
+    build = Build(
+        encoder=name or card.name, weights=checkpoint.sha256, transform=chosen.id, dtype=number_format
+    )
     return Encoder(
-        build, replace(card, transform=chosen.id), chosen, tower=tower, checkpoint=checkpoint, place=place
+        build,
+        replace(card, transform=chosen.id),
+        chosen,
+        tower=tower,
+        checkpoint=checkpoint,
+        place=place,
+        text_folder=text_folder,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from morelli.encoders._cache import Progress, Record, Shelf, sha256_file
 from morelli.encoders._cards import EncoderCard, SourceKind, encoder_card
-from morelli.encoders._resolve import resolve, stderr_progress
+from morelli.encoders._resolve import records_of, resolve, stderr_progress
 from morelli.errors import WeightsError
 
 
@@ -62,7 +62,7 @@ def pull(
     """
     card = encoder_card(name)
     checkpoint = resolve(card, source=source, offline=offline, progress=progress)
-    (record,) = (entry for entry in Shelf(card.name).records() if entry.source == checkpoint.origin)
+    (record,) = (entry for entry in records_of(card) if entry.source == checkpoint.origin)
     return _stored(card, record)
 
 
@@ -74,8 +74,7 @@ def verify(name: str, progress: Progress = stderr_progress) -> list[FileCheck]:
         WeightsError: nothing of it is cached.
     """
     card = encoder_card(name)
-    shelf = Shelf(card.name)
-    records = shelf.records()
+    records = records_of(card)
     if not records:
         raise WeightsError(
             f"Nothing of {card.name} is cached. Fetch it: `morelli encoders pull {card.name}`."
@@ -97,8 +96,9 @@ def info(name: str) -> EncoderInfo:
         UsageError: no such encoder.
     """
     card = encoder_card(name)
-    shelf = Shelf(card.name)
-    return EncoderInfo(card, tuple(_stored(card, record) for record in shelf.records()), shelf.folder)
+    return EncoderInfo(
+        card, tuple(_stored(card, record) for record in records_of(card)), Shelf(card.name).folder
+    )
 
 
 def _stored(card: EncoderCard, record: Record) -> Stored:

@@ -160,7 +160,7 @@ class TableSpec:
         lines = [
             f"{field}: {mine[field]} in the table, {theirs[field]} now"
             for field in mine
-            if mine[field] != theirs[field]
+            if mine[field] != theirs[field] and not self.build.matches(other.build)
         ]
         if dict(self.kinds) != dict(other.kinds):
             lines.append(f"kinds: {_names(self.kinds)} in the table, {_names(other.kinds)} now")

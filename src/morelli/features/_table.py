@@ -138,6 +138,7 @@ class FeatureTable:
                 f"{self.path} holds other features and one table holds one build only:\n  "
                 + "\n  ".join(lines)
                 + "\nWrite to another table, or load the encoder and ask for the kinds that this one holds."
+                + self.build.renaming(spec.build)
             )
 
     # Reading

@@ -267,7 +267,7 @@ def _load_distilled(settings: ServerSettings, bundle: Bundle) -> tuple[Distilled
 
     path = settings.distilled or distiller.default_map_path()
     found = distiller.DistilledMap.load(path)
-    if found.build != bundle.build:
+    if not found.build.matches(bundle.build):
         if settings.distilled is None:
             return None, None  # the shipped map belongs to the shipped bundle's encoder
         raise BuildMismatchError(

@@ -112,7 +112,7 @@ def write_folder(
         columns: JSON file name → value.
         texts: file name → text for people.
         others: file name → its bytes, or a function that writes them.
-        unless_changed: digest that the manifest at `path` must still have: what the change started from.
+        unless_changed: digest that a manifest at `path` must still have: what the change started from.
         wait, on_message: see `locked`.
 
     Returns: the manifest.
@@ -197,9 +197,13 @@ def read_manifest(path: str | Path, form: Format) -> dict[str, Any]:
     """
     file = Path(path) / form.manifest
     if not file.parent.is_dir():
-        raise ArtifactError(f"{path} is no {form.what}: there is no such folder")
+        raise ArtifactError(
+            f"{path} is no {form.what}: there is no such folder; name another one, or {form.again}"
+        )
     if not file.exists() and not file.is_symlink():
-        raise ArtifactError(f"{path} is no {form.what}: it has no {form.manifest}")
+        raise ArtifactError(
+            f"{path} is no {form.what}: it has no {form.manifest}; name another folder, or {form.again}"
+        )
     document = read_json(file, largest=_LARGEST_MANIFEST, what=form.what)
     if not isinstance(document, dict) or document.get("format") != form.name:
         raise ArtifactError(f"{file} is not the manifest of a {form.what} (format {form.name!r} is missing)")
@@ -217,7 +221,7 @@ def read_manifest(path: str | Path, form: Format) -> dict[str, Any]:
     signed = form.files_of is None or "digest" in document or "files" in document
     if signed and document_digest(document) != document.get("digest"):
         raise ArtifactError(
-            f"{file} was changed after it was written (its digest differs); get it again, or {form.again}"
+            f"{file} was changed or damaged (its digest differs); get it again, or {form.again}"
         )
     check_schema(document, form.schema, file)
     return document
@@ -299,6 +303,8 @@ def _top_names(folder: Path, form: Format) -> set[str]:
 
 
 def _require_unchanged(path: Path, form: Format, digest: str) -> None:
+    if not path.exists():
+        return
     try:
         current = read_json(path / form.manifest, largest=_LARGEST_MANIFEST)
     except ArtifactError:

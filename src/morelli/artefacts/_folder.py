@@ -64,7 +64,7 @@ class Format:
     oldest: int = 1
     schema: Schema = field(default_factory=dict)
     suffixes: tuple[str, ...] = (".safetensors", ".json")
-    dtypes: frozenset[str] = DTYPES
+    dtypes: tuple[str, ...] = DTYPES
     finite: bool = True
     largest: int = LARGEST
     files_of: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
@@ -79,7 +79,7 @@ class Folder:
         tensors: safetensors file → tensor → array.
         columns: JSON file → value.
         texts: file → text.
-        paths: other files, checked where they lie.
+        paths: other files, checked where they lie; a writer that comes later replaces them.
     """
 
     document: dict[str, Any]
@@ -316,12 +316,12 @@ def _require_unchanged(path: Path, form: Format, digest: str) -> None:
         )
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: Path) -> tuple[int, ...] | None:
     try:
         facts = path.stat()
     except OSError:
         return None
-    return facts.st_dev, facts.st_ino
+    return facts.st_dev, facts.st_ino, facts.st_mtime_ns  # numbers of removed folders are used again
 
 
 def _put_back(path: Path, form: Format) -> None:

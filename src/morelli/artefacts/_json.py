@@ -35,7 +35,8 @@ def read_json(file: str | Path, *, largest: int = LARGEST_JSON, what: str = "art
 def parse_json(data: bytes, file: Path) -> Any:
     """The value of JSON text that was read from `file`; see `read_json`."""
     try:
-        value = json.loads(data.decode("utf-8"), parse_constant=_refuse, parse_float=_finite)
+        text = data.decode("utf-8")
+        value = json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_moderate)
     except RecursionError:
         value = _TOO_DEEP
     except ValueError as error:
@@ -69,6 +70,12 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"it holds {text[:20]}, a number that is not finite")
     return value
+
+
+def _moderate(text: str) -> int:
+    if len(text) > 300:  # would overflow where it meets a float
+        raise ValueError(f"it holds a number of {len(text)} digits")
+    return int(text)
 
 
 def _deeper(value: Any, most: int) -> bool:

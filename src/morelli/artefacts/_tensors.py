@@ -13,7 +13,7 @@ from morelli.errors import ArtifactError
 
 Tensors = dict[str, NDArray[Any]]
 
-DTYPES = frozenset({"float16", "float32", "float64", "uint8", "int8", "int32", "int64", "uint64", "bool"})
+DTYPES = ("float16", "float32", "float64", "uint8", "int8", "int32", "int64", "uint64", "bool")
 
 
 def pack_tensors(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None = None) -> bytes:

@@ -53,5 +53,5 @@ FORM = Format(
     version=1,
     again="fit the bundle again",
     schema=_SCHEMA,
-    dtypes=frozenset({"float16", "float32", "float64", "uint8", "int8"}),
+    dtypes=("float16", "float32", "float64", "uint8", "int8"),
 )

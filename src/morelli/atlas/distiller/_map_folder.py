@@ -36,7 +36,7 @@ FORM = Format(
         "record": dict,
         "shape?": [COUNT],
     },
-    dtypes=frozenset({"float64"}),
+    dtypes=("float64",),
     largest=1 << 30,
     files_of=_files_of_version_1,
 )

@@ -34,6 +34,8 @@ def _group() -> None:
 
     The bank gives every verdict its nearest pictures and decides what is out of domain. For a detector by
     nearest neighbours it is also what scores; a linear probe's scores do not move.
+
+    Several programs may change one bundle at once: the second waits for the first, and no change is lost.
     """
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Yields|Examples?|Learnt):")
 ROOMS = [
+    "artefacts",
     "images",
     "encoders",
     "features",

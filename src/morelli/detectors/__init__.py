@@ -6,7 +6,7 @@ Estimators follow scikit-learn on (n, d) arrays; real is 0, fake is 1.
 from __future__ import annotations
 
 from morelli.detectors._bank import Bank
-from morelli.detectors._bundle import Bundle, HeldOut, NeighborRule, default_bundle_path
+from morelli.detectors._bundle import Bundle, HeldOut, NeighborRule, Origin, default_bundle_path
 from morelli.detectors._calibration import (
     Calibration,
     cross_fitted_probabilities,
@@ -43,6 +43,7 @@ __all__ = [
     "Neighbor",
     "NeighborRule",
     "Neighborhood",
+    "Origin",
     "Picture",
     "Recipe",
     "Threshold",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,6 +42,13 @@ class HeldOut:
     labels: NDArray[np.int8]
 
 
+class Origin(NamedTuple):
+    """The folder that a bundle was read from, and the digest that it had then."""
+
+    path: Path
+    digest: str
+
+
 @dataclass(frozen=True, eq=False)
 class Bundle:
     """A fitted detector bound to its encoder build, calibration, thresholds, bank and history.
@@ -50,6 +57,7 @@ class Bundle:
     `neighbor_rule` (over the bank) gives the logit. The bank, where there is one, gives evidence and
     the domain. `base_rate` is the share of generated images that probabilities assume; thresholds
     are on logits and do not move with it. `training`, `recipe` and `metrics` are plain JSON values.
+    `origin` is where it was read from, and goes along with every change of it: `save` needs it.
 
     Made by `fit_bundle`, `import_univfd` or `Bundle.load`.
     """
@@ -73,6 +81,7 @@ class Bundle:
     licence: str = ""
     command: str = ""
     notes: tuple[str, ...] = ()
+    origin: Origin | None = field(default=None, repr=False)
     digest: str | None = field(default=None, init=False)  # of the folder it was read from; none once changed
 
     def __post_init__(self) -> None:
@@ -229,11 +238,26 @@ class Bundle:
             gone[hits] = True
         return replace(self, bank=bank.removed(~gone))
 
-    def save(self, path: str | Path) -> None:
-        """Write the bundle as a folder, whole or not at all."""
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the bundle as a folder, whole or not at all; another bundle there is replaced.
+
+        Args:
+            overwrite: also replace the folder that this bundle was read from if another program, or another
+                bundle in this one, has changed it since.
+
+        Raises:
+            ArtifactError: the folder was changed since this bundle was read from it, or another program is
+                writing there. `morelli.artefacts.locked` around reading and saving excludes both.
+            UsageError: something else than a bundle stands at `path`.
+        """
         from morelli.detectors._bundle_record import save_bundle
 
-        save_bundle(self, Path(path))
+        path = Path(path)
+        known = self.origin is not None and self.origin.path == path.resolve()
+        before = self.origin.digest if known and self.origin is not None and not overwrite else None
+        digest = save_bundle(self, path, unless_changed=before)
+        if known:
+            object.__setattr__(self, "origin", Origin(path.resolve(), digest))
 
     @classmethod
     def load(cls, path: str | Path) -> Bundle:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from morelli import __version__
+from morelli.artefacts import Tensors, read_folder, write_folder
 from morelli.detectors._bank import Bank
-from morelli.detectors._bundle import Bundle, HeldOut, NeighborRule
-from morelli.detectors._bundle_folder import MANIFEST, Tensors, read_bundle, write_bundle
+from morelli.detectors._bundle import Bundle, HeldOut, NeighborRule, Origin
+from morelli.detectors._bundle_folder import BANK, CARD, FORM, HEAD, HELD_OUT, MANIFEST, MEMBERS
 from morelli.detectors._calibration import Calibration
 from morelli.detectors._linear_head import LinearHead
 from morelli.detectors._model_card import model_card
@@ -19,12 +19,11 @@ from morelli.detectors._thresholds import Threshold
 from morelli.encoders import Build
 from morelli.errors import ArtifactError
 
-HEAD, BANK, HELD_OUT, MEMBERS = "head.safetensors", "bank.safetensors", "held_out.safetensors", "bank.json"
 _COLUMNS = ("ids", "generators", "uris", "groups")
 
 
-def save_bundle(bundle: Bundle, path: Path) -> None:
-    """Write `bundle` at `path`; see `write_bundle`."""
+def save_bundle(bundle: Bundle, path: Path, *, unless_changed: str | None = None) -> str:
+    """Write `bundle` at `path`, see `write_folder`; the digest of what was written."""
     tensors: dict[str, Tensors] = {}
     columns: dict[str, Any] = {}
     if bundle.head is not None:
@@ -41,7 +40,16 @@ def save_bundle(bundle: Bundle, path: Path) -> None:
     if bundle.held_out is not None:
         tensors[HELD_OUT] = {"logits": bundle.held_out.logits, "labels": bundle.held_out.labels}
     document = bundle_document(bundle)
-    write_bundle(path, document, tensors, columns, model_card(document))
+    written = write_folder(
+        path,
+        FORM,
+        document,
+        tensors=tensors,
+        columns=columns,
+        texts={CARD: model_card(document)},
+        unless_changed=unless_changed,
+    )
+    return str(written["digest"])
 
 
 def bundle_document(bundle: Bundle) -> dict[str, Any]:
@@ -82,9 +90,11 @@ def bundle_document(bundle: Bundle) -> dict[str, Any]:
 
 def load_bundle(path: Path) -> Bundle:
     """Read and check the bundle at `path`; see `Bundle.load`."""
-    document, tensors, columns = read_bundle(path)
+    found = read_folder(path, FORM)
+    document = found.document
     try:
-        bundle = _bundle(path, document, tensors, columns)
+        bundle = _bundle(path, document, found.tensors, found.columns)
+        object.__setattr__(bundle, "origin", Origin(path.resolve(), str(document["digest"])))
         # A field that `replace` does not carry over: a changed bundle is no longer the one of this hash.
         object.__setattr__(bundle, "digest", str(document["digest"]))
         return bundle
@@ -105,7 +115,7 @@ def _bundle(
     if detector["type"] == "linear":
         head = _head(path, tensors)
     elif detector["type"] == "neighbors":
-        if detector["voting"] not in ("mean_similarity", "majority") or int(detector["k"]) < 1:
+        if detector["voting"] not in ("mean_similarity", "majority"):
             raise ArtifactError(f"unknown neighbour rule: k {detector['k']}, voting {detector['voting']!r}")
         rule = NeighborRule(int(detector["k"]), detector["voting"])
     else:
@@ -115,9 +125,6 @@ def _bundle(
         if logits.ndim != 1 or logits.shape != labels.shape or not np.isin(labels, (0, 1)).all():
             raise ArtifactError(f"{HELD_OUT}: logits and labels (0, 1) must be two lists of one length")
         held_out = HeldOut(logits.astype(np.float64), labels.astype(np.int8))
-    rate, level = float(document["base_rate"]), float(document["interval_level"])
-    if not (0 < rate < 1 and 0 < level < 1):
-        raise ArtifactError(f"base_rate {rate} and interval_level {level} must lie between 0 and 1")
     return Bundle(
         name=str(document["name"]),
         build=Build.from_json(document["build"]),
@@ -130,8 +137,8 @@ def _bundle(
         unit=bool(detector["unit"]),
         calibration=Calibration.from_json(document["calibration"]),
         held_out=held_out,
-        base_rate=rate,
-        interval_level=level,
+        base_rate=float(document["base_rate"]),
+        interval_level=float(document["interval_level"]),
         training=dict(document["training"]),
         recipe=dict(document["recipe"]),
         metrics=dict(document["metrics"]),
@@ -179,8 +186,6 @@ def _bank(path: Path, facts: dict[str, Any], tensors: dict[str, Tensors], column
     if draws is not None and (draws.ndim != 2 or len(draws) != len(labels)):
         raise ArtifactError(f"{BANK}: draws {draws.shape} do not fit {len(labels)} members")
     limit = facts["limit"]
-    if limit is not None and not math.isfinite(float(limit)):
-        raise ArtifactError("the domain limit is not finite")
     return Bank(
         kinds=tuple(str(kind) for kind in facts["kinds"]),
         sizes=sizes,

@@ -7,40 +7,13 @@ neither torch nor scikit-learn.
 
 from __future__ import annotations
 
-from morelli.evaluation._ablations import (
-    BankPoint,
-    KindScore,
-    LayerAblation,
-    bank_ablation,
-    layer_ablation,
-)
-from morelli.evaluation._compare import (
-    Comparison,
-    DeLong,
-    McNemar,
-    compare,
-    compare_all,
-    delong,
-    mcnemar,
-)
-from morelli.evaluation._compare_tables import (
-    compare_tables,
-)
-from morelli.evaluation._detector_specs import (
-    candidates_of,
-)
-from morelli.evaluation._external import (
-    predict_external,
-)
-from morelli.evaluation._folds import (
-    fold_splits,
-)
-from morelli.evaluation._maps import (
-    FeatureMap,
-    Method,
-    feature_maps,
-    neighbour_agreement,
-)
+from morelli.evaluation._ablations import BankPoint, KindScore, LayerAblation, bank_ablation, layer_ablation
+from morelli.evaluation._compare import Comparison, DeLong, McNemar, compare, compare_all, delong, mcnemar
+from morelli.evaluation._compare_tables import compare_tables
+from morelli.evaluation._detector_specs import candidates_of
+from morelli.evaluation._external import predict_external
+from morelli.evaluation._folds import fold_splits
+from morelli.evaluation._maps import FeatureMap, Method, feature_maps, neighbour_agreement
 from morelli.evaluation._measure import (
     GroupEstimate,
     Measurement,
@@ -49,10 +22,7 @@ from morelli.evaluation._measure import (
     measure,
     real_sources,
 )
-from morelli.evaluation._predictions import (
-    SCHEMA,
-    Predictions,
-)
+from morelli.evaluation._predictions import SCHEMA, Predictions
 from morelli.evaluation._protocols import (
     ERA,
     FAMILY,
@@ -72,9 +42,7 @@ from morelli.evaluation._protocols import (
     score_fixed,
     transfer_matrix,
 )
-from morelli.evaluation._refits import (
-    Candidate,
-)
+from morelli.evaluation._refits import Candidate
 from morelli.evaluation._robustness import (
     ALL,
     CLEAN,
@@ -86,19 +54,8 @@ from morelli.evaluation._robustness import (
     robustness_curves,
     sweep,
 )
-from morelli.evaluation._runs import (
-    Executed,
-    Input,
-    Run,
-    execute,
-    file_digest,
-    versions,
-)
-from morelli.evaluation._sink import (
-    SinkAnalysis,
-    SinkGroup,
-    sink_analysis,
-)
+from morelli.evaluation._runs import Executed, Input, Run, execute, file_digest, versions
+from morelli.evaluation._sink import SinkAnalysis, SinkGroup, sink_analysis
 from morelli.evaluation._splits import (
     Split,
     era_splits,
@@ -107,18 +64,8 @@ from morelli.evaluation._splits import (
     source_splits,
     transfer_splits,
 )
-from morelli.evaluation._summary import (
-    FoldSummary,
-    Result,
-    Summary,
-    summarize,
-)
-from morelli.evaluation._univfd_layout import (
-    FAMILIES,
-    UnivFDSet,
-    univfd_items,
-    univfd_sets,
-)
+from morelli.evaluation._summary import FoldSummary, Result, Summary, summarize
+from morelli.evaluation._univfd_layout import FAMILIES, UnivFDSet, univfd_items, univfd_sets
 from morelli.evaluation._univfd_protocol import (
     UNIVFD,
     UnivFDRow,

@@ -11,28 +11,10 @@ from morelli.explanation._additive import (
     bundle_space,
     head_rows,
 )
-from morelli.explanation._concept_tests import (
-    ConceptTests,
-    bootstrap_effects,
-    concept_tests,
-)
-from morelli.explanation._decomposition import (
-    Array,
-    Term,
-    decompose,
-)
-from morelli.explanation._erasure import (
-    Eraser,
-    leace,
-    one_hot,
-    pca_basis,
-    residual_basis,
-)
-from morelli.explanation._faithfulness import (
-    Faithfulness,
-    bundle_faithfulness,
-    concept_faithfulness,
-)
+from morelli.explanation._concept_tests import ConceptTests, bootstrap_effects, concept_tests
+from morelli.explanation._decomposition import Array, Term, decompose
+from morelli.explanation._erasure import Eraser, leace, one_hot, pca_basis, residual_basis
+from morelli.explanation._faithfulness import Faithfulness, bundle_faithfulness, concept_faithfulness
 from morelli.explanation._generator_explanation import (
     CONFOUNDED,
     LEAST_EXPLAINED,
@@ -45,30 +27,10 @@ from morelli.explanation._generator_explanation import (
     file_differences,
     rows_of_generator,
 )
-from morelli.explanation._head_ablation import (
-    HeadAblation,
-    ablate_heads,
-    bundle_ablation,
-)
-from morelli.explanation._head_selection import (
-    HeadSelection,
-    fit_heads,
-    select_heads,
-)
-from morelli.explanation._head_texts import (
-    HeadDescription,
-    SpanTerm,
-    describe_heads,
-    text_span,
-)
-from morelli.explanation._heads import (
-    Heads,
-    Reading,
-    generator_map,
-    place,
-    probe_transfer,
-    row_numbers,
-)
+from morelli.explanation._head_ablation import HeadAblation, ablate_heads, bundle_ablation
+from morelli.explanation._head_selection import HeadSelection, fit_heads, select_heads
+from morelli.explanation._head_texts import HeadDescription, SpanTerm, describe_heads, text_span
+from morelli.explanation._heads import Heads, Reading, generator_map, place, probe_transfer, row_numbers
 from morelli.explanation._isotropy import (
     Isotropy,
     isoscore,
@@ -85,10 +47,7 @@ from morelli.explanation._residuals import (
     residual_direction,
     residuals,
 )
-from morelli.explanation._shipped_space import (
-    save_typical,
-    shipped_space,
-)
+from morelli.explanation._shipped_space import save_typical, shipped_space
 from morelli.explanation._transfer import (
     Context,
     Difference,
@@ -101,11 +60,7 @@ from morelli.explanation._transfer import (
     real_halves,
     transfer_matrix,
 )
-from morelli.explanation.components import (
-    ComponentMask,
-    fit_masked,
-    select_components,
-)
+from morelli.explanation.components import ComponentMask, fit_masked, select_components
 from morelli.explanation.concepts import (
     ANTONYMS,
     EDITS,
@@ -153,13 +108,7 @@ from morelli.explanation.relevance import (
     upsample,
     without_registers,
 )
-from morelli.explanation.study import (
-    StudyOptions,
-    StudyRow,
-    TransferStudy,
-    study_bundle,
-    transfer_study,
-)
+from morelli.explanation.study import StudyOptions, StudyRow, TransferStudy, study_bundle, transfer_study
 
 __all__ = [
     "ANTONYMS",

@@ -6,12 +6,7 @@ features, detectors or files.
 
 from __future__ import annotations
 
-from morelli.metrics._arrays import (
-    AnyArray,
-    BoolArray,
-    FloatArray,
-    IntArray,
-)
+from morelli.metrics._arrays import AnyArray, BoolArray, FloatArray, IntArray
 from morelli.metrics._bootstrap import (
     Estimate,
     Resampling,
@@ -20,9 +15,7 @@ from morelli.metrics._bootstrap import (
     interval,
     replicate,
 )
-from morelli.metrics._group_bootstrap import (
-    group_draws,
-)
+from morelli.metrics._group_bootstrap import group_draws
 from morelli.metrics._metrics import (
     CoveragePoint,
     Rates,
@@ -42,9 +35,7 @@ from morelli.metrics._metrics import (
     tpr_at_fpr,
     wilson_interval,
 )
-from morelli.metrics._ranking import (
-    Ranked,
-)
+from morelli.metrics._ranking import Ranked
 
 __all__ = [
     "AnyArray",

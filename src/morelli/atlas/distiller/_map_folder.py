@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from morelli.artefacts import COUNT, Format, read_folder, write_folder
 from morelli.atlas.distiller._map import DistilledMap
 from morelli.detectors import Calibration
 from morelli.encoders import Build
 from morelli.errors import ArtifactError, UsageError
 
-FORMAT = "morelli-distilled-map"
-VERSION = 1
 MANIFEST, TENSORS = "map.json", "map.safetensors"
 
 
-def write_map(distilled: DistilledMap, folder: Path) -> None:
-    """Write `distilled` to `folder`, replacing a map that is there."""
-    from safetensors.numpy import save
+def _files_of_version_1(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {TENSORS: {"sha256": document.get("tensors_sha256")}}
 
-    if (
-        folder.exists()
-        and not (folder / MANIFEST).is_file()
-        and not (folder.is_dir() and not any(folder.iterdir()))
-    ):
-        raise UsageError(f"{folder} exists and is no distilled map; name another folder, or remove it")
-    # float32 would halve the file, but the impacts would no longer sum to the logit as exactly.
-    data = save({name: np.ascontiguousarray(getattr(distilled, name)) for name in ("A", "b", "w")})
+
+FORM = Format(
+    name="morelli-distilled-map",
+    what="distilled map",
+    manifest=MANIFEST,
+    version=2,
+    again="fit the distiller again",
+    schema={
+        "kind": str,
+        "unit": bool,
+        "activation": str,
+        "bias": float,
+        "names": [str],
+        "build": dict,
+        "calibration": dict,
+        "record": dict,
+        "shape?": [COUNT],
+    },
+    dtypes=("float64",),
+    largest=1 << 30,
+    files_of=_files_of_version_1,
+)
+
+
+def write_map(distilled: DistilledMap, folder: Path) -> None:
+    """Write `distilled` to `folder`, replacing a map that is there; see `write_folder`."""
     document = {
-        "format": FORMAT,
-        "version": VERSION,
         "kind": distilled.kind,
         "unit": distilled.unit,
         "activation": distilled.activation,
@@ -45,105 +53,35 @@ def write_map(distilled: DistilledMap, folder: Path) -> None:
         "build": distilled.build.to_json(),
         "calibration": distilled.calibration.to_json(),
         "record": dict(distilled.record),
-        "shape": list(distilled.A.shape),
-        "tensors_sha256": hashlib.sha256(data).hexdigest(),
     }
-    document["digest"] = _digest(document)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    aside = fresh.with_name(f"{fresh.name}.old")
-    try:
-        (fresh / TENSORS).write_bytes(data)
-        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-        (fresh / MANIFEST).write_text(text + "\n", encoding="utf-8")
-        fresh.chmod(0o755)
-        # A folder cannot take the place of another in one step, so the old one steps aside.
-        if folder.exists():
-            folder.rename(aside)
-        try:
-            fresh.rename(folder)
-        except OSError:
-            if aside.exists():
-                aside.rename(folder)
-            raise
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(aside, ignore_errors=True)
+    # float32 would halve the file, but the impacts would no longer sum to the logit as exactly.
+    tensors = {name: getattr(distilled, name) for name in ("A", "b", "w")}
+    write_folder(folder, FORM, document, tensors={TENSORS: tensors})
 
 
 def read_map(folder: Path) -> DistilledMap:
     """The map in `folder`, all of it checked."""
-    document = _document(folder)
-    tensors = _tensors(folder / TENSORS, document)
+    found = read_folder(folder, FORM)
+    document, tensors = found.document, found.tensors.get(TENSORS, {})
+    if set(tensors) != {"A", "b", "w"} or document.get("shape", list(tensors["A"].shape)) != list(
+        tensors["A"].shape
+    ):
+        raise ArtifactError(
+            f"{folder / TENSORS} does not hold the tensors that {MANIFEST} declares; {FORM.again}"
+        )
     try:
         return DistilledMap(
-            kind=str(document["kind"]),
-            unit=bool(document["unit"]),
+            kind=document["kind"],
+            unit=document["unit"],
             A=tensors["A"],
             b=tensors["b"],
             activation=document["activation"],
             w=tensors["w"],
             bias=float(document["bias"]),
             build=Build.from_json(document["build"]),
-            names=tuple(map(str, document["names"])),
+            names=tuple(document["names"]),
             calibration=Calibration.from_json(document["calibration"]),
-            record=dict(document["record"]),
+            record=document["record"],
         )
     except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
-        raise ArtifactError(f"{folder} is a damaged distilled map ({error}); make it again") from error
-
-
-def _document(folder: Path) -> dict[str, Any]:
-    file = folder / MANIFEST
-    if not file.is_file():
-        raise ArtifactError(f"{folder} is no distilled map: it has no {MANIFEST}")
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise ArtifactError(f"{file} cannot be read as JSON: {error}") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise ArtifactError(f"{file} is not the manifest of a distilled map (format {FORMAT!r} is missing)")
-    if document.get("version") != VERSION:
-        raise ArtifactError(
-            f"{folder} is a distilled map of format version {document.get('version')}; this Morelli reads "
-            f"{VERSION}. Use the Morelli version that wrote it, or fit the distiller again"
-        )
-    try:
-        unchanged = _digest(document) == document.get("digest")
-    except ValueError as error:
-        raise ArtifactError(f"{file} holds a number that is not finite: {error}") from error
-    if not unchanged:
-        raise ArtifactError(
-            f"{file} was changed after it was written (its digest differs); make the map again"
-        )
-    return document
-
-
-def _tensors(file: Path, document: dict[str, Any]) -> dict[str, NDArray[Any]]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise ArtifactError(
-            f"{file} is missing or unreadable ({error.strerror}); make the map again"
-        ) from error
-    if hashlib.sha256(data).hexdigest() != document.get("tensors_sha256"):
-        raise ArtifactError(
-            f"{file} was changed or damaged (its SHA-256 differs from {MANIFEST}); get it again"
-        )
-    try:
-        tensors = load(data)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{file} is no valid safetensors file: {error}") from error
-    if set(tensors) != {"A", "b", "w"} or list(tensors["A"].shape) != document.get("shape"):
-        raise ArtifactError(f"{file} does not hold the tensors that {MANIFEST} declares; make the map again")
-    return tensors
-
-
-def _digest(document: dict[str, Any]) -> str:
-    """SHA-256 (hex) of the document's canonical JSON without its own `digest`."""
-    rest = {key: value for key, value in document.items() if key != "digest"}
-    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+        raise ArtifactError(f"{folder} is a damaged distilled map ({error}); {FORM.again}") from error

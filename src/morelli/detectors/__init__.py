@@ -17,7 +17,6 @@ from morelli.detectors._bundle import (
 from morelli.detectors._calibration import (
     Calibration,
     cross_fitted_probabilities,
-    expected_calibration_error,
     fit_calibration,
 )
 from morelli.detectors._fit import (
@@ -51,8 +50,8 @@ from morelli.detectors._screening import (
 )
 from morelli.detectors._thresholds import (
     Threshold,
-    threshold_at_fpr,
-    threshold_at_miss_rate,
+    conformal_miss_threshold,
+    conformal_threshold,
 )
 from morelli.detectors._unit_blocks import (
     UnitBlocks,
@@ -91,18 +90,17 @@ __all__ = [
     "UnivFDProbe",
     "Verdict",
     "balanced_weights",
+    "conformal_miss_threshold",
+    "conformal_threshold",
     "cross_fit",
     "cross_fitted_probabilities",
     "default_bundle_path",
     "detect",
-    "expected_calibration_error",
     "fit_bundle",
     "fit_calibration",
     "fold_affine",
     "grouped_folds",
     "import_univfd",
-    "threshold_at_fpr",
-    "threshold_at_miss_rate",
     "training_hash",
     "univfd_views",
 ]

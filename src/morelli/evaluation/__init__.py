@@ -123,7 +123,6 @@ from morelli.evaluation._univfd_protocol import (
     UNIVFD,
     UnivFDRow,
     UnivFDTable,
-    best_threshold,
     univfd,
     univfd_table,
 )
@@ -172,7 +171,6 @@ __all__ = [
     "UnivFDSet",
     "UnivFDTable",
     "bank_ablation",
-    "best_threshold",
     "by_era",
     "by_real_source",
     "candidates_of",

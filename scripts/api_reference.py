@@ -30,6 +30,7 @@ ROOMS = [
     "reports",
     "provenance",
     "errors",
+    "palette",
     "notebook",
 ]
 

@@ -123,8 +123,6 @@ from morelli.explanation.concepts import (
     vocabulary_concepts,
 )
 from morelli.explanation.relevance import (
-    GENERATED_COLOUR,
-    REAL_COLOUR,
     DeletionEffect,
     Fill,
     Pattern,
@@ -164,9 +162,7 @@ __all__ = [
     "ANTONYMS",
     "CONFOUNDED",
     "EDITS",
-    "GENERATED_COLOUR",
     "LEAST_EXPLAINED",
-    "REAL_COLOUR",
     "TEMPLATES",
     "Array",
     "ComponentMask",

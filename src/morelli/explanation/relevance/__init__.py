@@ -17,8 +17,6 @@ from morelli.explanation.relevance._deletion import (
 )
 from morelli.explanation.relevance._deletion_effects import DeletionEffect, deletion_effects
 from morelli.explanation.relevance._display import (
-    GENERATED_COLOUR,
-    REAL_COLOUR,
     crop_box,
     overlay,
     upsample,
@@ -36,8 +34,6 @@ from morelli.explanation.relevance._planted import (
 from morelli.explanation.relevance._registers import registers, without_registers
 
 __all__ = [
-    "GENERATED_COLOUR",
-    "REAL_COLOUR",
     "DeletionEffect",
     "Fill",
     "Pattern",

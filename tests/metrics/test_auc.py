@@ -58,6 +58,7 @@ def test_all_forms_of_the_area_are_the_same_number(case: tuple[int, int, int]) -
         assert found == roc_auc(np.repeat(y, weight), np.repeat(s, weight))
 
 
+@settings(deadline=None)
 @given(st.lists(few | st.floats(-9, 9, width=32), max_size=40), st.lists(few, max_size=40))
 def test_an_area_counts_pairs_and_equal_ones_half(real: list[float], fake: list[float]) -> None:
     r, f = np.array(real, np.float32), np.array(fake, np.float32)

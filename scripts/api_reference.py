@@ -17,6 +17,7 @@ from typing import Any
 SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Yields|Examples?|Learnt):")
 ROOMS = [
     "metrics",
+    "metrics.resampling",
     "artefacts",
     "images",
     "encoders",
@@ -29,6 +30,7 @@ ROOMS = [
     "reports",
     "provenance",
     "errors",
+    "palette",
     "notebook",
 ]
 
@@ -56,7 +58,8 @@ for detection in detect(iter_source("holiday.zip"), bundle, encoder):
 def reference() -> str:
     """The whole page."""
     package = Path(importlib.import_module("morelli").__path__[0])
-    rooms = [room for room in ROOMS if (package / room).is_dir() or (package / f"{room}.py").is_file()]
+    paths = {room: package / room.replace(".", "/") for room in ROOMS}
+    rooms = [room for room, path in paths.items() if path.is_dir() or path.with_suffix(".py").is_file()]
     return HEAD + "".join(part for room in rooms for part in _room(room))
 
 

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "src" / "morelli"
 DOCS = ROOT / "docs"
 
 # Each room and all that it may import, as docs/architecture.md draws it.
-GROUND = {"errors", "metrics", "artefacts"}
+GROUND = {"errors", "palette", "metrics", "artefacts"}
 MAY_IMPORT: dict[str, set[str]] = {
     "metrics": set(),
     "artefacts": set(),
@@ -91,6 +91,11 @@ def late():
 
 def test_every_room_is_in_the_drawing() -> None:
     assert set(rooms()) <= set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("module", ["errors", "palette"])
+def test_the_ground_imports_nothing_of_the_project(module: str) -> None:
+    assert not room_imports((PACKAGE / f"{module}.py").read_text())
 
 
 @pytest.mark.parametrize("room", rooms())

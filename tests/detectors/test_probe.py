@@ -16,7 +16,7 @@ from sklearn.svm import SVC
 
 from morelli.detectors import LinearProbe, balanced_weights, cross_fit, fold_affine, grouped_folds
 from morelli.errors import UsageError
-from morelli.metrics import group_draws
+from morelli.metrics.resampling import group_draws
 
 
 def problem(n: int, d: int, seed: int = 0):

@@ -33,6 +33,7 @@ from morelli.evaluation import (
 from morelli.features import Features, FeatureTable
 from morelli.images import iter_source
 from morelli.metrics import roc_auc, tpr_at_fpr
+from morelli.palette import css_variables
 from morelli.reports import PUBLISHED, reproduce, write_report
 from morelli.reports._curves import matrix, roc, worst
 from morelli.reports._document import robustness_series
@@ -94,6 +95,7 @@ def test_the_page_is_one_file_that_asks_for_nothing(report):
     text = report.page.read_text("utf-8")
     assert_asks_for_nothing(text)
     assert "A &lt;b&gt;trial&lt;/b&gt;" in text  # names are text, never markup
+    assert css_variables() in text
 
 
 def test_every_result_has_file_facts_beside_it(report):

@@ -29,7 +29,7 @@ from morelli.detectors._unit_blocks import UnitBlocks
 from morelli.detectors._weights import GroupWeight, balanced_weights
 from morelli.errors import UsageError
 from morelli.features import Features
-from morelli.metrics import group_draws
+from morelli.metrics.resampling import group_draws
 
 
 @dataclass(frozen=True)

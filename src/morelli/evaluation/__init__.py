@@ -66,14 +66,7 @@ from morelli.evaluation._splits import (
 )
 from morelli.evaluation._summary import FoldSummary, Result, Summary, summarize
 from morelli.evaluation._univfd_layout import FAMILIES, UnivFDSet, univfd_items, univfd_sets
-from morelli.evaluation._univfd_protocol import (
-    UNIVFD,
-    UnivFDRow,
-    UnivFDTable,
-    best_threshold,
-    univfd,
-    univfd_table,
-)
+from morelli.evaluation._univfd_protocol import UNIVFD, UnivFDRow, UnivFDTable, univfd, univfd_table
 
 __all__ = [
     "ALL",
@@ -119,7 +112,6 @@ __all__ = [
     "UnivFDSet",
     "UnivFDTable",
     "bank_ablation",
-    "best_threshold",
     "by_era",
     "by_real_source",
     "candidates_of",

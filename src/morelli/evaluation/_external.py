@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from morelli.errors import ImageError, UsageError
+from morelli.evaluation._arrays import FloatArray
 from morelli.evaluation._predictions import Predictions
-from morelli.metrics import FloatArray
 
 if TYPE_CHECKING:
     from morelli.images import ImageItem

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from morelli.errors import ArtifactError, UsageError
-from morelli.metrics import AnyArray, FloatArray, IntArray
+from morelli.evaluation._arrays import AnyArray, FloatArray, IntArray
 
 VERSION = 1
 VERDICTS = ("ai", "real", "inconclusive", "out_of_domain")

@@ -14,10 +14,10 @@ import numpy as np
 
 from morelli.errors import UsageError
 from morelli.evaluation import _splits
+from morelli.evaluation._arrays import AnyArray
 from morelli.evaluation._predictions import SCHEMA, Predictions
 from morelli.evaluation._refits import Candidate, bundle_hash, score_splits
 from morelli.evaluation._splits import Split
-from morelli.metrics import AnyArray
 
 if TYPE_CHECKING:
     import pyarrow as pa

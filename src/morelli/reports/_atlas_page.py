@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 
 from morelli.atlas import BINS, by_evidence, p_text, verify_atlas
 from morelli.errors import UsageError
+from morelli.palette import css_variables
 
 if TYPE_CHECKING:
     from morelli.atlas import Atlas, Selection
@@ -93,6 +94,7 @@ def selection_document(atlas: Atlas, text: str) -> Any:
 def atlas_page(atlas: Atlas, selection: Selection | None = None) -> str:
     """The page as HTML: no script, no request to anywhere, light and dark."""
     from jinja2 import Environment, PackageLoader
+    from markupsafe import Markup
 
     environment = Environment(
         loader=PackageLoader("morelli.atlas", "templates"),
@@ -100,6 +102,7 @@ def atlas_page(atlas: Atlas, selection: Selection | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["colours"] = Markup(css_variables())
     environment.filters["signed"] = lambda value: f"{value:+.2f}"
     environment.filters["p_text"] = p_text
     environment.filters["share"] = lambda value: "–" if value is None else f"{100 * value:.0f} %"

@@ -11,8 +11,10 @@ import numpy as np
 
 from morelli.explanation import TransferMatrix
 from morelli.explanation.study import HeadFacts, StudyRow, TransferStudy
+from morelli.palette import INK, SERIES
 
-BASE, GAIN, LOSS, INK = "#22303a", "#12717f", "#e8871e", "#22303a"
+# A gain is no class of images, so its colours are those of series.
+BASE, GAIN, LOSS = INK, SERIES[0], SERIES[4]
 
 
 def study_json(study: TransferStudy) -> dict[str, Any]:

@@ -164,7 +164,7 @@ def _pictures(
             real = [x for x in shown if not x.label][: MOST // 2]
             drawing = spectra_figure([*real, *[x for x in shown if x.label][: MOST - len(real)]])
             text = (
-                "What upsampling leaves: points on a grid are its traces. Real sources in teal, "
+                "What upsampling leaves: points on a grid are its traces. Real sources in blue, "
                 "generators in orange; centre crops of 256 pixels, smaller images left out; groups of "
                 f"{FEWEST} images and more."
             )

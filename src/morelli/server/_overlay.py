@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-# Okabe and Ito's vermilion and blue: apart in hue for colour-blind eyes, and alike in lightness, since here
-# opacity carries the amount.
-TOWARDS = {"generated": (213, 94, 0), "real": (0, 114, 178)}
+from morelli.palette import GENERATED, REAL, rgb
+
+# Alike in lightness, since here opacity carries the amount.
+TOWARDS = {"generated": rgb(GENERATED), "real": rgb(REAL)}
 
 
 def relevance_layer(relevance: npt.NDArray[np.float32], size: int, *, towards_generated: bool) -> Image.Image:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from morelli.atlas import BINS, by_evidence, p_text
+from morelli.reports.plots._style import FAKE, INK, PALE, REAL
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from morelli.atlas import Atlas, Selection
 
-REAL, FAKE, INK, PALE = "#12717f", "#c8650f", "#22303a", "#c9d1d6"
 MOST = 24
 
 

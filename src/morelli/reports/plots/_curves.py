@@ -119,7 +119,7 @@ def layers_figure(ablation: LayerAblation) -> Figure:
     ax.plot(
         x,
         [s.generator_mean for s in scores],
-        color=FAKE,
+        color=LINES[2],
         marker="s",
         linestyle="--",
         label="mean over generators",

@@ -9,6 +9,7 @@ import numpy as np
 
 from morelli.errors import UsageError
 from morelli.explanation import Array, place
+from morelli.palette import AUC
 
 
 def plot_heads(
@@ -16,9 +17,10 @@ def plot_heads(
 ) -> Path:
     """Draw AUC (m, g) of heads by generators (see `generator_map`): the `most` best heads, best on top.
 
-    Blue finds the generator, red calls its images real; white is chance.
+    Indigo finds the generator, rose calls its images real; pale is chance.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
     values = np.asarray(values, dtype=np.float64)
@@ -30,8 +32,9 @@ def plot_heads(
     )
     FigureCanvasAgg(figure)
     ax = figure.subplots()
+    scale = LinearSegmentedColormap.from_list("auc", list(AUC))
     reach = max(0.05, float(np.abs(values - 0.5).max()))
-    image = ax.imshow(values[order], cmap="RdBu", vmin=0.5 - reach, vmax=0.5 + reach, aspect="auto")
+    image = ax.imshow(values[order], cmap=scale, vmin=0.5 - reach, vmax=0.5 + reach, aspect="auto")
     names = ["block {}, head {}".format(*place(heads[i])) for i in order]
     ax.set_yticks(range(len(order)), names, fontsize=7)
     ax.set_xticks(range(len(generators)), list(generators), rotation=60, ha="right", fontsize=7)

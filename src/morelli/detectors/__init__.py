@@ -45,10 +45,6 @@ from morelli.detectors._neighbors import (
 from morelli.detectors._probe import (
     LinearProbe,
 )
-from morelli.detectors._screening import (
-    Detection,
-    detect,
-)
 from morelli.detectors._thresholds import (
     Threshold,
     threshold_at_fpr,
@@ -75,7 +71,6 @@ __all__ = [
     "Bundle",
     "Calibration",
     "CrossFit",
-    "Detection",
     "FittedBundle",
     "GroupWeight",
     "HeldOut",
@@ -94,7 +89,6 @@ __all__ = [
     "cross_fit",
     "cross_fitted_probabilities",
     "default_bundle_path",
-    "detect",
     "expected_calibration_error",
     "fit_bundle",
     "fit_calibration",

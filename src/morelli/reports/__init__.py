@@ -19,6 +19,9 @@ from morelli.reports._audit_files import (
 from morelli.reports._audit_page import (
     audit_page,
 )
+from morelli.reports._case_report import (
+    case_page,
+)
 from morelli.reports._contact_sheet import (
     Picture,
     contact_sheet,
@@ -60,6 +63,7 @@ __all__ = [
     "Reproduction",
     "analyse",
     "audit_page",
+    "case_page",
     "contact_sheet",
     "explanation_json",
     "explanation_markdown",

@@ -2,7 +2,7 @@
 
 A vision transformer on a CPU is quickest as one single-threaded pass per core (see `morelli.features`), so
 the queue has as many lanes as torch has threads, and each lane takes what waits, up to a batch. A lone
-request waits a few milliseconds for company, a loaded queue never.
+request waits a few milliseconds for others, a loaded queue never.
 """
 
 from __future__ import annotations
@@ -20,14 +20,13 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from morelli.encoders import Encoder
+    from morelli.inspection import Vectors
 
 Floats = npt.NDArray[np.float32]
-Vectors = dict[str, Floats]
-"""Features of one image by kind, without a batch axis."""
 
 MOST_LANES = 8
-COMPANY_SECONDS = 0.004
-"""How long a request that would go alone waits for others."""
+BATCH_WAIT_SECONDS = 0.004
+"""How long an image that would be a batch alone waits for others."""
 BACKGROUND_EVERY = 4
 """Every so many batches a job's images go first, so that a busy day does not stop jobs for good."""
 
@@ -159,7 +158,7 @@ class EncodingQueue:
                 first = min(side[0].since for side in (self._front, self._back) if side)
                 self._changed.wait_for(
                     lambda: self._closed or len(self._front) + len(self._back) >= self.batch,
-                    timeout=max(0.0, first + COMPANY_SECONDS - time.monotonic()),
+                    timeout=max(0.0, first + BATCH_WAIT_SECONDS - time.monotonic()),
                 )
             self._batches += 1
             sides = [self._front, self._back]

@@ -18,31 +18,39 @@ if TYPE_CHECKING:
 
     from morelli.images import ImageFacts, Transform
 
-Floats = npt.NDArray[np.float32]
-
 
 @dataclass(frozen=True)
-class Prepared:
-    """One picture ready for the encoder: pixels (3, s, s), and what its case will hold."""
+class PreparedCase:
+    """One picture ready for the encoder, and what its case will hold.
+
+    Attributes:
+        id: SHA-256 of the file, or of the file and its edits.
+        name: what it is called.
+        data: the file; for an edited picture, a lossless file of it.
+        pixels: (3, s, s) float32, as the encoder's transform gives them.
+        facts: of the original file.
+        edits: canonical perturbation, empty for a picture as it came.
+        derived_from: id of the case that was edited.
+    """
 
     id: str
     name: str
     data: bytes
-    pixels: Floats
+    pixels: npt.NDArray[np.float32]
     facts: ImageFacts
     edits: str = ""
     derived_from: str | None = None
 
 
-def prepare(data: bytes, name: str, transform: Transform, limits: Limits) -> Prepared:
-    """Decode and transform one upload.
+def prepare(data: bytes, name: str, transform: Transform, limits: Limits) -> PreparedCase:
+    """Decode and transform one file.
 
     Raises:
         ImageError: it cannot be read, with the reason; crafted files never raise anything else.
     """
     try:
         decoded = decode(data, limits, name=name)
-        return Prepared(decoded.facts.sha256, name, data, transform(decoded.image), decoded.facts)
+        return PreparedCase(decoded.facts.sha256, name, data, transform(decoded.image), decoded.facts)
     except MorelliError:
         raise
     except Exception as error:
@@ -50,7 +58,9 @@ def prepare(data: bytes, name: str, transform: Transform, limits: Limits) -> Pre
         raise ImageError("decoder_error", f"the decoder gave up: {type(error).__name__}") from error
 
 
-def prepare_edited(original: bytes, name: str, spec: str, transform: Transform, limits: Limits) -> Prepared:
+def prepare_edited(
+    original: bytes, name: str, spec: str, transform: Transform, limits: Limits
+) -> PreparedCase:
     """The picture of `original` changed by the perturbation `spec`, as a case of its own.
 
     Raises:
@@ -68,35 +78,7 @@ def prepare_edited(original: bytes, name: str, spec: str, transform: Transform, 
     stored = BytesIO()
     _at_most(image, 2048).save(stored, "WEBP", lossless=True, method=0)
     id = hashlib.sha256(f"{digest}+{change.id}".encode()).hexdigest()
-    return Prepared(id, name, stored.getvalue(), transform(image), facts, change.id, digest)
-
-
-def judged_picture(pixels: Floats, transform: Transform) -> Image.Image:
-    """The RGB picture (s, s) that pixels (3, s, s) are, any transform's normalisation undone.
-
-    A transform maps grey levels of each channel by one straight line; what it makes of black and of white
-    gives that line.
-    """
-    from PIL import Image
-
-    low, high = _ends(transform)
-    levels = (pixels - low) / (high - low) * 255
-    grey = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
-    return Image.fromarray(np.ascontiguousarray(grey.transpose(1, 2, 0)))
-
-
-_known_ends: dict[str, tuple[Floats, Floats]] = {}
-
-
-def _ends(transform: Transform) -> tuple[Floats, Floats]:
-    """What a transform makes of black and of white, (3, 1, 1) each; its id names it for ever."""
-    from PIL import Image
-
-    if transform.id not in _known_ends:
-        side = (transform.size, transform.size)
-        black, white = (transform(Image.new("RGB", side, (level, level, level))) for level in (0, 255))
-        _known_ends[transform.id] = black[:, :1, :1].copy(), white[:, :1, :1].copy()
-    return _known_ends[transform.id]
+    return PreparedCase(id, name, stored.getvalue(), transform(image), facts, change.id, digest)
 
 
 def as_jpeg(image: Image.Image, quality: int = 92) -> bytes:
@@ -107,7 +89,11 @@ def as_jpeg(image: Image.Image, quality: int = 92) -> bytes:
 
 
 def whole_picture(data: bytes, limits: Limits, size: int) -> bytes:
-    """A JPEG of the whole picture, at most `size` pixels on its long side."""
+    """A JPEG of the whole picture in the file `data`, at most `size` pixels on its long side.
+
+    Raises:
+        ImageError: it cannot be read, with the reason.
+    """
     return as_jpeg(_at_most(decode(data, limits).image, size), 88)
 
 

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from morelli.errors import ImageError, MorelliError
-from morelli.features import Features
 from morelli.images import Limits, decode, thumbnail
+from morelli.inspection._sentence import verdict_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,6 +41,14 @@ class Detection:
     verdict: Verdict | None = None
     failure: ImageError | None = None
     thumbnail: Image.Image | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        if self.verdict is not None:
+            found = self.verdict
+            return verdict_line(self.uri, found.verdict, found.probability, found.interval)
+        if self.failure is not None:
+            return f"{self.uri}: {self.failure.reason}: {self.failure}"
+        return self.uri
 
 
 @dataclass(frozen=True)
@@ -135,6 +143,8 @@ def _judged(batch: list[_Ready], bundle: Bundle, encoder: Encoder) -> Iterator[D
     good = [ready for ready in batch if ready.pixels is not None]
     verdicts: Iterator[Verdict] = iter(())
     if good:
+        from morelli.features import Features
+
         pixels = np.stack([ready.pixels for ready in good if ready.pixels is not None])
         vectors = encoder.trace(pixels, kinds=bundle.kinds)
         facts = [ready.detection.facts for ready in good]

@@ -106,7 +106,7 @@ def report(
     print(f"load of the machine {load[0]:.1f} {load[1]:.1f} {load[2]:.1f}, our own work included")
     print(f"{arguments.clients} clients, {arguments.seconds:g} s in {arguments.rounds} rounds")
     kinds = ", ".join(server.state.inspector.kinds)
-    print(f"{queue.lanes} passes at a time of up to {queue.batch} images; {kinds}")
+    print(f"{queue.workers} passes at a time of up to {queue.batch} images; {kinds}")
     print("answers: " + ", ".join(f"{count} × {status}" for status, count in sorted(answers.items())))
     for index, (served, alone) in enumerate(rounds):
         ratio = 100 * served / alone
@@ -174,7 +174,7 @@ class Server:
         queue, inspector = self.state.queue, self.state.inspector
         until = time.perf_counter() + seconds
 
-        def lane(number: int) -> int:
+        def work(number: int) -> int:
             done = 0
             while time.perf_counter() < until:
                 at = (number + done) % (len(self._pixels) - queue.batch)
@@ -183,8 +183,8 @@ class Server:
             return done
 
         started = time.perf_counter()
-        with ThreadPoolExecutor(queue.lanes) as pool:
-            done = sum(pool.map(lane, range(queue.lanes)))
+        with ThreadPoolExecutor(queue.workers) as pool:
+            done = sum(pool.map(work, range(queue.workers)))
         return done / (time.perf_counter() - started), done
 
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from morelli.errors import ImageError, MorelliError
-from morelli.images import Limits, decode, perturbation
+from morelli.images import Limits, decode, image_errors, image_generator, perturbation
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -48,14 +47,9 @@ def prepare(data: bytes, name: str, transform: Transform, limits: Limits) -> Pre
     Raises:
         ImageError: it cannot be read, with the reason; crafted files never raise anything else.
     """
-    try:
+    with image_errors():
         decoded = decode(data, limits, name=name)
         return PreparedCase(decoded.facts.sha256, name, data, transform(decoded.image), decoded.facts)
-    except MorelliError:
-        raise
-    except Exception as error:
-        # Image libraries raise nearly anything on crafted files.
-        raise ImageError("decoder_error", f"the decoder gave up: {type(error).__name__}") from error
 
 
 def prepare_edited(
@@ -70,10 +64,8 @@ def prepare_edited(
     change = perturbation(spec)
     decoded = decode(original, limits, name=name)
     digest = decoded.facts.sha256
-    seed = hashlib.sha256(bytes.fromhex(digest) + change.id.encode()).digest()
     # By content, so that the same question has the same answer.
-    rng = np.random.default_rng(np.frombuffer(seed, dtype=np.uint32))
-    image = change(decoded.image, rng)
+    image = change(decoded.image, image_generator(bytes.fromhex(digest), change.id))
     facts = replace(decoded.facts, width=image.width, height=image.height)
     stored = BytesIO()
     _at_most(image, 2048).save(stored, "WEBP", lossless=True, method=0)

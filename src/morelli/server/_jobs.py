@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from morelli.errors import ImageError, MorelliError
+from morelli.images import read_bytes
 from morelli.inspection import PreparedCase, Vectors
 from morelli.server._models import Job, JobRow, JobState
 from morelli.server._paths import items_inside
@@ -181,7 +182,7 @@ class JobBoard:
     def _rows(self, job: _Running) -> Iterator[JobRow]:
         """Rows in the order of the source; a few batches are in flight at a time."""
         inspector, queue = self._parts()
-        ahead = 2 * queue.lanes * queue.batch
+        ahead = 2 * queue.workers * queue.batch
         pending: deque[tuple[ImageItem, PreparedCase | ImageError, Future[Vectors] | None]] = deque()
 
         def finished() -> JobRow:
@@ -198,9 +199,7 @@ class JobBoard:
                     return
                 prepared: PreparedCase | ImageError
                 try:
-                    if item.problem is not None:
-                        raise item.problem
-                    prepared = inspector.prepare(item.read(), item.uri, self._image_limits)
+                    prepared = inspector.prepare(read_bytes(item), item.uri, self._image_limits)
                     pending.append((item, prepared, queue.submit(prepared.pixels, background=True)))
                 except ImageError as error:
                     pending.append((item, error, None))

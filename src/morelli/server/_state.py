@@ -98,7 +98,7 @@ class ServerState:
                     inspector.encoder,
                     inspector.kinds,
                     most=self.limits.waiting,
-                    workers=self.settings.workers,
+                    processes=self.settings.workers,
                 )
                 self._inspector = inspector
             encoder = inspector.encoder

@@ -1,29 +1,26 @@
 """From a source of images to verdicts, a stream with bounded memory.
 
-The one path that the command line, the server and scripts share: read, decode, transform (in threads),
-encode (in batches), judge. A bad image becomes a `Detection` with its failure and stops nothing.
+Read, decode and transform in threads, encode in batches (`morelli.encoders.encode_stream`), judge. A bad
+image becomes a `Detection` with its failure and stops nothing.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from morelli.errors import ImageError, MorelliError
-from morelli.images import Limits, decode, thumbnail
+from morelli.encoders import PreparedImage, encode_stream
+from morelli.errors import ImageError
+from morelli.images import Limits, image_errors, read_image, thumbnail
 from morelli.inspection._sentence import verdict_line
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from morelli.detectors import Bundle, Verdict
-    from morelli.encoders import Encoder
+    from morelli.encoders import EncodedBatch, Encoder
     from morelli.images import ImageFacts, ImageItem
 
 
@@ -51,12 +48,6 @@ class Detection:
         return self.uri
 
 
-@dataclass(frozen=True)
-class _Ready:
-    detection: Detection
-    pixels: npt.NDArray[np.float32] | None  # (3, size, size), None when the image failed
-
-
 def detect(
     items: Iterable[ImageItem],
     bundle: Bundle,
@@ -74,86 +65,53 @@ def detect(
     the one that the bundle was fitted on.
     """
     bundle.check_build(encoder.build)
-    prepared = _prepared(
+    stream = encode_stream(
         items,
+        _Preparation(encoder, limits or Limits(), thumbnails),
         encoder,
+        bundle.kinds,
+        batch_size=batch_size,
+        threads=workers,
         ahead=2 * batch_size,
-        workers=workers,
-        limits=limits or Limits(),
-        thumbnails=thumbnails,
     )
-    batch: list[_Ready] = []
-    waiting = 0
-    for ready in prepared:
-        batch.append(ready)
-        waiting += ready.pixels is not None
-        # Failures ride along without counting, up to a bound: a folder of rubbish must not pile up unseen.
-        if waiting == batch_size or len(batch) >= 8 * batch_size:
+    with closing(stream):
+        for batch in stream:
             yield from _judged(batch, bundle, encoder)
-            batch, waiting = [], 0
-    yield from _judged(batch, bundle, encoder)
 
 
-def _prepared(
-    items: Iterable[ImageItem],
-    encoder: Encoder,
-    *,
-    ahead: int,
-    workers: int,
-    limits: Limits,
-    thumbnails: bool,
-) -> Iterator[_Ready]:
-    """Read, decode and transform in threads, `ahead` images at most in flight, in the order of `items`."""
-    pending: deque[Future[_Ready]] = deque()
-    pool = ThreadPoolExecutor(max(1, workers), thread_name_prefix="morelli-decode")
-    try:
-        for item in items:
-            pending.append(pool.submit(_prepare, item, encoder, limits, thumbnails))
-            if len(pending) >= ahead:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+@dataclass(frozen=True)
+class _Preparation:
+    """The decode threads' job for any item; never raises for a bad image."""
+
+    encoder: Encoder
+    limits: Limits
+    thumbnails: bool
+
+    def __call__(self, item: ImageItem) -> PreparedImage[Detection]:
+        detection = Detection(item.uri, item.label, item.generator)
+        try:
+            decoded = read_image(item, self.limits)
+            with image_errors():
+                pixels = self.encoder.transform(decoded.image)
+                small = thumbnail(decoded.image) if self.thumbnails else None
+        except ImageError as error:
+            return PreparedImage(replace(detection, failure=error))
+        return PreparedImage(replace(detection, facts=decoded.facts, thumbnail=small), pixels)
 
 
-def _prepare(item: ImageItem, encoder: Encoder, limits: Limits, thumbnails: bool) -> _Ready:
-    detection = Detection(item.uri, item.label, item.generator)
-    try:
-        if item.problem is not None:
-            raise item.problem
-        decoded = decode(item.read(), limits)
-        pixels = encoder.transform(decoded.image)
-        small = thumbnail(decoded.image) if thumbnails else None
-        return _Ready(replace(detection, facts=decoded.facts, thumbnail=small), pixels)
-    except ImageError as error:
-        failure = error
-    except MorelliError as error:
-        failure = ImageError("unreadable", str(error))
-    except OSError as error:
-        failure = ImageError("unreadable", f"cannot be read: {error.strerror or error}")
-    except Exception as error:
-        # Image libraries raise nearly anything on crafted files; one file must not end a run of thousands.
-        failure = ImageError("decoder_error", f"the decoder gave up: {type(error).__name__}: {error}")
-    return _Ready(replace(detection, failure=failure), None)
-
-
-def _judged(batch: list[_Ready], bundle: Bundle, encoder: Encoder) -> Iterator[Detection]:
-    """Encode the good images of `batch` at once and yield all its detections in order."""
-    good = [ready for ready in batch if ready.pixels is not None]
-    verdicts: Iterator[Verdict] = iter(())
-    if good:
+def _judged(batch: EncodedBatch[Detection], bundle: Bundle, encoder: Encoder) -> Iterator[Detection]:
+    """The detections of `batch` in order, good ones with their verdict."""
+    verdicts: dict[int, Verdict] = {}
+    if batch.rows:
         from morelli.features import Features
 
-        pixels = np.stack([ready.pixels for ready in good if ready.pixels is not None])
-        vectors = encoder.trace(pixels, kinds=bundle.kinds)
-        facts = [ready.detection.facts for ready in good]
+        good = [batch.images[row] for row in batch.rows]
         features = Features.from_arrays(
-            vectors,
+            batch.vectors,
             build=encoder.build,
-            uri=[ready.detection.uri for ready in good],
-            sha256=[fact.sha256 for fact in facts if fact is not None],
+            uri=[detection.uri for detection in good],
+            sha256=[detection.facts.sha256 for detection in good if detection.facts is not None],
         )
-        verdicts = iter(bundle.verdicts(features))
-    for ready in batch:
-        yield ready.detection if ready.pixels is None else replace(ready.detection, verdict=next(verdicts))
+        verdicts = dict(zip(batch.rows, bundle.verdicts(features), strict=True))
+    for row, detection in enumerate(batch.images):
+        yield replace(detection, verdict=verdicts[row]) if row in verdicts else detection

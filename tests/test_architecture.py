@@ -30,6 +30,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": {"images", "encoders", "features", "audit", "detectors"},
     "explanation": {"images", "encoders", "features", "detectors"},
     "atlas": {"images", "encoders", "features", "audit", "detectors", "evaluation", "explanation"},
+    "inspection": {
+        *("images", "encoders", "features", "audit"),
+        *("detectors", "evaluation", "explanation", "atlas"),
+    },
 }
 for above in MAY_IMPORT:
     if above not in GROUND:

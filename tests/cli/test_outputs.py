@@ -13,9 +13,10 @@ from PIL import Image
 
 from morelli.cli._outputs import COLUMNS, Csv, JsonDocument, JsonLines, Parquet, flat, record
 from morelli.cli._verdict_table import BAR, SHOWN, Summary, bar, verdict_table, why
-from morelli.detectors import Detection, Neighbor, Verdict
+from morelli.detectors import Neighbor, Verdict
 from morelli.errors import ImageError
 from morelli.images import decode
+from morelli.inspection import Detection
 from morelli.reports import Picture, contact_sheet
 
 VERDICT = Verdict(

@@ -115,7 +115,7 @@ def test_a_cut_connection_leaves_nothing_behind(server: Running) -> None:
 def test_who_leaves_is_taken_out_of_the_queue(settings: ServerSettings, picture: bytes) -> None:
     with running(settings) as server:
         queue = server.state.queue
-        # The lanes are held, so that requests stay in the queue until we look.
+        # The workers are held, so that requests stay in the queue until we look.
         with queue._changed:
             body = PART + picture + b"\r\n--x--\r\n"
             clients = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(4)]
@@ -195,5 +195,5 @@ def test_the_queue_fills_batches(tiny_clip_dir) -> None:  # type: ignore[no-unty
     finally:
         queue.close()
     np.testing.assert_allclose(found, encoder.trace(pixels, kinds=["final"])["final"], rtol=1e-3, atol=1e-4)
-    assert queue._batches <= 48 / queue.batch + 2 * queue.lanes
+    assert queue._batches <= 48 / queue.batch + 2 * queue.workers
     assert queue.submit is not None and queue.waiting == 0

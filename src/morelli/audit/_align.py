@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from morelli.audit._facts import Unreadable
 from morelli.errors import ImageError, UsageError
-from morelli.images import ImageItem, Limits, decode, in_threads, iter_source
+from morelli.images import ImageItem, Limits, decode, image_errors, in_threads, iter_source, read_bytes
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -192,9 +192,7 @@ def _one(
 ) -> tuple[str, ImageItem, dict[str, str] | ImageError]:
     """Align one image; the outcome is "written", "reused", "skipped" or "failed"."""
     try:
-        if item.problem is not None:
-            raise item.problem
-        data = item.read()
+        data = read_bytes(item)
         digest = hashlib.sha256(data).hexdigest()
         path = Path(_CLASS[item.label]) / f"{digest[:20]}{_SUFFIX[recipe.codec]}"
         known = earlier.get(item.uri)
@@ -209,7 +207,11 @@ def _one(
     short = min(facts.width, facts.height)
     if short < recipe.side and recipe.small == "skip":
         return "skipped", item, {}
-    made = align_image(decoded.image, recipe)
+    try:
+        with image_errors():
+            made = align_image(decoded.image, recipe)
+    except ImageError as error:
+        return "failed", item, error
     _write(out / path, made)
     quality = "" if facts.jpeg_quality is None else str(facts.jpeg_quality)
     return (

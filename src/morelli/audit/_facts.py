@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from morelli.errors import ImageError
-from morelli.images import Decoded, Limits, decode, in_threads, phash, quiet_pillow
+from morelli.images import Decoded, Limits, decode, image_errors, in_threads, phash, quiet_pillow, read_bytes
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -140,10 +140,10 @@ def gather(
 def read_facts(item: ImageItem, limits: Limits) -> FileFacts | Unreadable:
     """Facts of one image, or why it has none."""
     try:
-        if item.problem is not None:
-            raise item.problem
-        data = item.read()
-        return file_facts(item, data, decode(data, limits))
+        data = read_bytes(item)
+        decoded = decode(data, limits)
+        with image_errors():
+            return file_facts(item, data, decoded)
     except ImageError as error:
         return Unreadable(item.uri, item.label, error.reason, str(error))
 
@@ -159,7 +159,7 @@ def file_facts(item: ImageItem, data: bytes, decoded: Decoded) -> FileFacts:
             quantisation, subsampling, progressive = _jpeg_facts(header)
             camera, software = _camera(header)
             has_alpha = "A" in header.mode or header.mode == "La" or "transparency" in header.info
-    except (OSError, Image.DecompressionBombError):  # `decode` read it by another way, or under wider limits
+    except Exception:  # `decode` read it by another way (without a bomb's text), or under wider limits
         has_alpha = any("alpha" in note for note in facts.notes)
     picture = np.asarray(decoded.image.convert("L").resize((THUMB, THUMB), Image.Resampling.BOX))
     return FileFacts(

@@ -14,7 +14,6 @@ from morelli.detectors._import_univfd import import_univfd
 from morelli.detectors._linear_head import LinearHead, fold_affine
 from morelli.detectors._neighbors import NearestNeighborDetector, Neighborhood
 from morelli.detectors._probe import LinearProbe
-from morelli.detectors._screening import Detection, detect
 from morelli.detectors._thresholds import Threshold, conformal_miss_threshold, conformal_threshold
 from morelli.detectors._unit_blocks import UnitBlocks
 from morelli.detectors._univfd_probe import UnivFDProbe, univfd_views
@@ -26,7 +25,6 @@ __all__ = [
     "Bundle",
     "Calibration",
     "CrossFit",
-    "Detection",
     "FittedBundle",
     "GroupWeight",
     "HeldOut",
@@ -48,7 +46,6 @@ __all__ = [
     "cross_fit",
     "cross_fitted_probabilities",
     "default_bundle_path",
-    "detect",
     "fit_bundle",
     "fit_calibration",
     "fold_affine",

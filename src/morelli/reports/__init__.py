@@ -9,6 +9,7 @@ from morelli.reports._analyses import analyse, write_analyses
 from morelli.reports._atlas_page import export_atlas, selection_document
 from morelli.reports._audit_files import write_audit
 from morelli.reports._audit_page import audit_page
+from morelli.reports._case_report import case_page
 from morelli.reports._contact_sheet import Picture, contact_sheet
 from morelli.reports._explanation_text import explanation_json, explanation_markdown, explanation_sentences
 from morelli.reports._published import PUBLISHED
@@ -25,6 +26,7 @@ __all__ = [
     "Reproduction",
     "analyse",
     "audit_page",
+    "case_page",
     "contact_sheet",
     "explanation_json",
     "explanation_markdown",

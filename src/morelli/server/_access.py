@@ -12,7 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from morelli.server._peers import is_peer
+from morelli.server._forwarding import is_forwarded
 from morelli.server._problems import ProblemError
 from morelli.server._settings import ServerSettings, is_loopback
 
@@ -39,7 +39,7 @@ _HEADERS = {
 }
 
 
-class Gate:
+class AccessMiddleware:
     """ASGI middleware before everything else."""
 
     def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
@@ -50,7 +50,7 @@ class Gate:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
-        if scope["type"] != "http" or is_peer(scope):
+        if scope["type"] != "http" or is_forwarded(scope):
             await self._app(scope, receive, send)
             return
 

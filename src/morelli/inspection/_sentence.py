@@ -1,4 +1,4 @@
-"""One sentence about a verdict that may be quoted: what was found, by what, and what it does not prove."""
+"""A verdict in words: one sentence that may be quoted, and one line for a list."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from morelli.detectors import Bundle, Verdict
-    from morelli.server._cases import StoredCase
+    from morelli.inspection._case import StoredCase
 
 _FOUND = {
     "ai": "finds signs that {name} was made by AI",
     "real": "finds no sign that {name} was made by AI",
     "inconclusive": "cannot decide whether {name} was made by AI",
     "out_of_domain": "knows no pictures like {name}, so its answer means little",
+}
+_SHORT = {
+    "ai": "AI-generated",
+    "real": "real",
+    "inconclusive": "inconclusive",
+    "out_of_domain": "out of domain",
 }
 
 
@@ -30,6 +36,16 @@ def sentence(stored: StoredCase, verdict: Verdict, bundle: Bundle) -> str:
         f"{percent(high)}), assuming that {percent(bundle.base_rate)} of such pictures are generated. This "
         f"is a signal, not proof. SHA-256 of the file: {stored.facts.sha256}."
     )
+
+
+def verdict_line(name: str, verdict: str, probability: float, interval: tuple[float, float]) -> str:
+    """One image in one line: its name, the verdict, the probability and its interval.
+
+    >>> verdict_line("photo.jpg", "real", 0.12, (0.031, 0.31))
+    'photo.jpg: real, 12 % (3-31 %)'
+    """
+    low, high = (f"{100 * end:.0f}" for end in interval)
+    return f"{name}: {_SHORT[verdict]}, {percent(probability)} ({low}-{high} %)"
 
 
 def percent(share: float) -> str:

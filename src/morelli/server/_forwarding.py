@@ -1,4 +1,4 @@
-"""Several workers, one memory: what one process does not know, it asks the others.
+"""Request forwarding between workers: what one process does not know, it asks the others.
 
 Cases, jobs and selection keys live in the memory of the process that made them, while the next request of the
 same client may reach another one. Each process therefore also listens on a Unix socket in a private folder; a
@@ -49,19 +49,19 @@ class Reply:
         await send({"type": "http.response.body", "body": self.body})
 
 
-def is_peer(scope: Scope) -> bool:
-    """True for a request that another worker passed on, which has gone through its gate already."""
+def is_forwarded(scope: Scope) -> bool:
+    """True for a request that another worker passed on, whose access middleware let it in."""
     return bool(scope.get("state", {}).get("peer"))
 
 
-class Peers:
+class RequestForwarding:
     """ASGI middleware of a worker that has others beside it."""
 
     def __init__(self, app: ASGIApp, folder: Path) -> None:
         self._app, self._folder = app, folder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or is_peer(scope) or not _may_be_elsewhere(scope):
+        if scope["type"] != "http" or is_forwarded(scope) or not _may_be_elsewhere(scope):
             await self._app(scope, receive, send)
             return
         body = await _read(receive)
@@ -100,7 +100,7 @@ class Peers:
 
 
 @asynccontextmanager
-async def listening_to_peers(app: ASGIApp, folder: Path, options: dict[str, Any]) -> AsyncIterator[None]:
+async def forwarded_requests(app: ASGIApp, folder: Path, options: dict[str, Any]) -> AsyncIterator[None]:
     """Answer other workers on a Unix socket in `folder`, named after this process."""
     import uvicorn
     from uvicorn.protocols.http.h11_impl import H11Protocol

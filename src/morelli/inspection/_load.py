@@ -71,8 +71,8 @@ def load(
     found, digest = _load_distilled(bundle, None if distilled is None else Path(distilled))
     space, names = _load_concepts(bundle, [Path(path) for path in concepts], reference)
     # The weights last, since they may have to be fetched.
-    told: dict[str, Any] = {} if on_progress is None else {"progress": on_progress}
-    encoder = encoder_for_build(bundle.build, device=device, weights=weights, offline=offline, **told)
+    progress: dict[str, Any] = {} if on_progress is None else {"progress": on_progress}
+    encoder = encoder_for_build(bundle.build, device=device, weights=weights, offline=offline, **progress)
     return Inspector(
         encoder=encoder,
         bundle=bundle,

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from morelli._version import __version__
+
 if TYPE_CHECKING:
     from morelli.inspection import load
     from morelli.notebook import show
-
-__version__ = "0.1.0"
 
 __all__ = ["__version__", "load", "show"]
 

@@ -234,7 +234,7 @@ def _tuned(bundle: Bundle, fpr: float | None, base_rate: float | None) -> Bundle
 
 def _head(bundle: Bundle) -> dict[str, Any]:
     """What judged, for the head of the JSON document."""
-    from morelli import __version__
+    from morelli._version import __version__
 
     return {
         "morelli": __version__,

@@ -403,7 +403,7 @@ def versions() -> dict[str, str]:
     """Versions of what the numbers depend on."""
     from platform import python_version
 
-    from morelli import __version__
+    from morelli._version import __version__
 
     found = {"morelli": __version__, "python": python_version()}
     for name in ("numpy", "scipy", "scikit-learn", "pyarrow", "pylance"):

@@ -262,7 +262,7 @@ class Inspector:
 
     def versions(self) -> a.Versions:
         """Encoder, bundle and distilled map by name, version and hash."""
-        from morelli import __version__
+        from morelli._version import __version__
 
         build = self.bundle.build
         return a.Versions(

@@ -73,9 +73,9 @@ def load(
     found, digest = _load_distilled(bundle, None if distilled is None else Path(distilled))
     space, names = _load_concepts(bundle, [Path(path) for path in concepts], reference)
     # The weights last, since they may have to be fetched.
-    told: dict[str, Any] = {} if on_progress is None else {"progress": on_progress}
+    progress: dict[str, Any] = {} if on_progress is None else {"progress": on_progress}
     loaded = encoder_for_build(
-        bundle.build, encoder=encoder, device=device, weights=weights, offline=offline, **told
+        bundle.build, encoder=encoder, device=device, weights=weights, offline=offline, **progress
     )
     return Inspector(
         encoder=loaded,

@@ -24,7 +24,7 @@ _SHORT = {
 
 def sentence(stored: StoredCase, verdict: Verdict, bundle: Bundle) -> str:
     """A sentence to quote, with the probability, its interval, the assumption behind it and the version."""
-    from morelli import __version__
+    from morelli._version import __version__
 
     low, high = verdict.interval
     found = _FOUND[verdict.verdict].format(name=f"“{stored.name}”")

@@ -56,7 +56,7 @@ def create_app(settings: ServerSettings | None = None, *, peers: Path | None = N
         finally:
             await anyio.to_thread.run_sync(state.stop)
 
-    from morelli import __version__
+    from morelli._version import __version__
 
     app = FastAPI(
         title="Morelli",

@@ -344,7 +344,7 @@ def _keep(folder: Path, id: str, upload: Upload) -> None:
 
 
 def _info(state: ServerState) -> m.Info:
-    from morelli import __version__
+    from morelli._version import __version__
 
     inspector = state.loaded
     queue = {} if inspector is None else {"waiting": state.admitted, "images_per_second": state.queue.rate}

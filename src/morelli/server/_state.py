@@ -123,7 +123,7 @@ class ServerState:
             offline=settings.offline,
             on_progress=self._loading,
         )
-        # What draws relevance and reports takes a second to import: here, not in somebody's first request.
+        # Imported here, and not while the first request for a picture of relevance waits.
         from morelli import reports  # noqa: F401
 
         return inspector

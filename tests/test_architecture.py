@@ -121,6 +121,81 @@ def test_other_rooms_are_used_through_their_front_door(room: str) -> None:
             )
 
 
+# Circles that still exist: each a class and its own file format.
+KNOWN_CIRCLES = {
+    ("detectors._bundle", "detectors._bundle_record"),
+    ("atlas.distiller._map", "atlas.distiller._map_folder"),
+    ("atlas.distiller._spelling", "atlas.distiller._spelling_files"),
+}
+
+
+def module_sources() -> dict[str, str]:
+    """The text of every module by its full name; a package's `__init__` counts as the package."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text()
+    return found
+
+
+def module_imports(sources: dict[str, str]) -> dict[str, set[str]]:
+    """The modules that each imports; `from package import name` is the submodule where there is one."""
+    graph: dict[str, set[str]] = {name: set() for name in sources}
+    for name, source in sources.items():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ImportFrom):
+                whole = [f"{node.module}.{alias.name}" for alias in node.names]
+                targets = [one if one in sources else str(node.module) for one in whole]
+            elif isinstance(node, ast.Import):
+                targets = [alias.name for alias in node.names]
+            else:
+                continue
+            graph[name] |= {target for target in targets if target in sources and target != name}
+    return graph
+
+
+def circles(graph: dict[str, set[str]]) -> set[tuple[str, ...]]:
+    """Groups of more than one module that all import each other, directly or by way of others."""
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [start]
+        while waiting:
+            for target in graph[waiting.pop()] - seen:
+                seen.add(target)
+                waiting.append(target)
+        return seen
+
+    behind = {name: reached(name) for name in graph}
+    groups = {tuple(sorted({b for b in behind[a] if a in behind[b]} | {a})) for a in graph}
+    return {group for group in groups if len(group) > 1}
+
+
+def test_the_search_for_circles_sees_late_imports_and_submodules() -> None:
+    sources = {
+        "p": "from p.a import f",
+        "p.a": "def f():\n    from p import b",
+        "p.b": "if TYPE_CHECKING:\n    import p.c",
+        "p.c": "from p.a import f",
+    }
+    assert circles(module_imports(sources)) == {("p.a", "p.b", "p.c")}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    known = {tuple(f"morelli.{name}" for name in circle) for circle in KNOWN_CIRCLES}
+    assert not circles(module_imports(module_sources())) - known
+
+
+def test_only_load_and_show_reach_up_from_the_root_package() -> None:
+    """The root may import rooms for its two entry points; below, nothing imports what the root offers."""
+    graph = module_imports(module_sources())
+    assert graph["morelli"] == {"morelli._version", "morelli.inspection", "morelli.notebook"}
+    below = set(graph) - {"morelli", "morelli.__main__"}
+    assert not {name for name in below if "morelli" in graph[name]}
+    ground = below - {name for name in below if name.split(".")[1] in rooms()}
+    assert not {name for name in ground if graph[name]}
+
+
 def loaded_after(code: str) -> set[str]:
     """The modules in memory after a fresh interpreter ran `code`."""
     script = f"import sys, json\n{code}\nprint('\\n' + json.dumps(sorted(sys.modules)))"

@@ -14,10 +14,10 @@ from morelli.atlas._collection import ERRORS, VERDICTS, Category, Collection
 from morelli.atlas._edits import Edits
 from morelli.atlas._exports import ExportFormat
 from morelli.atlas._integrity import Verified, verify_atlas
+from morelli.atlas._options import AtlasOptions
 from morelli.atlas._pixels import Pictures, PixelTable, Progress
 from morelli.atlas._record import AtlasRecord
 from morelli.atlas._selection import EVERYTHING, Selection, key_of
-from morelli.atlas._steps import AtlasOptions
 from morelli.atlas._views import BINS, by_evidence, p_text
 from morelli.atlas.distiller import DistilledMap, Distiller, Spelling, default_map_path
 

@@ -20,26 +20,18 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from morelli.atlas._atlas import Atlas
+from morelli.atlas._cell_step import lay_out, write_cells
 from morelli.atlas._collection import UNKNOWN, Collection, image_rows, open_images
+from morelli.atlas._digests import map_digest, rows_digest
 from morelli.atlas._held_out import HeldOut, as_they_are, distil, labels_of, picture_copies
 from morelli.atlas._integrity import file_hashes, table_hashes, verify_atlas
+from morelli.atlas._options import AtlasOptions, delivery_filter
+from morelli.atlas._pattern_step import find_patterns
+from morelli.atlas._pixel_step import write_pixels
 from morelli.atlas._pixels import Pictures, PixelTable, Progress
 from morelli.atlas._record import MANIFEST, AtlasRecord
-from morelli.atlas._steps import (
-    AtlasOptions,
-    append_pixels,
-    audit_of,
-    delivery_filter,
-    drop_old_versions,
-    find_patterns,
-    lay_out,
-    map_digest,
-    rows_digest,
-    thresholds_of,
-    write_cells,
-    write_images,
-    write_pixels,
-)
+from morelli.atlas._reliability import audit_of, thresholds_of
+from morelli.atlas._versions import append_pixels, drop_old_versions, write_images
 from morelli.errors import ArtifactError, UsageError
 
 if TYPE_CHECKING:

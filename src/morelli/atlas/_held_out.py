@@ -14,7 +14,7 @@ from morelli.atlas._collection import UNKNOWN
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
-    from morelli.atlas._steps import AtlasOptions
+    from morelli.atlas._options import AtlasOptions
     from morelli.atlas.distiller import DistilledMap
     from morelli.features import Features
 

@@ -7,9 +7,10 @@ from morelli.atlas.patterns._counterfactuals import Counterfactuals, measure_cou
 from morelli.atlas.patterns._edit_region import How, edit_region, inpaint
 from morelli.atlas.patterns._exemplars import copies_of
 from morelli.atlas.patterns._facts import Fact, file_facts
-from morelli.atlas.patterns._find import FoundPrototypes, PatternOptions, find_prototypes, match_prototypes
+from morelli.atlas.patterns._find import FoundPrototypes, find_prototypes, match_prototypes
 from morelli.atlas.patterns._image_patterns import Pattern, image_patterns
 from morelli.atlas.patterns._names import NameSuggestion, suggest_names
+from morelli.atlas.patterns._options import PatternOptions
 from morelli.atlas.patterns._presence import Presence
 from morelli.atlas.patterns._prototypes import PatchFeatures, Prototypes, prototype_schema
 from morelli.atlas.patterns._regions import Regions, otsu, relevant_regions

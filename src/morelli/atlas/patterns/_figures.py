@@ -20,7 +20,7 @@ from morelli.metrics import wilson_intervals
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from morelli.atlas.patterns._find import PatternOptions
+    from morelli.atlas.patterns._options import PatternOptions
 
 Array = NDArray[Any]
 _TYPICAL_MAPS = 256

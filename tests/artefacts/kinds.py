@@ -53,7 +53,7 @@ def load_bundle(path: Path) -> float:
 
 @cache
 def _map():
-    from morelli.atlas import DistilledMap, default_map_path
+    from morelli.atlas.distiller import DistilledMap, default_map_path
 
     return DistilledMap.load(default_map_path())
 
@@ -63,13 +63,13 @@ def write_map(path: Path, value: float) -> None:
 
 
 def load_map(path: Path) -> float:
-    from morelli.atlas import DistilledMap
+    from morelli.atlas.distiller import DistilledMap
 
     return float(DistilledMap.load(path).w[0])
 
 
 def write_concepts(path: Path, value: float) -> None:
-    from morelli.explanation import ConceptBank
+    from morelli.explanation.concepts import ConceptBank
 
     angle = np.pi * value
     directions = np.array([[np.cos(angle), np.sin(angle)], [0, 1]])
@@ -77,7 +77,7 @@ def write_concepts(path: Path, value: float) -> None:
 
 
 def load_concepts(path: Path) -> float:
-    from morelli.explanation import ConceptBank
+    from morelli.explanation.concepts import ConceptBank
 
     bank = ConceptBank.load(path)
     value = bank.metadata["value"]

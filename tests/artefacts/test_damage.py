@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from morelli.artefacts import document_digest
+from morelli.artefacts._json import document_digest
 from morelli.errors import ArtifactError
 from tests.artefacts.kinds import KINDS, OLD
 

@@ -8,15 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from morelli.atlas.distiller import (
-    Distiller,
-    Overlays,
-    Spelling,
-    default_map_path,
-    default_spelling,
-    overlay_features,
-)
+from morelli.atlas.distiller import Distiller, default_map_path
 from morelli.atlas.distiller._activation import unit_rows
+from morelli.atlas.distiller._overlay_features import overlay_features
+from morelli.atlas.distiller._overlays import Overlays
+from morelli.atlas.distiller._spelling import Spelling, default_spelling
 from morelli.encoders import Build, Encoder
 from morelli.errors import ArtifactError, BuildMismatchError, UsageError
 

@@ -11,22 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from morelli.atlas.patterns import (
-    Fact,
-    FoundPrototypes,
-    PatternOptions,
-    Presence,
-    Prototypes,
-    find_prototypes,
-    image_patterns,
-    match_prototypes,
-    otsu,
-    relevant_regions,
-    rescore,
-    suggest_names,
-)
+from morelli.atlas.patterns import PatternOptions, find_prototypes, rescore, suggest_names
+from morelli.atlas.patterns._facts import Fact
+from morelli.atlas.patterns._find import FoundPrototypes, match_prototypes
+from morelli.atlas.patterns._image_patterns import image_patterns
+from morelli.atlas.patterns._presence import Presence
+from morelli.atlas.patterns._prototypes import Prototypes
+from morelli.atlas.patterns._regions import otsu, relevant_regions
 from morelli.errors import ArtifactError, UsageError
-from morelli.explanation import ConceptBank
+from morelli.explanation.concepts import ConceptBank
 
 QUICK = PatternOptions(permutations=400, draws=200, repeats=6, components=8)
 

@@ -22,7 +22,7 @@ import pytest
 
 from morelli.detectors import Bundle, default_bundle_path
 from morelli.encoders import encoder_card
-from morelli.explanation import ConceptBank
+from morelli.explanation.concepts import ConceptBank
 from morelli.features import FeatureTable
 from tests.cli.conftest import Finished, run_morelli
 from tests.encoders.local_hub import LocalHub, serve

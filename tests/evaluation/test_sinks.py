@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from morelli.features import Features
-from morelli.reports import analyse
+from morelli.reports._analyses import analyse
 
 
 def test_a_family_like_the_seen_ones_is_found_and_another_one_is_not() -> None:

@@ -9,14 +9,8 @@ from torch.nn.functional import normalize
 
 from morelli.encoders import LastBlock, load_encoder
 from morelli.errors import UsageError
-from morelli.explanation.relevance import (
-    centre_maps,
-    deletion_curve,
-    deletion_effects,
-    random_maps,
-    relevance_maps,
-    token_deletion_curve,
-)
+from morelli.explanation.relevance import deletion_effects, relevance_maps, token_deletion_curve
+from morelli.explanation.relevance._deletion import centre_maps, deletion_curve, random_maps
 
 
 @pytest.fixture(scope="module")

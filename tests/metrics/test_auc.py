@@ -11,7 +11,6 @@ from sklearn import metrics as reference
 
 from morelli.errors import UsageError
 from morelli.metrics import (
-    calibration_error,
     column_aucs,
     placements,
     roc_auc,
@@ -23,6 +22,7 @@ from morelli.metrics import (
     wilson_intervals,
     within_fold_auc,
 )
+from morelli.metrics._probabilities import calibration_error
 from morelli.metrics.resampling import (
     OperatingPoints,
     bootstrap_counts,

@@ -12,19 +12,17 @@ from morelli.errors import UsageError
 from morelli.metrics import (
     average_precision,
     best_threshold,
-    brier,
-    calibration_error,
-    log_loss,
     positive_predictive_value,
     rates_at,
     reliability_curve,
     risk_coverage_curve,
     roc_auc,
-    threshold_at_fpr,
     tpr_at_fpr,
     wilson_interval,
 )
+from morelli.metrics._probabilities import brier, calibration_error, log_loss
 from morelli.metrics._ranking import Ranked
+from morelli.metrics._scores import threshold_at_fpr
 
 
 def _reference_tpr(y, s, fpr, weights=None):

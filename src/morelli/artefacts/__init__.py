@@ -6,39 +6,23 @@ holds it with `locked` from reading to writing. Everything that is wrong with wh
 `ArtifactError` that names the file.
 """
 
-from morelli.artefacts._file import replacing_file, write_file
-from morelli.artefacts._folder import Folder, Format, read_folder, read_manifest, write_folder
-from morelli.artefacts._json import document_digest, dump_json, read_json
+from morelli.artefacts._file import write_file
+from morelli.artefacts._folder import Format, read_folder, write_folder
 from morelli.artefacts._lock import locked
 from morelli.artefacts._plain import plain_json
-from morelli.artefacts._reading import hash_file, inner_path, read_file
 from morelli.artefacts._replace import replacing_folder
-from morelli.artefacts._schema import COUNT, Each, Number, OneOf, check_schema
-from morelli.artefacts._tensors import Tensors, pack_tensors, unpack_tensors
+from morelli.artefacts._schema import COUNT, Number
+from morelli.artefacts._tensors import Tensors
 
 __all__ = [
     "COUNT",
-    "Each",
-    "Folder",
     "Format",
     "Number",
-    "OneOf",
     "Tensors",
-    "check_schema",
-    "document_digest",
-    "dump_json",
-    "hash_file",
-    "inner_path",
     "locked",
-    "pack_tensors",
     "plain_json",
-    "read_file",
     "read_folder",
-    "read_json",
-    "read_manifest",
-    "replacing_file",
     "replacing_folder",
-    "unpack_tensors",
     "write_file",
     "write_folder",
 ]

@@ -37,7 +37,7 @@ from morelli.errors import ArtifactError, UsageError
 if TYPE_CHECKING:
     from morelli.atlas.distiller import DistilledMap
     from morelli.encoders import Encoder
-    from morelli.explanation import ConceptBank
+    from morelli.explanation.concepts import ConceptBank
     from morelli.features import Features, FeatureTable
 
 STATE = "building.json"
@@ -196,8 +196,9 @@ def add_images(
         UsageError: an atlas with maps, and no encoder.
         BuildMismatchError: features or encoder of another build than the atlas.
     """
-    from morelli.atlas.cells import Grid, Layout
-    from morelli.atlas.patterns import Prototypes
+    from morelli.atlas.cells import Grid
+    from morelli.atlas.cells._layout import Layout
+    from morelli.atlas.patterns._prototypes import Prototypes
 
     folder, tell = Path(folder), progress or _silent
     verify_atlas(folder)  # damage would be summed up into the new cells, and its digest be recorded
@@ -306,7 +307,7 @@ def _prepare(out: Path, state: dict[str, Any]) -> bool:
 
 
 def _copies_of_column(collection: Collection) -> Any:
-    from morelli.atlas.patterns import copies_of
+    from morelli.atlas.patterns._exemplars import copies_of
 
     return copies_of(
         np.array(collection.dataset.to_table(columns=["phash"]).column("phash").to_pylist(), object)

@@ -11,7 +11,8 @@ from morelli.atlas._collection import Collection
 from morelli.atlas._options import AtlasOptions
 
 if TYPE_CHECKING:
-    from morelli.atlas.cells import Grid, Layout
+    from morelli.atlas.cells import Grid
+    from morelli.atlas.cells._layout import Layout
 
 
 def lay_out(impacts: NDArray[Any], options: AtlasOptions) -> tuple[Layout, Grid]:
@@ -27,7 +28,8 @@ def lay_out(impacts: NDArray[Any], options: AtlasOptions) -> tuple[Layout, Grid]
 
 def write_cells(folder: Path, collection: Collection, copies: NDArray[Any]) -> int:
     """Sum up and save the cells into a new folder; returns the finest level."""
-    from morelli.atlas.cells import Pyramid, Rows, Scoring
+    from morelli.atlas.cells import Pyramid, Rows
+    from morelli.atlas.cells._rows import Scoring
 
     rows = Rows.of(
         collection.labels,

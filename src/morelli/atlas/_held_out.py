@@ -90,7 +90,9 @@ def distil(
         UsageError: no labels of both classes and no map, or a map of another kind or size.
         BuildMismatchError: a map of another build.
     """
-    from morelli.atlas.distiller import Distiller, cross_distil, default_spelling
+    from morelli.atlas.distiller import Distiller
+    from morelli.atlas.distiller._cross import cross_distil
+    from morelli.atlas.distiller._spelling import default_spelling
     from morelli.detectors import Calibration, fit_calibration
 
     X, y = features.matrix(options.kind), labels_of(features)
@@ -148,7 +150,7 @@ def held_out_groups(features: Features) -> tuple[NDArray[np.object_], str]:
 
 def picture_copies(features: Features) -> NDArray[np.int64]:
     """Number (n,) of each image's picture: near-duplicates share one."""
-    from morelli.atlas.patterns import copies_of
+    from morelli.atlas.patterns._exemplars import copies_of
 
     return copies_of(features.column("phash"))
 

@@ -13,7 +13,7 @@ from morelli.atlas._held_out import HeldOut, held_out_groups, labels_of, picture
 from morelli.atlas._pixels import PixelTable
 
 if TYPE_CHECKING:
-    from morelli.explanation import ConceptBank
+    from morelli.explanation.concepts import ConceptBank
     from morelli.features import Features
 
 IN_MEMORY = 50_000
@@ -28,7 +28,8 @@ def find_patterns(
     seed: int,
 ) -> NDArray[np.int16]:
     """Find and save prototypes; returns the prototype of each image's patterns (n, K), −1 for none."""
-    from morelli.atlas.patterns import file_facts, find_prototypes, suggest_names
+    from morelli.atlas.patterns import find_prototypes, suggest_names
+    from morelli.atlas.patterns._facts import file_facts
 
     n, k = held.impacts.shape
     if not (folder / "pixels.lance").is_dir():

@@ -11,11 +11,11 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +42,8 @@ REDUCED = 64
 BASIS_ROWS = 512
 CHUNK = 256
 
-
-class Progress(Protocol):
-    """Called after every piece of work."""
-
-    def __call__(self, step: str, done: int, total: int) -> None:
-        """`step` names what is under way."""
+Progress = Callable[[str, int, int], None]
+"""Called after every piece of work: the step under way, how much of it is done, and how much there is."""
 
 
 @dataclass(frozen=True)

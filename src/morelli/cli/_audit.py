@@ -118,7 +118,9 @@ def audit(
                 soft_wrap=True,
             )
     if out is not None:
-        write_folder(found, out, copies)
+        from morelli.reports import write_audit_folder
+
+        write_audit_folder(found, out, copies)
     if json_document:
         import json
 
@@ -170,13 +172,3 @@ def show(found: AuditReport) -> None:
             f"[{tone}]{one.severity}[/]", escape(printable(one.sentence)), escape(printable(one.advice))
         )
     screen.print(table)
-
-
-def write_folder(found: AuditReport, out: Path, copies: AuditReport | None) -> None:
-    """The audit's folder: its own files, the page, and the audit of aligned copies below it."""
-    from morelli.reports import audit_page, write_audit
-
-    write_audit(found, out)
-    if copies is not None:
-        write_audit(copies, out / "aligned")
-    (out / "audit.html").write_text(audit_page(found, copies), encoding="utf-8")

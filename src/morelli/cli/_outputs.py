@@ -12,7 +12,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self
@@ -277,8 +277,3 @@ class _Lines:
 
     def __init__(self, put: Any) -> None:
         self.write = put
-
-
-def stdout_targets(targets: Iterable[str | None]) -> int:
-    """How many of the targets are stdout."""
-    return sum(target == "-" for target in targets)

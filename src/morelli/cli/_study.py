@@ -17,7 +17,7 @@ from morelli.cli._options import Quiet
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
-    from morelli.explanation import ConceptBank
+    from morelli.explanation.concepts import ConceptBank
     from morelli.features import Features
 
 study = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")

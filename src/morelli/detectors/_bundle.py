@@ -219,10 +219,6 @@ class Bundle:
         notes = (*self.notes, note)
         return replace(self, calibration=calibration, ai=ai, real=real, held_out=held_out, notes=notes)
 
-    def with_metrics(self, metrics: Mapping[str, Any]) -> Self:
-        """This bundle with more figures in its manifest and model card."""
-        return replace(self, metrics={**self.metrics, **metrics})
-
     def with_bank_added(self, features: Features) -> Self:
         """This bundle with labelled images added to its bank; the head stays as it is."""
         self.check_build(features.build)

@@ -36,7 +36,7 @@ def processor_transform(config: Mapping[str, Any]) -> Transform:
     Raises:
         WeightsError: the file describes other steps.
     """
-    from morelli.images import CLIP_MEAN, CLIP_STD, clip_transform
+    from morelli.images import clip_transform
 
     for step in ("do_resize", "do_rescale", "do_normalize"):
         if config.get(step) is False:
@@ -47,19 +47,17 @@ def processor_transform(config: Mapping[str, Any]) -> Transform:
     number = int(config.get("resample", 3))
     if number not in _RESAMPLE:
         raise _unknown(f"resamples with filter {number}")
-    mean, std, resample = (
-        config.get("image_mean", CLIP_MEAN),
-        config.get("image_std", CLIP_STD),
-        _RESAMPLE[number],
-    )
+    # Statistics that the file leaves out are CLIP's.
+    stated = {name: config[f"image_{name}"] for name in ("mean", "std") if f"image_{name}" in config}
+    resample = _RESAMPLE[number]
     size = config.get("size", 224)
     if config.get("do_center_crop"):
         short = size.get("shortest_edge") if isinstance(size, Mapping) else size
         crop = _square(config.get("crop_size", size))
         if short is not None and crop is not None and crop <= int(short):
-            return clip_transform(crop, mean, std, resample, short=int(short))
+            return clip_transform(crop, resample=resample, short=int(short), **stated)
     elif (side := _square(size)) is not None:
-        return clip_transform(side, mean, std, resample, "square")
+        return clip_transform(side, resample=resample, resize="square", **stated)
     raise _unknown(f"asks for size {size} and crop {config.get('crop_size')}")
 
 

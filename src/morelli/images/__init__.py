@@ -13,29 +13,16 @@ from morelli.images._item import ImageItem
 from morelli.images._limits import Limits
 from morelli.images._perturb import Perturbation, image_generator, perturbation
 from morelli.images._phash import phash
-from morelli.images._problems import image_error, image_errors
+from morelli.images._problems import image_errors
 from morelli.images._quiet import quiet_pillow
 from morelli.images._reading import read_bytes, read_image
 from morelli.images._seen import as_seen
 from morelli.images._sources import Spec, iter_source
 from morelli.images._threads import in_threads
 from morelli.images._thumbnail import thumbnail
-from morelli.images._transforms import (
-    CLIP_MEAN,
-    CLIP_STD,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Transform,
-    clip_transform,
-    transform_from_id,
-    univfd_transform,
-)
+from morelli.images._transforms import Transform, clip_transform, transform_from_id
 
 __all__ = [
-    "CLIP_MEAN",
-    "CLIP_STD",
-    "IMAGENET_MEAN",
-    "IMAGENET_STD",
     "Decoded",
     "ImageFacts",
     "ImageItem",
@@ -47,7 +34,6 @@ __all__ = [
     "clip_transform",
     "decode",
     "file_item",
-    "image_error",
     "image_errors",
     "image_generator",
     "in_threads",
@@ -59,5 +45,4 @@ __all__ = [
     "read_image",
     "thumbnail",
     "transform_from_id",
-    "univfd_transform",
 ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from morelli.reports.plots import plot_audit
+from morelli.reports.plots._audit import plot_audit
 
 if TYPE_CHECKING:
     from morelli.audit import AuditReport

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from morelli.explanation import TransferMatrix
-from morelli.explanation.study import HeadFacts, StudyRow, TransferStudy
+from morelli.explanation.study import StudyRow, TransferStudy
 from morelli.palette import INK, SERIES
 
 # A gain is no class of images, so its colours are those of series.
@@ -30,7 +29,7 @@ def study_json(study: TransferStudy) -> dict[str, Any]:
         "winner": study.winner.name,
         "rows": [_row(row) for row in study.rows],
         "isotropy": {name: value.to_json() for name, value in study.isotropy.items()},
-        "heads": None if study.heads is None else _heads(study.heads),
+        "heads": _heads(study),
         "notes": list(study.notes),
         "sentences": study_sentences(study),
     }
@@ -52,12 +51,15 @@ def _row(row: StudyRow) -> dict[str, Any]:
         "kept": None if row.kept is None else dict(zip(("least", "median", "most"), row.kept, strict=True)),
         "total": row.total or None,
         "contender": row.contender,
-        "matrix": _matrix(row.matrix),
-        "families": None if row.families is None else _matrix(row.families),
+        "matrix": row.matrix.to_json(),
+        "families": None if row.families is None else row.families.to_json(),
     }
 
 
-def _heads(heads: HeadFacts) -> dict[str, Any]:
+def _heads(study: TransferStudy) -> dict[str, Any] | None:
+    heads = study.heads
+    if heads is None:
+        return None
     return {
         "names": list(heads.names),
         "auc": [[round(float(v), 5) for v in line] for line in heads.map],
@@ -65,11 +67,6 @@ def _heads(heads: HeadFacts) -> dict[str, Any]:
         "order": list(heads.order),
         "kept": list(heads.kept),
     }
-
-
-def _matrix(matrix: TransferMatrix) -> dict[str, Any]:
-    cells = [[None if np.isnan(v) else round(float(v), 5) for v in line] for line in matrix.mean]
-    return {"train": list(matrix.generators), "test": list(matrix.generators), "auc": cells}
 
 
 def _plain(value: Any) -> Any:
@@ -139,7 +136,7 @@ def study_markdown(study: TransferStudy) -> str:
     lines += ["", "Measured on all images, with components and heads chosen on all: it scores nothing.", ""]
     for row in dict.fromkeys((first, winner)):
         lines += [f"## {row.title[:1].upper()}{row.title[1:]}: trained on rows, tested on columns", ""]
-        lines += [*_matrix_lines(row.matrix), ""]
+        lines += [*_matrix_lines(row), ""]
     lines += [f"- {note}" for note in study.notes]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -176,7 +173,8 @@ def _line(row: StudyRow, *, bold: bool) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _matrix_lines(matrix: TransferMatrix) -> list[str]:
+def _matrix_lines(row: StudyRow) -> list[str]:
+    matrix = row.matrix
     head = ["| |" + "|".join(matrix.generators) + "|", "|---|" + "---|" * len(matrix.generators)]
     return head + [
         f"|{name}|" + "|".join("" if np.isnan(v) else f"{v:.2f}" for v in line) + "|"

@@ -1,7 +1,8 @@
 """Artefacts on disk: written whole or not at all, synced, locked, and checked before they are used.
 
 A folder of JSON and tensors is written by `write_folder` and read by `read_folder`; its kind is a `Format`.
-`replacing_folder` and `replacing_file` are for what other libraries write. Whoever changes an artefact
+`replacing_folder` and `replacing_file` are for what other libraries write, `replacing_results` for folders
+of results, which `check_results` checks. Whoever changes an artefact
 holds it with `locked` from reading to writing. Everything that is wrong with what is read is an
 `ArtifactError` that names the file.
 """
@@ -13,8 +14,10 @@ from morelli.artefacts._lock import locked
 from morelli.artefacts._plain import plain_json
 from morelli.artefacts._reading import hash_file, inner_path, read_file
 from morelli.artefacts._replace import replacing_folder
+from morelli.artefacts._results import check_results, replacing_results, results_folder
 from morelli.artefacts._schema import COUNT, Each, Number, OneOf, check_schema
 from morelli.artefacts._tensors import Tensors, pack_tensors, unpack_tensors
+from morelli.artefacts._text import markdown_code, markdown_text, markdown_values, visible
 
 __all__ = [
     "COUNT",
@@ -24,12 +27,16 @@ __all__ = [
     "Number",
     "OneOf",
     "Tensors",
+    "check_results",
     "check_schema",
     "document_digest",
     "dump_json",
     "hash_file",
     "inner_path",
     "locked",
+    "markdown_code",
+    "markdown_text",
+    "markdown_values",
     "pack_tensors",
     "plain_json",
     "read_file",
@@ -38,7 +45,10 @@ __all__ = [
     "read_manifest",
     "replacing_file",
     "replacing_folder",
+    "replacing_results",
+    "results_folder",
     "unpack_tensors",
+    "visible",
     "write_file",
     "write_folder",
 ]

@@ -38,9 +38,11 @@ def analyses(
 
         morelli evaluate analyses F.lance -o analyses/ --kind layer:8 --maps umap
     """
+    from morelli.artefacts import results_folder
     from morelli.features import FeatureTable
-    from morelli.reports import analyse, write_analyses
+    from morelli.reports import ANALYSES_FILES, analyse, write_analyses
 
+    results_folder(out, what="folder of analyses", known_by=ANALYSES_FILES)
     if maps is MapChoice.none:
         raise UsageError("The maps are part of the analyses; choose tsne, umap or pca.")
     source = FeatureTable.open(table)

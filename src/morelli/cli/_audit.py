@@ -76,10 +76,14 @@ def audit(
 
     Exit codes: 0 all done, 2 wrong usage, 3 some images failed (listed), 4 nothing could be done.
     """
+    from morelli.artefacts import results_folder
     from morelli.audit import AlignRecipe
     from morelli.audit import align as write_aligned
     from morelli.audit import audit as look
+    from morelli.reports import AUDIT_FILES
 
+    if out is not None:
+        results_folder(out, what="audit", known_by=AUDIT_FILES)
     reading: dict[str, Any] = {"label_from": "folders" if label_from else None, "root": root}
     if align is not None and align.exists() and any(align.resolve() == Path(s).resolve() for s in sources):
         raise UsageError(f"{align} is what is audited; aligned copies need a folder of their own.")
@@ -174,9 +178,11 @@ def show(found: AuditReport) -> None:
 
 def write_folder(found: AuditReport, out: Path, copies: AuditReport | None) -> None:
     """The audit's folder: its own files, the page, and the audit of aligned copies below it."""
-    from morelli.reports import audit_page, write_audit
+    from morelli.artefacts import replacing_results, write_file
+    from morelli.reports import AUDIT_FILES, audit_page, write_audit
 
-    write_audit(found, out)
-    if copies is not None:
-        write_audit(copies, out / "aligned")
-    (out / "audit.html").write_text(audit_page(found, copies), encoding="utf-8")
+    with replacing_results(out, what="audit", known_by=AUDIT_FILES) as fresh:
+        write_audit(found, fresh)
+        if copies is not None:
+            write_audit(copies, fresh / "aligned")
+        write_file(fresh / "audit.html", audit_page(found, copies), lock=False)

@@ -14,6 +14,8 @@ from morelli.cli._console import console, printable
 from morelli.cli._options import Quiet
 from morelli.errors import UsageError
 
+_FILES = ("explanation.json", "explanation.md", "explanation.html", "explanation.png")
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -70,6 +72,7 @@ def generator(
 
         morelli explain generator sdxl mine.lance --concepts edits.concepts --against dalle3 -o sdxl/
     """
+    from morelli.artefacts import replacing_results, results_folder, write_file
     from morelli.explanation import explain_generator, rows_of_generator
     from morelli.features import FeatureTable
     from morelli.reports import (
@@ -80,6 +83,8 @@ def generator(
     )
     from morelli.reports.plots import plot_explanation
 
+    if out is not None:
+        results_folder(out, what="explanation", known_by=_FILES)
     banks = load_banks(concepts)
     if len(banks) > 1:
         raise UsageError("These banks are of several feature kinds; explain in one kind at a time.")
@@ -105,13 +110,13 @@ def generator(
         random_state=seed,
     )
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        plot_explanation(found, out / "explanation.png")
         page = explanation_markdown(found) + "\n![concepts and decomposition](explanation.png)\n"
-        (out / "explanation.md").write_text(page, encoding="utf-8")
-        text = json.dumps(explanation_json(found), indent=1, ensure_ascii=False)
-        (out / "explanation.json").write_text(text + "\n", encoding="utf-8")
-        (out / "explanation.html").write_text(explanation_page(explanation_json(found)), encoding="utf-8")
+        text = json.dumps(explanation_json(found), indent=1, ensure_ascii=False) + "\n"
+        with replacing_results(out, what="explanation", known_by=_FILES) as fresh:
+            plot_explanation(found, fresh / "explanation.png")
+            write_file(fresh / "explanation.md", page, lock=False)
+            write_file(fresh / "explanation.json", text, lock=False)
+            write_file(fresh / "explanation.html", explanation_page(explanation_json(found)), lock=False)
     if json_document:
         typer.echo(json.dumps(explanation_json(found), ensure_ascii=False))
     elif not quiet:

@@ -112,10 +112,12 @@ def transfer(
 
         morelli study transfer F.lance -o study/ --variants "heads removed,random heads,directions"
     """
+    from morelli.artefacts import replacing_results, results_folder, write_file
     from morelli.explanation.study import StudyOptions, study_bundle, transfer_study
     from morelli.features import FeatureTable
-    from morelli.reports import study_json, study_page, write_study
+    from morelli.reports import STUDY_FILES, study_json, study_page, write_study
 
+    results_folder(out, what="study", known_by=STUDY_FILES)
     source = FeatureTable.open(table)
     banks = load_banks(concepts or [])
     studied = ("final", "layer", "head", "headraw")
@@ -141,21 +143,23 @@ def transfer(
     errors = error_console()
     tell = None if quiet else lambda title: errors.print(f"{title} …", highlight=False, markup=False)
     result = transfer_study(features, options, progress=tell)
-    write_study(result, out)
     document = study_json(result)
     if banks and tell:
         tell("explanations")
     explained = _explained(features, banks, document, seed)
     command = shlex.join(["morelli", *sys.argv[1:]])
     page = study_page(document, explanations=explained, command=command)
-    (out / "study.html").write_text(page, encoding="utf-8")
-    if explained:
-        text = json.dumps(explained, indent=1, ensure_ascii=False)
-        (out / "explanations.json").write_text(text + "\n", encoding="utf-8")
-    if bundle and result.winner.name != "residual":
-        if tell:
-            tell("bundle of the winner")
-        study_bundle(result, features, name=out.resolve().name, command=command).bundle.save(out / "bundle")
+    with replacing_results(out, what="study", known_by=STUDY_FILES) as fresh:
+        write_study(result, fresh)
+        write_file(fresh / "study.html", page, lock=False)
+        if explained:
+            text = json.dumps(explained, indent=1, ensure_ascii=False)
+            write_file(fresh / "explanations.json", text + "\n", lock=False)
+        if bundle and result.winner.name != "residual":
+            if tell:
+                tell("bundle of the winner")
+            fitted = study_bundle(result, features, name=out.resolve().name, command=command)
+            fitted.bundle.save(fresh / "bundle")
     if quiet:
         return
     screen = console()

@@ -6,7 +6,8 @@ Estimators follow scikit-learn on (n, d) arrays; real is 0, fake is 1.
 from __future__ import annotations
 
 from morelli.detectors._bank import Bank
-from morelli.detectors._bundle import Bundle, HeldOut, NeighborRule, Origin, default_bundle_path
+from morelli.detectors._bundle import Bundle, default_bundle_path
+from morelli.detectors._bundle_parts import HeldOut, NeighborRule, Origin
 from morelli.detectors._calibration import Calibration, cross_fitted_probabilities, fit_calibration
 from morelli.detectors._fit import FittedBundle, Recipe, fit_bundle, training_hash
 from morelli.detectors._folds import CrossFit, cross_fit, grouped_folds

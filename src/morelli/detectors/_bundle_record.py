@@ -123,27 +123,27 @@ def _fields(
         if logits.ndim != 1 or logits.shape != labels.shape or not np.isin(labels, (0, 1)).all():
             raise ArtifactError(f"{HELD_OUT}: logits and labels (0, 1) must be two lists of one length")
         held_out = HeldOut(logits.astype(np.float64), labels.astype(np.int8))
-    return dict(
-        name=str(document["name"]),
-        build=Build.from_json(document["build"]),
-        head_kinds=kinds,
-        ai=Threshold.from_json(document["thresholds"]["ai"]),
-        real=Threshold.from_json(document["thresholds"]["real"]),
-        head=head,
-        neighbor_rule=rule,
-        bank=None if document["bank"] is None else _bank(path, document["bank"], tensors, columns),
-        unit=bool(detector["unit"]),
-        calibration=Calibration.from_json(document["calibration"]),
-        held_out=held_out,
-        base_rate=float(document["base_rate"]),
-        interval_level=float(document["interval_level"]),
-        training=dict(document["training"]),
-        recipe=dict(document["recipe"]),
-        metrics=dict(document["metrics"]),
-        licence=str(document["licence"]),
-        command=str(document["command"]),
-        notes=tuple(str(note) for note in document["notes"]),
-    )
+    return {
+        "name": str(document["name"]),
+        "build": Build.from_json(document["build"]),
+        "head_kinds": kinds,
+        "ai": Threshold.from_json(document["thresholds"]["ai"]),
+        "real": Threshold.from_json(document["thresholds"]["real"]),
+        "head": head,
+        "neighbor_rule": rule,
+        "bank": None if document["bank"] is None else _bank(path, document["bank"], tensors, columns),
+        "unit": bool(detector["unit"]),
+        "calibration": Calibration.from_json(document["calibration"]),
+        "held_out": held_out,
+        "base_rate": float(document["base_rate"]),
+        "interval_level": float(document["interval_level"]),
+        "training": dict(document["training"]),
+        "recipe": dict(document["recipe"]),
+        "metrics": dict(document["metrics"]),
+        "licence": str(document["licence"]),
+        "command": str(document["command"]),
+        "notes": tuple(str(note) for note in document["notes"]),
+    }
 
 
 def _head(path: Path, tensors: dict[str, Tensors]) -> LinearHead:

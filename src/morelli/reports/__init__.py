@@ -5,9 +5,9 @@ A rendering is a function of a result; no result computes here. matplotlib is lo
 
 from __future__ import annotations
 
-from morelli.reports._analyses import analyse, write_analyses
+from morelli.reports._analyses import ANALYSES_FILES, analyse, write_analyses
 from morelli.reports._atlas_page import export_atlas, selection_document
-from morelli.reports._audit_files import write_audit
+from morelli.reports._audit_files import AUDIT_FILES, write_audit
 from morelli.reports._audit_page import audit_page
 from morelli.reports._case_report import case_page
 from morelli.reports._contact_sheet import Picture, contact_sheet
@@ -15,12 +15,15 @@ from morelli.reports._explanation_text import explanation_json, explanation_mark
 from morelli.reports._published import PUBLISHED
 from morelli.reports._reproduce import Reproduction, reproduce
 from morelli.reports._study_page import explanation_page, study_page
-from morelli.reports._study_report import study_json, write_study
+from morelli.reports._study_report import STUDY_FILES, study_json, write_study
 from morelli.reports._summary_tables import summary_markdown, summary_rows
 from morelli.reports._write import Report, report_folder, write_report
 
 __all__ = [
+    "ANALYSES_FILES",
+    "AUDIT_FILES",
     "PUBLISHED",
+    "STUDY_FILES",
     "Picture",
     "Report",
     "Reproduction",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from morelli.artefacts import plain_json
+from morelli.artefacts import plain_json, replacing_results, write_file
 from morelli.audit import MetadataBaseline, metadata_only_auc
 from morelli.errors import UsageError
 from morelli.evaluation import (
@@ -28,6 +28,10 @@ from morelli.evaluation import (
 
 if TYPE_CHECKING:
     from morelli.features import Features
+
+
+ANALYSES_FILES = ("analyses.json", "layers.png", "bank.png", "maps-by-label.png", "maps-by-generator.png")
+"""Files of a folder of analyses; by any of them it is known."""
 
 
 @dataclass(frozen=True)
@@ -119,17 +123,12 @@ def _sinks(features: Features, kind: str, seed: int) -> dict[str, SinkAnalysis]:
 
 
 def write_analyses(analyses: Analyses, features: Features, folder: str | Path) -> list[Path]:
-    """Write analyses.json and the plots into `folder`, which is made if need be; return what was written."""
+    """Write analyses.json and the plots as `folder`, whole or not at all; return what was written."""
     from morelli.reports.plots._curves import bank_figure, layers_figure, sink_figure
     from morelli.reports.plots._spaces import maps_figure
     from morelli.reports.plots._style import save_figure
 
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    written = [folder / "analyses.json"]
-    written[0].write_text(
-        json.dumps(plain_json(analyses.to_json()), indent=1, ensure_ascii=False), encoding="utf-8"
-    )
     figures = {
         "layers": layers_figure(analyses.layers),
         "bank": bank_figure(analyses.bank),
@@ -140,6 +139,9 @@ def write_analyses(analyses: Analyses, features: Features, folder: str | Path) -
         f"sink-{name.replace(' ', '-').replace('/', '-')}": sink_figure(one)
         for name, one in analyses.sinks.items()
     }
-    for name, figure in figures.items():
-        written.append(save_figure(figure, folder / f"{name}.png"))
-    return written
+    with replacing_results(folder, what="folder of analyses", known_by=ANALYSES_FILES) as fresh:
+        text = json.dumps(plain_json(analyses.to_json()), indent=1, ensure_ascii=False)
+        write_file(fresh / "analyses.json", text, lock=False)
+        for name, figure in figures.items():
+            save_figure(figure, fresh / f"{name}.png")
+    return [folder / "analyses.json", *(folder / f"{name}.png" for name in figures)]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from morelli.artefacts import dump_json, replacing_results, write_file
 from morelli.explanation import TransferMatrix
 from morelli.explanation.study import HeadFacts, StudyRow, TransferStudy
 from morelli.palette import INK, SERIES
+
+STUDY_FILES = ("study.json", "study.md", "study.html", "study.png", "explanations.json")
+"""Files of a study's folder; by any of them it is known."""
 
 # A gain is no class of images, so its colours are those of series.
 BASE, GAIN, LOSS = INK, SERIES[0], SERIES[4]
@@ -217,11 +220,14 @@ def plot_study(study: TransferStudy, path: str | Path) -> Path:
 
 
 def write_study(study: TransferStudy, folder: str | Path) -> list[Path]:
-    """Write study.json, study.md and study.png into `folder`, which is made if need be."""
+    """Write study.json, study.md and study.png as `folder`, whole or not at all; an older study is replaced.
+
+    Raises:
+        UsageError: `folder` holds something else than a study.
+    """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / "study.json", folder / "study.md"]
-    text = json.dumps(study_json(study), indent=1, ensure_ascii=False, allow_nan=False)
-    for path, content in zip(paths, (text + "\n", study_markdown(study)), strict=True):
-        path.write_text(content, encoding="utf-8")
-    return [*paths, plot_study(study, folder / "study.png")]
+    with replacing_results(folder, what="study", known_by=STUDY_FILES) as fresh:
+        write_file(fresh / "study.json", dump_json(study_json(study), indent=1), lock=False)
+        write_file(fresh / "study.md", study_markdown(study), lock=False)
+        plot_study(study, fresh / "study.png")
+    return [folder / name for name in ("study.json", "study.md", "study.png")]

@@ -54,6 +54,8 @@ class Format:
         finite: refuse NaN and infinities in tensors.
         largest: bytes of one file at most.
         files_of: the files of a version that did not list them in `files`.
+        known_by: further files by which a folder is known that may be written into: of an earlier form
+            without a manifest, or of a kind that shares the folder.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Format:
     finite: bool = True
     largest: int = LARGEST
     files_of: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    known_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ def write_folder(
     with replacing_folder(
         path,
         what=form.what,
-        ours=lambda folder: (folder / form.manifest).is_file(),
+        ours=lambda folder: any((folder / name).is_file() for name in (form.manifest, *form.known_by)),
         replaced=lambda folder: {form.manifest, *listed, *pages, *_top_names(folder, form)},
         wait=wait,
         on_message=on_message,

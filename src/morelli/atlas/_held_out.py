@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from morelli.artefacts import pack_tensors, write_file
 from morelli.atlas._collection import UNKNOWN
 from morelli.errors import UsageError
 
@@ -45,15 +46,11 @@ class HeldOut:
 
     def save(self, path: Path) -> None:
         """Write what an interrupted build needs to go on."""
-        from safetensors.numpy import save_file
-
         tensors = {"impacts": self.impacts, "bias": self.bias, "folds": self.folds}
         for number, one in enumerate(self.maps):
             tensors |= {f"{number}.A": one.A, f"{number}.b": one.b, f"{number}.w": one.w}
             tensors[f"{number}.bias"] = np.array([one.bias])
-        # safetensors writes the memory as it lies, transposed or not.
-        packed = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-        save_file(packed, path, metadata={"description": self.description})
+        write_file(path, pack_tensors(tensors, {"description": self.description}))
 
     @classmethod
     def load(cls, path: Path, full: DistilledMap) -> HeldOut:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from morelli.artefacts import pack_tensors, write_file
 from morelli.atlas._digests import map_digest
 from morelli.atlas._held_out import HeldOut
 from morelli.atlas._pixels import (
@@ -48,7 +49,7 @@ def write_pixels(
 
     The map of the fold that did not see an image shows where it looks.
     """
-    from safetensors.numpy import load_file, save_file
+    from safetensors.numpy import load_file
 
     from morelli.encoders import LastBlock
 
@@ -61,7 +62,7 @@ def write_pixels(
     else:
         rng = np.random.default_rng(seed)
         basis = reduction_basis(sample_tokens(source, table, where, total, rng), REDUCED, rng)
-        save_file({"basis": basis}, basis_path)
+        write_file(basis_path, pack_tensors({"basis": basis}))
     spec = PixelSpec(distilled.n_dimensions, last.patches, basis.shape[1], map_digest(distilled))
     pixels = open_or_create(folder / "pixels.lance", spec)
     return fill_pixels(

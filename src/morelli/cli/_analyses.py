@@ -40,8 +40,9 @@ def analyses(
     """
     from morelli.evaluation import analyse
     from morelli.features import FeatureTable
-    from morelli.reports import write_analyses
+    from morelli.reports import report_folder, write_analyses
 
+    report_folder(out, "folder of analyses")
     if maps is MapChoice.none:
         raise UsageError("The maps are part of the analyses; choose tsne, umap or pca.")
     source = FeatureTable.open(table)

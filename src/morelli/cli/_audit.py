@@ -79,7 +79,10 @@ def audit(
     from morelli.audit import AlignRecipe
     from morelli.audit import align as write_aligned
     from morelli.audit import audit as look
+    from morelli.reports import report_folder
 
+    if out is not None:
+        report_folder(out, "audit")
     reading: dict[str, Any] = {"label_from": "folders" if label_from else None, "root": root}
     if align is not None and align.exists() and any(align.resolve() == Path(s).resolve() for s in sources):
         raise UsageError(f"{align} is what is audited; aligned copies need a folder of their own.")

@@ -72,8 +72,10 @@ def generator(
     """
     from morelli.explanation import explain_generator, rows_of_generator
     from morelli.features import FeatureTable
-    from morelli.reports import explanation_json, explanation_sentences, write_explanation
+    from morelli.reports import explanation_json, explanation_sentences, report_folder, write_explanation
 
+    if out is not None:
+        report_folder(out, "explanation")
     banks = load_banks(concepts)
     if len(banks) > 1:
         raise UsageError("These banks are of several feature kinds; explain in one kind at a time.")

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from morelli.artefacts import markdown_values
+
 BASE_RATES = (0.5, 0.1, 0.01, 0.001)
 
 
 def model_card(document: Mapping[str, Any]) -> str:
     """The card (Markdown) of a bundle's manifest."""
+    # Names come from files of others; the command is shown as code, where nothing is escaped.
+    command = document["command"]
+    document = {**markdown_values(document), "command": command}
     build = document["build"]
     parts = [
         f"# Model card: {document['name']}",

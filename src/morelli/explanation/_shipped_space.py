@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from morelli.artefacts import pack_tensors, write_file
 from morelli.errors import ArtifactError
 from morelli.explanation._additive import ConceptSpace, bundle_space, kind_sizes
 from morelli.explanation.concepts import ConceptBank, default_concepts_path
@@ -24,8 +25,6 @@ FILE = "typical-real.safetensors"
 
 def save_typical(bundle: Bundle, reference: Features, folder: Path | None = None) -> Path:
     """Keep what the bank in `folder` (by default the shipped one) needs of the real images `reference`."""
-    from safetensors.numpy import save_file
-
     folder = folder or default_concepts_path()
     space = bundle_space(bundle, ConceptBank.load(folder), reference)
     tensors = {"mean": space.reference.astype(np.float32), "spread": space.spread.astype(np.float32)}
@@ -37,7 +36,7 @@ def save_typical(bundle: Bundle, reference: Features, folder: Path | None = None
         "dims": ",".join(str(d) for d in kind_sizes(bundle, reference)),
         "images": str(len(reference)),
     }
-    save_file(tensors, folder / FILE, metadata=about)
+    write_file(folder / FILE, pack_tensors(tensors, about))
     return folder / FILE
 
 

@@ -12,10 +12,11 @@ from morelli.reports._case_report import case_page
 from morelli.reports._contact_sheet import Picture, contact_sheet
 from morelli.reports._explanation_files import write_explanation
 from morelli.reports._explanation_text import explanation_json, explanation_sentences
+from morelli.reports._folders import report_folder
 from morelli.reports._reproduce import Reproduction, reproduce
 from morelli.reports._study_page import study_page
 from morelli.reports._study_report import study_json, write_study
-from morelli.reports._write import Report, report_folder, write_report
+from morelli.reports._write import Report, write_report
 
 __all__ = [
     "Picture",

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from morelli.artefacts import plain_json
+from morelli.artefacts import plain_json, write_file
+from morelli.reports._folders import replacing_report
 
 if TYPE_CHECKING:
     from morelli.evaluation import Analyses
@@ -14,17 +15,12 @@ if TYPE_CHECKING:
 
 
 def write_analyses(analyses: Analyses, features: Features, folder: str | Path) -> list[Path]:
-    """Write analyses.json and the plots into `folder`, which is made if need be; return what was written."""
+    """Write analyses.json and the plots as `folder`, whole or not at all; return what was written."""
     from morelli.reports.plots._curves import bank_figure, layers_figure, sink_figure
     from morelli.reports.plots._spaces import maps_figure
     from morelli.reports.plots._style import save_figure
 
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    written = [folder / "analyses.json"]
-    written[0].write_text(
-        json.dumps(plain_json(analyses.to_json()), indent=1, ensure_ascii=False), encoding="utf-8"
-    )
     figures = {
         "layers": layers_figure(analyses),
         "bank": bank_figure(analyses),
@@ -35,6 +31,9 @@ def write_analyses(analyses: Analyses, features: Features, folder: str | Path) -
         f"sink-{name.replace(' ', '-').replace('/', '-')}": sink_figure(analyses, name)
         for name in analyses.sinks
     }
-    for name, figure in figures.items():
-        written.append(save_figure(figure, folder / f"{name}.png"))
-    return written
+    with replacing_report(folder, "folder of analyses") as fresh:
+        text = json.dumps(plain_json(analyses.to_json()), indent=1, ensure_ascii=False)
+        write_file(fresh / "analyses.json", text, lock=False)
+        for name, figure in figures.items():
+            save_figure(figure, fresh / f"{name}.png")
+    return [folder / "analyses.json", *(folder / f"{name}.png" for name in figures)]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from morelli.artefacts import write_file
 from morelli.atlas import by_evidence, p_text, verify_atlas
 from morelli.errors import UsageError
 from morelli.palette import css_variables
@@ -58,9 +59,7 @@ def export_atlas(atlas: Atlas, out: Path | str, select: str | None = None, view:
         told = f"{len(atlas) if selection is None else selection.counts['count']:,} images"
     else:
         raise UsageError(f"{out} ends in neither .html, .png, .csv, .parquet nor .txt; choose one of them.")
-    part = out.with_name(f".{out.name}.part")
-    part.write_bytes(content)
-    part.replace(out)
+    write_file(out, content)
     return told
 
 

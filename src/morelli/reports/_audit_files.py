@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from morelli.reports._folders import replacing_report
 from morelli.reports.plots._audit import plot_audit
 
 if TYPE_CHECKING:
@@ -100,14 +101,22 @@ def audit_markdown(report: AuditReport, plots: Sequence[str] = ()) -> str:
 
 
 def write_audit(report: AuditReport, folder: Path | str, *, plots: bool = True) -> Path:
-    """Write the report into `folder`, which it returns.
+    """Write the report's folder, whole or not at all, and return it; an older audit there is replaced.
 
     Files: audit.json, audit.md, facts.parquet, duplicates.csv, fair_subset.csv, and the plots.
+
+    Raises:
+        UsageError: `folder` holds something else than an audit.
     """
+    folder = Path(folder)
+    with replacing_report(folder, "audit") as fresh:
+        _write_files(report, fresh, plots=plots)
+    return folder
+
+
+def _write_files(report: AuditReport, folder: Path, *, plots: bool) -> None:
     import pyarrow.parquet as pq
 
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     drawn = plot_audit(report, folder) if plots and report.baseline is not None else []
     text = json.dumps(report.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
     (folder / "audit.json").write_text(text + "\n", "utf-8")
@@ -132,7 +141,6 @@ def write_audit(report: AuditReport, folder: Path | str, *, plots: bool = True) 
             ("row", "path", "label", "generator"),
             list(zip(report.fair.rows, *(column.to_pylist() for column in kept.columns), strict=True)),
         )
-    return folder
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

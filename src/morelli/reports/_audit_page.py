@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from morelli.artefacts import write_file
 from morelli.reports._audit_files import write_audit
 from morelli.reports._figures import interval_bar
+from morelli.reports._folders import replacing_report
 from morelli.reports._templates import page_environment
 from morelli.reports._thumbnails import png
 
@@ -53,7 +55,8 @@ def audit_page(found: AuditReport, aligned: AuditReport | None = None) -> str:
 
 def write_audit_folder(found: AuditReport, out: Path, aligned: AuditReport | None = None) -> None:
     """The audit's folder: its own files, the page, and the audit of aligned copies below it."""
-    write_audit(found, out)
-    if aligned is not None:
-        write_audit(aligned, out / "aligned")
-    (out / "audit.html").write_text(audit_page(found, aligned), encoding="utf-8")
+    with replacing_report(out, "audit") as fresh:
+        write_audit(found, fresh)
+        if aligned is not None:
+            write_audit(aligned, fresh / "aligned")
+        write_file(fresh / "audit.html", audit_page(found, aligned), lock=False)

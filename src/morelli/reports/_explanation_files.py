@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from morelli.artefacts import write_file
 from morelli.reports._explanation_text import explanation_json, explanation_markdown
+from morelli.reports._folders import replacing_report
 from morelli.reports._study_page import explanation_page
 
 if TYPE_CHECKING:
@@ -14,14 +16,18 @@ if TYPE_CHECKING:
 
 
 def write_explanation(explanation: GeneratorExplanation, folder: Path) -> None:
-    """Write explanation.html, .md, .json and .png into `folder`, which is made if need be."""
+    """Write explanation.html, .md, .json and .png as `folder`, whole or not at all; an older one is replaced.
+
+    Raises:
+        UsageError: `folder` holds something else than an explanation.
+    """
     from morelli.reports.plots._explanation import plot_explanation
 
-    folder.mkdir(parents=True, exist_ok=True)
-    plot_explanation(explanation, folder / "explanation.png")
     page = explanation_markdown(explanation) + "\n![concepts and decomposition](explanation.png)\n"
-    (folder / "explanation.md").write_text(page, encoding="utf-8")
     document = explanation_json(explanation)
-    text = json.dumps(document, indent=1, ensure_ascii=False)
-    (folder / "explanation.json").write_text(text + "\n", encoding="utf-8")
-    (folder / "explanation.html").write_text(explanation_page(document), encoding="utf-8")
+    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    with replacing_report(folder, "explanation") as fresh:
+        plot_explanation(explanation, fresh / "explanation.png")
+        write_file(fresh / "explanation.md", page, lock=False)
+        write_file(fresh / "explanation.json", text, lock=False)
+        write_file(fresh / "explanation.html", explanation_page(document), lock=False)

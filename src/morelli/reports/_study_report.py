@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from morelli.artefacts import dump_json, write_file
 from morelli.explanation.study import StudyRow, TransferStudy
 from morelli.palette import INK, SERIES
+from morelli.reports._folders import replacing_report
+
+if TYPE_CHECKING:
+    from morelli.detectors import Bundle
 
 # A gain is no class of images, so its colours are those of series.
 BASE, GAIN, LOSS = INK, SERIES[0], SERIES[4]
@@ -214,12 +219,36 @@ def plot_study(study: TransferStudy, path: str | Path) -> Path:
     return path
 
 
-def write_study(study: TransferStudy, folder: str | Path) -> list[Path]:
-    """Write study.json, study.md and study.png into `folder`, which is made if need be."""
+def write_study(
+    study: TransferStudy,
+    folder: str | Path,
+    *,
+    page: str | None = None,
+    explanations: Sequence[Mapping[str, Any]] = (),
+    bundle: Bundle | None = None,
+) -> list[Path]:
+    """Write study.json, study.md and study.png as `folder`, whole or not at all; an older study is replaced.
+
+    Args:
+        study: what was found.
+        folder: where to.
+        page: the text of study.html, see `study_page`.
+        explanations: of generators, for explanations.json.
+        bundle: of the winner, for the folder `bundle`.
+
+    Raises:
+        UsageError: `folder` holds something else than a study.
+    """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / "study.json", folder / "study.md"]
-    text = json.dumps(study_json(study), indent=1, ensure_ascii=False, allow_nan=False)
-    for path, content in zip(paths, (text + "\n", study_markdown(study)), strict=True):
-        path.write_text(content, encoding="utf-8")
-    return [*paths, plot_study(study, folder / "study.png")]
+    with replacing_report(folder, "study") as fresh:
+        write_file(fresh / "study.json", dump_json(study_json(study), indent=1), lock=False)
+        write_file(fresh / "study.md", study_markdown(study), lock=False)
+        plot_study(study, fresh / "study.png")
+        if page is not None:
+            write_file(fresh / "study.html", page, lock=False)
+        if explanations:
+            text = json.dumps(explanations, indent=1, ensure_ascii=False)
+            write_file(fresh / "explanations.json", text + "\n", lock=False)
+        if bundle is not None:
+            bundle.save(fresh / "bundle")
+    return [folder / name for name in ("study.json", "study.md", "study.png")]

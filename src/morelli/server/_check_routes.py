@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,6 +11,7 @@ import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as InPath
 
+from morelli.artefacts import write_file
 from morelli.errors import ImageError
 from morelli.inspection import (
     STABILITY_PERTURBATIONS,
@@ -335,12 +334,8 @@ def _relevance_png(
 
 def _keep(folder: Path, id: str, upload: Upload) -> None:
     """Store one file under its hash; the client's name never becomes a path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{id}.{os.getpid()}.part"
-    with contextlib.ExitStack() as stack:
-        stack.callback(part.unlink, missing_ok=True)
-        part.write_bytes(upload.data)
-        part.replace(folder / id)
+    # Without a lock: the name is the content's, so that two writers write the same.
+    write_file(folder / id, upload.data, lock=False)
 
 
 def _info(state: ServerState) -> m.Info:

@@ -21,13 +21,15 @@ from numpy.typing import NDArray
 
 from morelli.atlas.distiller import DistilledMap, Distiller
 from morelli.encoders import Encoder, LastBlock, encoder_for_build
-from morelli.explanation.relevance import (
-    attention_map,
-    deletion_effects,
-    relevance_maps,
+from morelli.explanation.relevance import relevance_maps
+from morelli.explanation.relevance._comparisons import attention_map
+from morelli.explanation.relevance._deletion import (
+    centre_maps,
+    deletion_curve,
+    random_maps,
     token_deletion_curve,
 )
-from morelli.explanation.relevance._deletion import centre_maps, deletion_curve, random_maps
+from morelli.explanation.relevance._deletion_effects import deletion_effects
 from morelli.features import FeatureTable
 from morelli.images import decode, iter_source, perturbation
 

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 
 import morelli.artefacts._replace as replacing
-from morelli.artefacts import Format, Number, read_folder, replacing_folder, write_folder
+from morelli.artefacts import Format, read_folder, replacing_folder, write_folder
 from morelli.artefacts._json import document_digest
-from morelli.artefacts._tensors import pack_tensors, unpack_tensors
+from morelli.artefacts.schema import Number
+from morelli.artefacts.tensors import pack_tensors, unpack_tensors
 from morelli.atlas.distiller import DistilledMap, default_map_path
 from morelli.detectors import Bundle, default_bundle_path
 from morelli.errors import ArtifactError, UsageError

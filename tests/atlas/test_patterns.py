@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from morelli.atlas.patterns import PatternOptions, find_prototypes, rescore, suggest_names
+from morelli.atlas.patterns import PatternOptions, find_prototypes, suggest_names
 from morelli.atlas.patterns._facts import Fact
 from morelli.atlas.patterns._find import FoundPrototypes, match_prototypes
 from morelli.atlas.patterns._image_patterns import image_patterns
 from morelli.atlas.patterns._presence import Presence
 from morelli.atlas.patterns._prototypes import Prototypes
 from morelli.atlas.patterns._regions import otsu, relevant_regions
+from morelli.atlas.patterns._rescore import rescore
 from morelli.errors import ArtifactError, UsageError
 from morelli.explanation.concepts import ConceptBank
 

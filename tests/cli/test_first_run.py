@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from morelli.detectors import Bundle, default_bundle_path
-from morelli.encoders import encoder_card
+from morelli.encoders._cards import encoder_card
 from morelli.explanation.concepts import ConceptBank
 from morelli.features import FeatureTable
 from tests.cli.conftest import Finished, run_morelli

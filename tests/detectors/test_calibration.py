@@ -12,7 +12,7 @@ from scipy.stats import binom
 from morelli.detectors import Calibration, conformal_miss_threshold, conformal_threshold, fit_calibration
 from morelli.detectors._calibration import cross_fitted_probabilities
 from morelli.errors import ArtifactError, UsageError
-from morelli.metrics._probabilities import calibration_error
+from morelli.metrics.probabilities import calibration_error
 
 METHODS = ["platt", "temperature", "beta", "isotonic"]
 

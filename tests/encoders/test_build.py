@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from morelli.encoders import Build, encoder_card, encoder_cards
-from morelli.encoders._cards import DEFAULT_ENCODER, Source
+from morelli.encoders import Build, encoder_cards
+from morelli.encoders._cards import DEFAULT_ENCODER, Source, encoder_card
 from morelli.errors import ArtifactError, BuildMismatchError, UsageError
 
 BUILD = Build("clip-vit-b16", "2d2d" * 16, "clip-224-bicubic-crop-v1", "float32")
@@ -43,7 +43,7 @@ def test_a_mismatch_names_the_fields():
 
 
 def test_every_card_is_whole_and_its_transform_exists():
-    from morelli.images import transform_from_id
+    from morelli.images.transforms import transform_from_id
 
     cards = encoder_cards()
     assert cards[0].name == "clip-vit-b16"

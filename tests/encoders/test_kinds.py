@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
-from morelli.encoders import encoder_card, expand_kinds, kind_shape
+from morelli.encoders import expand_kinds
+from morelli.encoders._cards import encoder_card
+from morelli.encoders._kinds import kind_shape
 from morelli.errors import UsageError
 
 

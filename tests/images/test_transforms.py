@@ -10,8 +10,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from morelli.errors import UsageError
-from morelli.images import Transform, clip_transform, decode, transform_from_id
-from morelli.images._transforms import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, univfd_transform
+from morelli.images import decode
+from morelli.images.transforms import (
+    CLIP_MEAN,
+    CLIP_STD,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Transform,
+    clip_transform,
+    transform_from_id,
+    univfd_transform,
+)
 
 SHAPES = [
     (1, 1),

@@ -8,36 +8,20 @@ holds it with `locked` from reading to writing. Everything that is wrong with wh
 """
 
 from morelli.artefacts._file import replacing_file, write_file
-from morelli.artefacts._folder import Folder, Format, read_folder, read_manifest, write_folder
+from morelli.artefacts._folder import Format, read_folder, read_manifest, write_folder
 from morelli.artefacts._json import document_digest, dump_json, read_json
 from morelli.artefacts._lock import locked
 from morelli.artefacts._plain import plain_json
-from morelli.artefacts._reading import hash_file, inner_path, read_file
+from morelli.artefacts._reading import read_file
 from morelli.artefacts._replace import replacing_folder
 from morelli.artefacts._results import check_results, replacing_results, results_folder
-from morelli.artefacts._schema import COUNT, Each, Number, OneOf, check_schema
-from morelli.artefacts._tensors import Tensors, pack_tensors, unpack_tensors
-from morelli.artefacts._text import markdown_code, markdown_text, markdown_values, visible
 
 __all__ = [
-    "COUNT",
-    "Each",
-    "Folder",
     "Format",
-    "Number",
-    "OneOf",
-    "Tensors",
     "check_results",
-    "check_schema",
     "document_digest",
     "dump_json",
-    "hash_file",
-    "inner_path",
     "locked",
-    "markdown_code",
-    "markdown_text",
-    "markdown_values",
-    "pack_tensors",
     "plain_json",
     "read_file",
     "read_folder",
@@ -47,8 +31,6 @@ __all__ = [
     "replacing_folder",
     "replacing_results",
     "results_folder",
-    "unpack_tensors",
-    "visible",
     "write_file",
     "write_folder",
 ]

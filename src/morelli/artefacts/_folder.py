@@ -23,9 +23,9 @@ from morelli.artefacts._leftovers import real_path, set_aside
 from morelli.artefacts._lock import WAIT, Say, locked
 from morelli.artefacts._reading import LARGEST, hash_file, inner_path, read_file
 from morelli.artefacts._replace import replacing_folder
-from morelli.artefacts._schema import COUNT, Each, Schema, check_schema
 from morelli.artefacts._sync import create, finish, write_new
-from morelli.artefacts._tensors import DTYPES, Tensors, declare_tensors, pack_tensors, unpack_tensors
+from morelli.artefacts.schema import COUNT, Each, Schema, check_schema
+from morelli.artefacts.tensors import DTYPES, Tensors, declare_tensors, pack_tensors, unpack_tensors
 from morelli.errors import ArtifactError
 
 _LARGEST_MANIFEST = 64 << 20

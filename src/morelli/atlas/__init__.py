@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from morelli.atlas._atlas import Atlas
 from morelli.atlas._build import add_images, build_atlas
-from morelli.atlas._integrity import Verified, verify_atlas
+from morelli.atlas._integrity import verify_atlas
 from morelli.atlas._options import AtlasOptions
 from morelli.atlas._record import AtlasRecord
 from morelli.atlas._selection import Selection
@@ -21,7 +21,6 @@ __all__ = [
     "AtlasOptions",
     "AtlasRecord",
     "Selection",
-    "Verified",
     "add_images",
     "build_atlas",
     "by_evidence",

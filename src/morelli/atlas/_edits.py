@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from morelli.artefacts import Each, Number, check_schema, locked, read_file, read_json, write_file
+from morelli.artefacts import locked, read_file, read_json, write_file
+from morelli.artefacts.schema import Each, Number, check_schema
 from morelli.errors import ArtifactError, UsageError
 
 LONGEST_TEXT = 4000

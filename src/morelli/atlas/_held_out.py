@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.artefacts import pack_tensors, write_file
+from morelli.artefacts import write_file
+from morelli.artefacts.tensors import pack_tensors
 from morelli.atlas._collection import UNKNOWN
 from morelli.errors import UsageError
 

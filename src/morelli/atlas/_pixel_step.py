@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.artefacts import pack_tensors, write_file
+from morelli.artefacts import write_file
+from morelli.artefacts.tensors import pack_tensors
 from morelli.atlas._digests import map_digest
 from morelli.atlas._held_out import HeldOut
 from morelli.atlas._pixels import (

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from morelli.atlas.distiller import DistilledMap
     from morelli.encoders import Encoder, PreparedImage
     from morelli.features import Features, FeatureTable
-    from morelli.images import ImageItem, Transform
+    from morelli.images import ImageItem
+    from morelli.images.transforms import Transform
 
 Floats = NDArray[np.float32]
 THUMBNAIL = 128

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from morelli.artefacts import COUNT, Each, Number, check_schema, document_digest, read_json, write_file
+from morelli.artefacts import document_digest, read_json, write_file
+from morelli.artefacts.schema import COUNT, Each, Number, check_schema
 from morelli.encoders import Build
 from morelli.errors import ArtifactError
 

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from morelli.artefacts import Each, check_schema, locked, read_file, write_file
+from morelli.artefacts import locked, read_file, write_file
+from morelli.artefacts.schema import Each, check_schema
 from morelli.audit._facts import Unreadable
 from morelli.errors import ArtifactError, ImageError, UsageError
 from morelli.images import ImageItem, Limits, decode, image_errors, in_threads, iter_source, read_bytes

@@ -28,7 +28,7 @@ from morelli.cli._options import (
 from morelli.errors import MorelliError
 
 if TYPE_CHECKING:
-    from morelli.atlas import Atlas, Verified
+    from morelli.atlas import Atlas
     from morelli.encoders import Build, Encoder
     from morelli.explanation.concepts import ConceptBank
 
@@ -247,11 +247,11 @@ def info(
 
         morelli atlas info set.atlas --select '{"column": "generator", "in": ["sdxl", "real"]}'
     """
-    from morelli.atlas import Atlas, verify_atlas
+    from morelli.atlas import Atlas
     from morelli.reports import selection_document
 
     if verify:
-        _tell_verified(verify_atlas(folder))
+        _verify(folder)
     found = Atlas.open(folder)
     if select is not None:
         _tell_selection(found.evaluation(found.select(selection_document(found, select))), json_document)
@@ -361,8 +361,11 @@ def _finish(made: Atlas, quiet: bool) -> None:
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 
-def _tell_verified(verified: Verified) -> None:
-    """Say on stderr what was checked; the figures alone go to stdout."""
+def _verify(folder: Path) -> None:
+    """Check the files of an atlas and say on stderr what was checked; the figures alone go to stdout."""
+    from morelli.atlas import verify_atlas
+
+    verified = verify_atlas(folder)
     error_console().print(
         f"{verified.files:,} files ({verified.size / 1e6:,.1f} MB) are as they were written.",
         highlight=False, markup=False, soft_wrap=True,

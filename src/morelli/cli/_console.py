@@ -55,7 +55,7 @@ def progress(quiet: bool = False) -> Progress:
 
 def printable(text: str) -> str:
     """`text` with control characters as escapes, because a file name must not steer the terminal."""
-    from morelli.artefacts import visible
+    from morelli.artefacts.text import visible
 
     return visible(text)
 

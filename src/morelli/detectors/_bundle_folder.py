@@ -6,7 +6,8 @@ format, and carries a digest of itself. Nothing is unpickled; nothing in a bundl
 
 from __future__ import annotations
 
-from morelli.artefacts import COUNT, Format, Number
+from morelli.artefacts import Format
+from morelli.artefacts.schema import COUNT, Number
 
 MANIFEST, CARD = "bundle.json", "MODEL_CARD.md"
 HEAD, BANK, HELD_OUT, MEMBERS = "head.safetensors", "bank.safetensors", "held_out.safetensors", "bank.json"

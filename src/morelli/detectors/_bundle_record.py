@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from morelli._version import __version__
-from morelli.artefacts import Tensors, read_folder, write_folder
+from morelli.artefacts import read_folder, write_folder
+from morelli.artefacts.tensors import Tensors
 from morelli.detectors._bank import Bank
 from morelli.detectors._bundle_folder import BANK, CARD, FORM, HEAD, HELD_OUT, MANIFEST, MEMBERS
 from morelli.detectors._bundle_parts import HeldOut, NeighborRule

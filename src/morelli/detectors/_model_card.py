@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from morelli.artefacts import markdown_values
+from morelli.artefacts.text import markdown_values
 
 BASE_RATES = (0.5, 0.1, 0.01, 0.001)
 

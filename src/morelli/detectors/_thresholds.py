@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from morelli.errors import ArtifactError, UsageError
-from morelli.metrics import clopper_pearson_upper
+from morelli.metrics.shares import clopper_pearson_upper
 
 
 @dataclass(frozen=True)

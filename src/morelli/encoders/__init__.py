@@ -16,14 +16,12 @@ from morelli.encoders._kept_patches import encode_kept
 from morelli.encoders._kinds import expand_kinds, kind_shape
 from morelli.encoders._last_block import LastBlock
 from morelli.encoders._load import encoder_for_build, load_encoder
-from morelli.encoders._store import info, pull, verify
-from morelli.encoders._stream import EncodedBatch, PreparedImage, encode_stream
+from morelli.encoders._stream import PreparedImage, encode_stream
 from morelli.encoders._text import TextBank, TextTower
 from morelli.encoders._workers import InferenceWorkers
 
 __all__ = [
     "Build",
-    "EncodedBatch",
     "Encoder",
     "InferenceWorkers",
     "LastBlock",
@@ -38,9 +36,6 @@ __all__ = [
     "encoder_cards",
     "encoder_for_build",
     "expand_kinds",
-    "info",
     "kind_shape",
     "load_encoder",
-    "pull",
-    "verify",
 ]

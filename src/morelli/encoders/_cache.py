@@ -21,7 +21,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from morelli.artefacts import COUNT, check_schema, read_json, replacing_folder, write_file
+from morelli.artefacts import read_json, replacing_folder, write_file
+from morelli.artefacts.schema import COUNT, check_schema
 from morelli.errors import ArtifactError, WeightsError
 
 Progress = Callable[[str, float | None], None]

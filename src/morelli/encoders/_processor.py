@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from morelli.errors import WeightsError
 
 if TYPE_CHECKING:
-    from morelli.images import Transform
+    from morelli.images.transforms import Transform
 
 # Pillow's numbers, which the files use.
 _RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
@@ -36,7 +36,7 @@ def processor_transform(config: Mapping[str, Any]) -> Transform:
     Raises:
         WeightsError: the file describes other steps.
     """
-    from morelli.images import clip_transform
+    from morelli.images.transforms import clip_transform
 
     for step in ("do_resize", "do_rescale", "do_normalize"):
         if config.get(step) is False:

@@ -7,7 +7,6 @@ neither torch nor scikit-learn.
 
 from __future__ import annotations
 
-from morelli.evaluation import protocols
 from morelli.evaluation._analyses import Analyses, analyse
 from morelli.evaluation._compare import Comparison
 from morelli.evaluation._compare_tables import compare_tables
@@ -42,7 +41,6 @@ __all__ = [
     "feature_maps",
     "file_digest",
     "measure",
-    "protocols",
     "robustness_curves",
     "summarize",
     "univfd_items",

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from morelli.artefacts import pack_tensors, write_file
+from morelli.artefacts import write_file
+from morelli.artefacts.tensors import pack_tensors
 from morelli.errors import ArtifactError
 from morelli.explanation._additive import ConceptSpace, bundle_space, kind_sizes
 from morelli.explanation.concepts import ConceptBank, default_concepts_path

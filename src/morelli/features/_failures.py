@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from morelli.artefacts import check_schema, read_file, write_file
+from morelli.artefacts import read_file, write_file
+from morelli.artefacts.schema import check_schema
 from morelli.errors import ArtifactError
 
 _SCHEMA = {"uri": str, "reason": str, "message": str}

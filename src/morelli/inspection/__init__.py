@@ -6,7 +6,6 @@ image. The command line, the server and the notebook answer through it, and so g
 
 from __future__ import annotations
 
-from morelli.inspection._answers import Case, Evidence, Neighbors, Stability
 from morelli.inspection._case import StoredCase
 from morelli.inspection._inspect import Inspection, image_file
 from morelli.inspection._inspector import Inspector, Vectors
@@ -18,14 +17,10 @@ from morelli.inspection._stream import Detection
 
 __all__ = [
     "STABILITY_PERTURBATIONS",
-    "Case",
     "Detection",
-    "Evidence",
     "Inspection",
     "Inspector",
-    "Neighbors",
     "PreparedCase",
-    "Stability",
     "StoredCase",
     "Vectors",
     "image_file",

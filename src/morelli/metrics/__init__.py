@@ -9,12 +9,6 @@ from __future__ import annotations
 
 from morelli.metrics._auc import column_aucs, placements, two_sample_auc, within_fold_auc
 from morelli.metrics._estimate import Estimate
-from morelli.metrics._probabilities import (
-    CoveragePoint,
-    ReliabilityBin,
-    reliability_curve,
-    risk_coverage_curve,
-)
 from morelli.metrics._scores import (
     average_precision,
     best_threshold,
@@ -24,32 +18,18 @@ from morelli.metrics._scores import (
     tpr_at_fpr,
     tpr_at_fprs,
 )
-from morelli.metrics._shares import (
-    clopper_pearson_upper,
-    positive_predictive_value,
-    wilson_interval,
-    wilson_intervals,
-)
 
 __all__ = [
-    "CoveragePoint",
     "Estimate",
-    "ReliabilityBin",
     "average_precision",
     "best_threshold",
-    "clopper_pearson_upper",
     "column_aucs",
     "placements",
-    "positive_predictive_value",
     "rates_at",
-    "reliability_curve",
-    "risk_coverage_curve",
     "roc_auc",
     "roc_curve",
     "tpr_at_fpr",
     "tpr_at_fprs",
     "two_sample_auc",
-    "wilson_interval",
-    "wilson_intervals",
     "within_fold_auc",
 ]

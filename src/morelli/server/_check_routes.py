@@ -13,17 +13,8 @@ from fastapi import Path as InPath
 
 from morelli.artefacts import write_file
 from morelli.errors import ImageError
-from morelli.inspection import (
-    STABILITY_PERTURBATIONS,
-    Case,
-    Evidence,
-    Inspector,
-    Neighbors,
-    Stability,
-    StoredCase,
-    stability_answer,
-    whole_picture,
-)
+from morelli.inspection import STABILITY_PERTURBATIONS, Inspector, StoredCase, stability_answer, whole_picture
+from morelli.inspection.answers import Case, Evidence, Neighbors, Stability
 from morelli.server import _models as m
 from morelli.server._etags import cached, etag_of
 from morelli.server._problems import ProblemError, documented, problem_of

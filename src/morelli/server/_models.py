@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from morelli.inspection import Case
+from morelli.inspection.answers import Case
 
 Dimension = Annotated[
     str, Query(pattern=r"^(logit|[0-9]{1,3})$", description="A distilled dimension's number, or `logit`.")

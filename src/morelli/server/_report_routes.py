@@ -11,7 +11,8 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as InPath
 from pydantic import TypeAdapter
 
-from morelli.inspection import Case, Inspector, StoredCase
+from morelli.inspection import Inspector, StoredCase
+from morelli.inspection.answers import Case
 from morelli.server import _models as m
 from morelli.server._check_routes import CaseId
 from morelli.server._etags import cached, etag_of

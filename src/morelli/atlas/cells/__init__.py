@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from morelli.atlas.cells._draw import draw_cells
 from morelli.atlas.cells._grid import Grid
-from morelli.atlas.cells._labels import regions
 from morelli.atlas.cells._project import project
 from morelli.atlas.cells._pyramid import Pyramid
 from morelli.atlas.cells._rows import Rows
@@ -20,5 +19,4 @@ __all__ = [
     "Rows",
     "draw_cells",
     "project",
-    "regions",
 ]

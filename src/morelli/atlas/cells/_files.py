@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from morelli.artefacts import pack_tensors, replacing_file, write_file
 from morelli.artefacts import read_json as parse_json
+from morelli.artefacts import replacing_file, write_file
+from morelli.artefacts.tensors import pack_tensors
 from morelli.errors import ArtifactError
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from morelli.artefacts import Number, check_schema, replacing_folder
+from morelli.artefacts import replacing_folder
+from morelli.artefacts.schema import Number, check_schema
 from morelli.atlas.cells._files import (
     read_array,
     read_json,

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from morelli.artefacts import COUNT, Format, read_folder, write_folder
+from morelli.artefacts import Format, read_folder, write_folder
+from morelli.artefacts.schema import COUNT
 from morelli.atlas.distiller._activation import Activation, activate, require_activation, unit_rows
 from morelli.detectors import Calibration
 from morelli.encoders import Build

@@ -6,12 +6,10 @@ from morelli.atlas.patterns._counterfactuals import measure_counterfactuals
 from morelli.atlas.patterns._find import find_prototypes
 from morelli.atlas.patterns._names import suggest_names
 from morelli.atlas.patterns._options import PatternOptions
-from morelli.atlas.patterns._rescore import rescore
 
 __all__ = [
     "PatternOptions",
     "find_prototypes",
     "measure_counterfactuals",
-    "rescore",
     "suggest_names",
 ]

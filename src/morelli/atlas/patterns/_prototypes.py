@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.artefacts import Format, pack_tensors, read_file, read_folder, unpack_tensors, write_folder
+from morelli.artefacts import Format, read_file, read_folder, write_folder
+from morelli.artefacts.tensors import pack_tensors, unpack_tensors
 from morelli.atlas.patterns._clusters import nearest_centre
 from morelli.atlas.patterns._presence import Presence
 from morelli.atlas.patterns._space import PatternSpace

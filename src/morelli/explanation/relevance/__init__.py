@@ -6,20 +6,13 @@
 
 from __future__ import annotations
 
-from morelli.explanation.relevance._comparisons import attention_map, rollout_maps
-from morelli.explanation.relevance._deletion import token_deletion_curve
-from morelli.explanation.relevance._deletion_effects import deletion_effects
 from morelli.explanation.relevance._display import overlay, upsample
 from morelli.explanation.relevance._maps import relevance_maps
 from morelli.explanation.relevance._planted import as_input
 
 __all__ = [
     "as_input",
-    "attention_map",
-    "deletion_effects",
     "overlay",
     "relevance_maps",
-    "rollout_maps",
-    "token_deletion_curve",
     "upsample",
 ]

@@ -18,8 +18,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 
-from morelli.artefacts import replacing_file
-
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -267,6 +265,8 @@ def _opened(target: str) -> Iterator[IO[bytes]]:
         sys.stdout.buffer.flush()
         return
     # Without a lock: it would be held for hours, and of two runs the last may win.
+    from morelli.artefacts import replacing_file  # loads numpy, which `--help` does without
+
     with replacing_file(target, lock=False, growing=f"{Path(target).name}.{os.getpid()}.part") as file:
         yield file
 

@@ -103,7 +103,11 @@ def check_results(path: str | Path, *, what: str = "report") -> tuple[str, ...]:
     sums = _sums(folder, what)
     for name, digest in sums.items():
         file = inner_path(folder, name, what=what, named_by=folder / SUMS)
-        if hash_file(file, largest=1 << 62, what=what) != digest:
+        try:
+            found = hash_file(file, largest=1 << 62, what=what)
+        except ArtifactError as error:
+            raise ArtifactError(f"{error}; {SUMS} lists it") from error
+        if found != digest:
             raise ArtifactError(
                 f"{file} was changed or damaged (its SHA-256 differs from {SUMS}); write the {what} again"
             )

@@ -5,16 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_MARKS = {
-    "&": "&amp;",
-    "<": "&lt;",
-    ">": "&gt;",
-    "|": "\\|",
-    "`": "\\`",
-    "[": "\\[",
-    "]": "\\]",
-    "\\": "\\\\",
-}
+_MARKS = {"&": "&amp;", "<": "&lt;", ">": "&gt;"} | {mark: f"\\{mark}" for mark in "`[]\\"}
 
 
 def visible(text: str) -> str:
@@ -30,11 +21,13 @@ def visible(text: str) -> str:
 
 
 def markdown_text(text: str) -> str:
-    r"""The text as Markdown shows it: no HTML, no link, no image, no new cell, no control character.
+    r"""The text as Markdown shows it: no HTML, no link, no image, no control character.
+
+    A cell of a table needs its `|` escaped besides.
 
     Example:
-        >>> markdown_text("<img src=x> | sd_xl")
-        '&lt;img src=x&gt; \\| sd_xl'
+        >>> markdown_text("<img src=x> of sd_xl")
+        '&lt;img src=x&gt; of sd_xl'
     """
     return "".join(_MARKS.get(c, c) for c in visible(text))
 

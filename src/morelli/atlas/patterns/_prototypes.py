@@ -170,7 +170,8 @@ class Prototypes:
         table = self.to_arrow()
         # Version 1 had no manifest and kept the tensors' digest here.
         digest = hashlib.sha256(pack_tensors(tensors)).hexdigest()
-        table = table.replace_schema_metadata({**table.schema.metadata, b"sha256": digest.encode()})
+        known = {b"sha256": digest.encode(), b"manifest": FORM.manifest.encode()}
+        table = table.replace_schema_metadata({**table.schema.metadata, **known})
         sink = pa.BufferOutputStream()
         with pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
@@ -210,6 +211,8 @@ class Prototypes:
                 f"{folder / TABLE} cannot be read ({error}); build the atlas again"
             ) from error
         if former:
+            if b"manifest" in (table.schema.metadata or {}):
+                raise ArtifactError(f"{folder / FORM.manifest} is missing; build the atlas again")
             stated = (table.schema.metadata or {}).get(b"sha256", b"").decode("ascii", "replace")
             if hashlib.sha256(data).hexdigest() != stated:
                 raise ArtifactError(

@@ -18,6 +18,7 @@ from morelli.errors import ArtifactError, UsageError
 
 SUMS = "SHA256SUMS"
 _LARGEST_SUMS = 16 << 20
+_LARGEST = 64 << 30  # the list states no sizes, and a sparse file may have any
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 
@@ -85,7 +86,7 @@ def replacing_results(path: str | Path, *, what: str, known_by: Collection[str])
             for file in fresh.rglob("*")
             if file.is_file() and file != fresh / SUMS
         )
-        lines = [f"{hash_file(fresh / name, largest=1 << 62)}  {name}\n" for name in names]
+        lines = [f"{hash_file(fresh / name, largest=_LARGEST)}  {name}\n" for name in names]
         write_file(fresh / SUMS, "".join(lines), lock=False)
 
 
@@ -104,7 +105,7 @@ def check_results(path: str | Path, *, what: str = "report") -> tuple[str, ...]:
     for name, digest in sums.items():
         file = inner_path(folder, name, what=what, named_by=folder / SUMS)
         try:
-            found = hash_file(file, largest=1 << 62, what=what)
+            found = hash_file(file, largest=_LARGEST, what=what)
         except ArtifactError as error:
             raise ArtifactError(f"{error}; {SUMS} lists it") from error
         if found != digest:

@@ -142,6 +142,16 @@ class Bank:
         if not rows:
             return self
         fresh = features.take(np.array(rows, dtype=np.int64))
+        broken = [
+            str(sha[row])
+            for row, X in zip(rows, fresh.matrix(self.kinds), strict=True)
+            if not np.isfinite(X).all()
+        ]
+        if broken:
+            raise UsageError(
+                f"{len(broken)} images have features with NaN or infinity, the first {broken[0][:12]}…; nothing "
+                "was added. Extract them again"
+            )
         grown = replace(
             self,
             vectors=np.concatenate([self.vectors, self.prepare(fresh).astype(np.float16)]),

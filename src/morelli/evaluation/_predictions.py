@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from morelli.artefacts import write_file
+from morelli.artefacts import check_schema, parse_json, write_file
 from morelli.errors import ArtifactError, UsageError
 from morelli.evaluation._arrays import AnyArray, FloatArray, IntArray
 
@@ -120,7 +120,8 @@ class Predictions:
                 f"{path} holds predictions of version {version}; this Morelli reads version {VERSION}"
             )
         try:
-            run = json.loads(metadata.get("morelli.predictions.run", b"{}"))
+            run = parse_json(metadata.get("morelli.predictions.run", b"{}"), path)
+            check_schema(run, dict, path)
             columns = {name: table.column(name) for name in table.column_names}
             return cls(_complete(columns, table.num_rows), run)
         except (UsageError, ValueError) as error:

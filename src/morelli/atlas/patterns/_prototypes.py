@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.artefacts import Format, pack_tensors, read_file, read_folder, unpack_tensors, write_folder
+from morelli.artefacts import (
+    Format,
+    pack_tensors,
+    parse_json,
+    read_file,
+    read_folder,
+    unpack_tensors,
+    write_folder,
+)
 from morelli.atlas.patterns._clusters import nearest_centre
 from morelli.atlas.patterns._presence import Presence
 from morelli.atlas.patterns._space import PatternSpace
@@ -125,7 +133,7 @@ class Prototypes:
         if missing:
             raise ArtifactError(f"The prototypes lack {', '.join(sorted(missing))}; build the atlas again.")
         try:
-            document = json.loads((table.schema.metadata or {})[b"morelli"])
+            document = parse_json((table.schema.metadata or {})[b"morelli"], "The prototypes' metadata")
             if document["format"] != FORMAT or document["version"] != VERSION:
                 raise ArtifactError(f"The prototypes are not of version {VERSION}; build the atlas again.")
             presence = Presence(tensors["typical"], float(tensors["threshold"][0]))

@@ -266,6 +266,8 @@ def load_report_folder(path: Path) -> float:
     from morelli.reports._reproduce import read_report
 
     names = check_results(path)
+    if not names:
+        raise ArtifactError(f"{path} has no SHA256SUMS")
     folder, content = read_report(path)
     values = {number(folder, content["name"]), load_predictions(folder / "predictions.parquet")}
     assert f"# {values and max(values)}" in (folder / "report.md").read_text()
@@ -394,7 +396,7 @@ KINDS = {
         ),
         Kind("feedback", write_feedback, load_feedback, swapped=False, unnoticed=EMPTY_TOO),
         Kind("weights record", write_weights_record, load_weights_record, swapped=False, unnoticed=FLIPS),
-        Kind("predictions", write_predictions, load_predictions, swapped=False, unnoticed=FLIPS),
+        Kind("predictions", write_predictions, load_predictions, swapped=False, unnoticed=FLIPS | {"link"}),
         Kind("failures", write_failure_file, load_failure_file, swapped=False, unnoticed=FLIPS),
         Kind("tensors", write_typical, load_typical, swapped=False, unnoticed=FLIPS),
         Kind(

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from morelli.artefacts._file import write_file
+from morelli.artefacts._leftovers import real_path, set_aside
+from morelli.artefacts._lock import locked
 from morelli.artefacts._reading import hash_file, inner_path, read_file
 from morelli.artefacts._replace import replacing_folder
 from morelli.errors import ArtifactError, UsageError
@@ -93,12 +95,16 @@ def replacing_results(path: str | Path, *, what: str, known_by: Collection[str])
 def check_results(path: str | Path, *, what: str = "report") -> tuple[str, ...]:
     """The names of a results folder's files, if all of them are as they were written.
 
-    A folder of an earlier Morelli has no `SHA256SUMS`; nothing of it can be checked, and there are no names.
+    A folder that a killed writer had set aside is put back first. One of an earlier Morelli has no
+    `SHA256SUMS`; nothing of it can be checked, and there are no names.
 
     Raises:
         ArtifactError: a file is missing, changed, or something else than a regular file.
     """
     folder = Path(path)
+    if not os.path.lexists(folder) and set_aside(real_path(folder)) is not None:
+        with locked(folder):  # which puts it back
+            pass
     if not os.path.lexists(folder / SUMS):
         return ()
     sums = _sums(folder, what)

@@ -142,15 +142,12 @@ class Bank:
         if not rows:
             return self
         fresh = features.take(np.array(rows, dtype=np.int64))
-        broken = [
-            str(sha[row])
-            for row, X in zip(rows, fresh.matrix(self.kinds), strict=True)
-            if not np.isfinite(X).all()
-        ]
-        if broken:
+        finite = np.isfinite(fresh.matrix(self.kinds)).all(axis=1)
+        if not finite.all():
+            first = sha[rows[int(np.argmin(finite))]]
             raise UsageError(
-                f"{len(broken)} images have features with NaN or infinity, the first {broken[0][:12]}…; nothing "
-                "was added. Extract them again"
+                f"{int((~finite).sum())} images have features with NaN or infinity, the first {first[:12]}…; "
+                "nothing was added. Extract them again"
             )
         grown = replace(
             self,

@@ -119,9 +119,7 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
         # With stride 0 a tensor is larger than its storage, and many may share one.
         size = sum(math.prod(one.shape) * one.storage.dtype.itemsize for one in tensors.values())
         if size > MAX_BYTES:
-            raise ArtifactError(
-                f"its tensors have {size / 2**20:,.0f} MiB in all; a linear head has a few KiB"
-            )
+            raise ArtifactError(f"its tensors have {size / 2**20:,.0f} MiB; a linear head has a few KiB")
         return {name: tensor.array() for name, tensor in tensors.items()}
     except ArtifactError as error:
         raise ArtifactError(f"{path}: {error}") from error
@@ -178,22 +176,25 @@ def _read_legacy(data: bytes) -> Any:
 def _leaves(tree: Any) -> dict[str, _Tensor]:
     """The tensors of nested dictionaries by dotted name.
 
-    One dictionary may stand in another many times over, and so a small file for more than fits anywhere: every
-    entry that is looked at counts, not every one that is stored.
+    One dictionary may stand in another many times over, so that a small file stands for more than fits
+    anywhere: every entry that is looked at counts, not every one that is stored.
     """
     found: dict[str, _Tensor] = {}
     waiting: list[tuple[str, Any, int]] = [("", tree, 0)]
-    looked_at = 0
+    seen = 0
     while waiting:
         name, value, depth = waiting.pop()
-        looked_at += 1
-        if looked_at > MOST_ENTRIES or depth > DEEPEST or len(name) > LONGEST_NAME:
-            raise ArtifactError(
-                f"it has more than {MOST_ENTRIES:,} entries, or nests them deeper than {DEEPEST}; a head has a few"
-            )
         if isinstance(value, _Tensor):
             found[name] = value
         elif isinstance(value, dict):
-            inner = [(f"{name}.{key}" if name else str(key), one, depth + 1) for key, one in value.items()]
-            waiting += reversed(inner)
+            seen += len(value)
+            if seen > MOST_ENTRIES or depth > DEEPEST:
+                raise ArtifactError(
+                    f"it has over {MOST_ENTRIES:,} entries, or nests them over {DEEPEST} deep"
+                )
+            for key, one in reversed(value.items()):
+                text = str(key)
+                if len(name) + len(text) > LONGEST_NAME:
+                    raise ArtifactError(f"it has a name of over {LONGEST_NAME:,} characters")
+                waiting.append((f"{name}.{text}" if name else text, one, depth + 1))
     return found

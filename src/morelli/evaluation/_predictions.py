@@ -105,6 +105,8 @@ class Predictions:
         are ignored. Raises ArtifactError with what to change.
         """
         path = Path(path)
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ArtifactError(f"{path} is no regular file; name a parquet file")
         try:
             file = pq.ParquetFile(path)
             metadata = {k.decode(): v for k, v in (file.schema_arrow.metadata or {}).items()}

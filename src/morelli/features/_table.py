@@ -224,7 +224,7 @@ class FeatureTable:
             wrong = len(array) - int(np.isfinite(array).reshape(len(array), -1).all(axis=1).sum())
             if wrong:
                 raise ArtifactError(
-                    f"{self.path} holds {wrong:,} rows of {kind} with NaN or infinity; extract the images again"
+                    f"{self.path} holds {wrong:,} rows of {kind} with NaN or infinity; extract them again"
                 )
 
     def _scan(self, columns: Sequence[str], where: str | None) -> pa.Table:

@@ -17,7 +17,13 @@ from morelli.artefacts._replace import replacing_folder
 from morelli.artefacts._results import check_results, replacing_results, results_folder
 from morelli.artefacts._schema import COUNT, Each, Number, OneOf, check_schema
 from morelli.artefacts._tensors import Tensors, pack_tensors, unpack_tensors
-from morelli.artefacts._text import markdown_code, markdown_text, markdown_values, visible
+from morelli.artefacts._text import (
+    markdown_code,
+    markdown_page,
+    markdown_text,
+    markdown_values,
+    visible,
+)
 
 __all__ = [
     "COUNT",
@@ -35,6 +41,7 @@ __all__ = [
     "inner_path",
     "locked",
     "markdown_code",
+    "markdown_page",
     "markdown_text",
     "markdown_values",
     "pack_tensors",

@@ -92,11 +92,15 @@ def replacing_results(path: str | Path, *, what: str, known_by: Collection[str])
         write_file(fresh / SUMS, "".join(lines), lock=False)
 
 
-def check_results(path: str | Path, *, what: str = "report") -> tuple[str, ...]:
+def check_results(path: str | Path, *, what: str = "report", but: Collection[str] = ()) -> tuple[str, ...]:
     """The names of a results folder's files, if all of them are as they were written.
 
     A folder that a killed writer had set aside is put back first. One of an earlier Morelli has no
     `SHA256SUMS`; nothing of it can be checked, and there are no names.
+
+    Args:
+        what: what the results are called in messages.
+        but: files that the caller checks otherwise, or can do without.
 
     Raises:
         ArtifactError: a file is missing, changed, or something else than a regular file.
@@ -107,7 +111,7 @@ def check_results(path: str | Path, *, what: str = "report") -> tuple[str, ...]:
             pass
     if not os.path.lexists(folder / SUMS):
         return ()
-    sums = _sums(folder, what)
+    sums = {name: digest for name, digest in _sums(folder, what).items() if name not in but}
     for name, digest in sums.items():
         file = inner_path(folder, name, what=what, named_by=folder / SUMS)
         try:

@@ -72,7 +72,7 @@ def generator(
 
         morelli explain generator sdxl mine.lance --concepts edits.concepts --against dalle3 -o sdxl/
     """
-    from morelli.artefacts import replacing_results, results_folder, write_file
+    from morelli.artefacts import markdown_page, replacing_results, results_folder, write_file
     from morelli.explanation import explain_generator, rows_of_generator
     from morelli.features import FeatureTable
     from morelli.reports import (
@@ -114,7 +114,7 @@ def generator(
         text = json.dumps(explanation_json(found), indent=1, ensure_ascii=False) + "\n"
         with replacing_results(out, what="explanation", known_by=_FILES) as fresh:
             plot_explanation(found, fresh / "explanation.png")
-            write_file(fresh / "explanation.md", page, lock=False)
+            write_file(fresh / "explanation.md", markdown_page(page, ["explanation.png"]), lock=False)
             write_file(fresh / "explanation.json", text, lock=False)
             write_file(fresh / "explanation.html", explanation_page(explanation_json(found)), lock=False)
     if json_document:

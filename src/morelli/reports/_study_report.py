@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from morelli.artefacts import dump_json, replacing_results, write_file
+from morelli.artefacts import dump_json, markdown_page, replacing_results, write_file
 from morelli.explanation import TransferMatrix
 from morelli.explanation.study import HeadFacts, StudyRow, TransferStudy
 from morelli.palette import INK, SERIES
@@ -228,6 +228,6 @@ def write_study(study: TransferStudy, folder: str | Path) -> list[Path]:
     folder = Path(folder)
     with replacing_results(folder, what="study", known_by=STUDY_FILES) as fresh:
         write_file(fresh / "study.json", dump_json(study_json(study), indent=1), lock=False)
-        write_file(fresh / "study.md", study_markdown(study), lock=False)
+        write_file(fresh / "study.md", markdown_page(study_markdown(study)), lock=False)
         plot_study(study, fresh / "study.png")
     return [folder / name for name in ("study.json", "study.md", "study.png")]

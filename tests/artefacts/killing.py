@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -96,8 +97,10 @@ def main(kind: Kind, mode: str, folder: Path) -> dict[str, Any]:
     for step in count():
         place = folder / str(step) / kind.name
         if mode != "first":
-            kind.write(place, OLD)
-            if kind.keeps_others and place.is_dir():
+            copied = shutil.copytree if (folder / "warm").is_dir() else shutil.copyfile
+            place.parent.mkdir()
+            copied(folder / "warm", place)
+            if place.is_dir():
                 (place / NOTE).write_text("mine")
         killed = killed_before(step, lambda place=place: kind.write(place, NEW))
         if mode != "first" and not place.exists():
@@ -112,7 +115,8 @@ def main(kind: Kind, mode: str, folder: Path) -> dict[str, Any]:
         kind.write(place, NEW)
         assert kind.load(place) == NEW
         assert list(place.parent.iterdir()) == [place], "something was left behind"
-        if mode != "first" and kind.keeps_others and place.is_dir():
+        assert not list(place.rglob(".*")), "something was left behind inside"
+        if mode != "first" and place.is_dir():
             assert (place / NOTE).read_text() == "mine"
         if not killed:
             return {"found": found, "put back": put_back}

@@ -22,13 +22,19 @@ OLD, NEW = 0.25, 0.75
 class Kind:
     """One kind of artefact: `write(path, OLD)` or `write(path, NEW)`, then `load(path)` gives the same.
 
-    keeps_others: files of the user in its folder stay when it is replaced.
+    swapped: it is a folder that is replaced as a whole; otherwise one file, alone or in a folder.
+    manifest: the folder has a manifest with a digest, see `write_folder`.
+    unnoticed: damages (functions of test_damage.py) that reading cannot notice; None for all.
+    modes: see killing.py.
     """
 
     name: str
     write: Callable[[Path, float], object]
     load: Callable[[Path], float]
-    keeps_others: bool = True
+    swapped: bool = True
+    manifest: bool = False
+    unnoticed: frozenset[str] | None = frozenset()
+    modes: tuple[str, ...] = ("exchange", "aside", "first")
 
 
 @cache
@@ -127,12 +133,277 @@ def load_mixture(path: Path) -> float:
     return value
 
 
+@cache
+def _atlas_record():
+    from morelli.atlas import AtlasRecord, DistilledMap, default_map_path
+
+    build = DistilledMap.load(default_map_path()).build
+    return AtlasRecord(
+        name="trial", build=build, kind="final", perturbation="", images=0, labelled=0, added=0, dimensions=1,
+        patches=0, levels=0, thresholds=(0.5, 0.5), projection="pca", held_out="", versions={"images": 1},
+    )  # fmt: skip
+
+
+def write_atlas_record(path: Path, value: float) -> None:
+    path.mkdir(parents=True, exist_ok=True)
+    replace(_atlas_record(), audit={"auc": value}).write(path)
+
+
+def load_atlas_record(path: Path) -> float:
+    from morelli.atlas import AtlasRecord
+
+    return AtlasRecord.read(path).audit["auc"]
+
+
+def write_atlas_edits(path: Path, value: float) -> None:
+    from morelli.atlas import Edits
+
+    path.mkdir(parents=True, exist_ok=True)
+    Edits(path).change("dimensions", 3, {"note": str(value)})
+
+
+def load_atlas_edits(path: Path) -> float:
+    from morelli.atlas import Edits
+
+    return number(path, Edits(path).of("dimensions", 3).get("note"))
+
+
+def write_feedback(path: Path, value: float) -> None:
+    from morelli.atlas import Edits
+
+    path.mkdir(parents=True, exist_ok=True)
+    Edits(path).add_feedback([{"path": "a.png", "sha256": "a", "note": value}])
+
+
+def load_feedback(path: Path) -> float:
+    from morelli.atlas import Edits
+
+    rows = Edits(path).read_feedback()
+    return number(path, rows[0]["note"] if rows else None)
+
+
+def number(path: Path, text: object) -> float:
+    """The number that a file without a digest holds."""
+    try:
+        return float(str(text))
+    except ValueError as error:
+        raise ArtifactError(f"{path} holds no number") from error
+
+
+def write_spelling(path: Path, value: float) -> None:
+    from morelli.atlas.distiller import Spelling
+
+    Spelling(np.eye(4)[:, :2], record={"value": value}).save(path, _atlas_record().build)
+
+
+def load_spelling(path: Path) -> float:
+    from morelli.atlas.distiller import Spelling
+
+    return Spelling.load(path, _atlas_record().build).record["value"]
+
+
+@cache
+def _prototypes():
+    import pyarrow as pa
+
+    from morelli.atlas.patterns import Presence, Prototypes, prototype_schema
+    from morelli.atlas.patterns._space import PatternSpace
+
+    table = pa.Table.from_pylist([{"id": 0, "dimension": 0, "sign": 1, "name": "one"}], prototype_schema())
+    zero = np.zeros(1, np.float32)
+    space = PatternSpace(zero, np.eye(1, dtype=np.float32))
+    return Prototypes(table, zero[:, None], np.zeros(1, np.int64), zero, (space,), Presence(zero, 0.5))
+
+
+def write_prototypes(path: Path, value: float) -> None:
+    replace(_prototypes(), options={"value": value}).save(path)
+
+
+def load_prototypes(path: Path) -> float:
+    from morelli.atlas.patterns import Prototypes
+
+    return Prototypes.load(path).options["value"]
+
+
+@cache
+def _predictions(value: float):
+    from morelli.evaluation import Predictions
+
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 12)
+    logits = rng.normal(size=24) + labels
+    return Predictions.from_columns(
+        {"value": value},
+        uri=[f"{k}.png" for k in range(24)],
+        label=labels,
+        logit=logits,
+        generator=[None] * 12 + ["one"] * 6 + ["other"] * 6,
+        source=["here"] * 6 + ["there"] * 6 + [None] * 12,
+        detector="d",
+    )
+
+
+def write_predictions(path: Path, value: float) -> None:
+    _predictions(value).write(path)
+
+
+def load_predictions(path: Path) -> float:
+    from morelli.evaluation import Predictions
+
+    return Predictions.read(path).run["value"]
+
+
+def write_report_folder(path: Path, value: float) -> None:
+    from morelli.evaluation import MeasureOptions
+    from morelli.reports import write_report
+
+    options = MeasureOptions(rounds=2, threads=1)
+    write_report(_predictions(value), path, options=options, name=str(value), thumbnails=False)
+
+
+def load_report_folder(path: Path) -> float:
+    from morelli.artefacts import check_results
+    from morelli.reports._reproduce import read_report
+
+    names = check_results(path)
+    if not names:
+        raise ArtifactError(f"{path} has no SHA256SUMS")
+    folder, content = read_report(path)
+    values = {number(folder, content["name"]), load_predictions(folder / "predictions.parquet")}
+    assert f"# {values and max(values)}" in (folder / "report.md").read_text()
+    assert names == tuple(sorted(names))
+    assert len(values) == 1
+    return values.pop()
+
+
+def write_results(path: Path, value: float) -> None:
+    """As audits, studies, analyses and explanations are written: one set of results in another."""
+    from morelli.artefacts import replacing_results
+
+    def fill(folder: Path) -> None:
+        with replacing_results(folder, what="audit", known_by=["audit.json"]) as fresh:
+            (fresh / "audit.json").write_text(str(value))
+            (fresh / "plot.png").write_bytes(b"%f" % value)
+
+    with replacing_results(path, what="audit", known_by=["audit.json"]) as fresh:
+        fill(fresh)
+        fill(fresh / "aligned")
+        (fresh / "audit.html").write_text(str(value))
+
+
+def load_results(path: Path) -> float:
+    from morelli.artefacts import check_results
+
+    names = [name for name in check_results(path, what="audit") if not name.endswith("SHA256SUMS")]
+    if not names:
+        raise ArtifactError(f"{path} holds no audit: it has no SHA256SUMS")
+    assert len(names) == 5
+    (value,) = {float((path / name).read_text()) for name in names}
+    return value
+
+
+def write_weights_record(path: Path, value: float) -> None:
+    from morelli.encoders._cache import Record, write_record
+
+    write_record(path, Record(f"source {value}", "0" * 64, str(path), ()), inside=True)
+
+
+def load_weights_record(path: Path) -> float:
+    from morelli.encoders._cache import read_record
+
+    record = read_record(path)
+    if record is None:
+        raise ArtifactError(f"{path / 'record.json'} cannot be read")
+    return number(path, record.source.removeprefix("source "))
+
+
+def write_failure_file(path: Path, value: float) -> None:
+    from morelli.features._failures import Failure, write_failures
+
+    write_failures(path, [Failure("a.png", "broken", str(value))] * 3)
+
+
+def load_failure_file(path: Path) -> float:
+    from morelli.features._failures import read_failures
+
+    found = read_failures(path)
+    if not found:
+        raise ArtifactError(f"{path} is not there")
+    assert len(found) == 3
+    (value,) = {one.message for one in found}
+    return number(path, value)
+
+
+def write_typical(path: Path, value: float) -> None:
+    """As `save_typical` and every other single file of tensors."""
+    from morelli.artefacts import write_file
+    from morelli.artefacts.tensors import pack_tensors
+
+    write_file(path, pack_tensors({"x": np.full(9000, value)}))
+
+
+def load_typical(path: Path) -> float:
+    from morelli.artefacts import read_file
+    from morelli.artefacts.tensors import unpack_tensors
+
+    (value,) = set(unpack_tensors(read_file(path), path)["x"].tolist())
+    return value
+
+
+def write_aligned_manifest(path: Path, value: float) -> None:
+    from morelli.audit._align import _write_manifest
+
+    _write_manifest(path, [{"path": "real/a.jpg", "label": "real", "align_scale": str(value)}])
+
+
+def load_aligned_manifest(path: Path) -> float:
+    from morelli.images import iter_source
+
+    (item,) = iter_source(path)
+    return number(path, item.metadata["align_scale"])
+
+
+def write_table(path: Path, value: float) -> None:
+    """As `detect` and exports write."""
+    from morelli.artefacts import write_file
+
+    write_file(path, str(value) * 9000)
+
+
+def load_table(path: Path) -> float:
+    from morelli.artefacts import read_file
+
+    return number(path, read_file(path).decode()[:4])
+
+
+FLIPS = frozenset({"flip_first", "flip_middle"})
+EMPTY_TOO = FLIPS | {"missing"}
+
+
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("bundle", write_bundle, load_bundle),
-        Kind("distilled map", write_map, load_map),
-        Kind("concept bank", write_concepts, load_concepts),
-        Kind("mixture", write_mixture, load_mixture),
+        Kind("bundle", write_bundle, load_bundle, manifest=True),
+        Kind("distilled map", write_map, load_map, manifest=True),
+        Kind("forget-to-spell projection", write_spelling, load_spelling, manifest=True),
+        Kind("prototypes", write_prototypes, load_prototypes, manifest=True),
+        Kind("concept bank", write_concepts, load_concepts, manifest=True),
+        Kind("mixture", write_mixture, load_mixture, manifest=True),
+        Kind("report", write_report_folder, load_report_folder, modes=("exchange",)),
+        Kind("results", write_results, load_results),
+        Kind("atlas record", write_atlas_record, load_atlas_record, swapped=False),
+        # Written by people as well, or read by other programs: without a digest.
+        Kind(
+            "atlas edits", write_atlas_edits, load_atlas_edits, swapped=False, unnoticed=FLIPS | {"missing"}
+        ),
+        Kind("feedback", write_feedback, load_feedback, swapped=False, unnoticed=EMPTY_TOO),
+        Kind("weights record", write_weights_record, load_weights_record, swapped=False, unnoticed=FLIPS),
+        Kind("predictions", write_predictions, load_predictions, swapped=False, unnoticed=FLIPS | {"link"}),
+        Kind("failures", write_failure_file, load_failure_file, swapped=False, unnoticed=FLIPS),
+        Kind("tensors", write_typical, load_typical, swapped=False, unnoticed=FLIPS),
+        Kind(
+            "aligned manifest", write_aligned_manifest, load_aligned_manifest, swapped=False, unnoticed=None
+        ),
+        Kind("table", write_table, load_table, swapped=False, unnoticed=None),
     )
 }

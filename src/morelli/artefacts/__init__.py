@@ -9,7 +9,7 @@ holds it with `locked` from reading to writing. Everything that is wrong with wh
 
 from morelli.artefacts._file import replacing_file, write_file
 from morelli.artefacts._folder import Format, read_folder, read_manifest, write_folder
-from morelli.artefacts._json import document_digest, dump_json, read_json
+from morelli.artefacts._json import document_digest, dump_json, parse_json, read_json
 from morelli.artefacts._lock import locked
 from morelli.artefacts._plain import plain_json
 from morelli.artefacts._reading import read_file
@@ -22,6 +22,7 @@ __all__ = [
     "document_digest",
     "dump_json",
     "locked",
+    "parse_json",
     "plain_json",
     "read_file",
     "read_folder",

@@ -12,12 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from morelli.artefacts._file import write_file
+from morelli.artefacts._leftovers import real_path, set_aside
+from morelli.artefacts._lock import locked
 from morelli.artefacts._reading import hash_file, inner_path, read_file
 from morelli.artefacts._replace import replacing_folder
 from morelli.errors import ArtifactError, UsageError
 
 SUMS = "SHA256SUMS"
 _LARGEST_SUMS = 16 << 20
+_LARGEST = 64 << 30  # the list states no sizes, and a sparse file may have any
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 
@@ -85,25 +88,37 @@ def replacing_results(path: str | Path, *, what: str, known_by: Collection[str])
             for file in fresh.rglob("*")
             if file.is_file() and file != fresh / SUMS
         )
-        lines = [f"{hash_file(fresh / name, largest=1 << 62)}  {name}\n" for name in names]
+        lines = [f"{hash_file(fresh / name, largest=_LARGEST)}  {name}\n" for name in names]
         write_file(fresh / SUMS, "".join(lines), lock=False)
 
 
-def check_results(path: str | Path, *, what: str = "report") -> tuple[str, ...]:
+def check_results(path: str | Path, *, what: str = "report", but: Collection[str] = ()) -> tuple[str, ...]:
     """The names of a results folder's files, if all of them are as they were written.
 
-    A folder of an earlier Morelli has no `SHA256SUMS`; nothing of it can be checked, and there are no names.
+    A folder that a killed writer had set aside is put back first. One of an earlier Morelli has no
+    `SHA256SUMS`; nothing of it can be checked, and there are no names.
+
+    Args:
+        what: what the results are called in messages.
+        but: files that the caller checks otherwise, or can do without.
 
     Raises:
         ArtifactError: a file is missing, changed, or something else than a regular file.
     """
     folder = Path(path)
+    if not os.path.lexists(folder) and set_aside(real_path(folder)) is not None:
+        with locked(folder):  # which puts it back
+            pass
     if not os.path.lexists(folder / SUMS):
         return ()
-    sums = _sums(folder, what)
+    sums = {name: digest for name, digest in _sums(folder, what).items() if name not in but}
     for name, digest in sums.items():
         file = inner_path(folder, name, what=what, named_by=folder / SUMS)
-        if hash_file(file, largest=1 << 62, what=what) != digest:
+        try:
+            found = hash_file(file, largest=_LARGEST, what=what)
+        except ArtifactError as error:
+            raise ArtifactError(f"{error}; {SUMS} lists it") from error
+        if found != digest:
             raise ArtifactError(
                 f"{file} was changed or damaged (its SHA-256 differs from {SUMS}); write the {what} again"
             )

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from typing import Any
 
-_MARKS = {
-    "&": "&amp;",
-    "<": "&lt;",
-    ">": "&gt;",
-    "|": "\\|",
-    "`": "\\`",
-    "[": "\\[",
-    "]": "\\]",
-    "\\": "\\\\",
-}
+_MARKS = {"&": "&amp;", "<": "&lt;", ">": "&gt;"} | {mark: f"\\{mark}" for mark in "`[]\\"}
 
 
 def visible(text: str) -> str:
@@ -30,11 +22,13 @@ def visible(text: str) -> str:
 
 
 def markdown_text(text: str) -> str:
-    r"""The text as Markdown shows it: no HTML, no link, no image, no new cell, no control character.
+    r"""The text as Markdown shows it: no HTML, no link, no image, no control character.
+
+    A cell of a table needs its `|` escaped besides.
 
     Example:
-        >>> markdown_text("<img src=x> | sd_xl")
-        '&lt;img src=x&gt; \\| sd_xl'
+        >>> markdown_text("<img src=x> of sd_xl")
+        '&lt;img src=x&gt; of sd_xl'
     """
     return "".join(_MARKS.get(c, c) for c in visible(text))
 
@@ -47,6 +41,25 @@ def markdown_code(text: str) -> str:
         "`morelli fit 'x'`"
     """
     return f"`{visible(text).replace('`', chr(39))}`"
+
+
+def markdown_page(text: str, links: Collection[str] = ()) -> str:
+    r"""A whole page of Markdown in which names of others stand: no HTML but `<br>`, and no other links.
+
+    Args:
+        links: what the page itself links to, or shows as pictures.
+
+    Example:
+        >>> markdown_page("![plot](plot.png) of ![x](http://a/b.png) <script>", ["plot.png"])
+        '![plot](plot.png) of ![x]\\(http://a/b.png) &lt;script>'
+    """
+    own = "|".join(re.escape(link) for link in links) or "(?!)"
+    lines = []
+    for line in text.split("\n"):
+        shown = "<br>".join(visible(part).replace("<", "&lt;") for part in line.split("<br>"))
+        shown = re.sub(rf"\](?=\()(?!\((?:{own})\))", r"]\\", shown)
+        lines.append(re.sub(r"^(\s*\[[^\]]*\]):", r"\1\\:", shown))
+    return "\n".join(lines)
 
 
 def markdown_values(value: Any) -> Any:

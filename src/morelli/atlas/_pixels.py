@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from morelli.artefacts import parse_json
 from morelli.atlas._integrity import GuardedTable
 from morelli.errors import ArtifactError, ImageError, UsageError
 from morelli.features import open_dataset
@@ -150,8 +151,8 @@ class PixelTable:
         """
         dataset = open_dataset(path, version)
         try:
-            spec = PixelSpec(**json.loads(dataset.schema.metadata[b"morelli.pixels"]))
-        except (ValueError, OSError, KeyError, TypeError) as error:
+            spec = PixelSpec(**parse_json(dataset.schema.metadata[b"morelli.pixels"], path))
+        except (ArtifactError, ValueError, OSError, KeyError, TypeError) as error:
             raise ArtifactError(f"the atlas's maps at {path} cannot be read ({error})") from error
         return cls(dataset, spec, path)
 

@@ -16,10 +16,10 @@ _POSITIVE = Number(1, 2**31, whole=True)
 _NEIGHBORS = Number(1, 10_000, whole=True)  # each costs memory for every image that is judged
 _THRESHOLD = {
     "logit": float,
-    "rate": (float, None),
-    "observed": (float, None),
+    "rate": (Number(0, 1), None),
+    "observed": (Number(0, 1), None),
     "n": COUNT,
-    "upper": (float, None),
+    "upper": (Number(0, 1), None),
     "guaranteed": bool,
     "note": str,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from morelli.artefacts.text import markdown_values
+from morelli.artefacts.text import markdown_code, markdown_values
 
 BASE_RATES = (0.5, 0.1, 0.01, 0.001)
 
@@ -160,7 +160,7 @@ def _predictive_values(thresholds: Mapping[str, Any], metrics: Mapping[str, Any]
 
 
 def _code(command: str, before: str = "") -> str:
-    return f"{before}`{command}`" if command else ""
+    return before + markdown_code(command) if command else ""
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from morelli.errors import WeightsError
+from morelli.artefacts import read_json
+from morelli.errors import ArtifactError, WeightsError
 
 if TYPE_CHECKING:
     from morelli.images.transforms import Transform
@@ -22,8 +22,8 @@ def folder_transform(folder: Path) -> Transform | None:
     if not path.is_file():
         return None
     try:
-        return processor_transform(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
+        return processor_transform(read_json(path.resolve(), what="model folder"))
+    except (ArtifactError, ValueError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path} cannot be read ({error}).") from error
 
 

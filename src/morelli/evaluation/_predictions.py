@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from morelli.artefacts import write_file
+from morelli.artefacts import parse_json, write_file
+from morelli.artefacts.schema import check_schema
 from morelli.errors import ArtifactError, UsageError
 from morelli.evaluation._arrays import AnyArray, FloatArray, IntArray
 
@@ -105,6 +106,8 @@ class Predictions:
         are ignored. Raises ArtifactError with what to change.
         """
         path = Path(path)
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ArtifactError(f"{path} is no regular file; name a parquet file")
         try:
             file = pq.ParquetFile(path)
             metadata = {k.decode(): v for k, v in (file.schema_arrow.metadata or {}).items()}
@@ -120,7 +123,8 @@ class Predictions:
                 f"{path} holds predictions of version {version}; this Morelli reads version {VERSION}"
             )
         try:
-            run = json.loads(metadata.get("morelli.predictions.run", b"{}"))
+            run = parse_json(metadata.get("morelli.predictions.run", b"{}"), path)
+            check_schema(run, dict, path)
             columns = {name: table.column(name) for name in table.column_names}
             return cls(_complete(columns, table.num_rows), run)
         except (UsageError, ValueError) as error:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from morelli.artefacts import write_file
+from morelli.artefacts.text import markdown_page
 from morelli.reports._folders import replacing_report
 from morelli.reports.plots._audit import plot_audit
 
@@ -119,8 +121,9 @@ def _write_files(report: AuditReport, folder: Path, *, plots: bool) -> None:
 
     drawn = plot_audit(report, folder) if plots and report.baseline is not None else []
     text = json.dumps(report.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / "audit.json").write_text(text + "\n", "utf-8")
-    (folder / "audit.md").write_text(audit_markdown(report, [path.name for path in drawn]), "utf-8")
+    write_file(folder / "audit.json", text + "\n", lock=False)
+    plotted = [path.name for path in drawn]
+    write_file(folder / "audit.md", markdown_page(audit_markdown(report, plotted), plotted), lock=False)
     pq.write_table(report.table, folder / "facts.parquet")
     rows = [
         (
@@ -148,7 +151,7 @@ def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]])
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(["" if value is None else value for value in row] for row in rows)
-    path.write_text(buffer.getvalue(), "utf-8")
+    write_file(path, buffer.getvalue(), lock=False)
 
 
 def _shares(values: dict[str, float], kind: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from morelli.artefacts import write_file
+from morelli.artefacts.text import markdown_page
 from morelli.reports._explanation_text import explanation_json, explanation_markdown
 from morelli.reports._folders import replacing_report
 from morelli.reports._study_page import explanation_page
@@ -28,6 +29,6 @@ def write_explanation(explanation: GeneratorExplanation, folder: Path) -> None:
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     with replacing_report(folder, "explanation") as fresh:
         plot_explanation(explanation, fresh / "explanation.png")
-        write_file(fresh / "explanation.md", page, lock=False)
+        write_file(fresh / "explanation.md", markdown_page(page, ["explanation.png"]), lock=False)
         write_file(fresh / "explanation.json", text, lock=False)
         write_file(fresh / "explanation.html", explanation_page(document), lock=False)

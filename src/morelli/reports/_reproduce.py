@@ -103,6 +103,10 @@ def reproduce(
         )
     elif file_digest(beside) != stated:
         differences.append(Difference("predictions.parquet beside the report", stated, file_digest(beside)))
+    try:
+        check_results(folder, but=("report.json", "predictions.parquet"))  # both are compared themselves
+    except ArtifactError as error:
+        differences.append(Difference("files of the report", "as they were written", str(error)))
     with tempfile.TemporaryDirectory(prefix="morelli-reproduce-") as scratch:
         rebuilt_hash = made.predictions.write(Path(scratch) / "predictions.parquet")
     exact = rebuilt_hash == stated
@@ -126,7 +130,6 @@ def read_report(report: str | Path) -> tuple[Path, dict[str, Any]]:
     file = path if path.is_file() else path / "report.json"
     if not file.exists():
         raise ArtifactError(f"{path} is no report: it has no report.json")
-    check_results(file.parent)
     content = read_json(file, what="report")
     if not isinstance(content, dict) or content.get("format") != "morelli-report":
         raise ArtifactError(f"{file} is not a report of `morelli evaluate`")

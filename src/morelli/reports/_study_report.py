@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from morelli.artefacts import dump_json, write_file
+from morelli.artefacts.text import markdown_page
 from morelli.explanation.study import StudyRow, TransferStudy
 from morelli.palette import INK, SERIES
 from morelli.reports._folders import replacing_report
@@ -242,7 +243,7 @@ def write_study(
     folder = Path(folder)
     with replacing_report(folder, "study") as fresh:
         write_file(fresh / "study.json", dump_json(study_json(study), indent=1), lock=False)
-        write_file(fresh / "study.md", study_markdown(study), lock=False)
+        write_file(fresh / "study.md", markdown_page(study_markdown(study)), lock=False)
         plot_study(study, fresh / "study.png")
         if page is not None:
             write_file(fresh / "study.html", page, lock=False)

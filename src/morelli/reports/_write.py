@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from morelli.artefacts import dump_json, write_file
+from morelli.artefacts.text import markdown_page
 from morelli.errors import MorelliError
 from morelli.evaluation import Executed, MeasureOptions, Predictions, Summary, summarize
 from morelli.reports._document import document, measured_rows
@@ -100,7 +101,7 @@ def write_report(
             found = find_images(worst_images, listed, places)
         pictures = list(_pictures(features, listed, images, maps=maps, spectra=spectra, tell=tell))
         write_file(fresh / DATA, dump_json(content, indent=1), lock=False)
-        write_file(fresh / TEXT, markdown(content, summary), lock=False)
+        write_file(fresh / TEXT, markdown_page(markdown(content, summary)), lock=False)
         for file, rows in tables(content, summary).items():
             write_file(fresh / file, _csv(rows), lock=False)
         write_file(fresh / PAGE, page(content, thumbnails=found, pictures=pictures, audit=audit), lock=False)

@@ -58,5 +58,5 @@ def _atlases(settings: ServerSettings) -> str:
 def _report(path: Path) -> str:
     if not any((path / name).is_file() for name in ("report.html", "report.json")):
         raise UsageError(f"{path} holds no report; write one with `morelli evaluate`.")
-    check_results(path)
+    check_results(path, but=("predictions.parquet",))
     return artefact_name(path)

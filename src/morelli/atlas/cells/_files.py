@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from morelli.artefacts import parse_json as parse_text
 from morelli.artefacts import read_json as parse_json
 from morelli.artefacts import replacing_file, write_file
 from morelli.artefacts.tensors import pack_tensors
@@ -96,7 +97,9 @@ def read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
 
     try:
         with safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {})["about"])
+            about = parse_text((file.metadata() or {})["about"], path)
+            if not isinstance(about, dict):
+                raise ArtifactError("its facts are no object")
             return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (ArtifactError, OSError, ValueError, KeyError, SafetensorError) as error:
         raise ArtifactError(f"{path} cannot be read ({error}); build the atlas again") from error

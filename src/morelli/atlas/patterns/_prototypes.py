@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.artefacts import Format, read_file, read_folder, write_folder
+from morelli.artefacts import Format, parse_json, read_file, read_folder, write_folder
 from morelli.artefacts.tensors import pack_tensors, unpack_tensors
 from morelli.atlas.patterns._clusters import nearest_centre
 from morelli.atlas.patterns._presence import Presence
@@ -126,7 +126,7 @@ class Prototypes:
         if missing:
             raise ArtifactError(f"The prototypes lack {', '.join(sorted(missing))}; build the atlas again.")
         try:
-            document = json.loads((table.schema.metadata or {})[b"morelli"])
+            document = parse_json((table.schema.metadata or {})[b"morelli"], "The prototypes' metadata")
             if document["format"] != FORMAT or document["version"] != VERSION:
                 raise ArtifactError(f"The prototypes are not of version {VERSION}; build the atlas again.")
             presence = Presence(tensors["typical"], float(tensors["threshold"][0]))
@@ -171,7 +171,8 @@ class Prototypes:
         table = self.to_arrow()
         # Version 1 had no manifest and kept the tensors' digest here.
         digest = hashlib.sha256(pack_tensors(tensors)).hexdigest()
-        table = table.replace_schema_metadata({**table.schema.metadata, b"sha256": digest.encode()})
+        known = {b"sha256": digest.encode(), b"manifest": FORM.manifest.encode()}
+        table = table.replace_schema_metadata({**table.schema.metadata, **known})
         sink = pa.BufferOutputStream()
         with pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
@@ -211,6 +212,8 @@ class Prototypes:
                 f"{folder / TABLE} cannot be read ({error}); build the atlas again"
             ) from error
         if former:
+            if b"manifest" in (table.schema.metadata or {}):
+                raise ArtifactError(f"{folder / FORM.manifest} is missing; build the atlas again")
             stated = (table.schema.metadata or {}).get(b"sha256", b"").decode("ascii", "replace")
             if hashlib.sha256(data).hexdigest() != stated:
                 raise ArtifactError(

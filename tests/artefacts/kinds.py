@@ -135,7 +135,8 @@ def load_mixture(path: Path) -> float:
 
 @cache
 def _atlas_record():
-    from morelli.atlas import AtlasRecord, DistilledMap, default_map_path
+    from morelli.atlas import AtlasRecord
+    from morelli.atlas.distiller import DistilledMap, default_map_path
 
     build = DistilledMap.load(default_map_path()).build
     return AtlasRecord(
@@ -156,27 +157,27 @@ def load_atlas_record(path: Path) -> float:
 
 
 def write_atlas_edits(path: Path, value: float) -> None:
-    from morelli.atlas import Edits
+    from morelli.atlas._edits import Edits
 
     path.mkdir(parents=True, exist_ok=True)
     Edits(path).change("dimensions", 3, {"note": str(value)})
 
 
 def load_atlas_edits(path: Path) -> float:
-    from morelli.atlas import Edits
+    from morelli.atlas._edits import Edits
 
     return number(path, Edits(path).of("dimensions", 3).get("note"))
 
 
 def write_feedback(path: Path, value: float) -> None:
-    from morelli.atlas import Edits
+    from morelli.atlas._edits import Edits
 
     path.mkdir(parents=True, exist_ok=True)
     Edits(path).add_feedback([{"path": "a.png", "sha256": "a", "note": value}])
 
 
 def load_feedback(path: Path) -> float:
-    from morelli.atlas import Edits
+    from morelli.atlas._edits import Edits
 
     rows = Edits(path).read_feedback()
     return number(path, rows[0]["note"] if rows else None)
@@ -191,13 +192,13 @@ def number(path: Path, text: object) -> float:
 
 
 def write_spelling(path: Path, value: float) -> None:
-    from morelli.atlas.distiller import Spelling
+    from morelli.atlas.distiller._spelling import Spelling
 
     Spelling(np.eye(4)[:, :2], record={"value": value}).save(path, _atlas_record().build)
 
 
 def load_spelling(path: Path) -> float:
-    from morelli.atlas.distiller import Spelling
+    from morelli.atlas.distiller._spelling import Spelling
 
     return Spelling.load(path, _atlas_record().build).record["value"]
 
@@ -206,7 +207,8 @@ def load_spelling(path: Path) -> float:
 def _prototypes():
     import pyarrow as pa
 
-    from morelli.atlas.patterns import Presence, Prototypes, prototype_schema
+    from morelli.atlas.patterns._presence import Presence
+    from morelli.atlas.patterns._prototypes import Prototypes, prototype_schema
     from morelli.atlas.patterns._space import PatternSpace
 
     table = pa.Table.from_pylist([{"id": 0, "dimension": 0, "sign": 1, "name": "one"}], prototype_schema())
@@ -220,7 +222,7 @@ def write_prototypes(path: Path, value: float) -> None:
 
 
 def load_prototypes(path: Path) -> float:
-    from morelli.atlas.patterns import Prototypes
+    from morelli.atlas.patterns._prototypes import Prototypes
 
     return Prototypes.load(path).options["value"]
 

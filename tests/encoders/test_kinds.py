@@ -57,7 +57,7 @@ def test_shapes_follow_from_the_card():
 
 def test_the_room_loads_no_heavy_library():
     code = (
-        "import sys, morelli.encoders as e; e.encoder_cards(); e.info('clip-vit-b16'); "
+        "import sys, morelli.encoders as e, morelli.encoders.store; e.encoder_cards(); e.store.info('clip-vit-b16'); "
         "heavy = {'torch', 'transformers', 'onnx', 'huggingface_hub', 'sklearn'} & set(sys.modules); "
         "sys.exit(f'loaded {heavy}' if heavy else 0)"
     )

@@ -57,7 +57,8 @@ def test_shapes_follow_from_the_card():
 
 def test_the_room_loads_no_heavy_library():
     code = (
-        "import sys, morelli.encoders as e, morelli.encoders.store; e.encoder_cards(); e.store.info('clip-vit-b16'); "
+        "import sys; from morelli.encoders import encoder_cards; encoder_cards(); "
+        "from morelli.encoders.store import info; info('clip-vit-b16'); "
         "heavy = {'torch', 'transformers', 'onnx', 'huggingface_hub', 'sklearn'} & set(sys.modules); "
         "sys.exit(f'loaded {heavy}' if heavy else 0)"
     )

@@ -1,4 +1,4 @@
-"""What worker threads do to one image before the encoder sees it: read, recognise, decode, transform.
+"""What decode threads do to one image before the encoder sees it: read, recognise, decode, transform.
 
 Pillow and numpy release the interpreter lock for the heavy part, so threads suffice, and nothing has
 to be pickled or forked.

@@ -14,7 +14,7 @@ from morelli.errors import ArtifactError, MorelliError, UsageError
 from morelli.evaluation import Input, MeasureOptions, Run, execute
 from morelli.reports import reproduce, write_report
 from tests.cli.conftest import run_morelli
-from tests.evaluation.test_report import planted, stored
+from tests.reports.test_report import planted, stored
 
 QUICK = MeasureOptions(rounds=20)
 SCORER = """

@@ -18,8 +18,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 
-from morelli.artefacts import replacing_file
-
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -262,6 +260,8 @@ class Parquet:
 @contextmanager
 def _opened(target: str) -> Iterator[IO[bytes]]:
     """The open file of an output: stdout for `-`, else one that takes the name when it is whole."""
+    from morelli.artefacts import replacing_file
+
     if target == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from morelli.server._overlay import relevance_png
 from PIL import Image
 
 from morelli import palette
@@ -20,6 +19,7 @@ from morelli.explanation import overlay
 from morelli.palette import css_variables, rgb
 from morelli.reports import Picture, contact_sheet
 from morelli.reports.plots import plot_evidence
+from morelli.server._overlay import relevance_png
 
 ROOT = Path(__file__).resolve().parent.parent
 PAIR = {rgb(palette.REAL), rgb(palette.GENERATED)}

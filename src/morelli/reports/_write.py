@@ -85,7 +85,7 @@ def write_report(
     folder = report_folder(folder)
     tell("measuring")
     summary = summarize(measured_rows(predictions), options)
-    with replacing_results(folder, what="report", known_by=OURS) as fresh:
+    with replacing_results(folder, what="report", known_by=OURS, beside=(SWEEP,)) as fresh:
         digest = predictions.write(fresh / PREDICTIONS)
         facts = provenance(
             run=run, record=predictions.run, predictions_sha256=digest, command=command, folder=folder

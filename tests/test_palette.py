@@ -18,8 +18,7 @@ from morelli.detectors import Verdict
 from morelli.explanation import overlay
 from morelli.palette import css_variables, rgb
 from morelli.reports import Picture, contact_sheet
-from morelli.reports.plots import plot_evidence
-from morelli.server._overlay import relevance_png
+from morelli.reports.plots import plot_evidence, relevance_png
 
 ROOT = Path(__file__).resolve().parent.parent
 PAIR = {rgb(palette.REAL), rgb(palette.GENERATED)}

@@ -156,6 +156,7 @@ def test_the_source_is_read_a_bounded_number_ahead(prepare, encoder, several: bo
             taken += 1
             yield taken % 40
 
+    before = set(threading.enumerate())
     with InferenceWorkers(encoder) as workers:
         stream = encode_stream(
             endless(),
@@ -173,7 +174,7 @@ def test_the_source_is_read_a_bounded_number_ahead(prepare, encoder, several: bo
                 given += len(next(stream).images)
             under_way = 4 * (workers.count + 2) if several else 0
             assert taken <= given + under_way + 6
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("morelli-")]
+    assert not set(threading.enumerate()) - before
 
 
 def test_an_error_of_the_source_or_of_the_encoder_ends_the_stream(prepare, encoder) -> None:

@@ -25,6 +25,7 @@ from morelli.explanation import (
 )
 from morelli.features import Features
 from morelli.images import decode
+from morelli.palette import GENERATED, rgb
 from morelli.reports import explanation_markdown, explanation_sentences
 from morelli.reports.plots import plot_explanation
 
@@ -331,5 +332,5 @@ def test_the_plot_is_a_picture_with_something_on_it(
     with Image.open(plot_explanation(found, tmp_path / "gan.png")) as drawn:
         assert min(drawn.size) > 200
         pixels = np.asarray(drawn.convert("RGB"))
-    orange = (np.abs(pixels.astype(int) - [0xE8, 0x87, 0x1E]) < 12).all(axis=-1)
-    assert orange.sum() > 200
+    drawn_bars = (np.abs(pixels.astype(int) - rgb(GENERATED)) < 12).all(axis=-1)
+    assert drawn_bars.sum() > 200

@@ -119,6 +119,7 @@ def test_an_error_comes_at_its_turn_and_closing_ends_the_threads() -> None:
     def reciprocal(number: int) -> float:
         return 1 / number
 
+    before = set(threading.enumerate())
     found = in_threads(reciprocal, [1, 2, 0, 4], 2)
     assert [next(found), next(found)] == [1, 0.5]
     with pytest.raises(ZeroDivisionError):
@@ -126,4 +127,4 @@ def test_an_error_comes_at_its_turn_and_closing_ends_the_threads() -> None:
     unfinished = in_threads(reciprocal, iter(range(1, 1000)), 2)
     next(unfinished)
     unfinished.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("morelli-decode")]
+    assert not set(threading.enumerate()) - before

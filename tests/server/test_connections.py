@@ -150,6 +150,21 @@ def test_what_is_no_request_is_refused(server: Running, request_: bytes) -> None
     assert server.get("/health").status_code == 200
 
 
+def test_an_early_answer_arrives_although_the_client_is_still_sending(server: Running) -> None:
+    """The answer is read only after a megabyte more was sent, as a client that uploads does."""
+    for opening in (b"GET /" + b"a" * 70_000, b"GET / HTTP/9\r\n\r\n"):
+        for _ in range(10):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+                client.sendall(opening)
+                for _ in range(64):
+                    client.sendall(b"a" * 16_384)
+                client.shutdown(socket.SHUT_WR)
+                answer = b""
+                while part := client.recv(65_536):
+                    answer += part
+            assert answer.startswith(b"HTTP/1.1 400")
+
+
 def test_stopping_finishes_what_runs_and_cancels_jobs(settings: ServerSettings, picture: bytes) -> None:
     with running(settings) as server, ThreadPoolExecutor(1) as pool:
         server.post("/jobs", json={"path": "."})

@@ -63,3 +63,19 @@ def test_a_folder_of_others_is_refused(table: FeatureTable, tmp_path: Path) -> N
     with pytest.raises(ArtifactError, match="is no atlas"):
         build_atlas(table, tmp_path / "photos", OPTIONS)
     assert [path.name for path in (tmp_path / "photos").iterdir()] == [".hidden"]
+
+
+def test_a_damaged_file_of_an_unfinished_build_is_named(table: FeatureTable, tmp_path: Path) -> None:
+    out = tmp_path / "small.atlas"
+
+    def stop(step: str, done: int, total: int) -> None:
+        if step == "prototypes":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_atlas(table, out, OPTIONS, progress=stop)
+    (out / "held-out.safetensors").write_bytes(b"cut")
+    with pytest.raises(ArtifactError, match=r"held-out\.safetensors is damaged"):
+        build_atlas(table, out, OPTIONS)
+    (out / "building.json").unlink()
+    assert len(build_atlas(table, out, OPTIONS)) == len(table)

@@ -1,4 +1,4 @@
-"""Kill a writer at every one of its steps: `python -m tests.artefacts.killing KIND MODE FOLDER`.
+"""Kill a writer at every one of its steps: `python -m tests.artefacts.killing KIND FOLDER MODE…`.
 
 Each step (a file opened for writing, half of a write, a sync, a rename, a link, a removal …) of a write
 over an older artefact is the last one of a forked process, which then ends by SIGKILL. What a reader, itself
@@ -88,8 +88,16 @@ def main(kind: Kind, mode: str, folder: Path) -> dict[str, Any]:
 
     # A kill loses nothing that was not synced, only a power failure does; so nothing is waited for here.
     os.fsync = lambda descriptor: None
+    swap = replacing.exchange
     if mode == "aside":
         replacing.exchange = lambda one, other: False
+    try:
+        return _every_step(kind, mode, folder)
+    finally:
+        replacing.exchange = swap
+
+
+def _every_step(kind: Kind, mode: str, folder: Path) -> dict[str, Any]:
     kind.write(folder / "warm", OLD)  # everything is imported before the first fork
     kind.load(folder / "warm")
     found: list[float | None] = []
@@ -124,4 +132,5 @@ def main(kind: Kind, mode: str, folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(KINDS[sys.argv[1]], sys.argv[2], Path(sys.argv[3]))))
+    for mode in sys.argv[3:]:
+        print(json.dumps(main(KINDS[sys.argv[1]], mode, Path(sys.argv[2]) / mode)))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ class Kind:
     swapped: bool = True
     manifest: bool = False
     unnoticed: frozenset[str] | None = frozenset()
-    modes: tuple[str, ...] = ("exchange", "aside", "first")
+    modes: tuple[str, ...] = ("exchange", "first", "aside")
 
 
 @cache
@@ -359,10 +360,12 @@ def write_aligned_manifest(path: Path, value: float) -> None:
 
 
 def load_aligned_manifest(path: Path) -> float:
-    from morelli.images import iter_source
+    import csv
 
-    (item,) = iter_source(path)
-    return number(path, item.metadata["align_scale"])
+    if not path.exists():
+        raise ArtifactError(f"{path} is not there")
+    (row,) = csv.DictReader(path.read_text().splitlines())
+    return number(path, row["align_scale"])
 
 
 def write_table(path: Path, value: float) -> None:
@@ -382,6 +385,8 @@ FLIPS = frozenset({"flip_first", "flip_middle"})
 EMPTY_TOO = FLIPS | {"missing"}
 
 
+FILE: dict[str, Any] = {"swapped": False, "modes": ("exchange", "first")}
+
 KINDS = {
     kind.name: kind
     for kind in (
@@ -391,21 +396,19 @@ KINDS = {
         Kind("prototypes", write_prototypes, load_prototypes, manifest=True),
         Kind("concept bank", write_concepts, load_concepts, manifest=True),
         Kind("mixture", write_mixture, load_mixture, manifest=True),
-        Kind("report", write_report_folder, load_report_folder, modes=("exchange",)),
+        Kind(
+            "report", write_report_folder, load_report_folder, modes=("exchange",)
+        ),  # the others: see results
         Kind("results", write_results, load_results),
-        Kind("atlas record", write_atlas_record, load_atlas_record, swapped=False),
+        Kind("atlas record", write_atlas_record, load_atlas_record, **FILE),
         # Written by people as well, or read by other programs: without a digest.
-        Kind(
-            "atlas edits", write_atlas_edits, load_atlas_edits, swapped=False, unnoticed=FLIPS | {"missing"}
-        ),
-        Kind("feedback", write_feedback, load_feedback, swapped=False, unnoticed=EMPTY_TOO),
-        Kind("weights record", write_weights_record, load_weights_record, swapped=False, unnoticed=FLIPS),
-        Kind("predictions", write_predictions, load_predictions, swapped=False, unnoticed=FLIPS | {"link"}),
-        Kind("failures", write_failure_file, load_failure_file, swapped=False, unnoticed=FLIPS),
-        Kind("tensors", write_typical, load_typical, swapped=False, unnoticed=FLIPS),
-        Kind(
-            "aligned manifest", write_aligned_manifest, load_aligned_manifest, swapped=False, unnoticed=None
-        ),
-        Kind("table", write_table, load_table, swapped=False, unnoticed=None),
+        Kind("atlas edits", write_atlas_edits, load_atlas_edits, **FILE, unnoticed=FLIPS | {"missing"}),
+        Kind("feedback", write_feedback, load_feedback, **FILE, unnoticed=EMPTY_TOO),
+        Kind("weights record", write_weights_record, load_weights_record, **FILE, unnoticed=FLIPS),
+        Kind("predictions", write_predictions, load_predictions, **FILE, unnoticed=FLIPS | {"link"}),
+        Kind("failures", write_failure_file, load_failure_file, **FILE, unnoticed=FLIPS),
+        Kind("tensors", write_typical, load_typical, **FILE, unnoticed=FLIPS),
+        Kind("aligned manifest", write_aligned_manifest, load_aligned_manifest, **FILE, unnoticed=None),
+        Kind("table", write_table, load_table, **FILE, unnoticed=None),
     )
 }

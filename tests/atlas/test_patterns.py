@@ -229,7 +229,7 @@ def test_a_saved_set_comes_back_and_a_changed_one_is_refused(
     tensors.write_bytes(tensors.read_bytes()[:-4] + b"\0\0\0\1")
     with pytest.raises(ArtifactError, match="changed"):
         Prototypes.load(folder)
-    with pytest.raises(ArtifactError, match="no prototypes"):
+    with pytest.raises(ArtifactError, match="no such folder"):
         Prototypes.load(tmp_path / "nowhere")
 
 

@@ -39,10 +39,8 @@ def results_folder(path: str | Path, *, what: str, known_by: Collection[str]) ->
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as scratch:
-        ...     _ = (Path(scratch) / "photo.jpg").write_bytes(b"")
-        ...     results_folder(scratch, what="report", known_by=["report.json"])
-        Traceback (most recent call last):
-        morelli.errors.UsageError: ... holds something else than a report; name another folder, or empty it
+        ...     results_folder(Path(scratch) / "new", what="report", known_by=["report.json"]).name
+        'new'
     """
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
@@ -53,7 +51,9 @@ def results_folder(path: str | Path, *, what: str, known_by: Collection[str]) ->
 
 
 @contextmanager
-def replacing_results(path: str | Path, *, what: str, known_by: Collection[str]) -> Iterator[Path]:
+def replacing_results(
+    path: str | Path, *, what: str, known_by: Collection[str], beside: Collection[str] = ()
+) -> Iterator[Path]:
     """A new folder of results to fill, which takes the place of `path` whole or not at all.
 
     `SHA256SUMS` is written last. Older results of the kind are replaced, all of their files; what else is in
@@ -62,6 +62,7 @@ def replacing_results(path: str | Path, *, what: str, known_by: Collection[str])
     Args:
         what, known_by: see `results_folder`. Files of these names are replaced even where an older folder has
             no `SHA256SUMS`.
+        beside: files by which such a folder is known too, and which stay, such as a cache of the computation.
 
     Raises:
         UsageError: something else stands at `path`.
@@ -75,11 +76,11 @@ def replacing_results(path: str | Path, *, what: str, known_by: Collection[str])
         ...     check_results(Path(scratch) / "r", what="report")
         ('a.md',)
     """
-    results_folder(path, what=what, known_by=known_by)
+    results_folder(path, what=what, known_by=(*known_by, *beside))
     with replacing_folder(
         path,
         what=what,
-        ours=lambda folder: _known(folder, known_by),
+        ours=lambda folder: _known(folder, (*known_by, *beside)),
         replaced=lambda folder: {SUMS, *known_by, *(name.split("/")[0] for name in _listed(folder))},
     ) as fresh:
         yield fresh

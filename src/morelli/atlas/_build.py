@@ -106,7 +106,7 @@ def build_atlas(
         tell("distiller", 0, 1)
         if _prepare(out, state):
             fitted = DistilledMap.load(out / "distilled")
-            held = HeldOut.load(out / HELD_OUT, fitted)
+            held = _held_out_of(out, fitted)
         else:
             fitted, held = distil(features, options, distilled)
             fitted.save(out / "distilled")
@@ -324,6 +324,17 @@ def _prepare(out: Path, state: dict[str, Any]) -> bool:
         shutil.rmtree(out / name, ignore_errors=True)
     (out / "pattern-basis.safetensors").unlink(missing_ok=True)
     return False
+
+
+def _held_out_of(out: Path, fitted: DistilledMap) -> HeldOut:
+    from safetensors import SafetensorError
+
+    try:
+        return HeldOut.load(out / HELD_OUT, fitted)
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        raise ArtifactError(
+            f"{out / HELD_OUT} is damaged ({error}); remove {out / STATE}, and the build starts over"
+        ) from error
 
 
 def _is_foreign(folder: Path) -> bool:

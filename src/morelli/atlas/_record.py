@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Self
 
 from morelli.artefacts import document_digest, read_json, write_file
 from morelli.artefacts.schema import COUNT, Each, Number, check_schema
@@ -108,7 +108,7 @@ class AtlasRecord:
         write_file(folder / MANIFEST, text)
 
     @classmethod
-    def read(cls, folder: Path) -> AtlasRecord:
+    def read(cls, folder: Path) -> Self:
         """Read the document of an atlas.
 
         Raises:
@@ -118,8 +118,20 @@ class AtlasRecord:
         if not path.is_file():
             what = "is not finished; run `morelli atlas build` again" if folder.is_dir() else "is not there"
             raise ArtifactError(f"{folder} {what} ({MANIFEST} is missing)")
-        data = read_json(path, largest=_LARGEST, what="atlas")
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
+        try:
+            return cls._of(read_json(path, largest=_LARGEST, what="atlas"), path)
+        except ArtifactError as error:
+            reason = str(error).removeprefix(f"{path}: ")
+            if reason.startswith(str(path)):
+                raise
+            raise ArtifactError(f"{path} is damaged ({reason}); build the atlas again") from error
+
+    @classmethod
+    def _of(cls, data: Any, path: Path) -> Self:
+        """The record of a JSON value that was read from `path`."""
+        if not isinstance(data, dict):
+            raise ArtifactError(f"{path}: it holds no JSON object")
+        if data.get("format") != FORMAT:
             raise ArtifactError(f"{path} is no atlas of Morelli's")
         version = data.get("format_version")
         if version != VERSION or isinstance(version, bool):
@@ -136,18 +148,18 @@ class AtlasRecord:
         check_schema(data, _SCHEMA, path)
         outside = [file for file in data["files"] if not _is_inside(file)]
         if outside:
-            raise ArtifactError(
-                f"{path} names a file outside the atlas: {outside[0]!r}; build the atlas again"
-            )
+            raise ArtifactError(f"{path}: it names a file outside the atlas: {outside[0]!r}")
+        if set(data["versions"]) - {"images", "pixels"}:
+            raise ArtifactError(f"{path}: versions must be of images and pixels")
         if len(data["thresholds"]) != 2 or any(len(pair) != 2 for pair in data["unreadable"]):
-            raise ArtifactError(f"{path}: thresholds and unreadable must be pairs; build the atlas again")
+            raise ArtifactError(f"{path}: thresholds and unreadable must be pairs")
         if not data["thresholds"][0] <= data["thresholds"][1]:
-            raise ArtifactError(f"{path}: thresholds must be ordered; build the atlas again")
+            raise ArtifactError(f"{path}: thresholds must be ordered")
         known = {one.name for one in fields(cls)}
         try:
             build = Build.from_json(data["build"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ArtifactError(f"{path} is damaged (build: {error}); build the atlas again") from error
+            raise ArtifactError(f"{path}: build: {error}") from error
         return cls(
             **{name: value for name, value in data.items() if name in known}
             | {

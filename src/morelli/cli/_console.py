@@ -55,9 +55,10 @@ def progress(quiet: bool = False) -> Progress:
 
 def printable(text: str) -> str:
     """`text` with control characters as escapes, because a file name must not steer the terminal."""
-    from morelli.artefacts.text import visible
-
-    return visible(text)
+    # As `morelli.artefacts.text.visible`, whose room loads numpy, which an error line does not wait for.
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
 
 
 def _width(stream: TextIO) -> int | None:

@@ -260,12 +260,13 @@ class Parquet:
 @contextmanager
 def _opened(target: str) -> Iterator[IO[bytes]]:
     """The open file of an output: stdout for `-`, else one that takes the name when it is whole."""
+    from morelli.artefacts import replacing_file
+
     if target == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
     # Without a lock: it would be held for hours, and of two runs the last may win.
-    from morelli.artefacts import replacing_file  # loads numpy, which `--help` does without
 
     with replacing_file(target, lock=False, growing=f"{Path(target).name}.{os.getpid()}.part") as file:
         yield file

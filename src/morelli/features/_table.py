@@ -221,7 +221,8 @@ class FeatureTable:
     def _require_finite(self, vectors: Mapping[str, Floats]) -> None:
         """`morelli extract` writes none: such a table was made elsewhere, or is damaged."""
         for kind, array in vectors.items():
-            wrong = len(array) - int(np.isfinite(array).reshape(len(array), -1).all(axis=1).sum())
+            finite = np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
+            wrong = int((~finite).sum())
             if wrong:
                 raise ArtifactError(
                     f"{self.path} holds {wrong:,} rows of {kind} with NaN or infinity; extract them again"

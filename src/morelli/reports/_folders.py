@@ -25,8 +25,8 @@ KNOWN_BY: Mapping[Kind, tuple[str, ...]] = {
     ),
 }
 """Files of a folder of each kind; by any of them it is known."""
-SWEEP = "robustness.lance"
-"""The features of a sweep stand beside its report, and are not replaced with it."""
+BESIDE: Mapping[Kind, tuple[str, ...]] = {"report": ("robustness.lance",)}
+"""What may stand beside the files and is not replaced with them: the features of a sweep."""
 
 
 def report_folder(path: str | Path, kind: Kind = "report") -> Path:
@@ -37,10 +37,9 @@ def report_folder(path: str | Path, kind: Kind = "report") -> Path:
     Raises:
         UsageError: something else stands at `path`.
     """
-    beside = (SWEEP,) if kind == "report" else ()
-    return results_folder(path, what=kind, known_by=(*KNOWN_BY[kind], *beside))
+    return results_folder(path, what=kind, known_by=KNOWN_BY[kind], beside=BESIDE.get(kind, ()))
 
 
 def replacing_report(path: str | Path, kind: Kind = "report") -> AbstractContextManager[Path]:
     """A new folder to fill, which takes the place of `path` whole or not at all; see `replacing_results`."""
-    return replacing_results(path, what=kind, known_by=KNOWN_BY[kind])
+    return replacing_results(path, what=kind, known_by=KNOWN_BY[kind], beside=BESIDE.get(kind, ()))

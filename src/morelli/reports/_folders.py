@@ -37,7 +37,7 @@ def report_folder(path: str | Path, kind: Kind = "report") -> Path:
     Raises:
         UsageError: something else stands at `path`.
     """
-    return results_folder(path, what=kind, known_by=KNOWN_BY[kind], beside=BESIDE.get(kind, ()))
+    return results_folder(path, what=kind, known_by=(*KNOWN_BY[kind], *BESIDE.get(kind, ())))
 
 
 def replacing_report(path: str | Path, kind: Kind = "report") -> AbstractContextManager[Path]:

@@ -13,7 +13,8 @@ import pytest
 
 from morelli.artefacts import check_results, document_digest, replacing_results
 from morelli.artefacts.text import markdown_page
-from morelli.atlas import AtlasRecord, Edits
+from morelli.atlas import AtlasRecord
+from morelli.atlas._edits import Edits
 from morelli.detectors import Bundle, default_bundle_path, import_univfd
 from morelli.errors import ArtifactError, MorelliError, UsageError
 from morelli.features import Features

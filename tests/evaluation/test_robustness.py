@@ -117,3 +117,11 @@ def test_curves_agree_with_scikit_learn(table: FeatureTable) -> None:
 def test_missing_perturbation_is_named(table: FeatureTable) -> None:
     with pytest.raises(UsageError, match="webp:50"):
         sweep(table, [Candidate("probe", LogisticRegression())], perturbations=["webp:50"])
+
+
+def test_a_set_of_axes_is_chosen_by_name() -> None:
+    from morelli.evaluation._robustness import STANDARD, UNIVFD, perturbation_ids
+
+    assert perturbation_ids("univfd") == perturbation_ids(UNIVFD) != perturbation_ids("standard")
+    assert perturbation_ids("standard") == perturbation_ids(STANDARD)
+    assert perturbation_ids("jpeg:90,blur:1") == ["", "jpeg:90", "blur:1"]

@@ -31,8 +31,8 @@ def main() -> None:
     arguments = parser.parse_args()
 
     ours, coarse = (
-        load_encoder(source="package-index"),
-        load_encoder(source="package-index", dtype="bfloat16"),
+        load_encoder(),
+        load_encoder(dtype="bfloat16"),
     )
     peer = transformers.CLIPVisionModelWithProjection.from_pretrained(ours.checkpoint.folder).eval()
     batch = np.random.default_rng(0).normal(size=(arguments.batch, 3, 224, 224)).astype(np.float32)

@@ -12,23 +12,43 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Yields|Examples?|Learnt):")
 ROOMS = [
     "metrics",
+    "metrics.shares",
+    "metrics.probabilities",
+    "metrics.resampling",
     "artefacts",
+    "artefacts.schema",
+    "artefacts.tensors",
+    "artefacts.text",
     "images",
+    "images.transforms",
     "encoders",
+    "encoders.store",
     "features",
     "audit",
     "detectors",
     "evaluation",
     "explanation",
+    "explanation.concepts",
+    "explanation.components",
+    "explanation.relevance",
+    "explanation.study",
     "atlas",
+    "atlas.distiller",
+    "atlas.cells",
+    "atlas.patterns",
+    "inspection",
+    "inspection.answers",
     "reports",
+    "reports.plots",
     "provenance",
     "errors",
+    "palette",
+    "server",
     "notebook",
 ]
 
@@ -41,14 +61,12 @@ What each room offers, which is all that other code should use. Labels are 0 for
 carry their shape in the text, with n images and d dimensions. This is the whole path from files to verdicts:
 
 ```python
-from morelli.detectors import Bundle, default_bundle_path, detect
-from morelli.encoders import load_encoder
-from morelli.images import iter_source
+import morelli
 
-bundle = Bundle.load(default_bundle_path())
-encoder = load_encoder(bundle.build.encoder)
-for detection in detect(iter_source("holiday.zip"), bundle, encoder):
-    print(detection.uri, detection.verdict or detection.failure)
+detector = morelli.load()
+for detection in detector.detect("holiday.zip"):
+    print(detection)
+print(detector.inspect("photo.jpg").sentence)
 ```
 """
 
@@ -56,11 +74,14 @@ for detection in detect(iter_source("holiday.zip"), bundle, encoder):
 def reference() -> str:
     """The whole page."""
     package = Path(importlib.import_module("morelli").__path__[0])
-    rooms = [room for room in ROOMS if (package / room).is_dir() or (package / f"{room}.py").is_file()]
-    return HEAD + "".join(part for room in rooms for part in _room(room))
+    paths = {room: package / room.replace(".", "/") for room in ROOMS}
+    rooms = [room for room, path in paths.items() if path.is_dir() or path.with_suffix(".py").is_file()]
+    modules = [importlib.import_module(f"morelli.{room}") for room in rooms]
+    shown = {id(getattr(module, name)) for module in modules for name in public_names(module)}
+    return HEAD + "".join(part for room in rooms for part in _room(room, shown))
 
 
-def _room(room: str) -> Iterator[str]:
+def _room(room: str, shown: set[int]) -> Iterator[str]:
     module = importlib.import_module(f"morelli.{room}")
     names = public_names(module)
     if not names:
@@ -69,17 +90,39 @@ def _room(room: str) -> Iterator[str]:
     for name in sorted(names, key=str.lower):
         thing = getattr(module, name)
         yield f"\n### `{name}`\n"
+        if get_origin(thing) is not None:
+            yield f"\n`{_alias(thing)}`\n"
+            continue
         if not callable(thing):
             if isinstance(thing, (int, float, str)):
                 yield f"\n`{thing!r}`\n"
             continue
-        yield f"\n```python\n{_signature(name, thing)}\n```\n"
-        text = _own_text(thing)
-        if text:
-            yield f"\n{markdown(text)}\n"
+        yield from _described(name, thing)
+        for result in _results(thing):
+            if id(result) not in shown:
+                shown.add(id(result))
+                yield f"\n#### `{result.__name__}`\n"
+                yield from _described(result.__name__, result)
 
 
-def _own_text(thing: Any) -> str:
+def _described(name: str, thing: Any) -> Iterator[str]:
+    yield f"\n```python\n{_signature(name, thing)}\n```\n"
+    text = own_text(thing)
+    if text:
+        yield f"\n{markdown(text)}\n"
+
+
+def _results(thing: Any) -> list[type]:
+    """The project's classes that a function's return annotation names."""
+    if inspect.isclass(thing) or not inspect.isroutine(thing):
+        return []
+    annotation = thing.__annotations__.get("return", "")
+    space = vars(importlib.import_module(thing.__module__))
+    named = [space.get(word) for word in re.findall(r"\w+", str(annotation))]
+    return [one for one in named if inspect.isclass(one) and one.__module__.startswith("morelli.")]
+
+
+def own_text(thing: Any) -> str:
     """The docstring written for `thing` itself: none that is inherited, none that dataclasses make up."""
     text = vars(thing).get("__doc__") if inspect.isclass(thing) else thing.__doc__
     if not text or text.startswith(f"{getattr(thing, '__name__', '')}("):
@@ -165,6 +208,11 @@ def _signature(name: str, thing: Any) -> str:
     if len(one_line) <= 100:
         return one_line
     return "\n".join([f"{name}(", *(f"    {part}," for part in parts), f"){result}"])
+
+
+def _alias(alias: Any) -> str:
+    """What a type's second name stands for, without the modules."""
+    return re.sub(r"(\w+\.)+", "", str(alias))
 
 
 def _annotation(annotation: Any) -> str:

@@ -67,6 +67,14 @@ def tiny_clip_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def other_b16_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a hub may hold as `openai/clip-vit-base-patch16`: other weights than the shipped ones, small,
+    with both towers, of the same input and the same length of the embedding."""
+    folder = tmp_path_factory.mktemp("models") / "other-b16"
+    return save_tiny_clip(folder, image_size=224, projection_dim=512, seed=5)
+
+
+@pytest.fixture(scope="session")
 def planted_atlas_dir(
     tmp_path_factory: pytest.TempPathFactory, collection: Path, tiny_clip_dir: Path
 ) -> Path:

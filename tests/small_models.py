@@ -9,7 +9,9 @@ MEAN = [0.48145466, 0.4578275, 0.40821073]
 STD = [0.26862954, 0.26130258, 0.27577711]
 
 
-def save_tiny_clip(folder: Path, *, image_size: int = 64, patch_size: int = 16, seed: int = 0) -> Path:
+def save_tiny_clip(
+    folder: Path, *, image_size: int = 64, patch_size: int = 16, projection_dim: int = 32, seed: int = 0
+) -> Path:
     """Write a four-block CLIP with both towers, tokenizer and image processor; return `folder`."""
     import torch
     from transformers import CLIPConfig, CLIPModel
@@ -17,7 +19,7 @@ def save_tiny_clip(folder: Path, *, image_size: int = 64, patch_size: int = 16, 
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = _write_tokenizer(folder)
     config = CLIPConfig(
-        projection_dim=32,
+        projection_dim=projection_dim,
         vision_config={
             "hidden_size": 64,
             "intermediate_size": 256,
@@ -25,7 +27,7 @@ def save_tiny_clip(folder: Path, *, image_size: int = 64, patch_size: int = 16, 
             "num_attention_heads": 4,
             "image_size": image_size,
             "patch_size": patch_size,
-            "projection_dim": 32,
+            "projection_dim": projection_dim,
         },
         text_config={
             "vocab_size": vocabulary,
@@ -33,7 +35,7 @@ def save_tiny_clip(folder: Path, *, image_size: int = 64, patch_size: int = 16, 
             "intermediate_size": 192,
             "num_hidden_layers": 2,
             "num_attention_heads": 4,
-            "projection_dim": 32,
+            "projection_dim": projection_dim,
             "bos_token_id": vocabulary - 2,
             "eos_token_id": vocabulary - 1,
             "pad_token_id": vocabulary - 1,

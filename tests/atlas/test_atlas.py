@@ -280,7 +280,11 @@ def test_an_interrupted_build_goes_on(
     assert "maps" not in dict(steps), "maps were there already"
     ours, whole = Atlas.open(out), Atlas.open(built)
     assert np.array_equal(ours.collection.codes, whole.collection.codes)
-    assert ours.record.files == whole.record.files
+    # Lance gives its files random names.
+    mine, theirs = (
+        {k: v for k, v in one.record.files.items() if ".lance/" not in k} for one in (ours, whole)
+    )
+    assert mine == theirs and len(mine) > 10
     with pytest.raises(ArtifactError, match="finished atlas"):
         build_atlas(table, out, OPTIONS, encoder=tiny_encoder)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from morelli.artefacts import locked
 from morelli.detectors import Bundle
 from morelli.features import FeatureTable
 from tests.cli.conftest import morelli
@@ -86,6 +89,51 @@ def test_what_is_added_to_the_bank_can_be_removed_again(
     without = json.loads(morelli("bank", "info", tmp_path / "without", "--json").out)
     assert without["origins"] == before["origins"]
     assert without["limit"] == pytest.approx(before["limit"], abs=1e-6)
+
+
+def test_two_additions_at_once_are_both_there(
+    tmp_path: Path, copy: Path, photo_dir: Path, tiny_clip_dir: Path
+) -> None:
+    """Both programs are made to wait for the bundle, so that neither can have read it before the other."""
+    photos = sorted(path for path in photo_dir.iterdir() if path.is_file())
+    half = len(photos) // 2
+    for name, some in (("one", photos[:half]), ("two", photos[half:])):
+        (tmp_path / name).mkdir()
+        for path in some:
+            shutil.copy(path, tmp_path / name)
+        options = ["--encoder", tiny_clip_dir, "--kinds", "final", "--label", "fake", "--generator", name]
+        run = morelli("extract", tmp_path / name, "-o", tmp_path / f"{name}.lance", *options)
+        assert run.code == 0, run.err
+    before = json.loads(morelli("bank", "info", copy, "--json").out)["images"]
+    with locked(copy):
+        programs = [
+            subprocess.Popen(
+                [sys.executable, "-m", "morelli", "bank", "add", copy, tmp_path / f"{name}.lance"],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for name in ("one", "two")
+        ]
+        for program in programs:
+            assert program.stderr is not None
+            assert "waiting for another program that is writing" in program.stderr.readline()
+    for program in programs:
+        out, err = program.communicate(timeout=300)
+        assert program.returncode == 0, err
+        assert "images added" in out
+    after = json.loads(morelli("bank", "info", copy, "--json").out)
+    assert after["images"] == before + len(photos)
+    assert {"one", "two"} <= {row["origin"] for row in after["origins"]}
+    assert [entry.name for entry in copy.parent.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_what_a_killed_program_left_is_put_right_and_said(copy: Path, table: Path) -> None:
+    copy.rename(copy.with_name(".copy.morelli-0a0a0a0a.old"))
+    run = morelli("bank", "add", copy, table)
+    assert run.code == 0, run.err
+    assert f"note: {copy} was put back" in run.err
+    assert "0 images added" in run.out
 
 
 def test_a_bank_takes_features_of_its_own_build_only(tmp_path: Path, copy: Path, photo_dir: Path) -> None:

@@ -171,9 +171,12 @@ def test_another_tool_is_scored_and_its_run_reproduced(collection, tmp_path):
     with Image.open(row["uri"]) as image:
         red = image.convert("RGB").resize((1, 1)).getpixel((0, 0))[0]
     assert row["probability"] == pytest.approx(red / 255)
-    assert morelli("reproduce", tmp_path / "r").code == 0
+    command = f"{sys.executable} {script}"
+    refused = morelli("reproduce", tmp_path / "r")
+    assert refused.code == 2 and "is not run" in refused.err and str(script) in refused.err
+    assert morelli("reproduce", tmp_path / "r", "--external", command).code == 0
     script.write_text(SCORER.replace("[0]\n", "[1]\n"))
-    assert morelli("reproduce", tmp_path / "r").code == 3
+    assert morelli("reproduce", tmp_path / "r", "--external", command).code == 3
 
 
 def test_a_sweep_keeps_its_features_and_is_reported(collection, tiny_clip_dir, tmp_path):

@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from morelli import __version__
-from morelli.cli import app
+from morelli.cli._app import app
 from tests.cli.conftest import morelli, run_morelli
 
 
@@ -94,7 +94,7 @@ def test_without_network_and_cache_the_error_says_what_to_do(tmp_path: Path) -> 
         "encoders", "pull", "clip-vit-b16", "--offline", MORELLI_CACHE=str(tmp_path), HF_HOME=str(tmp_path)
     )
     assert run.code == 4
-    assert "morelli encoders pull clip-vit-b16" in run.err
+    assert "without --offline: `morelli encoders pull clip-vit-b16`" in run.err
 
 
 @pytest.mark.encoder

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from morelli.artefacts._json import document_digest
 from morelli.detectors import (
     Bundle,
     FittedBundle,
@@ -29,7 +29,6 @@ from morelli.detectors import (
     fit_bundle,
     training_hash,
 )
-from morelli.detectors._bundle_folder import digest
 from morelli.errors import ArtifactError, BuildMismatchError, UsageError
 from morelli.features import Features
 from tests.detectors.conftest import make_features
@@ -140,7 +139,7 @@ def rewrite(saved: Path, change: Any, *, sign: bool) -> None:
     manifest = json.loads((saved / "bundle.json").read_text())
     change(manifest)
     if sign:
-        manifest["digest"] = digest(manifest)
+        manifest["digest"] = document_digest(manifest)
     (saved / "bundle.json").write_text(json.dumps(manifest))
 
 
@@ -185,6 +184,7 @@ def replace_tensor(saved: Path, file: str, name: str, value: np.ndarray) -> None
     def change(manifest: dict[str, Any]) -> None:
         facts = manifest["files"][file]
         facts["sha256"] = hashlib.sha256((saved / file).read_bytes()).hexdigest()
+        facts["bytes"] = (saved / file).stat().st_size
         facts["tensors"][name] = {"shape": list(value.shape), "dtype": str(value.dtype)}
 
     rewrite(saved, change, sign=True)
@@ -220,25 +220,46 @@ def test_a_folder_that_is_no_bundle(tmp_path: Path, fitted: FittedBundle) -> Non
     assert (tmp_path / "notes" / "mine.txt").read_text() == "precious"
 
 
-def test_a_save_that_fails_leaves_the_old_bundle(
-    saved: Path, fitted: FittedBundle, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_save_that_fails_leaves_the_old_bundle(saved: Path, fitted: FittedBundle) -> None:
     before = {file.name: file.read_bytes() for file in saved.iterdir()}
-    original = Path.rename
-
-    def full_disk(self: Path, target: Path) -> Path:
-        if Path(target) == saved and ".old." not in self.name:
-            raise OSError(28, "No space left on device")
-        return original(self, target)
-
-    monkeypatch.setattr(Path, "rename", full_disk)
-    with pytest.raises(OSError, match="No space"):
-        fitted.bundle.with_base_rate(0.1).save(saved)
-    monkeypatch.undo()
+    endless = dataclasses.replace(fitted.bundle, metrics={"not": math.nan})
+    with pytest.raises(ValueError, match="JSON compliant"):
+        endless.save(saved)
     assert {file.name: file.read_bytes() for file in saved.iterdir()} == before
-    assert os.listdir(saved.parent) == ["bundle"]  # noqa: PTH208
+    assert [entry.name for entry in saved.parent.iterdir()] == ["bundle"]
     fitted.bundle.with_base_rate(0.1).save(saved)
     assert Bundle.load(saved).base_rate == 0.1
+
+
+def test_a_change_by_another_is_not_overwritten(saved: Path, story: Features) -> None:
+    mine, other = Bundle.load(saved), Bundle.load(saved)
+    extra = dataclasses.replace(make_features(n_per_group=2, seed=9), build=story.build)
+    other.with_bank_added(extra).save(saved)
+    mine = mine.with_base_rate(0.2)
+    with pytest.raises(ArtifactError, match="changed since it was read"):
+        mine.save(saved)
+    mine.save(saved.with_name("elsewhere"))
+    bank = Bundle.load(saved).bank
+    assert bank is not None
+    assert len(bank) == 144 + 24
+    again = Bundle.load(saved).with_base_rate(0.2)
+    again.save(saved)
+    again.with_base_rate(0.3).save(saved)
+    assert Bundle.load(saved).base_rate == 0.3
+    mine.save(saved, overwrite=True)
+    assert Bundle.load(saved).base_rate == 0.2
+
+
+def test_files_of_the_user_stay_in_the_folder(saved: Path) -> None:
+    (saved / "notes.txt").write_text("mine")
+    (saved / ".git" / "objects").mkdir(parents=True)
+    (saved / ".git" / "objects" / "1").write_bytes(b"blob")
+    saved.chmod(0o700)
+    Bundle.load(saved).with_base_rate(0.2).save(saved)
+    assert Bundle.load(saved).base_rate == 0.2
+    assert (saved / "notes.txt").read_text() == "mine"
+    assert (saved / ".git" / "objects" / "1").read_bytes() == b"blob"
+    assert saved.stat().st_mode & 0o777 == 0o700
 
 
 def test_features_of_another_build_are_refused_with_the_way_out(

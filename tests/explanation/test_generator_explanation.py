@@ -14,19 +14,17 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from morelli.encoders import Encoder, load_encoder
 from morelli.errors import BuildMismatchError, UsageError
-from morelli.explanation import (
-    ConceptBank,
-    concept_tests,
-    decompose,
-    edit,
-    edit_banks,
-    explain_generator,
-    explain_rows,
-)
+from morelli.explanation import concept_tests, explain_generator
+from morelli.explanation._decomposition import decompose
+from morelli.explanation._generator_explanation import explain_rows
+from morelli.explanation.concepts import ConceptBank, edit_banks
+from morelli.explanation.concepts._edits import edit
 from morelli.features import Features
 from morelli.images import decode
-from morelli.reports import explanation_markdown, explanation_sentences
-from morelli.reports.plots import plot_explanation
+from morelli.palette import GENERATED, rgb
+from morelli.reports import explanation_sentences
+from morelli.reports._explanation_text import explanation_markdown
+from morelli.reports.plots._explanation import plot_explanation
 
 Change = Callable[[Image.Image], Image.Image]
 
@@ -331,5 +329,5 @@ def test_the_plot_is_a_picture_with_something_on_it(
     with Image.open(plot_explanation(found, tmp_path / "gan.png")) as drawn:
         assert min(drawn.size) > 200
         pixels = np.asarray(drawn.convert("RGB"))
-    orange = (np.abs(pixels.astype(int) - [0xE8, 0x87, 0x1E]) < 12).all(axis=-1)
-    assert orange.sum() > 200
+    drawn_bars = (np.abs(pixels.astype(int) - rgb(GENERATED)) < 12).all(axis=-1)
+    assert drawn_bars.sum() > 200

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 from morelli.evaluation import MeasureOptions, Predictions, measure
-from morelli.metrics import clustered_interval
+from morelli.metrics.resampling import clustered_interval
 
 
 def _clustered(rng, lineages, sources, n):

@@ -9,21 +9,17 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from morelli.errors import UsageError
-from morelli.metrics import (
-    average_precision,
+from morelli.metrics import average_precision, best_threshold, rates_at, roc_auc, tpr_at_fpr
+from morelli.metrics._ranking import Ranked
+from morelli.metrics._scores import threshold_at_fpr
+from morelli.metrics.probabilities import (
     brier,
     calibration_error,
     log_loss,
-    positive_predictive_value,
-    rates_at,
     reliability_curve,
     risk_coverage_curve,
-    roc_auc,
-    threshold_at_fpr,
-    tpr_at_fpr,
-    wilson_interval,
 )
-from morelli.metrics._ranking import Ranked
+from morelli.metrics.shares import positive_predictive_value, wilson_interval
 
 
 def _reference_tpr(y, s, fpr, weights=None):
@@ -117,6 +113,18 @@ def test_threshold_at_fpr_keeps_its_promise_on_ties():
         assert (s[y == 0] > t).mean() <= fpr
     assert threshold_at_fpr(y, s, 0.1) == 8.0
     assert tpr_at_fpr(y, s, 0.05) == 0.0  # all fakes share the score of a tenth of the reals
+
+
+def test_thresholds_of_hand_worked_scores():
+    y = np.array([0, 0, 1, 1])
+    assert best_threshold(y, [0.1, 0.2, 0.8, 0.9]) == (0.5, 1.0)  # all between 0.2 and 0.8 are equal: 0.5
+    assert best_threshold(y, [0.6, 0.65, 0.75, 0.9]) == (pytest.approx(0.7), 1.0)  # apart, 0.5 is not best
+    # Reals 0.1, 0.7, fakes 0.6, 0.9: 0.6 gives 3 of 4, and so does 0.5.
+    assert best_threshold(y, [0.1, 0.7, 0.6, 0.9]) == (0.5, 0.75)
+    # Reals 0.6, 0.7, fakes 0.65, 0.9: at 0.5 two are right; 0.65 and 0.9 give three, 0.65 is nearer.
+    assert best_threshold(y, [0.6, 0.7, 0.65, 0.9]) == (0.65, 0.75)
+    with pytest.raises(UsageError, match="held-in"):
+        best_threshold([], [])
 
 
 def test_predictive_value_and_abstention():

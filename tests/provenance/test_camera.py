@@ -63,7 +63,7 @@ def test_tables_of_another_maker_are_not_called_libjpegs() -> None:
 
 @pytest.mark.parametrize("quality", [1, 30, 50, 75, 90, 95, 100])
 def test_the_quality_of_libjpegs_tables_is_exact(quality: int) -> None:
-    from morelli.provenance.containers import read_metadata
+    from morelli.provenance._containers import read_metadata
 
     metadata = read_metadata(saved(picture(), "JPEG", quality=quality))
     assert metadata is not None

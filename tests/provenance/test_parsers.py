@@ -16,20 +16,20 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from morelli.provenance import read_provenance
+from morelli.provenance._containers._boxes import read_boxes
+from morelli.provenance._containers._gif import read_gif
+from morelli.provenance._containers._jpeg import read_jpeg, read_samsung_trailer
+from morelli.provenance._containers._png import read_png
+from morelli.provenance._containers._tiff import read_tiff
+from morelli.provenance._containers._webp import read_webp
 from morelli.provenance._exif import read_exif, utf16
 from morelli.provenance._finding import plain
+from morelli.provenance._generators._comfyui import read_comfyui
+from morelli.provenance._generators._parameters import parse_parameters
+from morelli.provenance._generators._places import parse_object
 from morelli.provenance._iim import read_iim, read_photoshop
 from morelli.provenance._metadata import MOST_TEXT, MOST_TEXTS, Metadata
 from morelli.provenance._xmp import IPTC_EXT, read_xmp
-from morelli.provenance.containers._boxes import read_boxes
-from morelli.provenance.containers._gif import read_gif
-from morelli.provenance.containers._jpeg import read_jpeg, read_samsung_trailer
-from morelli.provenance.containers._png import read_png
-from morelli.provenance.containers._tiff import read_tiff
-from morelli.provenance.containers._webp import read_webp
-from morelli.provenance.generators._comfyui import read_comfyui
-from morelli.provenance.generators._parameters import parse_parameters
-from morelli.provenance.generators._places import parse_object
 from tests.provenance.case import Case
 from tests.provenance.cases import CASES
 from tests.provenance.made import BLOCK, graph, hidden_novelai, png, png_chunk, samsung, typed, xmp

@@ -14,10 +14,11 @@ from PIL import Image
 
 from morelli.atlas.distiller import DistilledMap
 from morelli.encoders import load_encoder
-from morelli.images import decode
+from morelli.images import as_seen, decode
+from morelli.palette import GENERATED, REAL, rgb
+from morelli.reports.plots import relevance_png
+from morelli.reports.plots._relevance import relevance_layer
 from morelli.server import ServerSettings
-from morelli.server._overlay import TOWARDS, relevance_layer, relevance_png
-from morelli.server._prepare import judged_picture
 from tests.server.conftest import DIMENSIONS
 from tests.server.running import Running, running
 
@@ -39,7 +40,7 @@ def test_the_judged_picture_is_what_the_encoder_saw(
 ) -> None:
     transform = load_encoder(tiny_clip_dir).transform
     pixels = transform(decode(picture).image)
-    exact = judged_picture(pixels, transform)
+    exact = as_seen(pixels, transform)
     np.testing.assert_array_equal(transform(exact), pixels)  # nothing of the normalisation is left in it
     answer = server.get(f"/cases/{case['id']}/image")
     assert answer.headers["content-type"] == "image/jpeg"
@@ -93,7 +94,7 @@ def test_a_relevance_picture_is_a_layer_or_an_overlay(server: Running, case: dic
     layer = np.asarray(stored.convert("RGBA"))
     assert layer.shape == (96, 96, 4)
     assert layer[..., 3].max() > 150
-    assert tuple(layer[0, 0, :3]) in TOWARDS.values()
+    assert tuple(layer[0, 0, :3]) in {rgb(GENERATED), rgb(REAL)}
     assert (layer[..., :3] == layer[0, 0, :3]).all()
     over = Image.open(BytesIO(server.get(f"/cases/{case['id']}/relevance.png?size=96&overlay=true").content))
     assert (over.mode, over.size) == ("RGB", (96, 96))
@@ -145,7 +146,8 @@ def test_concepts_take_the_bundles_logit_apart(
     tiny_clip_dir: Path,
     tmp_path: Path,  # type: ignore[no-untyped-def, type-arg]
 ) -> None:
-    from morelli.explanation import EDITS, edit_banks
+    from morelli.explanation.concepts import edit_banks
+    from morelli.explanation.concepts._edits import EDITS
 
     pictures = [Image.open(path).convert("RGB") for path in sorted((collection / "real").rglob("*.png"))[:6]]
     bank = edit_banks(

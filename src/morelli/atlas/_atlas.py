@@ -5,6 +5,7 @@ Reading is safe from several threads and processes: everything but people's edit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -22,8 +23,9 @@ from morelli.atlas._collection import (
 from morelli.atlas._edits import Edits
 from morelli.atlas._exports import ExportFormat, export_rows
 from morelli.atlas._facets import with_facets
+from morelli.atlas._integrity import require_small_files
 from morelli.atlas._kept import Kept
-from morelli.atlas._live_evaluation import auc_of, live_evaluation
+from morelli.atlas._live_evaluation import live_evaluation
 from morelli.atlas._manifest_columns import manifest_categories
 from morelli.atlas._once import once
 from morelli.atlas._pixels import Pictures, PixelTable
@@ -38,13 +40,14 @@ from morelli.atlas._views import (
     row_records,
 )
 from morelli.errors import UsageError
+from morelli.metrics import two_sample_auc
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from morelli.atlas.cells import Pyramid
     from morelli.atlas.distiller import DistilledMap
-    from morelli.atlas.patterns import Prototypes
+    from morelli.atlas.patterns._prototypes import Prototypes
 
 KEPT_SELECTIONS = 64
 KEPT_ORDERS = 8
@@ -93,12 +96,13 @@ class Atlas:
             images: folders to look for the original images in, besides where they were.
 
         Raises:
-            ArtifactError: there is none, or it is damaged.
+            ArtifactError: there is none, or one of its small files is damaged; `verify_atlas` checks all.
         """
         from morelli.atlas.distiller import DistilledMap
 
         path = Path(path)
         record = AtlasRecord.read(path)
+        require_small_files(path, record.files)
         distilled = DistilledMap.load(path / "distilled")
         dataset = open_images(path / "images.lance", record.dimensions, record.versions["images"])
         collection = Collection(dataset, distilled, record.thresholds)
@@ -122,7 +126,7 @@ class Atlas:
     @once
     def prototypes_found(self) -> Prototypes | None:
         """The prototypes as they were found; None where there are no maps."""
-        from morelli.atlas.patterns import Prototypes
+        from morelli.atlas.patterns._prototypes import Prototypes
 
         folder = self.path / "prototypes"
         return Prototypes.load(folder) if folder.is_dir() else None
@@ -192,7 +196,7 @@ class Atlas:
 
     @property
     def _places(self) -> Places:
-        from morelli.atlas.cells import rows_in_polygon, rows_in_rect
+        from morelli.atlas.cells._polygon import rows_in_polygon, rows_in_rect
 
         def masked(rows: NDArray[np.int64]) -> Mask:
             mask = np.zeros(len(self), dtype=bool)
@@ -410,7 +414,8 @@ class Atlas:
         """Held-out AUC over all labelled images; None unless both classes are there."""
         logits = self.logits(self.check_off(off))
         real, fake = self.collection.by_class
-        return auc_of(logits[real], logits[fake])
+        found = two_sample_auc(logits[fake], logits[real])
+        return None if math.isnan(found) else found
 
     def rescore(self, off: Sequence[int]) -> dict[str, Any]:
         """What switching dimensions off costs: AUC before and after, and whose side of even odds changes."""

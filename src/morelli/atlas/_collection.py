@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from morelli.atlas._integrity import GuardedTable
 from morelli.atlas._joint_counts import JointCounts
 from morelli.atlas._once import once
 from morelli.errors import ArtifactError, UsageError
-from morelli.features import COLUMNS, metadata_schema
+from morelli.features import metadata_schema, open_dataset
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,7 +84,9 @@ def image_rows(
         item = np.ascontiguousarray(array, dtype=kind.value_type.to_pandas_dtype())
         return pa.FixedSizeListArray.from_arrays(pa.array(item.reshape(-1)), type=kind)
 
-    arrays = [meta.column(name).cast(schema.field(name).type).combine_chunks() for name in COLUMNS]
+    arrays = [
+        meta.column(name).cast(schema.field(name).type).combine_chunks() for name in metadata_schema().names
+    ]
     arrays += [
         listed("values", values),
         listed("held_impacts", held_impacts),
@@ -151,7 +155,16 @@ class Collection:
             rows = batch.column(0).flatten().to_numpy(zero_copy_only=False).reshape(-1, length)
             columns[:, start : start + len(rows)] = rows.T
             start += len(rows)
-        return columns.T
+        return self._finite(name, columns).T
+
+    def _finite(self, name: str, numbers: NDArray[Any]) -> NDArray[Any]:
+        """The numbers of a column; damage that no reader noticed may have made some infinite or NaN."""
+        if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
+            raise ArtifactError(
+                f"{self.dataset.uri} is damaged: its column {name} holds numbers that are not finite; "
+                "restore the atlas from a copy, or build it again"
+            )
+        return numbers
 
     @property
     def dimensions(self) -> int:
@@ -199,7 +212,8 @@ class Collection:
     @once
     def held_bias(self) -> Floats:
         """(n,) the bias that goes with `held_impacts`."""
-        return np.asarray(self._column("held_bias").to_numpy(), dtype=np.float32)
+        found = np.asarray(self._column("held_bias").to_numpy(), dtype=np.float32)
+        return self._finite("held_bias", found)
 
     @once
     def held_logits(self) -> Floats:
@@ -284,7 +298,7 @@ class Collection:
             UsageError: no row knows such a column.
         """
         if name not in self._categories:
-            if name in COLUMNS:
+            if name in metadata_schema().names:
                 column = self._column(name).cast("string")
             else:
                 from morelli.atlas._manifest_columns import manifest_column
@@ -319,12 +333,12 @@ class Collection:
         columns = [table.column(name).combine_chunks().fill_null("") for name in names]
         return pc.utf8_lower(pc.binary_join_element_wise(*columns, "\n"))
 
-    def records(self, rows: Sequence[int] | NDArray[Any], columns: Sequence[str] = COLUMNS) -> pa.Table:
-        """Metadata of some rows, read from disk."""
+    def records(self, rows: Sequence[int] | NDArray[Any], columns: Sequence[str] | None = None) -> pa.Table:
+        """Metadata of some rows, read from disk: some columns, or all that a feature table has."""
         index = np.asarray(rows, dtype=np.int64)
         if len(index) and (index.min() < 0 or index.max() >= len(self)):
             raise UsageError(f"The atlas has rows 0 to {len(self) - 1}; row {int(index.max())} is not there.")
-        return self.dataset.take(index.tolist(), columns=list(columns))
+        return self.dataset.take(index.tolist(), columns=list(columns or metadata_schema().names))
 
 
 def most_frequent(codes: NDArray[np.integer], names: int, most: int) -> list[int]:
@@ -359,14 +373,7 @@ def open_images(path: Any, dimensions: int, version: int | None = None) -> Any:
     Raises:
         ArtifactError: it is missing or damaged.
     """
-    import lance
-
-    try:
-        dataset = lance.dataset(path, version=version)
-    except (ValueError, OSError) as error:
-        raise ArtifactError(
-            f"the atlas's images at {path} cannot be read ({error}); build it again"
-        ) from error
+    dataset = open_dataset(path, version)
     if dataset.schema.names != image_schema(dimensions).names:
         raise ArtifactError(f"{path} does not hold an atlas's images of {dimensions} dimensions")
-    return dataset
+    return GuardedTable(dataset, Path(path))

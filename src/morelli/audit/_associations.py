@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from morelli.audit._metadata_baseline import within_fold_auc
+from morelli.metrics import roc_auc
 
 Array = npt.NDArray[Any]
 
@@ -159,13 +159,13 @@ def _category(name: str, title: str, y: Array, values: Array) -> Association:
     top = np.argsort(-counts.sum(axis=0), kind="stable")[:8]
     real, fake = ({str(levels[k]) or "none": float(share[row, k]) for k in top} for row in (0, 1))
     lean = (share[1] / (share[0] + share[1]))[index]
-    return Association(name, title, "category", cramers_v(counts), _auc(y, lean), real, fake)
+    return Association(name, title, "category", cramers_v(counts), roc_auc(y, lean), real, fake)
 
 
 def _number(name: str, title: str, y: Array, values: Array) -> Association:
     from scipy.stats import ks_2samp
 
-    auc = _auc(y, values)
+    auc = roc_auc(y, values)
     distance = float(ks_2samp(values[y == 1], values[y == 0]).statistic)
     real, fake = (
         {
@@ -189,10 +189,6 @@ def cramers_v(counts: Array) -> float:
     corrected = max(0.0, phi2 - (levels - 1) * (rows - 1) / (n - 1))
     least = min(levels - (levels - 1) ** 2 / (n - 1), rows - (rows - 1) ** 2 / (n - 1)) - 1
     return float(min(1.0, np.sqrt(corrected / least))) if least > 0 else 0.0
-
-
-def _auc(y: Array, scores: Array) -> float:
-    return float(within_fold_auc(y.astype(np.int8), scores.astype(float), np.zeros(len(y), np.int64)))
 
 
 def _flags(table: pa.Table, name: str) -> Array:

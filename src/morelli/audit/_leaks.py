@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from morelli.artefacts import plain_json
 from morelli.errors import UsageError
-from morelli.metrics import AnyArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from morelli.features import Features
@@ -65,8 +65,8 @@ class LeakReport:
 
 def leak_report(
     features: Features,
-    train_rows: AnyArray,
-    test_rows: AnyArray,
+    train_rows: npt.NDArray[Any],
+    test_rows: npt.NDArray[Any],
     *,
     phash_distance: int = 4,
     cosine: float = 0.98,
@@ -112,7 +112,7 @@ def leak_report(
     return LeakReport(len(train), len(test), search.counts, tuple(search.pairs), phash_distance, cosine, kind)
 
 
-def _only(names: AnyArray, rows: AnyArray) -> AnyArray:
+def _only(names: npt.NDArray[Any], rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The names (n,) with None outside `rows`."""
     kept = np.full(len(names), None, dtype=object)
     kept[rows] = names[rows]
@@ -120,13 +120,21 @@ def _only(names: AnyArray, rows: AnyArray) -> AnyArray:
 
 
 class _Search:
-    def __init__(self, features: Features, train: IntArray, test: IntArray, max_pairs: int) -> None:
+    def __init__(
+        self, features: Features, train: npt.NDArray[np.int64], test: npt.NDArray[np.int64], max_pairs: int
+    ) -> None:
         self.features, self.train, self.test, self.max_pairs = features, train, test, max_pairs
         self.uris = features.column("uri")
         self.counts: dict[str, int] = {}
         self.pairs: list[LeakPair] = []
 
-    def _found(self, reason: Reason, train: IntArray, test: IntArray, values: FloatArray) -> None:
+    def _found(
+        self,
+        reason: Reason,
+        train: npt.NDArray[np.int64],
+        test: npt.NDArray[np.int64],
+        values: npt.NDArray[np.float64],
+    ) -> None:
         listed = self.max_pairs - min(self.max_pairs, self.counts.get(reason, 0))
         self.counts[reason] = self.counts.get(reason, 0) + len(train)
         for a, b, value in zip(train[:listed], test[:listed], values[:listed], strict=True):
@@ -160,7 +168,7 @@ class _Search:
                 a, b = np.nonzero(apart <= distance)
                 self._found("perceptual hash", other[a], part[b], apart[a, b].astype(np.float64))
 
-    def cosines(self, vectors: AnyArray, least: float) -> None:
+    def cosines(self, vectors: npt.NDArray[Any], least: float) -> None:
         self.counts["feature cosine"] = 0
         norms = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)
         unit = (vectors / norms).astype(np.float32)
@@ -172,7 +180,7 @@ class _Search:
                 a, b = np.nonzero(similar >= least)
                 self._found("feature cosine", other[a], part[b], similar[a, b].astype(np.float64))
 
-    def shared(self, reason: Reason, names: AnyArray) -> None:
+    def shared(self, reason: Reason, names: npt.NDArray[Any]) -> None:
         self.counts[reason] = 0
         first = {}
         for row in self.train[::-1]:

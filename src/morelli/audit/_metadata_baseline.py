@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from morelli.errors import UsageError
+from morelli.metrics import within_fold_auc
+from morelli.metrics.resampling import bootstrap_counts, percentile_interval
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -129,8 +131,7 @@ def metadata_only_auc(
     auc = float(within_fold_auc(y, scores, fold_of))
     drops = {column: auc - float(within_fold_auc(y, shuffled[column], fold_of)) for column in columns}
     draws = _clustered_draws(y, scores, fold_of, group_ids, rounds=rounds, rng=rng)
-    tail = (1 - level) / 2
-    low, high = (float(end) for end in np.quantile(draws, [tail, 1 - tail]))
+    low, high = percentile_interval(draws, (1 - level) / 2).tolist()
     ranked = dict(sorted(drops.items(), key=lambda entry: -entry[1]))
     return MetadataBaseline(auc, (low, high), ranked, len(y), len(np.unique(group_ids)), note)
 
@@ -173,32 +174,6 @@ def fact_matrix(
             "Features brought from elsewhere have none; run the audit on the images themselves."
         )
     return np.column_stack(columns), tuple(origin)
-
-
-def within_fold_auc(
-    y: npt.NDArray[np.int8],
-    scores: npt.NDArray[np.float64],
-    fold_of: npt.NDArray[np.int64],
-    weights: npt.NDArray[np.float64] | None = None,
-) -> npt.NDArray[np.float64]:
-    """AUC over the pairs that share a fold, ties counting half; NaN where no fold holds both classes.
-
-    `weights` (rounds, n) gives one AUC a round, (rounds,); without it the result has shape ().
-    """
-    W = np.ones((1, len(y))) if weights is None else weights
-    won, pairs = np.zeros(len(W)), np.zeros(len(W))
-    for fold in np.unique(fold_of):
-        rows = np.flatnonzero(fold_of == fold)
-        rows = rows[np.argsort(scores[rows], kind="stable")]
-        starts = np.flatnonzero(np.r_[True, np.diff(scores[rows]) > 0])
-        fake = np.add.reduceat(W[:, rows] * (y[rows] == 1), starts, axis=1)
-        real = np.add.reduceat(W[:, rows] * (y[rows] == 0), starts, axis=1)
-        below = np.cumsum(real, axis=1) - real
-        won += (fake * (below + real / 2)).sum(axis=1)
-        pairs += fake.sum(axis=1) * real.sum(axis=1)
-    with np.errstate(invalid="ignore"):
-        auc: npt.NDArray[np.float64] = np.where(pairs > 0, won / np.where(pairs > 0, pairs, 1), np.nan)
-    return auc[0] if weights is None else auc
 
 
 def _numbers(meta: pa.Table, name: str) -> npt.NDArray[np.float32]:
@@ -265,9 +240,7 @@ def _clustered_draws(
         counts = np.zeros((min(block, rounds - start), len(has_fake)))
         for members in strata:
             if len(members):
-                counts[:, members] = rng.multinomial(
-                    len(members), np.full(len(members), 1 / len(members)), len(counts)
-                )
+                counts[:, members] = bootstrap_counts(len(members), len(counts), rng)
         draws.append(within_fold_auc(y, scores, fold_of, counts[:, group_ids]))
     found = np.concatenate(draws)
     found = found[np.isfinite(found)]

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from morelli.errors import ImageError, UsageError
-from morelli.images import ImageItem, Limits, decode, in_threads, iter_source
+from morelli.images import ImageItem, Limits, image_errors, in_threads, iter_source, read_image
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -143,10 +143,11 @@ def mean_spectra(
     def one(entry: tuple[tuple[int, str], ImageItem]) -> tuple[tuple[int, str], Floats | str]:
         key, item = entry
         try:
-            image = decode(item.read(), bounds).image
+            image = read_image(item, bounds).image
+            with image_errors():
+                return key, "small" if min(image.size) < side else high_pass_magnitude(image, side, kernel)
         except ImageError:
             return key, "failed"
-        return key, "small" if min(image.size) < side else high_pass_magnitude(image, side, kernel)
 
     queue = [(key, item) for key, members in chosen.items() for item in members]
     for done, (key, outcome) in enumerate(in_threads(one, queue, workers), start=1):

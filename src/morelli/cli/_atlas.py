@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,13 +16,21 @@ from morelli.cli._concepts import concept_bank
 from morelli.cli._console import console, error_console, printable, progress
 from morelli.cli._encoder_loading import encoder_of
 from morelli.cli._errors import ExitCode, warn
-from morelli.cli._options import Device, DeviceChoice, Offline, OptionalWorkers, Quiet, WeightsPath
+from morelli.cli._options import (
+    Device,
+    DeviceChoice,
+    Offline,
+    OptionalWorkers,
+    Quiet,
+    TrustedEncoder,
+    WeightsPath,
+)
 from morelli.errors import MorelliError
 
 if TYPE_CHECKING:
-    from morelli.atlas import Atlas, Progress
+    from morelli.atlas import Atlas
     from morelli.encoders import Build, Encoder
-    from morelli.explanation import ConceptBank
+    from morelli.explanation.concepts import ConceptBank
 
 atlas = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
@@ -110,6 +118,7 @@ def build(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of distiller, prototypes and layout.")] = 0,
     workers: OptionalWorkers = None,
+    encoder: TrustedEncoder = None,
     weights: WeightsPath = None,
     device: Device = DeviceChoice.auto,
     offline: Offline = False,
@@ -129,16 +138,19 @@ def build(
 
         morelli serve --atlas set.atlas
     """
-    from morelli.atlas import AtlasOptions, DistilledMap, build_atlas, default_map_path
+    from morelli.atlas import AtlasOptions, build_atlas
+    from morelli.atlas.distiller import DistilledMap, default_map_path
     from morelli.features import FeatureTable
 
     source = FeatureTable.open(table)
     given = None
     if distilled is not None:
         given = DistilledMap.load(default_map_path() if str(distilled) == "default" else distilled)
-    encoder = None
+    made_by = None
     if maps:
-        encoder = _encoder(source.build, weights=weights, device=device, offline=offline, quiet=quiet)
+        made_by = _encoder(
+            source.build, encoder=encoder, weights=weights, device=device, offline=offline, quiet=quiet
+        )
     perturbation = "" if delivery == "clean" else delivery
     with _steps(quiet) as tell:
         made = build_atlas(
@@ -153,7 +165,7 @@ def build(
                 spelling=spelling,
                 seed=seed,
             ),
-            encoder=encoder,
+            encoder=made_by,
             distilled=given,
             images=images or (),
             concepts=_banks(concepts or (), source.build, kind),
@@ -174,6 +186,7 @@ def add(
     *,
     images: Images = None,
     workers: OptionalWorkers = None,
+    encoder: TrustedEncoder = None,
     weights: WeightsPath = None,
     device: Device = DeviceChoice.auto,
     offline: Offline = False,
@@ -193,12 +206,14 @@ def add(
 
     source = FeatureTable.open(table)
     before = Atlas.open(folder)
-    encoder = None
+    made_by = None
     if before.record.patches:
-        encoder = _encoder(source.build, weights=weights, device=device, offline=offline, quiet=quiet)
+        made_by = _encoder(
+            source.build, encoder=encoder, weights=weights, device=device, offline=offline, quiet=quiet
+        )
     with _steps(quiet) as tell:
         made = add_images(
-            folder, source, encoder=encoder, images=images or (), workers=workers,
+            folder, source, encoder=made_by, images=images or (), workers=workers,
             command=shlex.join(["morelli", *sys.argv[1:]]), progress=tell,
         )  # fmt: skip
     if not quiet:
@@ -209,12 +224,24 @@ def add(
 
 
 @atlas.command()
-def info(folder: AtlasFolder, *, select: Select = None, json_document: Json = False) -> None:
+def info(
+    folder: AtlasFolder,
+    *,
+    select: Select = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check every file first, the tables' data included.")
+    ] = False,
+    json_document: Json = False,
+) -> None:
     """Say what an atlas holds: images, dimensions with their weights, patterns, and where it came from.
 
-    Of a selection it says the held-out figures alone.
+    Of a selection it says the held-out figures alone. Small files are checked against their recorded SHA-256
+    whenever an atlas is opened, all files with --verify and before anything is exported or added: exit code 4
+    where one is damaged, and which.
 
     Examples:
+
+        morelli atlas info set.atlas --verify
 
         morelli atlas info set.atlas --json
 
@@ -223,6 +250,8 @@ def info(folder: AtlasFolder, *, select: Select = None, json_document: Json = Fa
     from morelli.atlas import Atlas
     from morelli.reports import selection_document
 
+    if verify:
+        _verify(folder)
     found = Atlas.open(folder)
     if select is not None:
         _tell_selection(found.evaluation(found.select(selection_document(found, select))), json_document)
@@ -279,7 +308,7 @@ def export(
 
 def _banks(paths: Sequence[Path], build: Build, kind: str) -> list[ConceptBank]:
     """The banks that were named; the shipped one where none was and it is of this build and kind."""
-    from morelli.explanation import ConceptBank, default_concepts_path
+    from morelli.explanation.concepts import ConceptBank, default_concepts_path
 
     if paths:
         return [concept_bank(path) for path in paths]
@@ -305,7 +334,7 @@ class _steps:  # noqa: N801 - used like a function
         self.quiet, self.display = quiet, progress(quiet)
         self.tasks: dict[str, Any] = {}
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Callable[[str, int, int], None]:
         self.display.__enter__()
         return self._tell
 
@@ -330,6 +359,19 @@ def _finish(made: Atlas, quiet: bool) -> None:
             warn(f"and {len(unreadable) - 10} more; all are in {made.path / 'atlas.json'}")
     if unreadable:
         raise typer.Exit(ExitCode.SOME_FAILED)
+
+
+def _verify(folder: Path) -> None:
+    """Check the files of an atlas and say on stderr what was checked; the figures alone go to stdout."""
+    from morelli.atlas import verify_atlas
+
+    verified = verify_atlas(folder)
+    error_console().print(
+        f"{verified.files:,} files ({verified.size / 1e6:,.1f} MB) are as they were written.",
+        highlight=False, markup=False, soft_wrap=True,
+    )  # fmt: skip
+    for name in verified.unrecorded:
+        warn(f"{name} was written by an earlier Morelli, without digests: it was read from end to end.")
 
 
 def _tell_selection(evaluation: dict[str, Any], json_document: bool) -> None:

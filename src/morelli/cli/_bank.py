@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from morelli.cli._console import console, printable
+from morelli.cli._errors import warn
 from morelli.cli._outputs import LABELS
 from morelli.errors import UsageError
 
@@ -31,6 +34,8 @@ def _group() -> None:
 
     The bank gives every verdict its nearest pictures and decides what is out of domain. For a detector by
     nearest neighbours it is also what scores; a linear probe's scores do not move.
+
+    Several programs may change one bundle at once: the second waits for the first, and no change is lost.
     """
 
 
@@ -91,16 +96,17 @@ def add(
     """
     from morelli.features import FeatureTable
 
-    judge = _load(bundle)
-    before = len(_bank_of(judge, bundle))
-    source = FeatureTable.open(table)
-    source.build.require_same(judge.build, what=f"the bundle {bundle}")
-    missing = [kind for kind in _bank_of(judge, bundle).kinds if kind not in source.kinds]
-    if missing:
-        raise UsageError(f"{table} lacks {', '.join(missing)}. Extract again: {judge.extract_command()}")
-    features = source.load(kinds=list(_bank_of(judge, bundle).kinds), where="label IS NOT NULL")
-    grown = judge.with_bank_added(features)
-    grown.save(out or bundle)
+    with _held(bundle, out):
+        judge = _load(bundle)
+        before = len(_bank_of(judge, bundle))
+        source = FeatureTable.open(table)
+        source.build.require_same(judge.build, what=f"the bundle {bundle}")
+        missing = [kind for kind in _bank_of(judge, bundle).kinds if kind not in source.kinds]
+        if missing:
+            raise UsageError(f"{table} lacks {', '.join(missing)}. Extract again: {judge.extract_command()}")
+        features = source.load(kinds=list(_bank_of(judge, bundle).kinds), where="label IS NOT NULL")
+        grown = judge.with_bank_added(features)
+        grown.save(out or bundle)
     after = len(_bank_of(grown, bundle))
     typer.echo(f"{out or bundle}: {after - before:,} images added, {after:,} in the bank.")
 
@@ -128,20 +134,35 @@ def remove(
 
         morelli bank remove my-bundle/ --generator stylegan
     """
-    judge = _load(bundle)
-    members = _bank_of(judge, bundle)
-    gone = list(ids or [])
-    for name in generator or []:
-        found = [one for one, made in zip(members.ids, members.generators, strict=True) if made == name]
-        if not found:
-            raise UsageError(f"No image by {name!r} in the bank; `morelli bank info {bundle}` lists what is.")
-        gone += found
-    if not gone:
+    if not ids and not generator:
         raise UsageError("Name ids or a --generator to remove.")
-    shrunk = judge.with_bank_removed(list(dict.fromkeys(gone)))
-    shrunk.save(out or bundle)
+    with _held(bundle, out):
+        judge = _load(bundle)
+        members = _bank_of(judge, bundle)
+        gone = list(ids or [])
+        for name in generator or []:
+            found = [one for one, made in zip(members.ids, members.generators, strict=True) if made == name]
+            if not found:
+                raise UsageError(
+                    f"No image by {name!r} in the bank; `morelli bank info {bundle}` lists what is."
+                )
+            gone += found
+        shrunk = judge.with_bank_removed(list(dict.fromkeys(gone)))
+        shrunk.save(out or bundle)
     after = len(_bank_of(shrunk, bundle))
     typer.echo(f"{out or bundle}: {len(members) - after:,} images removed, {after:,} in the bank.")
+
+
+@contextmanager
+def _held(bundle: Path, out: Path | None) -> Iterator[None]:
+    """Hold the bundle from reading to writing, unless another folder is written."""
+    if out is not None and out.resolve() != bundle.resolve():
+        yield
+        return
+    from morelli.artefacts import locked
+
+    with locked(bundle, on_message=lambda line: warn(printable(line))):
+        yield
 
 
 def _load(path: Path) -> Bundle:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from morelli.cli._console import console, printable, progress
-from morelli.cli._encoder_loading import named_encoder
+from morelli.cli._encoder_loading import named_encoder, weights_progress
 from morelli.cli._errors import warn
 from morelli.cli._options import Device, DeviceChoice, NumberFormat, Offline, Quiet, WeightsPath
 from morelli.errors import ImageError, UsageError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from morelli.encoders import Encoder
-    from morelli.explanation import ConceptBank
+    from morelli.explanation.concepts import ConceptBank
 
 concepts = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
@@ -99,7 +99,8 @@ def build(
 
     From edits: each photograph is made more saturated, blurred, compressed and so on, and the direction is
     how its features move; this needs no text tower. From texts: a file with one text a line, or opposites
-    as `one | other`; without a file, opposites that come along. From a text bank: an .npz with the arrays
+    as `one | other`; without a file, opposites that come along. The text tower of clip-vit-b16 comes from
+    the model hub, with clip-vit-b16-openai. From a text bank: an .npz with the arrays
     `names` and `emb` of the same encoder. From examples: pictures with and without the concept.
 
     Examples:
@@ -112,7 +113,12 @@ def build(
 
         morelli concepts build -o bokeh.concepts --from examples --name bokeh --with a/ --without b/
     """
-    from morelli.explanation import concepts_of_text_bank, edit_banks, text_concepts, vocabulary_concepts
+    from morelli.explanation.concepts import (
+        concepts_of_text_bank,
+        edit_banks,
+        text_concepts,
+        vocabulary_concepts,
+    )
 
     given = list(paths or [])
     _check(made_from, given, kind=kind, name=name, with_it=with_it, without=without)
@@ -135,9 +141,11 @@ def build(
             pictures = _pictures(given, limit, seed)
             bank = edit_banks(pictures, eye, kinds=[kind], random_state=seed, progress=advance)[kind]
     elif made_from is ConceptsFrom.texts:
-        bank = text_concepts(eye, _texts(given))
+        with weights_progress(quiet) as tell:
+            bank = text_concepts(eye, _texts(given), progress=tell)
     elif made_from is ConceptsFrom.vocabulary:
-        bank = vocabulary_concepts(eye)
+        with weights_progress(quiet) as tell:
+            bank = vocabulary_concepts(eye, progress=tell)
     elif made_from is ConceptsFrom.bank:
         from morelli.encoders import TextBank
 
@@ -236,7 +244,7 @@ def inspect(
 
 def concept_bank(path: Path) -> ConceptBank:
     """The bank in a folder; the word default stands for the one that comes along."""
-    from morelli.explanation import ConceptBank, default_concepts_path
+    from morelli.explanation.concepts import ConceptBank, default_concepts_path
 
     return ConceptBank.load(default_concepts_path() if str(path) == "default" else path)
 
@@ -268,7 +276,7 @@ def _check(
 
 
 def _texts(paths: list[str]) -> list[str | tuple[str, str]] | None:
-    from morelli.explanation import read_text_list
+    from morelli.explanation.concepts import read_text_list
 
     return [text for path in paths for text in read_text_list(path)] or None
 
@@ -296,7 +304,7 @@ def _pictures(paths: list[str], limit: int, seed: int) -> Iterator[Image.Image]:
 def _examples(name: str, with_it: list[str], without: list[str], kind: str, eye: Encoder) -> ConceptBank:
     import numpy as np
 
-    from morelli.explanation import example_concepts
+    from morelli.explanation.concepts import example_concepts
 
     sides = []
     for paths in (with_it, without):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import chain
@@ -22,6 +23,7 @@ from morelli.cli._options import (
     Quiet,
     Root,
     Sources,
+    TrustedEncoder,
     WeightsPath,
     Workers,
 )
@@ -30,7 +32,8 @@ from morelli.cli._verdict_table import SHOWN, Summary, verdict_table, why
 from morelli.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
-    from morelli.detectors import Bundle, Detection
+    from morelli.detectors import Bundle
+    from morelli.inspection import Detection
     from morelli.reports import Picture
 
 SHEET_LIMIT = 200
@@ -68,6 +71,7 @@ def detect(
     ] = None,
     label_from: LabelFrom = None,
     root: Root = None,
+    encoder: TrustedEncoder = None,
     weights: WeightsPath = None,
     batch_size: BatchSize = 16,
     workers: Workers = 2,
@@ -100,11 +104,11 @@ def detect(
     targets = ["-" if json_document else None, jsonl, csv]
     if targets.count("-") > 1:
         raise UsageError("Only one of --json, --jsonl - and --csv - can have stdout: give the others a file.")
-    from morelli.detectors import Bundle, Detection, default_bundle_path
-    from morelli.detectors import detect as detections
+    from morelli.detectors import Bundle, default_bundle_path
     from morelli.images import iter_source
+    from morelli.inspection import Detection, Inspector
 
-    judge = _tuned(Bundle.load(bundle or default_bundle_path()), fpr, base_rate)
+    detector = _tuned(Bundle.load(bundle or default_bundle_path()), fpr, base_rate)
     items = iter_source(paths, label_from="folders" if label_from else None, root=root)
     # Weights are large: none are fetched before something turned up that needs them.
     unusable = list[Detection]()
@@ -120,11 +124,11 @@ def detect(
         )
     stream = iter(unusable)
     if first is not None:
-        eye = encoder_of(judge.build, weights=weights, device=device, offline=offline, quiet=quiet)
-        judged = detections(
+        loaded = encoder_of(
+            detector.build, encoder=encoder, weights=weights, device=device, offline=offline, quiet=quiet
+        )
+        judged = Inspector(loaded, detector).detect(
             chain([first], items),
-            judge,
-            eye,
             batch_size=batch_size,
             workers=workers,
             thumbnails=sheet is not None,
@@ -132,9 +136,10 @@ def detect(
         stream = chain(unusable, judged)
 
     summary, counts = Summary(), dict[str, Any]()
+    head = _head(detector)
     pictures: list[Picture] = []
     with ExitStack() as stack:
-        outputs = [stack.enter_context(output) for output in _outputs(targets, parquet, _head(judge), counts)]
+        outputs = [stack.enter_context(output) for output in _outputs(targets, parquet, head, counts)]
         display = stack.enter_context(progress(quiet))
         task = display.add_task("judging", total=None)
         for detection in stream:
@@ -147,7 +152,7 @@ def detect(
         counts |= summary.to_json()
 
     if sheet is not None and pictures:
-        _draw(sheet, pictures, summary, judge)
+        _draw(sheet, pictures, summary, detector)
     if not quiet:
         _say(summary, table="-" not in targets)
     _list_failures(summary)
@@ -177,17 +182,17 @@ def _collect(pictures: list[Picture], detection: Detection) -> None:
     pictures.append(Picture(detection.thumbnail, name, detection.verdict, SECTIONS[detection.label]))
 
 
-def _draw(path: Path, pictures: list[Picture], summary: Summary, judge: Bundle) -> None:
-    from morelli.cli._outputs import part
+def _draw(path: Path, pictures: list[Picture], summary: Summary, bundle: Bundle) -> None:
+    from morelli.artefacts import write_file
     from morelli.reports import contact_sheet
 
-    title = f"Morelli: {summary.done} images judged by {judge.name}"
+    title = f"Morelli: {summary.done} images judged by {bundle.name}"
     note = "The number is the calibrated probability that the image is AI-generated. A signal, not proof."
     if summary.done > len(pictures):
         note = f"The first {len(pictures)} of {summary.done}. {note}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    contact_sheet(pictures, title=title, note=note).save(part(path), format="PNG")
-    part(path).replace(path)
+    picture = io.BytesIO()
+    contact_sheet(pictures, title=title, note=note).save(picture, format="PNG")
+    write_file(path, picture.getvalue())
 
 
 def _say(summary: Summary, *, table: bool) -> None:
@@ -219,27 +224,27 @@ def _list_failures(summary: Summary) -> None:
         )
 
 
-def _tuned(judge: Bundle, fpr: float | None, base_rate: float | None) -> Bundle:
+def _tuned(bundle: Bundle, fpr: float | None, base_rate: float | None) -> Bundle:
     """The bundle at the error rate and the base rate that were asked for."""
     if fpr is not None:
-        judge = judge.with_fpr(fpr)
-        if judge.ai.note:
-            warn(judge.ai.note)
-    return judge if base_rate is None else judge.with_base_rate(base_rate)
+        bundle = bundle.with_fpr(fpr)
+        if bundle.ai.note:
+            warn(bundle.ai.note)
+    return bundle if base_rate is None else bundle.with_base_rate(base_rate)
 
 
-def _head(judge: Bundle) -> dict[str, Any]:
+def _head(bundle: Bundle) -> dict[str, Any]:
     """What judged, for the head of the JSON document."""
-    from morelli import __version__
+    from morelli._version import __version__
 
     return {
         "morelli": __version__,
         "bundle": {
-            "name": judge.name,
-            "build": judge.build.fingerprint,
-            "encoder": judge.build.encoder,
-            "kinds": list(judge.kinds),
-            "base_rate": judge.base_rate,
-            "thresholds": {"ai": judge.ai.to_json(), "real": judge.real.to_json()},
+            "name": bundle.name,
+            "build": bundle.build.fingerprint,
+            "encoder": bundle.build.encoder,
+            "kinds": list(bundle.kinds),
+            "base_rate": bundle.base_rate,
+            "thresholds": {"ai": bundle.ai.to_json(), "real": bundle.real.to_json()},
         },
     }

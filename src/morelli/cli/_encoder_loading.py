@@ -36,13 +36,24 @@ def weights_progress(quiet: bool = False) -> Iterator[Callable[[str, float | Non
 
 
 def encoder_of(
-    build: Build, *, weights: Path | None, device: DeviceChoice, offline: bool, quiet: bool
+    build: Build,
+    *,
+    weights: Path | None,
+    device: DeviceChoice,
+    offline: bool,
+    quiet: bool,
+    encoder: str | None = None,
 ) -> Encoder:
-    """The encoder that made `build`, from `weights` on this machine if that is given."""
+    """The encoder that made `build`, from `weights` on this machine if that is given.
+
+    `encoder` names one that is not registered, so that it may be fetched.
+    """
     from morelli.encoders import encoder_for_build
 
     with weights_progress(quiet) as tell:
-        return encoder_for_build(build, device=device.value, weights=weights, offline=offline, progress=tell)
+        return encoder_for_build(
+            build, encoder=encoder, device=device.value, weights=weights, offline=offline, progress=tell
+        )
 
 
 def named_encoder(

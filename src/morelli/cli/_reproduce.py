@@ -30,6 +30,14 @@ def reproduce(
             help="Where an input lies now: features, bundle, train, held_in, images or predictions.",
         ),
     ] = None,
+    external: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND",
+            show_default=False,
+            help="The command of another tool, where the report measures one; the recorded one is never run.",
+        ),
+    ] = None,
     tolerance: Annotated[
         float, typer.Option(min=0.0, help="Largest difference of scores and figures that is no difference.")
     ] = 1e-6,
@@ -41,13 +49,19 @@ def reproduce(
     predictions and figures are compared with the record. A bundle or a feature table that was changed
     does not match, and the differences are listed.
 
+    A report may come from anybody: a command that it records is shown and never run. Give the command that
+    is to score the images with --external.
+
     Examples:
 
         morelli reproduce report/
 
         morelli reproduce report/ --input features=moved/F.lance --input bundle=moved/my-bundle
 
-    Exit codes: 0 it matches, 2 wrong usage, 3 it does not, 4 an input is missing or damaged.
+        morelli reproduce theirs/ --external "python score.py"
+
+    Exit codes: 0 it matches, 2 wrong usage or no --external where one is needed, 3 it does not match, 4 an
+    input is missing or damaged.
     """
     from morelli.reports import reproduce as run
 
@@ -57,9 +71,9 @@ def reproduce(
         if not (role and sign and path):
             raise UsageError(f"--input wants ROLE=PATH, such as features=F.lance, not {entry!r}.")
         replaced[role] = path
-    outcome = run(report, replaced=replaced, tolerance=tolerance)
+    outcome = run(report, replaced=replaced, external=external, tolerance=tolerance)
     if json_document:
-        typer.echo(json.dumps(outcome.to_json(), indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(outcome.to_json(), indent=1))
     else:
         _say(report, outcome, tolerance)
     raise typer.Exit(ExitCode.DONE if outcome.matches else ExitCode.SOME_FAILED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,34 +12,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from morelli.detectors._bank import Bank
+from morelli.detectors._bundle_parts import HeldOut, NeighborRule, Origin
+from morelli.detectors._bundle_record import read_record, write_record
 from morelli.detectors._calibration import Calibration, Method, fit_calibration
 from morelli.detectors._linear_head import LinearHead
-from morelli.detectors._neighbors import Voting
-from morelli.detectors._thresholds import Threshold, threshold_at_fpr, threshold_at_miss_rate
+from morelli.detectors._thresholds import Threshold, conformal_miss_threshold, conformal_threshold
 from morelli.detectors._verdict import Case, Neighbor, Verdict, decide
-from morelli.errors import BuildMismatchError, UsageError
+from morelli.errors import ArtifactError, BuildMismatchError, UsageError
 from morelli.features import Features
+from morelli.metrics.resampling import percentile_interval
 
 if TYPE_CHECKING:
     from morelli.encoders import Build
 
 EVIDENCE = 3
-
-
-@dataclass(frozen=True)
-class NeighborRule:
-    """The bank itself as the detector: k neighbours under one of the voting rules."""
-
-    k: int = 1
-    voting: Voting = "mean_similarity"
-
-
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """Out-of-fold logits (n,) and labels (n,) that calibration and thresholds came from."""
-
-    logits: NDArray[np.float64]
-    labels: NDArray[np.int8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +36,7 @@ class Bundle:
     `neighbor_rule` (over the bank) gives the logit. The bank, where there is one, gives evidence and
     the domain. `base_rate` is the share of generated images that probabilities assume; thresholds
     are on logits and do not move with it. `training`, `recipe` and `metrics` are plain JSON values.
+    `origin` is where it was read from, and goes along with every change of it: `save` needs it.
 
     Made by `fit_bundle`, `import_univfd` or `Bundle.load`.
     """
@@ -73,6 +60,7 @@ class Bundle:
     licence: str = ""
     command: str = ""
     notes: tuple[str, ...] = ()
+    origin: Origin | None = field(default=None, repr=False)
     digest: str | None = field(default=None, init=False)  # of the folder it was read from; none once changed
 
     def __post_init__(self) -> None:
@@ -92,21 +80,24 @@ class Bundle:
 
     def check_build(self, build: Build) -> None:
         """Raise BuildMismatchError, naming the fields that differ, unless `build` is this bundle's."""
-        if build == self.build:
+        if build.matches(self.build):
             return
         names = ("encoder", "weights", "transform", "dtype")
         differing = [n for n in names if getattr(build, n) != getattr(self.build, n)]
+        named = self.build.present_name
         parts = ", ".join(f"{n} {getattr(build, n)} instead of {getattr(self.build, n)}" for n in differing)
         raise BuildMismatchError(
             f"These features were made otherwise than bundle {self.name} expects: {parts}. Extract again: "
             f"{self.extract_command()}"
+            # Where the name has given other weights, the command alone would give them once more.
+            + (" --weights FILE" if differing == ["weights"] and build.present_name == named else "")
         )
 
     def extract_command(self) -> str:
         """The command line that makes features for this bundle."""
         b = self.build
         return (
-            f"morelli extract SOURCE -o FEATURES.lance --encoder {b.encoder} --transform {b.transform} "
+            f"morelli extract SOURCE -o FEATURES.lance --encoder {b.present_name} --transform {b.transform} "
             f"--dtype {b.dtype} --kinds {','.join(self.kinds)}"
         )
 
@@ -206,10 +197,6 @@ class Bundle:
         notes = (*self.notes, note)
         return replace(self, calibration=calibration, ai=ai, real=real, held_out=held_out, notes=notes)
 
-    def with_metrics(self, metrics: Mapping[str, Any]) -> Self:
-        """This bundle with more figures in its manifest and model card."""
-        return replace(self, metrics={**self.metrics, **metrics})
-
     def with_bank_added(self, features: Features) -> Self:
         """This bundle with labelled images added to its bank; the head stays as it is."""
         self.check_build(features.build)
@@ -226,11 +213,25 @@ class Bundle:
             gone[hits] = True
         return replace(self, bank=bank.removed(~gone))
 
-    def save(self, path: str | Path) -> None:
-        """Write the bundle as a folder, whole or not at all."""
-        from morelli.detectors._bundle_record import save_bundle
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the bundle as a folder, whole or not at all; another bundle there is replaced.
 
-        save_bundle(self, Path(path))
+        Args:
+            overwrite: also replace the folder that this bundle was read from if another program, or another
+                bundle in this one, has changed it since.
+
+        Raises:
+            ArtifactError: the folder was changed since this bundle was read from it, or another program is
+                writing there. `morelli.artefacts.locked` around reading and saving excludes both.
+            UsageError: something else than a bundle stands at `path`.
+        """
+        path = Path(path)
+        known = self.origin is not None and self.origin.path == path.resolve()
+        before = self.origin.digest if known and self.origin is not None and not overwrite else None
+        stored = {one.name: getattr(self, one.name) for one in fields(self)} | {"kinds": self.kinds}
+        digest = write_record(stored, path, unless_changed=before)
+        if known:
+            object.__setattr__(self, "origin", Origin(path.resolve(), digest))
 
     @classmethod
     def load(cls, path: str | Path) -> Bundle:
@@ -239,9 +240,15 @@ class Bundle:
         Raises:
             ArtifactError: says what is missing, changed, misshapen, not finite or of another version.
         """
-        from morelli.detectors._bundle_record import load_bundle
-
-        return load_bundle(Path(path))
+        path = Path(path)
+        stored, digest = read_record(path)
+        try:
+            bundle = cls(**stored, origin=Origin(path.resolve(), digest))
+        except UsageError as error:
+            raise ArtifactError(f"{path}: {error}") from error
+        # A field that `replace` does not carry over: a changed bundle is no longer the one of this hash.
+        object.__setattr__(bundle, "digest", digest)
+        return bundle
 
     def _rate(self, base_rate: float | None) -> float:
         return self.base_rate if base_rate is None else base_rate
@@ -294,7 +301,7 @@ class Bundle:
         if drawn is None:
             return np.stack([point, point], axis=1)
         tail = (1 - self.interval_level) / 2
-        low, high = np.quantile(self.calibration.probability(drawn, rate), [tail, 1 - tail], axis=1)
+        low, high = percentile_interval(self.calibration.probability(drawn, rate), tail, axis=1)
         return np.stack([np.minimum(low, point), np.maximum(high, point)], axis=1)
 
     def _evidence(self, features: Features) -> tuple[NDArray[np.float64], list[tuple[Neighbor, ...]]]:
@@ -325,9 +332,9 @@ def verdict_thresholds(
     """
     z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels)
     even = _even_logit(calibration, z)
-    ai = threshold_at_fpr(z[y == 0], fpr)
+    ai = conformal_threshold(z[y == 0], fpr)
     # Without a miss rate (an imported head) the lower threshold asks for the same rate as the upper one.
-    real = threshold_at_miss_rate(z[y == 1], fpr if math.isnan(miss_rate) else miss_rate)
+    real = conformal_miss_threshold(z[y == 1], fpr if math.isnan(miss_rate) else miss_rate)
     if ai.logit < even:
         ai = _moved(ai, even, float((z[y == 0] > even).mean()))
     if real.logit > even:

@@ -14,7 +14,8 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 from morelli.detectors._bank import Bank
-from morelli.detectors._bundle import Bundle, HeldOut, NeighborRule, unit_rows, verdict_thresholds
+from morelli.detectors._bundle import Bundle, unit_rows, verdict_thresholds
+from morelli.detectors._bundle_parts import HeldOut, NeighborRule
 from morelli.detectors._calibration import (
     Method,
     cross_fitted_probabilities,
@@ -29,7 +30,7 @@ from morelli.detectors._unit_blocks import UnitBlocks
 from morelli.detectors._weights import GroupWeight, balanced_weights
 from morelli.errors import UsageError
 from morelli.features import Features
-from morelli.metrics import group_draws
+from morelli.metrics.resampling import group_draws
 
 
 @dataclass(frozen=True)

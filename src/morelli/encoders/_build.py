@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from morelli.errors import ArtifactError, BuildMismatchError
@@ -59,12 +59,38 @@ class Build:
             )
         return build
 
+    @property
+    def present_name(self) -> str:
+        """Name that stands for these weights now, where `encoder` once stood for two sets of weights.
+
+        Example:
+            >>> Build("clip-vit-b16", weights="ab", transform="clip-224-v1", dtype="float32").present_name
+            'clip-vit-b16-openai'
+        """
+        from morelli.encoders._cards import encoder_card, separated_from
+
+        other = separated_from(self.encoder)
+        if other is None or encoder_card(self.encoder).sha256 == self.weights:
+            return self.encoder
+        return other.name
+
+    def matches(self, other: Build) -> bool:
+        """Whether features of both can be compared: equal, but for a former name of the same weights.
+
+        Example:
+            >>> new = Build("clip-vit-b16-openai", weights="ab", transform="clip-224-v1", dtype="float32")
+            >>> old = Build("clip-vit-b16", weights="ab", transform="clip-224-v1", dtype="float32")
+            >>> new.matches(old), new == old
+            (True, False)
+        """
+        return replace(self, encoder=self.present_name) == replace(other, encoder=other.present_name)
+
     def require_same(self, other: Build, *, what: str) -> None:
-        """Raise `BuildMismatchError` naming the fields that differ, unless `other` is this build.
+        """Raise `BuildMismatchError` naming the fields that differ, unless `other` matches this build.
 
         `what` says whose build `other` is, for the message: "the bundle", "the table a.lance".
         """
-        if self == other:
+        if self.matches(other):
             return
         names = [
             field.name for field in fields(self) if getattr(self, field.name) != getattr(other, field.name)
@@ -73,4 +99,13 @@ class Build:
         raise BuildMismatchError(
             f"Features of two builds cannot be mixed: {what} was made otherwise ({'; '.join(parts)}). "
             "Load the encoder of that build with `encoder_for_build`, or extract the features again."
+            + self.renaming(other)
         )
+
+    def renaming(self, other: Build) -> str:
+        """A sentence for errors when both name one encoder that once stood for two sets of weights."""
+        names = {self.present_name, other.present_name}
+        if self.encoder != other.encoder or len(names) == 1:
+            return ""
+        (name,) = names - {self.encoder}
+        return f" {self.encoder} once stood for two sets of weights; those of the model hub are {name} now."

@@ -39,6 +39,7 @@ class EncoderCard:
 
     name: str
     hub_id: str | None
+    """Repository of these weights on the model hub; None where they come from elsewhere."""
     family: str
     """`clip`, `siglip`, `dinov2`, `dinov3`, or transformers' `model_type` for any other."""
     licence: str
@@ -57,11 +58,28 @@ class EncoderCard:
     transform: str
     """Id of the image transform."""
     sources: tuple[Source, ...] = ()
-    """Where weights come from, in the order they are tried."""
+    """Where the weights come from, in the order they are tried. Several must share one pinned hash, so that
+    a name is one build wherever its weights were fetched."""
     text_tower: bool = False
+    """Whether the weights have a text tower of their own."""
+    text_from: str | None = None
+    """For weights without a text tower: the registered encoder whose text tower serves them too."""
+    formerly: str | None = None
+    """Name of another encoder under which earlier versions recorded these weights as well."""
     class_token: bool = True
     """False where the encoder pools patches instead, so that `layer:k` and `attention:k` do not exist."""
     note: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.sources) > 1 and (self.sha256 is None or len({s.sha256 for s in self.sources}) > 1):
+            raise UsageError(
+                f"The sources of {self.name} need one pinned SHA-256 in common: a name stands for one build."
+            )
+
+    @property
+    def sha256(self) -> str | None:
+        """Pinned hash of the weights; None where the first download pins it."""
+        return self.sources[0].sha256 if self.sources else None
 
     @property
     def patches(self) -> int:
@@ -84,7 +102,7 @@ CLIP_B16_PACKAGE = Source(
 )
 
 _OPENAI = EncoderCard(
-    name="clip-vit-b16",
+    name="clip-vit-b16-openai",
     hub_id="openai/clip-vit-base-patch16",
     family="clip",
     licence="MIT",
@@ -97,6 +115,16 @@ _OPENAI = EncoderCard(
     training_cutoff="2021-01",
     transform="clip-224-bicubic-crop-v1",
     text_tower=True,
+)
+_CLIP_B16 = replace(
+    _OPENAI,
+    name="clip-vit-b16",
+    hub_id=None,
+    sources=(CLIP_B16_PACKAGE,),
+    text_tower=False,
+    text_from=_OPENAI.name,
+    note="OpenAI's weights rounded to int8 and expanded to float32, close to clip-vit-b16-openai; "
+    "what is shipped was fitted on these",
 )
 _SIGLIP2 = EncoderCard(
     name="siglip2-b16",
@@ -147,9 +175,9 @@ def _large(card: EncoderCard, *, dim: int, **changes: object) -> EncoderCard:
     return replace(card, dim=dim, width=1024, layers=24, heads=16, **changes)  # type: ignore[arg-type]
 
 
-def _with_hub(card: EncoderCard, *others: Source) -> EncoderCard:
+def _with_hub(card: EncoderCard) -> EncoderCard:
     assert card.hub_id is not None
-    return replace(card, sources=(Source("hub", card.hub_id), *others))
+    return replace(card, sources=(Source("hub", card.hub_id),))
 
 
 _METACLIP = replace(
@@ -164,7 +192,10 @@ _METACLIP = replace(
 _CARDS = {
     card.name: card
     for card in (
-        _with_hub(_OPENAI, CLIP_B16_PACKAGE),
+        _CLIP_B16,
+        # clip-vit-b16 once stood for both builds, whichever source could be reached: caches and bundles
+        # of that time name these weights so.
+        _with_hub(replace(_OPENAI, formerly=_CLIP_B16.name)),
         _with_hub(replace(_OPENAI, name="clip-vit-b32", hub_id="openai/clip-vit-base-patch32", patch=32)),
         _with_hub(
             _large(_OPENAI, dim=768, name="clip-vit-l14", hub_id="openai/clip-vit-large-patch14", patch=14)
@@ -210,7 +241,7 @@ _CARDS = {
     )
 }
 
-DEFAULT_ENCODER = "clip-vit-b16"
+DEFAULT_ENCODER = _CLIP_B16.name
 
 
 def encoder_cards() -> list[EncoderCard]:
@@ -232,3 +263,8 @@ def encoder_card(name: str) -> EncoderCard:
         f"No encoder is registered as {name!r}.{hint} Registered are {', '.join(_CARDS)}; "
         "a hub id (owner/name) or a local folder in hub format works too."
     )
+
+
+def separated_from(name: str) -> EncoderCard | None:
+    """The card of the weights that the encoder `name` once stood for as well, where there are such."""
+    return next((card for card in _CARDS.values() if card.formerly == name), None)

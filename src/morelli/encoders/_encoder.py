@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from morelli.encoders._build import Build
+from morelli.encoders._cache import Progress
 from morelli.encoders._cards import EncoderCard
 from morelli.encoders._kinds import Kind, expand_kinds, parse_kind
-from morelli.encoders._resolve import Checkpoint
+from morelli.encoders._resolve import Checkpoint, stderr_progress
 from morelli.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
@@ -20,10 +22,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from morelli.encoders._text import TextTower
-    from morelli.images import Transform
+    from morelli.images.transforms import Transform
 
 # Rows of one pass through the tower. More gain nothing there and only cost memory.
 _MICRO_BATCH = {"cpu": 16, "cuda": 256}
+
+
+TextFolder = Callable[[Progress], Path]
+"""Finds the folder in hub format that holds the text tower; fetches it if need be."""
 
 
 class Tower(Protocol):
@@ -54,10 +60,11 @@ class Encoder:
         tower: Tower,
         checkpoint: Checkpoint,
         place: torch.device,
+        text_folder: TextFolder | None = None,
     ) -> None:
         self.build, self.card, self.transform = build, card, transform
         self.tower, self.checkpoint, self.device = tower, checkpoint, str(place)
-        self._place = place
+        self._place, self._text_folder = place, text_folder
         self._text: TextTower | None = None
         self._text_lock = threading.Lock()
 
@@ -140,28 +147,48 @@ class Encoder:
 
     @property
     def text(self) -> TextTower | None:
-        """The checkpoint's text tower, loaded at first use; None where the weights have none."""
-        with self._text_lock:
-            if self._text is None and self.card.text_tower:
-                from morelli.encoders._text import TextTower
+        """The text tower of `require_text`; None where it cannot be had."""
+        try:
+            return self.require_text()
+        except WeightsError:
+            return None
 
-                self._text = TextTower(self.checkpoint.folder, family=self.card.family, place=self._place)
-            return self._text
+    def require_text(self, progress: Progress = stderr_progress) -> TextTower:
+        """The text tower, loaded at first use: the checkpoint's own, else that of `card.text_from`.
 
-    def require_text(self) -> TextTower:
-        """The text tower.
+        The latter is fetched like any encoder's weights, from the model hub. Its texts lie in the space of
+        its own image tower, to which this one is close but not equal.
+
+        Args:
+            progress: called with what is being fetched.
 
         Raises:
-            WeightsError: these weights have none; the text says what to use instead.
+            WeightsError: there is none, or it cannot be had; the text says what to use instead.
         """
-        text = self.text
-        if text is None:
+        with self._text_lock:
+            if self._text is None:
+                from morelli.encoders._text import TextTower
+
+                folder = self._find_text(progress)
+                self._text = TextTower(folder, family=self.card.family, place=self._place)
+            return self._text
+
+    def _find_text(self, progress: Progress) -> Path:
+        if self.card.text_tower:
+            return self.checkpoint.folder
+        bank = "a text bank (`TextBank.load(path)`, an .npz with text embeddings of this encoder)"
+        lacking = f"The weights of {self.card.name} ({self.checkpoint.origin}) hold no text tower."
+        if self._text_folder is None:
             raise WeightsError(
-                f"The weights of {self.card.name} ({self.checkpoint.origin}) hold no text tower. Use a text "
-                "bank (`TextBank.load(path)`, an .npz with text embeddings of this encoder), or, where the "
-                'model hub can be reached, a source that has one: load_encoder(…, source="hub").'
+                f"{lacking} Use {bank}, or weights with both towers in a folder in hub format."
             )
-        return text
+        try:
+            return self._text_folder(progress)
+        except WeightsError as error:
+            raise WeightsError(
+                f"{lacking} That of {self.card.text_from} serves them too, but is not here: {error}\n"
+                f"Or use {bank}."
+            ) from error
 
     def __repr__(self) -> str:
         return f"Encoder({self.card.name!r}, build={self.build.fingerprint}, device={self.device!r})"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from morelli.encoders._build import DTYPES, Build
-from morelli.encoders._cache import Progress
+from morelli.encoders._cache import Progress, Shelf
 from morelli.encoders._cards import (
     DEFAULT_ENCODER,
     EncoderCard,
@@ -16,7 +17,7 @@ from morelli.encoders._cards import (
     encoder_card,
     encoder_cards,
 )
-from morelli.encoders._encoder import Encoder, Tower
+from morelli.encoders._encoder import Encoder, TextFolder, Tower
 from morelli.encoders._processor import folder_transform
 from morelli.encoders._resolve import Checkpoint, checkpoint_from_path, resolve, stderr_progress
 from morelli.errors import UsageError, WeightsError
@@ -24,9 +25,11 @@ from morelli.errors import UsageError, WeightsError
 if TYPE_CHECKING:
     import torch
 
-    from morelli.images import Transform
+    from morelli.images.transforms import Transform
 
 Dtype = Literal["auto", "float32", "bfloat16"]
+_HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
+"""`owner/name`; nothing that leads out of a folder."""
 
 
 def load_encoder(
@@ -52,7 +55,7 @@ def load_encoder(
         weights: a local file or folder with the weights of the named encoder.
         transform: id of another transform than the encoder's own.
         offline: never touch the network.
-        source: only take weights of this kind of source.
+        source: only fetch from this kind of source; a name is the same build from each of its sources.
         progress: told what is being fetched.
 
     Raises:
@@ -63,12 +66,20 @@ def load_encoder(
         raise UsageError(f"dtype {dtype!r} is not known; use auto, {' or '.join(DTYPES)}.")
     search = _Search(weights=weights, offline=offline, source=source, sha256=None, progress=progress)
     card, checkpoint = search.find(str(name_or_path))
-    return _assemble(card, checkpoint, "float32" if dtype == "auto" else dtype, device, transform)
+    return _assemble(
+        card,
+        checkpoint,
+        "float32" if dtype == "auto" else dtype,
+        device,
+        transform,
+        text_folder=_text_folder(card, offline=offline),
+    )
 
 
 def encoder_for_build(
     build: Build,
     *,
+    encoder: str | None = None,
     device: str = "auto",
     weights: str | Path | None = None,
     offline: bool = False,
@@ -76,32 +87,88 @@ def encoder_for_build(
 ) -> Encoder:
     """Load the encoder that made some features: this name, these very weights, this transform.
 
-    Several sources of one encoder are several builds; this takes the source whose weights match.
+    Where the name once stood for other weights as well (`clip-vit-b16` for those of the model hub, which
+    are `clip-vit-b16-openai` now), a build of those gets them, under the name that it has.
+
+    A build comes from a file, which may be anybody's. A registered encoder is fetched as `load_encoder` does.
+    One of another name is taken from the cache alone: its repository is only asked when the caller names it
+    too, and a folder is only opened as `weights`.
 
     Args:
         build: of a feature table or a bundle.
+        encoder: the hub id of an encoder that is not registered, so that it may be fetched; the build's own.
         device: as for `load_encoder`.
         weights: the local folder or file, for an encoder that came from a path.
         offline: never touch the network.
         progress: told what is being fetched.
 
     Raises:
-        WeightsError: no source gives those weights.
+        UsageError: `encoder` is not the build's.
+        WeightsError: no source gives those weights, or they may not be fetched.
     """
-    search = _Search(weights=weights, offline=offline, source=None, sha256=build.weights, progress=progress)
-    try:
-        card, checkpoint = search.find(build.encoder)
-    except UsageError as error:
+    if encoder not in (None, build.encoder):
+        raise UsageError(f"The features were made with {build.encoder!r}, not with {encoder!r}.")
+    # With a file of the user's own the name only says what kind of encoder it holds.
+    renamed = weights is None and build.present_name != build.encoder
+    name = build.present_name if renamed else build.encoder
+    registered = any(name in (card.name, card.hub_id) for card in encoder_cards())
+    trusted = registered or encoder == name
+    if weights is None and not registered and not _HUB_ID.fullmatch(name):
         raise WeightsError(
-            f"The features were made with {build.encoder!r}, an encoder from a local path. "
+            f"The features were made with {name!r}, an encoder from a local path. "
             "Name its folder: --weights FOLDER, or `weights=` in Python."
+        )
+    if renamed:
+        progress(
+            f"{build.encoder} has other weights than these features were made with; trying those of "
+            f"{name}, which it once stood for as well",
+            None,
+        )
+    search = _Search(
+        weights=weights, offline=offline or not trusted, source=None, sha256=build.weights, progress=progress
+    )
+    try:
+        card, checkpoint = search.find(name, folders=False)
+    except WeightsError as error:
+        if renamed:
+            raise WeightsError(
+                f"The features were made with {build.encoder} and the weights {build.weights[:12]}…. Those "
+                f"are not the weights of {build.encoder}; it once stood for those of {name} as well. {error}"
+            ) from error
+        if trusted or weights is not None or Shelf(name).records():
+            raise
+        raise WeightsError(
+            f"The features were made with {name}, which is not a registered encoder and is not in the cache. "
+            "It was not asked for, because a file may name any repository. If you trust that one, name it: "
+            f"--encoder {name}, or `encoder=` in Python; or give its folder with --weights."
         ) from error
     if checkpoint.sha256 != build.weights:
         raise WeightsError(
             f"{checkpoint.folder} holds the weights {checkpoint.sha256[:12]}…; the features were made with "
             f"{build.weights[:12]}…. Give the model that made them, or extract the features again."
         )
-    return _assemble(card, checkpoint, build.dtype, device, build.transform)
+    return _assemble(
+        card,
+        checkpoint,
+        build.dtype,
+        device,
+        build.transform,
+        name=build.encoder if renamed else None,
+        text_folder=_text_folder(card, offline=offline),
+    )
+
+
+def _text_folder(card: EncoderCard, *, offline: bool) -> TextFolder | None:
+    """Finds the text tower for weights that come without one; None where no other encoder's serves."""
+    if card.text_from is None:
+        return None
+    other = encoder_card(card.text_from)
+
+    def find(progress: Progress) -> Path:
+        progress(f"{card.name} has no text tower of its own; taking that of {other.name}", None)
+        return resolve(other, offline=offline, progress=progress).folder
+
+    return find
 
 
 @dataclass(frozen=True)
@@ -112,32 +179,32 @@ class _Search:
     sha256: str | None
     progress: Progress
 
-    def find(self, name: str) -> tuple[EncoderCard, Checkpoint]:
-        """The card and the checked weights of a registered name, a hub id or a folder."""
+    def find(self, name: str, *, folders: bool = True) -> tuple[EncoderCard, Checkpoint]:
+        """The card and the checked weights of a registered name, a hub id or (with `folders`) a folder."""
         for card in encoder_cards():
             if name in (card.name, card.hub_id):
                 if self.weights is not None:
                     return card, checkpoint_from_path(Path(self.weights), card, self.progress)
-                # Who names the hub's repository means the hub's weights.
-                source = self.source or ("hub" if name == card.hub_id else None)
-                return card, self._resolve(card, source)
+                return card, self._resolve(card)
         if self.weights is not None:
             return _unknown_card(name), checkpoint_from_path(Path(self.weights), None, self.progress)
         folder = Path(name).expanduser()
-        if folder.is_dir():
+        if folders and folder.is_dir():
             return _unknown_card(folder.resolve().name), checkpoint_from_path(folder, None, self.progress)
-        if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        if _HUB_ID.fullmatch(name):
             card = replace(_unknown_card(name), hub_id=name, sources=(Source("hub", name),))
-            return card, self._resolve(card, self.source)
+            return card, self._resolve(card)
         if folder.exists() or "/" in name:
             raise UsageError(
                 f"{name} is no folder with a model in hub format. For a lone weights file, name its encoder: "
                 'load_encoder("clip-vit-b16", weights=…).'
             )
-        return encoder_card(name), self._resolve(encoder_card(name), self.source)
+        return encoder_card(name), self._resolve(encoder_card(name))
 
-    def _resolve(self, card: EncoderCard, source: SourceKind | None) -> Checkpoint:
-        return resolve(card, source=source, sha256=self.sha256, offline=self.offline, progress=self.progress)
+    def _resolve(self, card: EncoderCard) -> Checkpoint:
+        return resolve(
+            card, source=self.source, sha256=self.sha256, offline=self.offline, progress=self.progress
+        )
 
 
 def _unknown_card(name: str) -> EncoderCard:
@@ -159,16 +226,23 @@ def _unknown_card(name: str) -> EncoderCard:
 
 
 def _assemble(
-    card: EncoderCard, checkpoint: Checkpoint, number_format: str, device: str, transform: str | None
+    card: EncoderCard,
+    checkpoint: Checkpoint,
+    number_format: str,
+    device: str,
+    transform: str | None,
+    *,
+    name: str | None = None,
+    text_folder: TextFolder | None = None,
 ) -> Encoder:
-    """Load the tower and put the encoder together."""
+    """Load the tower and put the encoder together; its build has the card's name unless `name` is given."""
     import torch
 
     from morelli.encoders._config import complete_card, read_config, vision_config
 
     place = _device(device)
     config = read_config(checkpoint, card)
-    card = complete_card(card, config, checkpoint)
+    registered, card = card, complete_card(card, config, checkpoint)
     chosen = _transform(transform, card, checkpoint)
     if chosen.size != card.image_size:
         raise UsageError(
@@ -186,14 +260,24 @@ def _assemble(
         from morelli.encoders._transformers_tower import TransformersTower
 
         tower = TransformersTower(checkpoint.folder, dtype=dtype, device=place)
-    build = Build(encoder=card.name, weights=checkpoint.sha256, transform=chosen.id, dtype=number_format)
+    if checkpoint.sha256 != registered.sha256:
+        text_folder = None  # of the user's own file nobody knows which texts its images lie with
+    build = Build(
+        encoder=name or card.name, weights=checkpoint.sha256, transform=chosen.id, dtype=number_format
+    )
     return Encoder(
-        build, replace(card, transform=chosen.id), chosen, tower=tower, checkpoint=checkpoint, place=place
+        build,
+        replace(card, transform=chosen.id),
+        chosen,
+        tower=tower,
+        checkpoint=checkpoint,
+        place=place,
+        text_folder=text_folder,
     )
 
 
 def _transform(transform_id: str | None, card: EncoderCard, checkpoint: Checkpoint) -> Transform:
-    from morelli.images import clip_transform, transform_from_id
+    from morelli.images.transforms import clip_transform, transform_from_id
 
     if transform_id or card.transform:
         return transform_from_id(transform_id or card.transform)

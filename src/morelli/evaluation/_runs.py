@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -25,9 +25,9 @@ from morelli.evaluation._detector_specs import (
     with_kinds,
 )
 from morelli.evaluation._predictions import Predictions
-from morelli.evaluation._protocols import ERA, FAMILY, FIXED, LINEAGE, SOURCE, TRANSFER, evaluate
+from morelli.evaluation._protocols import evaluate
 from morelli.evaluation._refits import Candidate
-from morelli.evaluation._univfd_protocol import UNIVFD
+from morelli.evaluation.protocols import ERA, FAMILY, FIXED, LINEAGE, SOURCE, TRANSFER, UNIVFD
 
 if TYPE_CHECKING:
     from morelli.features import Features
@@ -95,15 +95,64 @@ class Run:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Run:
-        """A run out of its JSON; raises ArtifactError where something is missing or unknown."""
+        """A run out of its JSON; raises ArtifactError where something is missing, or of another type."""
         try:
             given = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+            wrong = [name for name, value in given.items() if not _IS_FIELD[name](value)]
+            if wrong:
+                raise ArtifactError(f"the record of the run is damaged: {', '.join(wrong)} cannot be read")
             given["inputs"] = tuple(Input(**i) for i in given.get("inputs", ()))
             for name in ("detectors", "protocols"):
                 given[name] = tuple(given.get(name, ()))
             return cls(**given)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise ArtifactError(f"the record of the run is damaged: {error}") from error
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_text_or_none(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
+
+
+def _is_inputs(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(
+        isinstance(v, Mapping)
+        and {"role", "path"} <= set(v) <= {"role", "path", "digest"}
+        and all(_is_text_or_none(v[key]) if key == "digest" else _is_text(v[key]) for key in v)
+        for v in value
+    )
+
+
+_IS_FIELD: dict[str, Callable[[Any], bool]] = {
+    "kind": lambda value: value in get_args(Kind),
+    "inputs": _is_inputs,
+    "detectors": _is_texts,
+    "protocols": _is_texts,
+    "refit": lambda value: value in get_args(Refit),
+    "real_groups": lambda value: value in ("source", "image"),
+    "seed": _is_number,
+    "least": _is_number,
+    "perturbation": _is_text_or_none,
+    "set_column": _is_text,
+    "external": _is_text_or_none,
+    "external_name": _is_text_or_none,
+    "scores": lambda value: value in ("probability", "logit"),
+    "label_from": _is_text_or_none,
+    "leaks": lambda value: isinstance(value, bool),
+    "versions": lambda value: isinstance(value, Mapping),
+}
+"""What the value of each field of a run has to be in a file: a report may come from anybody."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -354,7 +403,7 @@ def versions() -> dict[str, str]:
     """Versions of what the numbers depend on."""
     from platform import python_version
 
-    from morelli import __version__
+    from morelli._version import __version__
 
     found = {"morelli": __version__, "python": python_version()}
     for name in ("numpy", "scipy", "scikit-learn", "pyarrow", "pylance"):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from morelli.errors import UsageError
-from morelli.metrics import AnyArray, BoolArray, IntArray
+from morelli.evaluation._arrays import AnyArray, BoolArray, IntArray
 
 if TYPE_CHECKING:
     from morelli.features import Features, RealGroups

@@ -156,11 +156,11 @@ class Features:
             raise UsageError("concat needs at least one Features")
         first = parts[0]
         for part in parts[1:]:
-            if part.build != first.build:
+            if not part.build.matches(first.build):
                 raise BuildMismatchError(
                     f"features of {first.build.encoder} (build {first.build.fingerprint}) and of "
                     f"{part.build.encoder} (build {part.build.fingerprint}) cannot be mixed; "
-                    "extract both with one build"
+                    "extract both with one build." + first.build.renaming(part.build)
                 )
             if set(part.kinds) != set(first.kinds):
                 raise UsageError(f"kinds differ: {', '.join(first.kinds)} and {', '.join(part.kinds)}")

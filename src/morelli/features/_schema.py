@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
+from morelli.artefacts import parse_json
+from morelli.artefacts.schema import Each, Number, check_schema
 from morelli.errors import ArtifactError, UsageError
 
 if TYPE_CHECKING:
@@ -79,6 +81,9 @@ def column_of(kind: str) -> str:
     return kind.replace(":", "_").replace(".", "_")
 
 
+_SCHEMA = {"kinds": Each([Number(1, 1 << 24, whole=True)]), "build": dict, "dtype": str}
+
+
 @dataclass(frozen=True)
 class TableSpec:
     """What a table holds, fixed when it is created: one build, its feature kinds, their precision.
@@ -114,7 +119,7 @@ class TableSpec:
 
         import pyarrow as pa
 
-        import morelli
+        from morelli._version import __version__
 
         item = pa.field("item", pa.float32() if self.dtype == "float32" else pa.float16(), nullable=False)
         vectors = [
@@ -125,7 +130,7 @@ class TableSpec:
             [*metadata_schema(), *vectors],
             metadata={
                 "morelli.format": str(FORMAT),
-                "morelli.version": morelli.__version__,
+                "morelli.version": __version__,
                 "morelli.build": json.dumps(self.build.to_json()),
                 "morelli.kinds": json.dumps({kind: list(shape) for kind, shape in self.kinds.items()}),
                 "morelli.dtype": self.dtype,
@@ -150,9 +155,13 @@ class TableSpec:
                 f"the feature table has format {version}, this Morelli reads format {FORMAT}; "
                 "update Morelli or extract again"
             )
-        kinds = {kind: tuple(shape) for kind, shape in json.loads(stored["morelli.kinds"]).items()}
-        dtype: Dtype = "float16" if stored["morelli.dtype"] == "float16" else "float32"
-        return cls(Build.from_json(json.loads(stored["morelli.build"])), kinds, dtype)
+        what = "the feature table's schema"
+        facts = {name: stored.get(f"morelli.{name}", "null") for name in ("kinds", "build", "dtype")}
+        found = facts | {name: parse_json(facts[name], what) for name in ("kinds", "build")}
+        check_schema(found, _SCHEMA, what)
+        kinds = {kind: tuple(shape) for kind, shape in found["kinds"].items()}
+        dtype: Dtype = "float16" if found["dtype"] == "float16" else "float32"
+        return cls(Build.from_json(found["build"]), kinds, dtype)
 
     def differences(self, other: TableSpec) -> list[str]:
         """Each field in which `other` differs from this spec, as a line for people."""
@@ -160,7 +169,7 @@ class TableSpec:
         lines = [
             f"{field}: {mine[field]} in the table, {theirs[field]} now"
             for field in mine
-            if mine[field] != theirs[field]
+            if mine[field] != theirs[field] and not self.build.matches(other.build)
         ]
         if dict(self.kinds) != dict(other.kinds):
             lines.append(f"kinds: {_names(self.kinds)} in the table, {_names(other.kinds)} now")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -13,22 +13,36 @@ Out = TypeVar("Out")
 
 
 def in_threads(
-    function: Callable[[In], Out], items: Iterable[In], workers: int | None = None
-) -> Iterator[Out]:
-    """`function` of each item, in the items' order, from `workers` threads (None: one a processor).
+    function: Callable[[In], Out],
+    items: Iterable[In],
+    workers: int | None = None,
+    *,
+    ahead: int | None = None,
+) -> Generator[Out]:
+    """`function` of each item, in the items' order, from `workers` threads.
 
-    At most four items a thread are read ahead. An exception of `function` is raised at its item's turn.
+    An exception of `function` is raised at its item's turn. When the generator is closed, what runs is
+    finished and the rest is dropped.
+
+    Args:
+        function: called in the threads.
+        items: iterated in the caller's thread.
+        workers: threads; None gives one a processor, at most 32.
+        ahead: items in flight, those included whose results wait for their turn; None gives four a thread.
+
+    >>> list(in_threads(abs, [-3, 2, -1], workers=2))
+    [3, 2, 1]
     """
-    count = workers or min(32, os.cpu_count() or 1)
-    with ThreadPoolExecutor(count) as pool:
-        pending: deque[Future[Out]] = deque()
-        try:
-            for item in items:
-                pending.append(pool.submit(function, item))
-                if len(pending) >= 4 * count:
-                    yield pending.popleft().result()
-            while pending:
+    count = max(1, workers or min(32, os.cpu_count() or 1))
+    most = max(1, ahead or 4 * count)
+    pending: deque[Future[Out]] = deque()
+    pool = ThreadPoolExecutor(count, thread_name_prefix="morelli-decode")
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) >= most:
                 yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,79 +1,35 @@
-"""Metrics: ranking, calibration and error rates with intervals, as plain numpy functions on (n,) arrays.
+"""Metrics: ranking, calibration and error rates, as plain numpy functions on (n,) arrays.
 
 Labels are 0 for real and 1 for generated; larger scores mean more likely generated. Nothing here knows
-features, detectors or files.
+features, detectors or files. Intervals, and metrics under many row weights, are in
+`morelli.metrics.resampling`.
 """
 
 from __future__ import annotations
 
-from morelli.metrics._arrays import (
-    AnyArray,
-    BoolArray,
-    FloatArray,
-    IntArray,
-)
-from morelli.metrics._bootstrap import (
-    Estimate,
-    Resampling,
-    auc_degrees,
-    clustered_interval,
-    interval,
-    replicate,
-)
-from morelli.metrics._group_bootstrap import (
-    group_draws,
-)
-from morelli.metrics._metrics import (
-    CoveragePoint,
-    Rates,
-    ReliabilityBin,
+from morelli.metrics._auc import column_aucs, placements, two_sample_auc, within_fold_auc
+from morelli.metrics._estimate import Estimate
+from morelli.metrics._scores import (
     average_precision,
-    brier,
-    calibration_error,
-    log_loss,
-    log_loss_terms,
-    positive_predictive_value,
-    probability_bins,
+    best_threshold,
     rates_at,
-    reliability_curve,
-    risk_coverage_curve,
     roc_auc,
-    threshold_at_fpr,
+    roc_curve,
     tpr_at_fpr,
-    wilson_interval,
-)
-from morelli.metrics._ranking import (
-    Ranked,
+    tpr_at_fprs,
 )
 
 __all__ = [
-    "AnyArray",
-    "BoolArray",
-    "CoveragePoint",
     "Estimate",
-    "FloatArray",
-    "IntArray",
-    "Ranked",
-    "Rates",
-    "ReliabilityBin",
-    "Resampling",
-    "auc_degrees",
     "average_precision",
-    "brier",
-    "calibration_error",
-    "clustered_interval",
-    "group_draws",
-    "interval",
-    "log_loss",
-    "log_loss_terms",
-    "positive_predictive_value",
-    "probability_bins",
+    "best_threshold",
+    "column_aucs",
+    "placements",
     "rates_at",
-    "reliability_curve",
-    "replicate",
-    "risk_coverage_curve",
     "roc_auc",
-    "threshold_at_fpr",
+    "roc_curve",
     "tpr_at_fpr",
-    "wilson_interval",
+    "tpr_at_fprs",
+    "two_sample_auc",
+    "within_fold_auc",
 ]

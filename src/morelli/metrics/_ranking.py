@@ -13,8 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from morelli.metrics._arrays import AnyArray, FloatArray, IntArray
+from morelli.metrics._arrays import FloatArray, IntArray
 
 
 def _last_of_ties(values: FloatArray) -> IntArray | None:
@@ -60,10 +61,15 @@ class Ranked:
     where the label is 1. Weights are handed over in parts: reals in `real_rows` order (ascending
     score), fakes in `fake_rows` order (descending score) or, for metrics per group, in `grouped_rows`
     order (by group, then descending score).
+
+    >>> ranked = Ranked([0, 0, 1, 1], [0.1, 0.4, 0.4, 0.8])
+    >>> reals = ranked.cumulative_reals(np.array([[1.0, 1.0], [2.0, 0.0]]))
+    >>> ranked.pooled(reals, np.ones((2, 2))).auc.tolist()  # all once, then the lower real twice
+    [0.875, 1.0]
     """
 
     def __init__(
-        self, labels: AnyArray, scores: AnyArray, groups: AnyArray | None = None, n_groups: int = 0
+        self, labels: ArrayLike, scores: ArrayLike, groups: ArrayLike | None = None, n_groups: int = 0
     ) -> None:
         labels = np.asarray(labels)
         scores = np.asarray(scores, dtype=np.float64)

@@ -11,15 +11,15 @@ from PIL import Image, JpegImagePlugin
 from morelli.errors import ImageError
 from morelli.images import Limits, decode, quiet_pillow
 from morelli.provenance._camera import camera_finding
+from morelli.provenance._containers import read_metadata
 from morelli.provenance._credentials import credential_findings
 from morelli.provenance._finding import Finding, Provenance, details_of, in_order
+from morelli.provenance._generators import generator_findings
 from morelli.provenance._iptc import iptc_findings
 from morelli.provenance._metadata import Metadata
 from morelli.provenance._stealth import stealth_finding
 from morelli.provenance._trust import TrustList
 from morelli.provenance._watermark import InvisibleWatermark, WatermarkReader, read_watermarks
-from morelli.provenance.containers import read_metadata
-from morelli.provenance.generators import generator_findings
 
 _COMPARED = 32
 

@@ -16,10 +16,10 @@ from PIL import PngImagePlugin
 
 from morelli.images import quiet_pillow
 from morelli.provenance._finding import Finding
+from morelli.provenance._generators._labels import novelai_finding
+from morelli.provenance._generators._parameters import parse_parameters
+from morelli.provenance._generators._places import parse_object
 from morelli.provenance._metadata import MOST_TEXT, Metadata, decoded
-from morelli.provenance.generators._labels import novelai_finding
-from morelli.provenance.generators._parameters import parse_parameters
-from morelli.provenance.generators._places import parse_object
 
 _PACKED: Final = b"stealth_pngcomp"
 _PLAIN: Final = b"stealth_pnginfo"

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from morelli.atlas import BINS, by_evidence, p_text
+from morelli.artefacts import write_file
+from morelli.atlas import by_evidence, p_text, verify_atlas
 from morelli.errors import UsageError
+from morelli.palette import css_variables
 
 if TYPE_CHECKING:
     from morelli.atlas import Atlas, Selection
@@ -30,6 +32,8 @@ _FORMS = {".csv": "csv", ".parquet": "parquet", ".txt": "ids"}
 def export_atlas(atlas: Atlas, out: Path | str, select: str | None = None, view: View = "overview") -> str:
     """Write an atlas, or a selection of it, as the file type that the name ends in; says what was written.
 
+    All of the atlas's files are checked first.
+
     Args:
         atlas: what to write.
         out: `.html` (a page), `.png` (a chart without images), `.csv`, `.parquet` or `.txt` (SHA-256 sums).
@@ -37,9 +41,11 @@ def export_atlas(atlas: Atlas, out: Path | str, select: str | None = None, view:
         view: what a `.png` shows.
 
     Raises:
+        ArtifactError: a file of the atlas is damaged.
         UsageError: another ending, or no such selection.
     """
     out = Path(out)
+    verify_atlas(atlas.path)
     selection = None if select is None else atlas.select(selection_document(atlas, select))
     form = _FORMS.get(out.suffix.lower())
     if out.suffix.lower() in (".html", ".htm"):
@@ -53,9 +59,7 @@ def export_atlas(atlas: Atlas, out: Path | str, select: str | None = None, view:
         told = f"{len(atlas) if selection is None else selection.counts['count']:,} images"
     else:
         raise UsageError(f"{out} ends in neither .html, .png, .csv, .parquet nor .txt; choose one of them.")
-    part = out.with_name(f".{out.name}.part")
-    part.write_bytes(content)
-    part.replace(out)
+    write_file(out, content)
     return told
 
 
@@ -89,6 +93,7 @@ def selection_document(atlas: Atlas, text: str) -> Any:
 def atlas_page(atlas: Atlas, selection: Selection | None = None) -> str:
     """The page as HTML: no script, no request to anywhere, light and dark."""
     from jinja2 import Environment, PackageLoader
+    from markupsafe import Markup
 
     environment = Environment(
         loader=PackageLoader("morelli.atlas", "templates"),
@@ -96,6 +101,7 @@ def atlas_page(atlas: Atlas, selection: Selection | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["colours"] = Markup(css_variables())
     environment.filters["signed"] = lambda value: f"{value:+.2f}"
     environment.filters["p_text"] = p_text
     environment.filters["share"] = lambda value: "–" if value is None else f"{100 * value:.0f} %"
@@ -204,7 +210,7 @@ def _histogram(dimension: dict[str, Any], width: int = 240, height: int = 56) ->
         counts = np.asarray(dimension[name], dtype=float)
         shares[name] = counts / max(counts.sum(), 1)
     top = max(float(np.sqrt(s.max(initial=0))) for s in shares.values()) or 1.0
-    step = width / BINS
+    step = width / len(dimension["real"])
     for name, sign in (("real", -1), ("fake", 1)):
         tall = sign * np.sqrt(shares[name]) / top * (middle - 2)
         points = " ".join(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 
+from morelli import palette
+
 if TYPE_CHECKING:
     from morelli.detectors import Verdict
 
@@ -18,17 +20,14 @@ CAPTION = 46
 MARGIN = 28
 FRAME = 5
 
-INK = (32, 34, 38)
-FAINT = (110, 114, 120)
-PAPER = (250, 249, 246)
+INK, FAINT, PAPER = palette.rgb(palette.INK), palette.rgb(palette.FAINT), palette.rgb(palette.PAPER)
 
-# Told apart by lightness and by the drawn mark as well as by hue, so that the sheet survives a grey
-# printer and colour-blind eyes (hues of Okabe and Ito's palette).
+# The drawn mark says the same without colour, for a grey printer and for colour-blind readers.
 COLOURS: dict[str, tuple[int, int, int]] = {
-    "ai": (213, 94, 0),
-    "real": (0, 114, 178),
-    "inconclusive": (204, 160, 20),
-    "out_of_domain": (130, 130, 130),
+    "ai": palette.rgb(palette.GENERATED),
+    "real": palette.rgb(palette.REAL),
+    "inconclusive": palette.rgb(palette.INCONCLUSIVE),
+    "out_of_domain": palette.rgb(palette.OUT_OF_DOMAIN),
 }
 WORDS = {
     "ai": "AI-generated",

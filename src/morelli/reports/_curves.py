@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from morelli.evaluation import POOLED, TRANSFER, Predictions, Result
-from morelli.metrics import FloatArray
+from morelli.evaluation import Predictions, Result, protocols
+from morelli.metrics import tpr_at_fprs
 
 GRID = 80
 
@@ -19,25 +20,16 @@ def roc(rows: Predictions, protocol: str) -> dict[str, list[float]] | None:
     lacks a class.
     """
     codes, _ = rows.codes("fold")
-    pooled = protocol in POOLED
+    pooled = protocol in protocols.POOLED
     folds = [np.arange(len(rows))] if pooled else [np.flatnonzero(codes == c) for c in np.unique(codes)]
     labels, logits = rows.labels, rows.logits
     reals = [int((labels[f] == 0).sum()) for f in folds]
     if min(reals) < 2 or min(int((labels[f] == 1).sum()) for f in folds) < 1:
         return None
     grid = np.geomspace(1 / min(reals), 1.0, GRID)
-    curves = [_tpr(labels[f], logits[f], grid) for f in folds]
+    curves = [tpr_at_fprs(labels[f], logits[f], grid) for f in folds]
     mean = np.mean(curves, axis=0)
     return {"fpr": [float(v) for v in grid], "tpr": [float(v) for v in mean]}
-
-
-def _tpr(labels: Any, logits: FloatArray, grid: FloatArray) -> FloatArray:
-    """The largest true-positive rate with a false-positive rate of at most each value of `grid`."""
-    real, fake = np.sort(logits[labels == 0])[::-1], np.sort(logits[labels == 1])
-    allowed = np.floor(grid * len(real) + 1e-9).astype(int)
-    # Flagging scores above the (allowed + 1)-th largest real one lets at most `allowed` reals through.
-    cuts = np.where(allowed < len(real), real[np.minimum(allowed, len(real) - 1)], -np.inf)
-    return np.asarray(1 - np.searchsorted(fake, cuts, side="right") / len(fake))
 
 
 def matrix(result: Result) -> dict[str, Any] | None:
@@ -45,7 +37,7 @@ def matrix(result: Result) -> dict[str, Any] | None:
 
     Generators are ordered by how well they are recognised by detectors of the others, best first.
     """
-    if result.protocol != TRANSFER or not result.folds:
+    if result.protocol != protocols.TRANSFER or not result.folds:
         return None
     rows = [f.name for f in result.folds]
     columns = sorted({g.name for f in result.folds for g in f.generators})
@@ -68,7 +60,7 @@ def matrix(result: Result) -> dict[str, Any] | None:
     }
 
 
-def _mean(cells: FloatArray, axis: int) -> FloatArray:
+def _mean(cells: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     known = np.isfinite(cells)
     return np.asarray(np.where(known, cells, 0).sum(axis=axis) / np.maximum(known.sum(axis=axis), 1))
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from morelli.palette import AUC, rgb
+
 W, H = 372, 262
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 38
 SERIES = 8  # line styles that the page's style sheet knows
@@ -255,7 +257,7 @@ def heat_cell(x: float, y: float, side: int, value: float, title: str, *, framed
         f'y="{y + 0.5}" width="{side - 1}" height="{side - 1}">{said}</rect>'
     ]
     if side >= 26:
-        tone = "on" if value > 0.8 or value < 0.3 else "off"
+        tone = "on" if value > 0.77 or value < 0.12 else "off"
         out.append(
             f'<text class="v {tone}" x="{x + side / 2}" y="{y + side * 0.64:.1f}" '
             f'text-anchor="middle">{value:.2f}</text>'
@@ -263,26 +265,15 @@ def heat_cell(x: float, y: float, side: int, value: float, title: str, *, framed
     return out
 
 
-# AUC below one half (the ranking is upside down) is plum, above it grows to deep teal.
-_STOPS = (
-    (0.0, (92, 40, 92)),
-    (0.35, (196, 150, 190)),
-    (0.5, (244, 241, 232)),
-    (0.7, (166, 206, 205)),
-    (0.85, (62, 143, 152)),
-    (1.0, (8, 66, 78)),
-)
-
-
 def heat_colour(value: float) -> str:
     """Colour of an AUC, 0 to 1, as ``#rrggbb``."""
     v = min(max(value, 0.0), 1.0)
-    for (a, low), (b, high) in pairwise(_STOPS):
+    for (a, low), (b, high) in pairwise(AUC):
         if v <= b:
             t = (v - a) / (b - a)
-            mixed = (round(p + t * (q - p)) for p, q in zip(low, high, strict=True))
+            mixed = (round(p + t * (q - p)) for p, q in zip(rgb(low), rgb(high), strict=True))
             return "#" + "".join(f"{c:02x}" for c in mixed)
-    return "#08424e"
+    return AUC[-1][1]
 
 
 def heat_key() -> Markup:

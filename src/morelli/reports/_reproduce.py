@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from morelli.errors import ArtifactError
-from morelli.evaluation import Input, Predictions, Run, execute, file_digest
+from morelli.artefacts import check_results, read_json
+from morelli.errors import ArtifactError, UsageError
+from morelli.evaluation import Input, MeasureOptions, Predictions, Run, execute, file_digest
 
 TOLERANCE = 1e-6
 KEYS = ("protocol", "detector", "perturbation", "fold", "part")
+PARTS = ("headline", "results", "comparisons", "worst", "robustness")
+LONGEST_SHOWN = 300
 
 
 @dataclass(frozen=True)
@@ -53,41 +56,57 @@ class Reproduction:
 
 
 def reproduce(
-    report: str | Path, *, replaced: Mapping[str, str | Path] | None = None, tolerance: float = TOLERANCE
+    report: str | Path,
+    *,
+    replaced: Mapping[str, str | Path] | None = None,
+    external: str | None = None,
+    tolerance: float = TOLERANCE,
 ) -> Reproduction:
     """Execute a report's recorded run again and compare inputs, predictions and metrics with the record.
+
+    A report may come from anybody, so a command that it records is never run: the figures of another tool's
+    detector are only rebuilt by the command that the caller gives as `external`.
 
     Args:
         report: the report's folder, or its report.json.
         replaced: where an input lies now, by its role (features, bundle, train, held_in, images,
             predictions); several bundles in their order as ``bundle``, ``bundle 2``, ….
+        external: for a report on another tool's detector, the command that scores images, as
+            `predict_external` takes it. One that differs from the recorded command is noted.
         tolerance: largest difference of logits and of metrics that still counts as the same. Other
             processors and library versions round differently.
 
-    Raises ArtifactError when the report is no report, or an input is missing: the message says which.
+    Raises:
+        ArtifactError: the report is no report or is damaged, or an input is missing: the message says which.
+        UsageError: the report records another tool's command and `external` is not given, or the reverse.
     """
     from morelli.reports._document import document, measured_rows
 
     folder, content = read_report(report)
-    recorded = content["provenance"].get("run")
-    if recorded is None:
-        raise ArtifactError(f"{folder} does not record how its predictions were made")
-    run = _located(Run.from_json(recorded), content["provenance"]["inputs"], folder, replaced or {})
+    facts = _facts(folder, content)
+    recorded = Run.from_json(facts["run"])
+    run = _located(recorded, facts["inputs"], folder, replaced or {})
+    run, notes = _with_command(run, external, folder)
+    options = _options(folder, content["options"])
     made = execute(run)
-    differences = _inputs(Run.from_json(recorded), made.run)
-    notes = [
+    differences = _inputs(recorded, made.run)
+    notes += [
         f"{name} {made.run.versions.get(name, 'missing')} instead of {old}"
-        for name, old in recorded.get("versions", {}).items()
+        for name, old in recorded.versions.items()
         if made.run.versions.get(name) != old
     ]
     beside = folder / "predictions.parquet"
-    stated = content["provenance"]["predictions"]["sha256"]
+    stated = facts["predictions"]["sha256"]
     if not beside.is_file():
         notes.append(
             "predictions.parquet is no longer beside the report; figures were rebuilt from inputs alone"
         )
     elif file_digest(beside) != stated:
         differences.append(Difference("predictions.parquet beside the report", stated, file_digest(beside)))
+    try:
+        check_results(folder, but=("report.json", "predictions.parquet"))  # both are compared themselves
+    except ArtifactError as error:
+        differences.append(Difference("files of the report", "as they were written", str(error)))
     with tempfile.TemporaryDirectory(prefix="morelli-reproduce-") as scratch:
         rebuilt_hash = made.predictions.write(Path(scratch) / "predictions.parquet")
     exact = rebuilt_hash == stated
@@ -96,14 +115,11 @@ def reproduce(
         largest, found = _rows(beside, made.predictions, tolerance)
         differences += found
         differences += _record(content["run"], made.predictions.run)
-    from morelli.evaluation import MeasureOptions, summarize
+    from morelli.evaluation import summarize
 
-    given = dict(content["options"])
-    given["fprs"], given["base_rates"] = tuple(given["fprs"]), tuple(given["base_rates"])
-    summary = summarize(measured_rows(made.predictions), MeasureOptions(**given))
+    summary = summarize(measured_rows(made.predictions), options)
     again = document(made.predictions, summary, provenance={}, name="")
-    parts = ("headline", "results", "comparisons", "worst", "robustness")
-    for part in parts:
+    for part in PARTS:
         differences += _values(part, content[part], again[part], tolerance)
     return Reproduction(not differences, exact, tuple(differences), tuple(notes), largest)
 
@@ -112,12 +128,9 @@ def read_report(report: str | Path) -> tuple[Path, dict[str, Any]]:
     """A report's folder and its document; raises ArtifactError where there is none."""
     path = Path(report)
     file = path if path.is_file() else path / "report.json"
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ArtifactError(f"{path} is no report: it has no report.json") from None
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{file} cannot be read: {error}") from error
+    if not file.exists():
+        raise ArtifactError(f"{path} is no report: it has no report.json")
+    content = read_json(file, what="report")
     if not isinstance(content, dict) or content.get("format") != "morelli-report":
         raise ArtifactError(f"{file} is not a report of `morelli evaluate`")
     if content.get("version") != 1:
@@ -125,10 +138,100 @@ def read_report(report: str | Path) -> tuple[Path, dict[str, Any]]:
     return file.parent, content
 
 
+def _facts(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+    """The provenance of a report, every part that is used being there and of its type."""
+    facts = content.get("provenance")
+    if not isinstance(facts, dict) or not isinstance(facts.get("run"), dict | None):
+        raise _damaged(folder, "provenance")
+    if facts.get("run") is None:
+        raise ArtifactError(f"{folder} does not record how its predictions were made")
+    inputs = facts.get("inputs")
+    if not isinstance(inputs, list) or not all(
+        isinstance(entry, dict)
+        and isinstance(entry.get("role"), str)
+        and isinstance(entry.get("path"), str)
+        and all(isinstance(entry.get(key), str | None) for key in ("digest", "from_report"))
+        for entry in inputs
+    ):
+        raise _damaged(folder, "provenance.inputs")
+    predictions = facts.get("predictions")
+    if not isinstance(predictions, dict) or not isinstance(predictions.get("sha256"), str):
+        raise _damaged(folder, "provenance.predictions")
+    for name in ("run", "options"):
+        if not isinstance(content.get(name), dict):
+            raise _damaged(folder, name)
+    missing = [name for name in PARTS if name not in content]
+    if missing:
+        raise _damaged(folder, ", ".join(missing))
+    return facts
+
+
+def _options(folder: Path, recorded: Mapping[str, Any]) -> MeasureOptions:
+    """How the report's intervals were made."""
+    defaults = asdict(MeasureOptions())
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in recorded.items()}
+    for name, value in given.items():
+        if name not in defaults:
+            raise _damaged(folder, f"options.{_printable(name)}")
+        usual = 0 if defaults[name] is None else defaults[name]
+        numbers = value if isinstance(value, tuple) else (value,)
+        if isinstance(value, tuple) is not isinstance(usual, tuple) or not all(
+            isinstance(one, str) if isinstance(usual, str) else type(one) in (int, float) for one in numbers
+        ):
+            if name == "threads" and value is None:
+                continue
+            raise _damaged(folder, f"options.{name}")
+    return MeasureOptions(**given)
+
+
+def _damaged(folder: Path, part: str) -> ArtifactError:
+    return ArtifactError(
+        f"{folder / 'report.json'} is damaged: {part} is missing or cannot be read; write the report again"
+    )
+
+
+def _with_command(run: Run, external: str | None, folder: Path) -> tuple[Run, list[str]]:
+    """The run with the caller's command in the place of the recorded one, which is never run."""
+    if run.kind != "external":
+        if external is not None:
+            raise UsageError(f"{folder} records no command of another tool; leave the external command out")
+        return replace(run, external=None), []
+    recorded = _shown(run.external or "")
+    if external is None:
+        raise UsageError(
+            f"{folder} holds figures of another tool. A command that a file names is not run; the recorded "
+            f"one is {recorded}. Give the command that is to score the images: --external COMMAND, or "
+            "external= in Python"
+        )
+    notes = (
+        []
+        if external == run.external
+        else [f"the command given is {_shown(external)}, recorded is {recorded}"]
+    )
+    # Without a name of its own a tool is called by its command, and so it stays comparable.
+    return replace(run, external=external, external_name=run.external_name or run.external), notes
+
+
+def _shown(command: str) -> str:
+    """A command for reading: control characters as escapes, and not without end."""
+    text = _printable(command)
+    return f"`{text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + '…'}`"
+
+
+def _printable(text: str) -> str:
+    """`text` with control characters as escapes: what a report holds must not steer a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 def _located(
     run: Run, inputs: Sequence[Mapping[str, Any]], folder: Path, replaced: Mapping[str, str | Path]
 ) -> Run:
     """The run with its inputs where they lie now: as told, as recorded, else as seen from the report."""
+    if [i.role for i in run.inputs] != [entry["role"] for entry in inputs]:
+        raise ArtifactError(
+            f"{folder / 'report.json'} is damaged: it lists other inputs ({len(inputs)}) than its run "
+            f"({len(run.inputs)}); write the report again"
+        )
     result: list[Input] = []
     missing = []
     counts: dict[str, int] = {}
@@ -145,9 +248,10 @@ def _located(
         else:
             beside = entry.get("from_report")
             places = [one.path, *([str(folder / beside)] if beside else [])]
-        here = next((p for p in places if Path(p).exists()), None)
+        # A pipe or a device would be waited for, or never end.
+        here = next((p for p in places if Path(p).is_file() or Path(p).is_dir()), None)
         if here is None:
-            missing.append(f"{key.replace('_', ' ')} at {one.path}")
+            missing.append(_printable(f"{key.replace('_', ' ')} at {one.path}"))
         else:
             result.append(replace(one, path=here))
     unknown = sorted(set(replaced) - {k for r, n in counts.items() for k in _keys(r, n)})
@@ -176,9 +280,9 @@ def _inputs(recorded: Run, found: Run) -> list[Difference]:
 
 
 def _record(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> list[Difference]:
-    """Settings in the predictions' own record that changed; versions and digests are told elsewhere."""
+    """Settings in the predictions' own record that changed; versions and digests are noted elsewhere."""
     again = json.loads(json.dumps(dict(found)))
-    keys = sorted((set(recorded) | set(again)) - {"morelli", "features", "bundles"})
+    keys = sorted((set(recorded) | set(again)) - {"morelli", "features", "bundles", "command"})
     return [
         Difference(f"record of the run, {key}", _brief(recorded.get(key)), _brief(again.get(key)))
         for key in keys

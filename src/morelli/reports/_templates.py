@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from morelli.palette import css_variables
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -11,11 +13,14 @@ if TYPE_CHECKING:
 def page_environment() -> Environment:
     """Templates of this folder; jinja2 is loaded only when a page is drawn."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("morelli.reports", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["colours"] = Markup(css_variables())
+    return environment

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from morelli.errors import ImageError, MorelliError
+from morelli.errors import ImageError
+from morelli.images import Limits, file_item, read_bytes
 
 if TYPE_CHECKING:
     from morelli.images import ImageItem
@@ -28,7 +29,7 @@ def find_images(
     found: dict[str, str] = {}
     for sha, uri in list(missing.items()):
         for path in (Path(uri), *(folder / uri for folder in folders)):
-            if path.is_file() and _take(sha, path.read_bytes(), found):
+            if path.is_file() and _take(sha, file_item(str(path), uri, Limits()), found):
                 del missing[sha]
                 break
     if items is None or not missing:
@@ -38,12 +39,8 @@ def find_images(
         by_name.setdefault(_last(uri), []).append(sha)
     for item in items:
         for sha in by_name.get(_last(item.uri), ()):
-            if sha in found or item.problem is not None:
-                continue
-            try:
-                _take(sha, item.read(), found)
-            except (ImageError, OSError):
-                continue
+            if sha not in found:
+                _take(sha, item, found)
     return found
 
 
@@ -51,12 +48,13 @@ def _last(uri: str) -> str:
     return uri.rpartition("::")[2].replace("\\", "/").rpartition("/")[2]
 
 
-def _take(sha: str, data: bytes, found: dict[str, str]) -> bool:
-    if hashlib.sha256(data).hexdigest() != sha:
-        return False
+def _take(sha: str, item: ImageItem, found: dict[str, str]) -> bool:
     try:
+        data = read_bytes(item)
+        if hashlib.sha256(data).hexdigest() != sha:
+            return False
         found[sha] = thumbnail(data)
-    except MorelliError:
+    except ImageError:
         return False
     return True
 

@@ -82,6 +82,7 @@ class ServerSettings:
         reports: folders of written evaluation reports, likewise by name.
         keep: folder that ``keep=true`` may store uploads in; None: uploads are never kept.
         feedback: file that verdicts marked wrong are added to, one JSON a line; None: refused.
+        encoder: hub id of the bundle's encoder, so that one that is not registered may be fetched.
         weights: the encoder's weights on this machine, as for `load_encoder`.
         device: `cpu`, `cuda`, …; `auto` takes CUDA where there is one.
         offline: never fetch weights.
@@ -102,6 +103,7 @@ class ServerSettings:
     reports: tuple[Path, ...] = ()
     keep: Path | None = None
     feedback: Path | None = None
+    encoder: str | None = None
     weights: Path | None = None
     device: str = "auto"
     offline: bool = False
@@ -143,6 +145,24 @@ class ServerSettings:
         values["hosts"] = tuple(values["hosts"])
         values["limits"] = RequestLimits(**values["limits"])
         return cls(**values)
+
+
+def uvicorn_options(settings: ServerSettings) -> dict[str, Any]:
+    """uvicorn's settings besides the application and the socket."""
+    from morelli.server._protocol import ImpatientProtocol
+
+    return {
+        "log_level": "warning",
+        "access_log": False,  # addresses hold tokens and selections
+        "server_header": False,
+        "proxy_headers": False,  # nobody in front is trusted to name the client
+        "timeout_keep_alive": 15,
+        "timeout_graceful_shutdown": 10,
+        "limit_concurrency": 512,
+        "h11_max_incomplete_event_size": 256 * 1024,  # a selection as JSON in an address
+        "http": ImpatientProtocol,
+        "ws": "none",
+    }
 
 
 def artefact_name(path: Path) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -12,16 +10,45 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from morelli.artefacts import Format, read_folder, write_folder
+from morelli.artefacts.schema import COUNT
 from morelli.errors import ArtifactError, BuildMismatchError, UsageError
 
 if TYPE_CHECKING:
     from morelli.encoders import Build
 
 ConceptSource = Literal["text", "antonyms", "text bank", "edit", "examples", "given"]
-FORMAT = "morelli-concepts"
-VERSION = 1
-MANIFEST = "concepts.json"
 TENSORS = "directions.safetensors"
+
+
+def _files_of_version_1(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {TENSORS: {"sha256": document.get("sha256")}}
+
+
+_FORM = Format(
+    name="morelli-concepts",
+    what="concept bank",
+    manifest="concepts.json",
+    version=2,
+    again="build it again with `morelli concepts build`",
+    schema={
+        "kind": str,
+        "build": (dict, None),
+        "concepts": [
+            {
+                "name": str,
+                "opposite": str,
+                "source?": str,
+                "description?": str,
+                "extent?": (float, None),
+                "reliability?": (float, None),
+                "n?": COUNT,
+            }
+        ],
+        "metadata": dict,
+    },
+    files_of=_files_of_version_1,
+)
 
 
 @dataclass(frozen=True)
@@ -198,31 +225,20 @@ class ConceptBank:
             )
 
     def save(self, path: str | Path) -> Path:
-        """Write a folder with `concepts.json` and `directions.safetensors`; an older bank is replaced."""
-        from safetensors.numpy import save
+        """Write a folder with `concepts.json` and `directions.safetensors`; an older bank is replaced.
 
-        path = Path(path)
-        if path.exists() and not (path / MANIFEST).is_file() and (path.is_file() or any(path.iterdir())):
-            raise UsageError(f"{path} exists and is no concept bank; name another folder, or remove it.")
-        path.mkdir(parents=True, exist_ok=True)
-        data = save({"directions": np.ascontiguousarray(self.directions)})
-        document: dict[str, Any] = {
-            "format": FORMAT,
-            "version": VERSION,
+        Raises:
+            UsageError: something that is no concept bank stands at `path`.
+            ArtifactError: another program is writing there.
+        """
+        document = {
             "kind": self.kind,
             "build": self.build.to_json() if self.build is not None else None,
             "concepts": [asdict(concept) for concept in self.concepts],
-            "shape": list(self.directions.shape),
-            "sha256": hashlib.sha256(data).hexdigest(),
             "metadata": dict(self.metadata),
         }
-        text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-        # The manifest goes last and each file whole: a reader after a kill sees old, new, or an error.
-        for name, content in ((TENSORS, data), (MANIFEST, text.encode())):
-            part = path / f".{name}.part"
-            part.write_bytes(content)
-            part.replace(path / name)
-        return path
+        write_folder(path, _FORM, document, tensors={TENSORS: {"directions": self.directions}})
+        return Path(path)
 
     @classmethod
     def load(cls, path: str | Path) -> ConceptBank:
@@ -231,43 +247,22 @@ class ConceptBank:
         Raises:
             ArtifactError: a file is missing, was changed, or does not fit the manifest.
         """
-        path = Path(path)
+        from morelli.encoders import Build
+
+        found = read_folder(path, _FORM)
+        document = found.document
+        known = {item.name for item in fields(Concept)}
         try:
-            document = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-            data = (path / TENSORS).read_bytes()
-        except (OSError, ValueError) as error:
-            raise ArtifactError(
-                f"{path} is no concept bank ({error}); make one with `morelli concepts build`."
-            ) from error
-        if (
-            not isinstance(document, dict)
-            or document.get("format") != FORMAT
-            or document.get("version") != VERSION
-        ):
-            raise ArtifactError(f"{path / MANIFEST} is no concept bank of version {VERSION}; build it again.")
-        if hashlib.sha256(data).hexdigest() != document.get("sha256"):
-            raise ArtifactError(f"{path / TENSORS} was changed after it was written; build the bank again.")
-        return _read(path, document, data)
+            directions = found.tensors[TENSORS]["directions"].astype(np.float32, copy=False)
+            concepts = tuple(
+                Concept(**{k: v for k, v in entry.items() if k in known}) for entry in document["concepts"]
+            )
+            build = Build.from_json(document["build"]) if document["build"] is not None else None
+            return ConceptBank(concepts, directions, document["kind"], build, document["metadata"])
+        except (KeyError, UsageError) as error:
+            raise ArtifactError(f"The concept bank {path} is damaged ({error}); {_FORM.again}.") from error
 
 
 def default_concepts_path() -> Path:
     """Where the concept bank that comes with Morelli lies: edits, in `final` of CLIP ViT-B/16."""
     return Path(__file__).parents[1] / "default_concepts"
-
-
-def _read(path: Path, document: dict[str, Any], data: bytes) -> ConceptBank:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    from morelli.encoders import Build
-
-    known = {item.name for item in fields(Concept)}
-    try:
-        directions = load(data)["directions"].astype(np.float32, copy=False)
-        concepts = tuple(
-            Concept(**{k: v for k, v in entry.items() if k in known}) for entry in document["concepts"]
-        )
-        build = Build.from_json(document["build"]) if document["build"] is not None else None
-        return ConceptBank(concepts, directions, str(document["kind"]), build, document["metadata"])
-    except (KeyError, TypeError, AttributeError, SafetensorError, UsageError) as error:
-        raise ArtifactError(f"The concept bank {path} is damaged ({error}); build it again.") from error

@@ -20,24 +20,28 @@ from morelli.explanation.concepts._antonyms import ANTONYMS, TEMPLATES
 from morelli.explanation.concepts._bank import Concept, ConceptBank
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from morelli.encoders import Build, Encoder, TextBank, TextTower
 
 
-def require_text_tower(encoder: Encoder) -> TextTower:
-    """The encoder's text tower.
+def require_text_tower(
+    encoder: Encoder, progress: Callable[[str, float | None], None] | None = None
+) -> TextTower:
+    """The encoder's text tower, fetched where its weights come without one and another's serves them.
 
     Raises:
         WeightsError: there is none; the text says which concepts can be had without one.
     """
-    tower = encoder.text
-    if tower is None:
+    try:
+        return encoder.require_text() if progress is None else encoder.require_text(progress)
+    except WeightsError as error:
         raise WeightsError(
-            f"The weights of {encoder.card.name} hold no text tower, so texts cannot become concepts. "
-            "Without one there are edits of real photographs (morelli concepts build PHOTOS --from edits), "
-            "example folders (--from examples), and text banks made elsewhere with the same encoder "
+            f"Texts cannot become concepts. {error} "
+            "Without a text tower there are edits of real photographs (morelli concepts build PHOTOS --from "
+            "edits), example folders (--from examples), and text banks made elsewhere with the same encoder "
             "(--from bank FILE.npz). Or give weights with both towers: --encoder FOLDER in the hub's format."
-        )
-    return tower
+        ) from error
 
 
 def read_text_list(path: str | Path) -> list[str | tuple[str, str]]:
@@ -69,13 +73,15 @@ def text_concepts(
     texts: Sequence[str | tuple[str, str]] | None = None,
     *,
     templates: Sequence[str] = TEMPLATES,
+    progress: Callable[[str, float | None], None] | None = None,
 ) -> ConceptBank:
     """Concepts from texts; a pair is one direction from its second end to its first.
 
     Args:
-        encoder: an encoder whose checkpoint has both towers.
+        encoder: an encoder with a text tower, see `Encoder.require_text`.
         texts: single texts and pairs; None: our own pairs of opposites.
         templates: prompts with one ``{}`` each; embeddings are averaged over them.
+        progress: called where the text tower has to be fetched; lines on standard error by default.
 
     Single texts are centred by the mean of all single texts; a lone single text has nothing to be
     centred by and is refused.
@@ -83,7 +89,7 @@ def text_concepts(
     Raises:
         WeightsError: there is no text tower. UsageError: no text, or a lone single text.
     """
-    tower = require_text_tower(encoder)
+    tower = require_text_tower(encoder, progress)
     wanted = list(dict.fromkeys(ANTONYMS if texts is None else texts))
     if not wanted:
         raise UsageError("No text was given; name some, or leave `texts` out for the pairs that come along.")
@@ -115,14 +121,19 @@ def _concept(one: str | tuple[str, str], all_: Sequence[str | tuple[str, str]], 
 
 
 def vocabulary_concepts(
-    encoder: Encoder, *, whole_words: bool = True, least_letters: int = 3, template: str = "{}"
+    encoder: Encoder,
+    *,
+    whole_words: bool = True,
+    least_letters: int = 3,
+    template: str = "{}",
+    progress: Callable[[str, float | None], None] | None = None,
 ) -> ConceptBank:
     """One concept per entry of the text tower's own vocabulary (49,408 in CLIP), centred by their mean.
 
     The corpus that RAVE ranks by ⟨t, r⟩ (2406.15035's first author). `whole_words` leaves out fragments,
-    `least_letters` the shorter ones, and anything but letters is left out.
+    `least_letters` the shorter ones, and anything but letters is left out. `progress`: see `text_concepts`.
     """
-    tower = require_text_tower(encoder)
+    tower = require_text_tower(encoder, progress)
     words = [
         word
         for word in tower.vocabulary(whole_words=whole_words)

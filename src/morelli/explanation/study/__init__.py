@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from morelli.explanation.study._bundle import (
-    study_bundle,
-)
-from morelli.explanation.study._study import (
-    HeadFacts,
-    StudyOptions,
-    StudyRow,
-    TransferStudy,
-    transfer_study,
-)
+from morelli.explanation.study._bundle import study_bundle
+from morelli.explanation.study._study import StudyOptions, StudyRow, TransferStudy, transfer_study
 
 __all__ = [
-    "HeadFacts",
     "StudyOptions",
     "StudyRow",
     "TransferStudy",

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from morelli.errors import UsageError
-from morelli.explanation._transfer import Array, Context, Difference, Fit, Rows, auc, percentiles
+from morelli.explanation._transfer import Array, Context, Difference, Fit, Rows, middle
+from morelli.metrics import two_sample_auc
+from morelli.metrics.resampling import bootstrap_counts
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class PooledTransfer:
         self, rng: np.random.Generator, *, draws: int = 2000, level: float = 0.95
     ) -> tuple[float, float]:
         """Percentile interval of the mean; generators and split directions are drawn with replacement."""
-        return percentiles(_draws(self.cells, rng, draws), level)
+        return middle(_draws(self.cells, rng, draws), level)
 
 
 def pooled_difference(
@@ -56,8 +58,8 @@ def pooled_difference(
 
 def _draws(cells: Array, rng: np.random.Generator, draws: int) -> Array:
     s, g = cells.shape
-    generators = rng.multinomial(g, np.full(g, 1 / g), size=draws) / g
-    splits = rng.multinomial(s, np.full(s, 1 / s), size=draws) / s
+    generators = bootstrap_counts(g, draws, rng) / g
+    splits = bootstrap_counts(s, draws, rng) / s
     return np.asarray(np.einsum("bs,sg,bg->b", splits, cells, generators, optimize=True))
 
 
@@ -95,7 +97,7 @@ def pooled_transfer(fit: Fit, X: NDArray[Any], rows: FoldedRows) -> PooledTransf
                 score = fit(X[known], X[train], rows.context(number, train, f"all but fold {number}"))
             real = score(X[test])
             for name in fold:
-                cells[s, names.index(name)] = auc(score(X[rows.fakes[name]]), real)
+                cells[s, names.index(name)] = two_sample_auc(score(X[rows.fakes[name]]), real)
     return PooledTransfer(tuple(names), cells)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from morelli.reports.plots._style import FAKE, INK, PALE, REAL, panels, save_figure
+from morelli.reports.plots._style import FAKE, INK, LINES, PALE, REAL, panels, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -99,7 +99,7 @@ def audit_auc_figure(report: AuditReport) -> Figure:
     for place, (_, auc, ends) in enumerate(rows):
         ax.barh(place, auc - 0.5, left=0.5, height=0.66, color=INK if ends else PALE)
         if ends and np.isfinite(ends).all():
-            ax.plot(ends, [place, place], color=FAKE, linewidth=2.5, solid_capstyle="butt")
+            ax.plot(ends, [place, place], color=LINES[1], linewidth=2.5, solid_capstyle="butt")
         ax.text(
             max(auc, 0.5) + 0.012 if not ends else max(*ends, auc) + 0.012, place, f"{auc:.2f}", va="center"
         )

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from morelli.reports.plots._style import FAKE, INK, PALE, REAL
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from morelli.explanation import Evidence, GeneratorExplanation
 
-REAL, FAKE, INK, PALE = "#12717f", "#e8871e", "#22303a", "#c9d1d6"
 TITLE: dict[str, Any] = {"loc": "left", "fontsize": 9.5, "color": INK}
 
 

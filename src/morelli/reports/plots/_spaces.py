@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def spectra_figure(spectra: Sequence[Spectrum], columns: int = 6) -> Figure:
-    """The average high-pass spectra in a grid, logarithmic, on one grey scale; real groups framed teal."""
+    """The average high-pass spectra in a grid, logarithmic, on one grey scale; real groups framed blue."""
     shown = [spectrum for spectrum in spectra if spectrum.n]
     if not shown:
         raise UsageError("No spectrum to draw: no image was as large as the crop.")

@@ -1,7 +1,7 @@
 """The house style of plots: colours, panels, and how figures are written.
 
-Real images are teal and generated ones orange everywhere; the two differ in lightness as well, so they stay
-apart for every kind of colour vision and in print. Lines of one panel differ in marker and dash too.
+Real and generated images have the colours of `morelli.palette` everywhere. Lines of one panel have other
+hues, and differ in marker and dash too.
 """
 
 from __future__ import annotations
@@ -10,20 +10,24 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from morelli import palette
+from morelli.artefacts import replacing_file
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-REAL, FAKE, INK, PALE = "#12717f", "#e8871e", "#22303a", "#c9d1d6"
-# Okabe and Ito's colours for colour-blind readers, without those near REAL and FAKE first.
-LINES = ("#22303a", "#0072b2", "#cc79a7", "#009e73", "#d55e00", "#56b4e9", "#b59b00", "#7f7f7f")
+REAL, FAKE, INK, PALE = palette.REAL, palette.GENERATED, palette.INK, palette.PALE
+LINES = (INK, *palette.SERIES[:7])
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 2)))
 
 
 def save_figure(figure: Figure, path: Path | str, dpi: int = 130) -> Path:
     """Write the figure; the suffix chooses the format (.png, .svg, .pdf)."""
-    figure.savefig(path, dpi=dpi, facecolor="white")
-    return Path(path)
+    path = Path(path)
+    with replacing_file(path) as file:
+        figure.savefig(file, format=path.suffix.removeprefix(".") or "png", dpi=dpi, facecolor="white")
+    return path
 
 
 def figure_png(figure: Figure, dpi: int = 110) -> bytes:

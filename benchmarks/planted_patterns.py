@@ -40,6 +40,7 @@ from morelli.explanation.relevance import (
 )
 from morelli.explanation.relevance import plant as plant_pattern
 from morelli.images import decode, perturbation
+from morelli.metrics import roc_auc
 
 SIDE, VIEW = 32, 224
 ARTEFACTS = ("checkerboard", "blurred_disc", "duplicated_patch", "soft_disc")
@@ -154,8 +155,6 @@ def relevance(pictures: Pictures, kind: str, rows: Array, maps: list[tuple[Disti
 
 def measure(pictures: Pictures, what: str, kind: str, seed: int, held_out_maps: bool) -> dict[str, Any]:
     """One line of the table."""
-    from sklearn.metrics import roc_auc_score
-
     clean = np.flatnonzero((pictures.what == "clean") & (pictures.photo < pictures.most))
     if what == "none":
         rows, y = clean, np.random.default_rng(seed).permutation(len(clean)) % 2
@@ -173,7 +172,7 @@ def measure(pictures: Pictures, what: str, kind: str, seed: int, held_out_maps: 
     again = find_prototypes(impacts, pooled, maps, y, random_state=seed + 100)
     table = found.prototypes.table.to_pylist()
     line = {
-        "auc": float(roc_auc_score(y, logits)),
+        "auc": roc_auc(y, logits),
         "sum_error": sum_error,
         "prototypes": len(table),
         "smallest_p": min((row["p_value"] for row in table), default=1.0),

@@ -105,9 +105,8 @@ def report(
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}")
     print(f"load of the machine {load[0]:.1f} {load[1]:.1f} {load[2]:.1f}, our own work included")
     print(f"{arguments.clients} clients, {arguments.seconds:g} s in {arguments.rounds} rounds")
-    print(
-        f"{queue.lanes} passes at a time of up to {queue.batch} images; {', '.join(server.state.judge.kinds)}"
-    )
+    kinds = ", ".join(server.state.inspector.kinds)
+    print(f"{queue.workers} passes at a time of up to {queue.batch} images; {kinds}")
     print("answers: " + ", ".join(f"{count} × {status}" for status, count in sorted(answers.items())))
     for index, (served, alone) in enumerate(rounds):
         ratio = 100 * served / alone
@@ -154,7 +153,7 @@ class Server:
                 raise SystemExit(str(self.state.problem))
             time.sleep(0.05)
         self.port = self._server.servers[0].sockets[0].getsockname()[1]
-        size = self.state.judge.encoder.transform.size
+        size = self.state.inspector.encoder.transform.size
         self._pixels = np.random.default_rng(0).normal(size=(64, 3, size, size)).astype(np.float32)
         return self
 
@@ -172,20 +171,20 @@ class Server:
 
     def encoder_alone(self, seconds: float) -> tuple[float, int]:
         """Images a second of the encoder in passes as the server's, and how many they were."""
-        queue, judge = self.state.queue, self.state.judge
+        queue, inspector = self.state.queue, self.state.inspector
         until = time.perf_counter() + seconds
 
-        def lane(number: int) -> int:
+        def work(number: int) -> int:
             done = 0
             while time.perf_counter() < until:
                 at = (number + done) % (len(self._pixels) - queue.batch)
-                judge.encoder.trace(self._pixels[at : at + queue.batch], kinds=judge.kinds)
+                inspector.encoder.trace(self._pixels[at : at + queue.batch], kinds=inspector.kinds)
                 done += queue.batch
             return done
 
         started = time.perf_counter()
-        with ThreadPoolExecutor(queue.lanes) as pool:
-            done = sum(pool.map(lane, range(queue.lanes)))
+        with ThreadPoolExecutor(queue.workers) as pool:
+            done = sum(pool.map(work, range(queue.workers)))
         return done / (time.perf_counter() - started), done
 
 

@@ -12,20 +12,26 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Yields|Examples?|Learnt):")
 ROOMS = [
+    "metrics",
+    "metrics.resampling",
     "artefacts",
     "images",
     "encoders",
     "features",
+    "audit",
     "detectors",
     "evaluation",
     "explanation",
     "atlas",
+    "inspection",
+    "reports",
     "provenance",
     "errors",
+    "palette",
     "notebook",
 ]
 
@@ -38,14 +44,12 @@ What each room offers, which is all that other code should use. Labels are 0 for
 carry their shape in the text, with n images and d dimensions. This is the whole path from files to verdicts:
 
 ```python
-from morelli.detectors import Bundle, default_bundle_path, detect
-from morelli.encoders import encoder_for_build
-from morelli.images import iter_source
+import morelli
 
-bundle = Bundle.load(default_bundle_path())
-encoder = encoder_for_build(bundle.build)
-for detection in detect(iter_source("holiday.zip"), bundle, encoder):
-    print(detection.uri, detection.verdict or detection.failure)
+detector = morelli.load()
+for detection in detector.detect("holiday.zip"):
+    print(detection)
+print(detector.inspect("photo.jpg").sentence)
 ```
 """
 
@@ -53,7 +57,8 @@ for detection in detect(iter_source("holiday.zip"), bundle, encoder):
 def reference() -> str:
     """The whole page."""
     package = Path(importlib.import_module("morelli").__path__[0])
-    rooms = [room for room in ROOMS if (package / room).is_dir() or (package / f"{room}.py").is_file()]
+    paths = {room: package / room.replace(".", "/") for room in ROOMS}
+    rooms = [room for room, path in paths.items() if path.is_dir() or path.with_suffix(".py").is_file()]
     return HEAD + "".join(part for room in rooms for part in _room(room))
 
 
@@ -66,6 +71,9 @@ def _room(room: str) -> Iterator[str]:
     for name in sorted(names, key=str.lower):
         thing = getattr(module, name)
         yield f"\n### `{name}`\n"
+        if get_origin(thing) is not None:
+            yield f"\n`{_alias(thing)}`\n"
+            continue
         if not callable(thing):
             if isinstance(thing, (int, float, str)):
                 yield f"\n`{thing!r}`\n"
@@ -162,6 +170,11 @@ def _signature(name: str, thing: Any) -> str:
     if len(one_line) <= 100:
         return one_line
     return "\n".join([f"{name}(", *(f"    {part}," for part in parts), f"){result}"])
+
+
+def _alias(alias: Any) -> str:
+    """What a type's second name stands for, without the modules."""
+    return re.sub(r"(\w+\.)+", "", str(alias))
 
 
 def _annotation(annotation: Any) -> str:

@@ -26,18 +26,17 @@ from typing import Any
 
 import numpy as np
 
+from morelli.audit import MetadataBaseline, metadata_only_auc
 from morelli.detectors import Bundle, LinearProbe, Recipe, fit_bundle
 from morelli.encoders import load_encoder
 from morelli.evaluation import (
     Candidate,
     Measurement,
     MeasureOptions,
-    MetadataBaseline,
     Predictions,
     by_era,
     leave_one_lineage_out,
     measure,
-    metadata_only_auc,
 )
 from morelli.features import Features, FeatureTable, extract
 from morelli.images import decode, iter_source, perturbation

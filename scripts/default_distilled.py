@@ -29,9 +29,10 @@ from morelli.atlas.distiller import (
     cross_distil,
     overlay_features,
 )
+from morelli.audit import metadata_only_auc
 from morelli.detectors import LinearProbe, cross_fit, fit_calibration, grouped_folds
 from morelli.encoders import Encoder, encoder_for_build
-from morelli.evaluation import MeasureOptions, Predictions, measure, metadata_only_auc
+from morelli.evaluation import MeasureOptions, Predictions, measure
 from morelli.features import Features, FeatureTable
 from morelli.images import decode, iter_source, perturbation
 

@@ -11,6 +11,22 @@ class UsageError(MorelliError):
     """The request itself is wrong: an unknown name, an impossible option, a missing column."""
 
 
+class MissingPartError(UsageError):
+    """A question needs a part (a distilled map, a bank, concepts) that was not loaded.
+
+    `code` is a stable word that programs can match on (``no-distilled-map``, ``no-bank``, ``no-concepts``);
+    the text is `what` is missing and the `next` step.
+    """
+
+    def __init__(self, code: str, what: str, next: str) -> None:
+        super().__init__(f"{what} {next}")
+        self.code, self.what, self.next = code, what, next
+
+
+class UnknownDimensionError(UsageError):
+    """A distilled dimension has a number that the distilled map does not have."""
+
+
 class ImageError(MorelliError):
     """One image cannot be used.
 

@@ -14,9 +14,9 @@ from playwright.sync_api import Locator, Page, expect
 from morelli.atlas import AtlasOptions, build_atlas
 from morelli.encoders import load_encoder
 from morelli.evaluation import Input, MeasureOptions, Run, execute
-from morelli.evaluation.report import write_report
 from morelli.features import FeatureTable, extract
 from morelli.images import iter_source
+from morelli.reports import write_report
 from morelli.server import ServerSettings
 from tests.app.test_check_access import violations
 from tests.server.running import Running, running

@@ -13,12 +13,13 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from morelli.atlas import Atlas, AtlasOptions, add_images, build_atlas, export_atlas
+from morelli.atlas import Atlas, AtlasOptions, add_images, build_atlas
 from morelli.encoders import Encoder
 from morelli.errors import ArtifactError, UsageError
-from morelli.evaluation import roc_auc
 from morelli.features import FeatureTable, extract
 from morelli.images import iter_source
+from morelli.metrics import roc_auc
+from morelli.reports import export_atlas
 from tests.atlas.conftest import OPTIONS
 
 

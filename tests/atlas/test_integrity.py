@@ -10,12 +10,13 @@ from pathlib import Path
 import lance
 import pytest
 
-from morelli.atlas import Atlas, add_images, build_atlas, export_atlas, verify_atlas
+from morelli.atlas import Atlas, add_images, build_atlas, verify_atlas
 from morelli.atlas import _integrity as integrity
 from morelli.encoders import Encoder
 from morelli.errors import ArtifactError
 from morelli.features import FeatureTable, extract
 from morelli.images import iter_source
+from morelli.reports import export_atlas
 from tests.atlas.conftest import OPTIONS
 from tests.cli.conftest import morelli
 

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from morelli.atlas import Atlas
 from morelli.atlas._joint_counts import MOST_CODES, JointCounts
-from morelli.atlas._live_evaluation import auc_of
 from morelli.atlas._views import BINS, OUTER, lowest
-from morelli.evaluation import roc_auc
+from morelli.metrics import roc_auc
 
 few = st.integers(0, 6).map(float)
 
@@ -33,19 +32,6 @@ def test_columns_are_packed_as_far_as_their_codes_stay_few() -> None:
     assert joint.sizes == ((48, 48), (48,), (5000,), (2, 3))
     assert all(np.prod(sizes) <= max(MOST_CODES, *sizes) for sizes in joint.sizes)
     assert [column.itemsize for column in joint.packed] == [2, 1, 2, 1]
-
-
-@given(st.lists(few | st.floats(-9, 9, width=32), max_size=40), st.lists(few | st.just(-0.0), max_size=40))
-def test_an_area_under_the_curve_counts_equal_pairs_half(real: list[float], fake: list[float]) -> None:
-    r, f = np.array(real, np.float32), np.array(fake, np.float32)
-    found = auc_of(r, f)
-    if not len(r) or not len(f):
-        assert found is None
-        return
-    pairs = (f[:, None] > r).mean() + (f[:, None] == r).mean() / 2
-    assert found == pytest.approx(pairs, abs=1e-12)
-    labels = np.r_[np.zeros(len(r)), np.ones(len(f))]
-    assert found == pytest.approx(roc_auc(labels, np.r_[r, f]), abs=1e-12)
 
 
 @given(st.lists(few, min_size=1, max_size=30), st.integers(1, 8))

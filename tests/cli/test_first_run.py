@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from morelli.detectors import Bundle, default_bundle_path
 from morelli.encoders import encoder_card
@@ -115,6 +116,7 @@ def test_the_example_of_the_readme(machine: Machine, photo_dir: Path, tmp_path: 
     with zipfile.ZipFile(tmp_path / "holiday.zip", "w") as archive:
         for path in photos:
             archive.write(path, path.name)
+    Image.open(photos[0]).convert("RGB").save(tmp_path / "photo.jpg")
     run = subprocess.run(
         [sys.executable, "-c", example],
         cwd=tmp_path,
@@ -125,8 +127,9 @@ def test_the_example_of_the_readme(machine: Machine, photo_dir: Path, tmp_path: 
     )
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
-    assert len(lines) == len(photos)
-    assert all(re.search("verdict='(ai|real|inconclusive|out_of_domain)'", line) for line in lines)
+    assert len(lines) == len(photos) + 1
+    assert all(re.search(": (AI-generated|real|inconclusive|out of domain), ", line) for line in lines[:-1])
+    assert "is a signal, not proof" in lines[-1]
 
 
 def test_extracted_features_fit_the_shipped_detector(machine: Machine, table: Path, tmp_path: Path) -> None:

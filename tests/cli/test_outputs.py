@@ -13,9 +13,11 @@ from PIL import Image
 
 from morelli.cli._outputs import COLUMNS, Csv, JsonDocument, JsonLines, Parquet, flat, record
 from morelli.cli._verdict_table import BAR, SHOWN, Summary, bar, verdict_table, why
-from morelli.detectors import Detection, Neighbor, Picture, Verdict, contact_sheet
+from morelli.detectors import Neighbor, Verdict
 from morelli.errors import ImageError
 from morelli.images import decode
+from morelli.inspection import Detection
+from morelli.reports import Picture, contact_sheet
 
 VERDICT = Verdict(
     verdict="ai",
@@ -147,7 +149,7 @@ def test_a_contact_sheet_frames_each_picture_in_its_verdicts_colour(
 ) -> None:
     from dataclasses import replace
 
-    from morelli.detectors._contact_sheet import CELL, COLOURS, GAP
+    from morelli.reports._contact_sheet import CELL, COLOURS, GAP
 
     kinds = ["ai", "real", "inconclusive", "out_of_domain"]
     pictures = [

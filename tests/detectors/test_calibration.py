@@ -11,13 +11,13 @@ from scipy.stats import binom
 
 from morelli.detectors import (
     Calibration,
+    conformal_miss_threshold,
+    conformal_threshold,
     cross_fitted_probabilities,
-    expected_calibration_error,
     fit_calibration,
-    threshold_at_fpr,
-    threshold_at_miss_rate,
 )
 from morelli.errors import ArtifactError, UsageError
+from morelli.metrics import calibration_error
 
 METHODS = ["platt", "temperature", "beta", "isotonic"]
 
@@ -38,8 +38,8 @@ def test_calibration_lowers_the_error_on_other_images(method: str) -> None:
     if method == "temperature":
         z = z - 1.0  # one factor cannot take away a shift
     fitted = fit_calibration(z[::2], y[::2], method)
-    before = expected_calibration_error(y[1::2], expit(z[1::2]))
-    after = expected_calibration_error(y[1::2], fitted.probability(z[1::2]))
+    before = calibration_error(y[1::2], expit(z[1::2]), binning="width")
+    after = calibration_error(y[1::2], fitted.probability(z[1::2]), binning="width")
     assert after < 0.04 < before
 
 
@@ -125,7 +125,7 @@ def test_cross_fitted_probabilities_never_use_their_own_fold() -> None:
 @pytest.mark.parametrize(("n", "fpr"), [(19, 0.05), (100, 0.05), (137, 0.01), (690, 0.05), (690, 0.01)])
 def test_the_threshold_keeps_its_rate_in_expectation(n: int, fpr: float) -> None:
     rng = np.random.default_rng(n)
-    rates = [1 - threshold_at_fpr(rng.random(n), fpr).logit for _ in range(4000)]
+    rates = [1 - conformal_threshold(rng.random(n), fpr).logit for _ in range(4000)]
     standard_error = np.std(rates) / np.sqrt(len(rates))
     assert np.mean(rates) <= fpr + 3 * standard_error
     assert np.mean(rates) >= fpr - 1 / (n + 1) - 3 * standard_error, (
@@ -134,7 +134,7 @@ def test_the_threshold_keeps_its_rate_in_expectation(n: int, fpr: float) -> None
 
 
 def test_too_few_images_are_told_what_they_can_promise() -> None:
-    found = threshold_at_fpr(np.arange(10.0), 0.01)
+    found = conformal_threshold(np.arange(10.0), 0.01)
     assert not found.guaranteed
     assert found.logit == 9.0
     assert "10 held-out images cannot promise 1 %" in found.note
@@ -143,14 +143,14 @@ def test_too_few_images_are_told_what_they_can_promise() -> None:
 
 def test_the_upper_bound_is_clopper_pearsons() -> None:
     scores = np.concatenate([np.zeros(96), np.ones(4) * 2])
-    found = threshold_at_fpr(scores, 0.05)
+    found = conformal_threshold(scores, 0.05)
     assert found.observed == 0.04
     assert binom.cdf(4, 100, found.upper) == pytest.approx(0.05, abs=1e-6)
 
 
 def test_ties_never_raise_the_rate() -> None:
     saturated = np.array([0.0] * 50 + [1.0] * 50)
-    found = threshold_at_fpr(saturated, 0.05)
+    found = conformal_threshold(saturated, 0.05)
     assert (saturated > found.logit).mean() == 0
-    missed = threshold_at_miss_rate(saturated, 0.05)
+    missed = conformal_miss_threshold(saturated, 0.05)
     assert (saturated <= missed.logit).mean() == 0

@@ -14,15 +14,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from morelli.detectors import (
-    LinearProbe,
-    balanced_weights,
-    cross_fit,
-    fold_affine,
-    group_draws,
-    grouped_folds,
-)
+from morelli.detectors import LinearProbe, balanced_weights, cross_fit, fold_affine, grouped_folds
 from morelli.errors import UsageError
+from morelli.metrics.resampling import group_draws
 
 
 def problem(n: int, d: int, seed: int = 0):

@@ -10,24 +10,26 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from morelli.audit import mean_spectra
 from morelli.errors import UsageError
 from morelli.evaluation import (
     bank_ablation,
-    bank_figure,
     feature_maps,
-    figure_png,
     layer_ablation,
-    layers_figure,
-    maps_figure,
-    mean_spectra,
     neighbour_agreement,
     sink_analysis,
-    sink_figure,
-    spectra_figure,
 )
 from morelli.evaluation._folds import fold_splits
 from morelli.features import Features
-from tests.evaluation.planted_sets import Photos, crops
+from morelli.reports.plots import (
+    bank_figure,
+    figure_png,
+    layers_figure,
+    maps_figure,
+    sink_figure,
+    spectra_figure,
+)
+from tests.planted_sets import Photos, crops
 
 
 def planted(n: int = 240, seed: int = 0) -> Features:

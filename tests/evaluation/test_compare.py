@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import chi2
 
 from morelli.errors import UsageError
-from morelli.evaluation import MeasureOptions, Predictions, compare, compare_all, delong, mcnemar, roc_auc
+from morelli.evaluation import MeasureOptions, Predictions, compare, compare_all, delong, mcnemar
+from morelli.metrics import roc_auc
 
 
 def _two(gap, seed=0, n=240, shuffle=False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from morelli.audit import leak_report
 from morelli.detectors import LinearProbe, NearestNeighborDetector
 from morelli.errors import UsageError
 from morelli.evaluation import (
@@ -14,7 +15,6 @@ from morelli.evaluation import (
     era_splits,
     evaluate,
     family_splits,
-    leak_report,
     leave_one_lineage_out,
     lineage_splits,
     score_fixed,
@@ -24,6 +24,7 @@ from morelli.evaluation import (
     transfer_splits,
 )
 from morelli.features import Features
+from morelli.reports import summary_markdown, summary_rows
 
 FAMILY = {"l0": "gan", "l1": "gan", "l2": "diffusion", "l3": "diffusion", "l4": "diffusion", "l5": "other"}
 ERA = {"l0": "2018", "l1": "2018", "l2": "2021", "l3": "2021", "l4": "2024", "l5": "2024"}
@@ -201,10 +202,10 @@ def test_summary_tells_images_intervals_and_what_file_facts_reach(features):
 
     text = json.dumps(summary.to_json(), allow_nan=False)
     assert json.loads(text)["results"][0]["detector"] == "knn"
-    markdown = summary.to_markdown()
+    markdown = summary_markdown(summary)
     assert "180 (90 + 90)" in markdown
     assert "1.000 [1.000, 1.000]" in markdown
-    rows = summary.to_rows()
+    rows = summary_rows(summary)
     assert {"all", "generator", "source", "fold"} <= {r["scope"].split()[0] for r in rows}
 
 

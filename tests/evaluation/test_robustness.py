@@ -10,17 +10,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from morelli.errors import UsageError
-from morelli.evaluation import (
-    extract_perturbed,
-    figure_png,
-    perturbation_ids,
-    robustness_curves,
-    robustness_figure,
-    sweep,
-)
+from morelli.evaluation import extract_perturbed, perturbation_ids, robustness_curves, sweep
 from morelli.evaluation._refits import Candidate
 from morelli.features import FeatureTable
-from tests.evaluation.planted_sets import Photos, crops
+from morelli.reports.plots import figure_png, robustness_figure
+from tests.planted_sets import Photos, crops
 
 AXES = {"jpeg": ("jpeg:90", "jpeg:30"), "blur": ("blur:2",), "delivery": ("social:whatsapp",)}
 

@@ -7,11 +7,10 @@ import pytest
 from sklearn.base import BaseEstimator
 
 from morelli.detectors import LinearProbe
-from morelli.errors import SourceError, UsageError
+from morelli.errors import SourceError
 from morelli.evaluation import (
     Candidate,
     Predictions,
-    best_threshold,
     summarize,
     univfd,
     univfd_items,
@@ -20,6 +19,7 @@ from morelli.evaluation import (
 )
 from morelli.features import Features, extract
 from morelli.images import decode
+from morelli.reports import summary_markdown
 
 
 @pytest.fixture(scope="module")
@@ -78,18 +78,6 @@ def test_missing_layouts_are_named(layout, tmp_path):
     (tmp_path / "dalle" / "1_fake" / "x.png").write_bytes(b"")
     with pytest.raises(SourceError, match="laion"):
         univfd_sets(tmp_path)
-
-
-def test_thresholds_of_hand_worked_scores():
-    y = np.array([0, 0, 1, 1])
-    assert best_threshold(y, [0.1, 0.2, 0.8, 0.9]) == (0.5, 1.0)  # all between 0.2 and 0.8 are equal: 0.5
-    assert best_threshold(y, [0.6, 0.65, 0.75, 0.9]) == (pytest.approx(0.7), 1.0)  # apart, 0.5 is not best
-    # Reals 0.1, 0.7, fakes 0.6, 0.9: 0.6 gives 3 of 4, and so does 0.5.
-    assert best_threshold(y, [0.1, 0.7, 0.6, 0.9]) == (0.5, 0.75)
-    # Reals 0.6, 0.7, fakes 0.65, 0.9: at 0.5 two are right; 0.65 and 0.9 give three, 0.65 is nearer.
-    assert best_threshold(y, [0.6, 0.7, 0.65, 0.9]) == (0.65, 0.75)
-    with pytest.raises(UsageError, match="held-in"):
-        best_threshold([], [])
 
 
 class _GivenScore(BaseEstimator):
@@ -169,4 +157,4 @@ def test_files_to_table_with_a_small_encoder(layout, tiny_clip_dir, tmp_path):
     assert len(predictions.select(part="held_in")) >= 2
     result = summarize(predictions, metadata=False, fold_rounds=20).results[0]
     assert result.univfd == table
-    assert "UnivFD's table" in summarize(predictions, metadata=False, fold_rounds=20).to_markdown()
+    assert "UnivFD's table" in summary_markdown(summarize(predictions, metadata=False, fold_rounds=20))

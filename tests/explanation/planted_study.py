@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from morelli.explanation import StudyOptions
+from morelli.explanation.study import StudyOptions
 from morelli.features import Features
 
 FAST = StudyOptions(holdouts=3, draws=200, mask={"stride": 1}, heads={"folds": 2, "tasks": 3})

@@ -20,11 +20,11 @@ from morelli.explanation import (
     bundle_space,
     concept_faithfulness,
     default_concepts_path,
-    plot_evidence,
     save_typical,
     shipped_space,
 )
 from morelli.features import Features
+from morelli.reports.plots import plot_evidence
 
 D = 24
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from morelli.explanation._transfer import auc, pooled_statistics
+from morelli.explanation._transfer import pooled_statistics
 from morelli.explanation.components import SearchOptions, Sweep, SweepProblem, TaskData, steps, surrogate_auc
+from morelli.metrics import two_sample_auc
 
 DIRECTIONS = ["backward", "forward"]
 
@@ -89,7 +90,7 @@ def test_the_whole_greedy_path_equals_the_naive_greedy_refit_by_exact_auc(method
                 covariance, delta = pooled_statistics(data.X[data.fakes[g]], data.X[train], ridge=1.0)
                 w = np.linalg.solve(covariance[np.ix_(kept, kept)], delta[kept])
                 values += [
-                    auc(data.X[np.ix_(data.fakes[h], kept)] @ w, data.X[np.ix_(test, kept)] @ w)
+                    two_sample_auc(data.X[np.ix_(data.fakes[h], kept)] @ w, data.X[np.ix_(test, kept)] @ w)
                     for h in names
                     if h != g
                 ]
@@ -121,5 +122,7 @@ def test_single_precision_follows_the_double_precision_path():
 def test_the_surrogate_is_the_auc_of_gaussian_scores():
     rng = np.random.default_rng(0)
     fake, real = rng.normal(1.0, 2.0, 20_000), rng.normal(0.0, 1.0, 20_000)
-    assert surrogate_auc(np.array([1.0]), np.array([5.0]))[0] == pytest.approx(auc(fake, real), abs=0.01)
+    assert surrogate_auc(np.array([1.0]), np.array([5.0]))[0] == pytest.approx(
+        two_sample_auc(fake, real), abs=0.01
+    )
     assert surrogate_auc(np.array([0.0]), np.array([0.0]))[0] == 0.5

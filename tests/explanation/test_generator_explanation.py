@@ -25,6 +25,9 @@ from morelli.explanation import (
 )
 from morelli.features import Features
 from morelli.images import decode
+from morelli.palette import GENERATED, rgb
+from morelli.reports import explanation_markdown, explanation_sentences
+from morelli.reports.plots import plot_explanation
 
 Change = Callable[[Image.Image], Image.Image]
 
@@ -254,7 +257,7 @@ def test_an_explanation_says_what_how_sure_and_what_else_it_could_be(
     assert found.explained > 5 * found.explained_by_chance / 2
     assert 0 < found.noise < 1
     # Formats and shapes differ as planted, and both warnings are said aloud.
-    text = " ".join(found.sentences())
+    text = " ".join(explanation_sentences(found))
     assert "100% of the first set but 0% of the second are PNG" in text
     assert "square" in text
     assert "0.97" in text
@@ -263,7 +266,7 @@ def test_an_explanation_says_what_how_sure_and_what_else_it_could_be(
     assert firsts <= set(range(100, 140))
     document = json.loads(json.dumps(found.to_json()))
     assert document["named"] == ["dotted"]
-    assert "| **dotted** |" in found.to_markdown()
+    assert "| **dotted** |" in explanation_markdown(found)
 
 
 def test_features_that_were_levelled_are_not_sent_back_to_be_levelled(
@@ -275,7 +278,7 @@ def test_features_that_were_levelled_are_not_sent_back_to_be_levelled(
         features.matrix(), features.labels, perturbation=["align:288,85"] * len(features), **columns
     )
     found = explain_generator(levelled, "gan", bank, permutations=200, draws=50, metadata_auc=0.97)
-    text = " ".join(found.sentences())
+    text = " ".join(explanation_sentences(found))
     assert "went through align:288,85" in text
     assert "--perturb" not in text
 
@@ -288,7 +291,7 @@ def test_generator_against_generator_and_nothing_to_say(labelled: tuple[Features
     assert pair.named[0].sources_beyond is None
     quiet = explain_generator(features, "adm", bank, permutations=500, draws=100)
     assert not quiet.named
-    assert "Nothing in this bank of 3 concepts" in quiet.sentences()[0]
+    assert "Nothing in this bank of 3 concepts" in explanation_sentences(quiet)[0]
 
 
 def test_what_cannot_be_explained_is_refused(labelled: tuple[Features, ConceptBank]) -> None:
@@ -326,8 +329,8 @@ def test_the_plot_is_a_picture_with_something_on_it(
 ) -> None:
     features, bank = labelled
     found = explain_generator(features, "gan", bank, permutations=200, draws=100)
-    with Image.open(found.plot(tmp_path / "gan.png")) as drawn:
+    with Image.open(plot_explanation(found, tmp_path / "gan.png")) as drawn:
         assert min(drawn.size) > 200
         pixels = np.asarray(drawn.convert("RGB"))
-    orange = (np.abs(pixels.astype(int) - [0xE8, 0x87, 0x1E]) < 12).all(axis=-1)
-    assert orange.sum() > 200
+    drawn_bars = (np.abs(pixels.astype(int) - rgb(GENERATED)) < 12).all(axis=-1)
+    assert drawn_bars.sum() > 200

@@ -14,12 +14,10 @@ from morelli.explanation import (
     ConceptBank,
     Heads,
     ablate_heads,
-    auc,
     describe_heads,
     fit_discriminant,
     fit_heads,
     generator_map,
-    plot_heads,
     probe_transfer,
     row_numbers,
     select_heads,
@@ -27,6 +25,8 @@ from morelli.explanation import (
     transfer_matrix,
 )
 from morelli.explanation._head_removal import _Problem, removal_order
+from morelli.metrics import two_sample_auc
+from morelli.reports.plots import plot_heads
 
 SHARED = (2, 7)
 
@@ -227,7 +227,7 @@ def test_a_probe_is_the_discriminant_of_its_head_whatever_basis_it_is_computed_i
     values = []
     for train, test in ((real[::2], real[1::2]), (real[1::2], real[::2])):
         score = fit_discriminant()(X[fakes["g1"]], X[train], None)
-        values.append(auc(score(X[fakes["g5"]]), score(X[test])))
+        values.append(two_sample_auc(score(X[fakes["g5"]]), score(X[test])))
     assert found[3, 1, 5] == pytest.approx(np.mean(values), abs=1e-9)
     assert generator_map(found)[3, 5] == pytest.approx(np.delete(found[3, :, 5], 5).mean())
 

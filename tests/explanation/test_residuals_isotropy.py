@@ -11,7 +11,8 @@ from morelli.errors import UsageError
 from morelli.explanation._erasure import leace, one_hot, pca_basis, residual_basis
 from morelli.explanation._isotropy import isoscore, isotropy, mean_cosine, partition_ratio, top_share
 from morelli.explanation._residuals import fit_residual, permutation_null, residual, residuals
-from morelli.explanation._transfer import auc, difference, real_halves, transfer_matrix
+from morelli.explanation._transfer import difference, real_halves, transfer_matrix
+from morelli.metrics import two_sample_auc
 
 
 def cloud(rng, n, d, shift):
@@ -166,7 +167,7 @@ def test_auc_equals_scikit_learn_with_ties():
     rng = np.random.default_rng(0)
     fake, real = rng.integers(0, 6, 50) + 1, rng.integers(0, 6, 70)
     expected = roc_auc_score(np.r_[np.ones(50), np.zeros(70)], np.r_[fake, real])
-    assert auc(fake, real) == pytest.approx(expected)
+    assert two_sample_auc(fake, real) == pytest.approx(expected)
 
 
 def test_real_groups_never_stand_on_both_sides():

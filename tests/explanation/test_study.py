@@ -12,8 +12,10 @@ from typer.testing import CliRunner
 from morelli.cli import app
 from morelli.detectors import Bundle
 from morelli.errors import UsageError
-from morelli.explanation import auc, study_bundle, transfer_study, write_study
+from morelli.explanation.study import study_bundle, transfer_study
 from morelli.features import Features, FeatureTable
+from morelli.metrics import two_sample_auc
+from morelli.reports import write_study
 from tests.explanation.planted_study import FAST, planted
 
 
@@ -117,7 +119,7 @@ def test_a_winner_becomes_a_bundle_that_reads_what_was_chosen(study, tmp_path, w
     again = Bundle.load(tmp_path / "bundle")
     logits = again.logits(features)
     np.testing.assert_allclose(logits, made.logits(features), atol=1e-5)
-    assert auc(logits[features.labels == 1], logits[features.labels == 0]) > 0.9
+    assert two_sample_auc(logits[features.labels == 1], logits[features.labels == 0]) > 0.9
     if winner.startswith("heads removed"):
         assert set(again.kinds) == {"final", "head:1.3", "head:1.4", "head:1.5", "head:1.6"}
     elif winner.startswith("heads"):

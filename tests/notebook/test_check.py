@@ -14,11 +14,12 @@ from PIL import Image
 
 import morelli
 from morelli.atlas import Atlas
-from morelli.detectors import Bundle, LinearProbe, Recipe, detect, fit_bundle
+from morelli.detectors import Bundle, LinearProbe, Recipe, fit_bundle
 from morelli.encoders import load_encoder
 from morelli.errors import ImageError, UsageError
 from morelli.features import FeatureTable
 from morelli.images import ImageItem
+from morelli.inspection import detect
 from morelli.notebook import CheckWidget
 from tests.notebook.kernel import Kernel
 

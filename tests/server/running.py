@@ -13,7 +13,7 @@ import httpx
 import uvicorn
 
 from morelli.server import ServerSettings, create_app
-from morelli.server._serve import uvicorn_options
+from morelli.server._settings import uvicorn_options
 
 API = "/api/v1"
 

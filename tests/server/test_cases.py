@@ -14,10 +14,10 @@ from PIL import Image
 
 from morelli.atlas.distiller import DistilledMap
 from morelli.encoders import load_encoder
-from morelli.images import decode
+from morelli.images import as_seen, decode
+from morelli.palette import GENERATED, REAL, rgb
+from morelli.reports.plots import relevance_layer, relevance_png
 from morelli.server import ServerSettings
-from morelli.server._overlay import TOWARDS, relevance_layer, relevance_png
-from morelli.server._prepare import judged_picture
 from tests.server.conftest import DIMENSIONS
 from tests.server.running import Running, running
 
@@ -39,7 +39,7 @@ def test_the_judged_picture_is_what_the_encoder_saw(
 ) -> None:
     transform = load_encoder(tiny_clip_dir).transform
     pixels = transform(decode(picture).image)
-    exact = judged_picture(pixels, transform)
+    exact = as_seen(pixels, transform)
     np.testing.assert_array_equal(transform(exact), pixels)  # nothing of the normalisation is left in it
     answer = server.get(f"/cases/{case['id']}/image")
     assert answer.headers["content-type"] == "image/jpeg"
@@ -93,7 +93,7 @@ def test_a_relevance_picture_is_a_layer_or_an_overlay(server: Running, case: dic
     layer = np.asarray(stored.convert("RGBA"))
     assert layer.shape == (96, 96, 4)
     assert layer[..., 3].max() > 150
-    assert tuple(layer[0, 0, :3]) in TOWARDS.values()
+    assert tuple(layer[0, 0, :3]) in {rgb(GENERATED), rgb(REAL)}
     assert (layer[..., :3] == layer[0, 0, :3]).all()
     over = Image.open(BytesIO(server.get(f"/cases/{case['id']}/relevance.png?size=96&overlay=true").content))
     assert (over.mode, over.size) == ("RGB", (96, 96))

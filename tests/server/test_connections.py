@@ -115,7 +115,7 @@ def test_a_cut_connection_leaves_nothing_behind(server: Running) -> None:
 def test_who_leaves_is_taken_out_of_the_queue(settings: ServerSettings, picture: bytes) -> None:
     with running(settings) as server:
         queue = server.state.queue
-        # The lanes are held, so that requests stay in the queue until we look.
+        # The workers are held, so that requests stay in the queue until we look.
         with queue._changed:
             body = PART + picture + b"\r\n--x--\r\n"
             clients = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(4)]
@@ -148,6 +148,21 @@ def test_who_leaves_is_taken_out_of_the_queue(settings: ServerSettings, picture:
 def test_what_is_no_request_is_refused(server: Running, request_: bytes) -> None:
     assert server.raw(request_).startswith(b"HTTP/1.1 400")
     assert server.get("/health").status_code == 200
+
+
+def test_an_early_answer_arrives_although_the_client_is_still_sending(server: Running) -> None:
+    """The answer is read only after a megabyte more was sent, as a client that uploads does."""
+    for opening in (b"GET /" + b"a" * 70_000, b"GET / HTTP/9\r\n\r\n"):
+        for _ in range(10):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+                client.sendall(opening)
+                for _ in range(64):
+                    client.sendall(b"a" * 16_384)
+                client.shutdown(socket.SHUT_WR)
+                answer = b""
+                while part := client.recv(65_536):
+                    answer += part
+            assert answer.startswith(b"HTTP/1.1 400")
 
 
 def test_stopping_finishes_what_runs_and_cancels_jobs(settings: ServerSettings, picture: bytes) -> None:
@@ -195,5 +210,5 @@ def test_the_queue_fills_batches(tiny_clip_dir) -> None:  # type: ignore[no-unty
     finally:
         queue.close()
     np.testing.assert_allclose(found, encoder.trace(pixels, kinds=["final"])["final"], rtol=1e-3, atol=1e-4)
-    assert queue._batches <= 48 / queue.batch + 2 * queue.lanes
+    assert queue._batches <= 48 / queue.batch + 2 * queue.workers
     assert queue.submit is not None and queue.waiting == 0

@@ -144,7 +144,7 @@ def _slowly_loaded() -> str:
     return """
 import sys, time
 from morelli.server import ServerSettings, _state, serve
-real = _state.load_judge
-_state.load_judge = lambda *given: (time.sleep(60), real(*given))[1]
+real = _state.load
+_state.load = lambda *given, **named: (time.sleep(60), real(*given, **named))[1]
 serve(ServerSettings.from_json(sys.argv[1]), say=lambda line: print(line, file=sys.stderr, flush=True))
 """

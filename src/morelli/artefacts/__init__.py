@@ -10,6 +10,7 @@ from morelli.artefacts._file import replacing_file, write_file
 from morelli.artefacts._folder import Folder, Format, read_folder, read_manifest, write_folder
 from morelli.artefacts._json import document_digest, dump_json, read_json
 from morelli.artefacts._lock import locked
+from morelli.artefacts._plain import plain_json
 from morelli.artefacts._reading import hash_file, inner_path, read_file
 from morelli.artefacts._replace import replacing_folder
 from morelli.artefacts._schema import COUNT, Each, Number, OneOf, check_schema
@@ -30,6 +31,7 @@ __all__ = [
     "inner_path",
     "locked",
     "pack_tensors",
+    "plain_json",
     "read_file",
     "read_folder",
     "read_json",

@@ -14,15 +14,15 @@ from morelli.atlas._collection import ERRORS, VERDICTS, Category, Collection
 from morelli.atlas._edits import Edits
 from morelli.atlas._exports import ExportFormat
 from morelli.atlas._integrity import Verified, verify_atlas
-from morelli.atlas._page import atlas_page, export_atlas, overview_png, selection_document
 from morelli.atlas._pixels import Pictures, PixelTable, Progress
 from morelli.atlas._record import AtlasRecord
 from morelli.atlas._selection import EVERYTHING, Selection, key_of
 from morelli.atlas._steps import AtlasOptions
-from morelli.atlas._views import by_evidence, p_text
+from morelli.atlas._views import BINS, by_evidence, p_text
 from morelli.atlas.distiller import DistilledMap, Distiller, Spelling, default_map_path
 
 __all__ = [
+    "BINS",
     "ERRORS",
     "EVERYTHING",
     "VERDICTS",
@@ -42,14 +42,10 @@ __all__ = [
     "Spelling",
     "Verified",
     "add_images",
-    "atlas_page",
     "build_atlas",
     "by_evidence",
     "default_map_path",
-    "export_atlas",
     "key_of",
-    "overview_png",
     "p_text",
-    "selection_document",
     "verify_atlas",
 ]

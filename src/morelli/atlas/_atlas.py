@@ -5,6 +5,7 @@ Reading is safe from several threads and processes: everything but people's edit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -24,7 +25,7 @@ from morelli.atlas._exports import ExportFormat, export_rows
 from morelli.atlas._facets import with_facets
 from morelli.atlas._integrity import require_small_files
 from morelli.atlas._kept import Kept
-from morelli.atlas._live_evaluation import auc_of, live_evaluation
+from morelli.atlas._live_evaluation import live_evaluation
 from morelli.atlas._manifest_columns import manifest_categories
 from morelli.atlas._once import once
 from morelli.atlas._pixels import Pictures, PixelTable
@@ -39,6 +40,7 @@ from morelli.atlas._views import (
     row_records,
 )
 from morelli.errors import UsageError
+from morelli.metrics import two_sample_auc
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -412,7 +414,8 @@ class Atlas:
         """Held-out AUC over all labelled images; None unless both classes are there."""
         logits = self.logits(self.check_off(off))
         real, fake = self.collection.by_class
-        return auc_of(logits[real], logits[fake])
+        found = two_sample_auc(logits[fake], logits[real])
+        return None if math.isnan(found) else found
 
     def rescore(self, off: Sequence[int]) -> dict[str, Any]:
         """What switching dimensions off costs: AUC before and after, and whose side of even odds changes."""

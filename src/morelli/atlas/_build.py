@@ -330,6 +330,6 @@ def _source(table: FeatureTable, features: Features) -> dict[str, Any]:
 
 
 def _version() -> str:
-    from morelli import __version__
+    from morelli._version import __version__
 
     return __version__

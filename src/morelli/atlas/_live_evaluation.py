@@ -13,6 +13,15 @@ from numpy.typing import NDArray
 
 from morelli.atlas._collection import ERRORS, UNKNOWN, Collection
 from morelli.errors import UsageError
+from morelli.metrics import (
+    positive_predictive_value,
+    rates_at,
+    reliability_curve,
+    roc_auc,
+    roc_curve,
+    tpr_at_fpr,
+    wilson_interval,
+)
 
 MOST_RESAMPLED = 50_000
 ROUNDS = 200
@@ -69,27 +78,6 @@ def live_evaluation(
     return found
 
 
-def auc_of(real: NDArray[np.floating], fake: NDArray[np.floating]) -> float | None:
-    """Area under the ROC curve of the scores of both classes; None where one is absent.
-
-    The share of pairs in which the generated image has the higher score, equal scores counting half (Mann
-    and Whitney 1947), counted exactly; with both classes sorted by themselves the count costs little, and
-    that matters where a million scores are ranked once for every dimension.
-
-    >>> auc_of(np.array([0.1, 0.4]), np.array([0.4, 0.8]))
-    0.875
-    """
-    if not len(real) or not len(fake):
-        return None
-    real, fake = np.sort(real), np.sort(fake)
-    below = np.searchsorted(real, fake)
-    wins = int(below.sum())
-    # Few scores are equal; only those are looked for from the other side.
-    tied = fake[real[np.minimum(below, len(real) - 1)] == fake]
-    ties = int((np.searchsorted(real, tied, side="right") - np.searchsorted(real, tied)).sum())
-    return (2 * wins + ties) / (2 * len(real) * len(fake))
-
-
 def _ranking(
     collection: Collection,
     rows: NDArray[np.int64],
@@ -101,8 +89,6 @@ def _ranking(
     base_rate: float,
 ) -> dict[str, Any]:
     """What needs images of both classes."""
-    from morelli.evaluation import positive_predictive_value, rates_at, reliability_curve
-
     rates = rates_at(y, probability, threshold)
     # A reliability curve of a sample says something about the sample's base rate, so both classes are given
     # the weight that the stated one says: by reading the curve at one half, where calibration was fitted.
@@ -121,7 +107,7 @@ def _ranking(
             {"low": b.low, "high": b.high, "mean": b.mean_probability, "share": b.share_generated, "n": b.n}
             for b in reliability_curve(y, even)
         ],
-        "roc": _roc(y, logits),
+        "roc": roc_curve(y, logits, CURVE_POINTS).tolist(),
     }
 
 
@@ -132,7 +118,7 @@ def _metrics(
     logits: NDArray[Any],
     p: NDArray[Any],
 ) -> dict[str, Any]:
-    from morelli.evaluation import MeasureOptions, Predictions, measure, roc_auc, tpr_at_fpr
+    from morelli.evaluation import MeasureOptions, Predictions, measure
 
     if len(rows) > MOST_RESAMPLED:
         return {
@@ -159,8 +145,6 @@ def _metrics(
 
 def _shares(category: Any, rows: NDArray[np.int64], flagged: NDArray[np.bool_]) -> list[dict[str, Any]]:
     """Per name: number of images and share called generated, with Wilson's interval; most images first."""
-    from morelli.evaluation import wilson_interval
-
     names = [*category.names, UNNAMED]
     codes = category.codes[rows]
     codes = np.where(codes < 0, len(names) - 1, codes)
@@ -184,15 +168,6 @@ def _worst(rows: NDArray[np.int64], y: NDArray[np.int8], probability: NDArray[An
         for i in order
         if given[i] < 0.5
     ]
-
-
-def _roc(y: NDArray[np.int8], logits: NDArray[Any]) -> list[list[float]]:
-    """Points (false-positive rate, true-positive rate) of the ROC curve, at most `CURVE_POINTS`."""
-    order = np.argsort(-logits, kind="stable")
-    tp, fp = np.cumsum(y[order] == 1), np.cumsum(y[order] == 0)
-    last = np.r_[np.flatnonzero(np.diff(logits[order])), len(order) - 1]
-    keep = last[np.unique(np.linspace(0, len(last) - 1, CURVE_POINTS).astype(int))]
-    return [[0.0, 0.0], *([float(fp[i] / fp[-1]), float(tp[i] / tp[-1])] for i in keep)]
 
 
 def _finite(value: float) -> float | None:

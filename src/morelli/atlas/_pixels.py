@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morelli.atlas._integrity import GuardedTable
-from morelli.errors import ArtifactError, ImageError, MorelliError, UsageError
+from morelli.errors import ArtifactError, ImageError, UsageError
 from morelli.features import open_dataset
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 
     from morelli.atlas._held_out import HeldOut
     from morelli.atlas.distiller import DistilledMap
-    from morelli.encoders import Encoder
+    from morelli.encoders import Encoder, PreparedImage
     from morelli.features import Features, FeatureTable
-    from morelli.images import Transform
+    from morelli.images import ImageItem, Transform
 
 Floats = NDArray[np.float32]
 THUMBNAIL = 128
@@ -74,31 +75,33 @@ class Pictures:
         """The bytes of an image, if they are still the ones that were encoded.
 
         Raises:
-            ImageError: the file is missing, or its content has changed.
+            ImageError: the file is missing or cannot be read, or its content has changed.
         """
         import hashlib
 
-        path = self.path(uri)
-        if path is None:
-            data = self._from_archive(uri)
-        else:
-            try:
-                data = path.read_bytes()
-            except OSError as error:
-                raise ImageError("unreadable", f"{uri}: {error.strerror}") from error
+        from morelli.images import image_errors, read_bytes
+
+        with image_errors():
+            data = read_bytes(self._item(uri))
         if hashlib.sha256(data).hexdigest() != sha256:
             raise ImageError("changed", f"{uri} has changed since its features were extracted")
         return data
 
-    def _from_archive(self, uri: str) -> bytes:
-        from morelli.images import iter_source
+    def _item(self, uri: str) -> ImageItem:
+        from morelli.images import Limits, file_item, iter_source
 
-        archive, _, _ = uri.partition("::")
-        if "::" in uri and Path(archive).is_file():
-            for item in iter_source(archive):
-                if item.uri == uri:
-                    return item.read()
-        raise ImageError("missing", f"{uri} is not there any more; name its folder with --images")
+        archive, inside, _ = uri.partition("::")
+        if inside:
+            items = iter_source(archive) if Path(archive).is_file() else iter(())
+            found = next((item for item in items if item.uri == uri), None)
+        else:
+            path = self.path(uri)
+            if path is None and os.path.lexists(uri):
+                path = Path(uri)  # a folder or a broken link, which the reading reports as such
+            found = None if path is None else file_item(str(path), uri, Limits())
+        if found is None:
+            raise ImageError("missing", f"{uri} is not there any more; name its folder with --images")
+        return found
 
 
 @dataclass(frozen=True)
@@ -293,8 +296,8 @@ class PixelSource:
         kind = self.inputs[1]
         if self.stored:
             return part.vectors[kind]
-        shown = [shown_of(row, self) for row in identities(part)]
-        pixels = [got[1] for got in shown if not isinstance(got, str)]
+        shown = [shown_of(row, self) for row in _rows([part])]
+        pixels = [image.pixels for image in shown if image.pixels is not None]
         return self.encoder.trace(stack(pixels, self.encoder.transform), kinds=[kind])[kind]
 
 
@@ -310,72 +313,101 @@ def fill_pixels(
     progress: Progress | None = None,
 ) -> list[tuple[str, str]]:
     """Compute and append what is missing of the table's images; returns (uri, reason) of unreadable ones."""
-    from morelli.encoders import LastBlock
+    from morelli.encoders import LastBlock, encode_stream
     from morelli.explanation.relevance import relevance_maps
+    from morelli.images import in_threads
 
     last = LastBlock(source.encoder, source.distilled.kind)
     failed: list[tuple[str, str]] = []
-    with ThreadPoolExecutor(workers, thread_name_prefix="morelli-atlas") as pool:
-        for part in source.rows(table, where, len(pixels)):
-            uris = [str(uri) for uri in part.column("uri")]
-            shown = list(pool.map(lambda row: shown_of(row, source), identities(part)))
-            failed += [(uri, got) for uri, got in zip(uris, shown, strict=True) if isinstance(got, str)]
+    stream = encode_stream(
+        _rows(source.rows(table, where, len(pixels))),
+        lambda row: shown_of(row, source),
+        source.encoder,
+        source.inputs,
+        batch_size=CHUNK,
+        threads=workers,
+        ahead=4 * workers,
+        ends_batch=lambda shown: shown.row.is_last,  # a batch is a piece of the table
+    )
+    with closing(stream):
+        for batch in stream:
+            shown = batch.images
+            failed += [(one.row.uri, one.failure.reason) for one in shown if one.failure is not None]
             if source.stored:
-                rows = list(range(len(part)))
-                blocks: Mapping[str, Floats] = part.vectors
+                rows, blocks = list(range(len(shown))), shown[0].row.part.vectors
             else:
-                rows = [i for i, got in enumerate(shown) if not isinstance(got, str)]
-                blocks = source.encoder.trace(
-                    stack([got[1] for got in shown if not isinstance(got, str)], source.encoder.transform),
-                    kinds=source.inputs,
-                )
+                rows, blocks = batch.rows, batch.vectors
             pieces = [
                 (judge, mine[i : i + 16])
                 for judge, mine in source.held.judges(source.distilled, len(pixels) + np.array(rows, int))
                 for i in range(0, len(mine), 16)
             ]
-            found = pool.map(
+            found = in_threads(
                 lambda piece: relevance_maps(
                     last, blocks[source.inputs[0]][piece[1]], blocks[source.inputs[1]][piece[1]],  # noqa: B023
                     piece[0].values_torch, piece[0].w.astype(np.float32), pooled=True,
                 ),
                 pieces,
+                workers,
             )  # fmt: skip
-            maps: list[Floats | None] = [None] * len(part)
-            pooled: list[Floats | None] = [None] * len(part)
+            maps: list[Floats | None] = [None] * len(shown)
+            pooled: list[Floats | None] = [None] * len(shown)
             for (_, mine), piece in zip(pieces, found, strict=True):
                 for at, one, tokens in zip(mine, piece.maps, np.asarray(piece.pooled), strict=True):
                     maps[rows[at]], pooled[rows[at]] = one, tokens @ basis
-            thumbnails = [None if isinstance(got, str) else got[0] for got in shown]
-            pixels.append(maps, pooled, thumbnails)
+            pixels.append(maps, pooled, [one.thumbnail for one in shown])
             if progress:
                 progress("maps", len(pixels), total)
     pixels.finish()
     return failed
 
 
-def identities(part: Features) -> list[tuple[str, str, str]]:
-    return [
-        (str(uri), str(sha), str(changed))
-        for uri, sha, changed in zip(
-            part.column("uri"), part.column("sha256"), part.column("perturbation"), strict=True
-        )
-    ]
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """One image of a piece of the feature table."""
+
+    part: Features = field(repr=False)
+    number: int
+    uri: str
+    sha256: str
+    perturbation: str
+
+    @property
+    def is_last(self) -> bool:
+        """True for the last image of its piece."""
+        return self.number == len(self.part) - 1
 
 
-def shown_of(row: tuple[str, str, str], source: PixelSource) -> tuple[bytes, Floats] | str:
-    """Thumbnail and transformed pixels of an image, or why there are none."""
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """A row with its thumbnail (JPEG bytes), or why it has none."""
+
+    row: _Row
+    thumbnail: bytes | None = field(default=None, repr=False)
+    failure: ImageError | None = None
+
+
+def _rows(parts: Iterable[Features]) -> Iterator[_Row]:
+    for part in parts:
+        columns = (part.column("uri"), part.column("sha256"), part.column("perturbation"))
+        for number, (uri, sha, changed) in enumerate(zip(*columns, strict=True)):
+            yield _Row(part, number, str(uri), str(sha), str(changed))
+
+
+def shown_of(row: _Row, source: PixelSource) -> PreparedImage[_Shown]:
+    """Thumbnail of an image, and its pixels where the table does not hold what they are needed for."""
+    from morelli.encoders import PreparedImage
     from morelli.features import image_pixels
-    from morelli.images import as_seen
+    from morelli.images import as_seen, image_errors
 
-    uri, sha, changed = row
+    transform = source.encoder.transform
     try:
-        pixels = image_pixels(source.pictures.read(uri, sha), source.encoder.transform, changed)
-    except MorelliError as error:
-        return getattr(error, "reason", type(error).__name__)
-    except OSError as error:
-        return str(error.strerror)
-    return jpeg(as_seen(pixels, source.encoder.transform)), pixels
+        with image_errors():
+            pixels = image_pixels(source.pictures.read(row.uri, row.sha256), transform, row.perturbation)
+            thumbnail = jpeg(as_seen(pixels, transform))
+    except ImageError as error:
+        return PreparedImage(_Shown(row, failure=error))
+    return PreparedImage(_Shown(row, thumbnail), None if source.stored else pixels)
 
 
 def jpeg(image: Image.Image, side: int = THUMBNAIL) -> bytes:

@@ -280,20 +280,20 @@ def thresholds_of(distilled: DistilledMap, held: HeldOut, labels: NDArray[np.int
 
     Without labels of both classes 0.5 and 0.5: then nothing is inconclusive, as nothing can be promised.
     """
-    from morelli.detectors import threshold_at_fpr, threshold_at_miss_rate
+    from morelli.detectors import conformal_miss_threshold, conformal_threshold
 
     logits = held.impacts.sum(axis=1) + held.bias
     if not {0, 1} <= set(labels.tolist()):
         return 0.5, 0.5
-    ai = threshold_at_fpr(logits[labels == 0], FALSE_ALARMS).logit
-    real = threshold_at_miss_rate(logits[labels == 1], MISSED).logit
+    ai = conformal_threshold(logits[labels == 0], FALSE_ALARMS).logit
+    real = conformal_miss_threshold(logits[labels == 1], MISSED).logit
     low, high = distilled.calibration.probability([real, ai]).tolist()
     return (low, high) if low <= high else (0.5, 0.5)
 
 
 def audit_of(features: Features) -> dict[str, Any]:
     """What format, size and shape of the files alone would score; empty where that cannot be said."""
-    from morelli.evaluation import metadata_only_auc
+    from morelli.audit import metadata_only_auc
 
     y = labels_of(features)
     known = np.flatnonzero(y != UNKNOWN)

@@ -38,8 +38,8 @@ def analyses(
 
         morelli evaluate analyses F.lance -o analyses/ --kind layer:8 --maps umap
     """
-    from morelli.evaluation import analyse, write_analyses
     from morelli.features import FeatureTable
+    from morelli.reports import analyse, write_analyses
 
     if maps is MapChoice.none:
         raise UsageError("The maps are part of the analyses; choose tsne, umap or pca.")

@@ -38,7 +38,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from morelli import __version__
+        from morelli._version import __version__
 
         typer.echo(f"morelli {__version__}")
         raise typer.Exit

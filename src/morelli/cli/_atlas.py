@@ -246,7 +246,8 @@ def info(
 
         morelli atlas info set.atlas --select '{"column": "generator", "in": ["sdxl", "real"]}'
     """
-    from morelli.atlas import Atlas, selection_document, verify_atlas
+    from morelli.atlas import Atlas, verify_atlas
+    from morelli.reports import selection_document
 
     if verify:
         _tell_verified(verify_atlas(folder))
@@ -296,7 +297,8 @@ def export(
 
         morelli atlas export set.atlas -o wrong.csv --select '{"column": "error", "in": ["fp", "fn"]}'
     """
-    from morelli.atlas import Atlas, export_atlas
+    from morelli.atlas import Atlas
+    from morelli.reports import export_atlas
 
     found = Atlas.open(folder, images=images or ())
     written = export_atlas(found, out, select, view.value)

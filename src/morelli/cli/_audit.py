@@ -14,7 +14,7 @@ from morelli.cli._options import LabelFrom, OptionalWorkers, Quiet, Root, Source
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
-    from morelli.evaluation import AuditReport
+    from morelli.audit import AuditReport
 
 TONES = {"high": "bold red", "medium": "yellow", "low": "cyan", "info": "dim"}
 
@@ -76,9 +76,9 @@ def audit(
 
     Exit codes: 0 all done, 2 wrong usage, 3 some images failed (listed), 4 nothing could be done.
     """
-    from morelli.evaluation import AlignRecipe
-    from morelli.evaluation import align as write_aligned
-    from morelli.evaluation import audit as look
+    from morelli.audit import AlignRecipe
+    from morelli.audit import align as write_aligned
+    from morelli.audit import audit as look
 
     reading: dict[str, Any] = {"label_from": "folders" if label_from else None, "root": root}
     if align is not None and align.exists() and any(align.resolve() == Path(s).resolve() for s in sources):
@@ -174,9 +174,9 @@ def show(found: AuditReport) -> None:
 
 def write_folder(found: AuditReport, out: Path, copies: AuditReport | None) -> None:
     """The audit's folder: its own files, the page, and the audit of aligned copies below it."""
-    from morelli.evaluation import audit_page
+    from morelli.reports import audit_page, write_audit
 
-    found.save(out)
+    write_audit(found, out)
     if copies is not None:
-        copies.save(out / "aligned")
+        write_audit(copies, out / "aligned")
     (out / "audit.html").write_text(audit_page(found, copies), encoding="utf-8")

@@ -31,7 +31,9 @@ from morelli.cli._verdict_table import SHOWN, Summary, verdict_table, why
 from morelli.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
-    from morelli.detectors import Bundle, Detection, Picture
+    from morelli.detectors import Bundle
+    from morelli.inspection import Detection
+    from morelli.reports import Picture
 
 SHEET_LIMIT = 200
 SECTIONS = {None: "", 0: "labelled real", 1: "labelled fake"}
@@ -101,11 +103,11 @@ def detect(
     targets = ["-" if json_document else None, jsonl, csv]
     if targets.count("-") > 1:
         raise UsageError("Only one of --json, --jsonl - and --csv - can have stdout: give the others a file.")
-    from morelli.detectors import Bundle, Detection, default_bundle_path
-    from morelli.detectors import detect as detections
+    from morelli.detectors import Bundle, default_bundle_path
     from morelli.images import iter_source
+    from morelli.inspection import Detection, Inspector
 
-    judge = _tuned(Bundle.load(bundle or default_bundle_path()), fpr, base_rate)
+    detector = _tuned(Bundle.load(bundle or default_bundle_path()), fpr, base_rate)
     items = iter_source(paths, label_from="folders" if label_from else None, root=root)
     # Weights are large: none are fetched before something turned up that needs them.
     unusable = list[Detection]()
@@ -121,13 +123,11 @@ def detect(
         )
     stream = iter(unusable)
     if first is not None:
-        eye = encoder_of(
-            judge.build, encoder=encoder, weights=weights, device=device, offline=offline, quiet=quiet
+        loaded = encoder_of(
+            detector.build, encoder=encoder, weights=weights, device=device, offline=offline, quiet=quiet
         )
-        judged = detections(
+        judged = Inspector(loaded, detector).detect(
             chain([first], items),
-            judge,
-            eye,
             batch_size=batch_size,
             workers=workers,
             thumbnails=sheet is not None,
@@ -135,9 +135,10 @@ def detect(
         stream = chain(unusable, judged)
 
     summary, counts = Summary(), dict[str, Any]()
+    head = _head(detector)
     pictures: list[Picture] = []
     with ExitStack() as stack:
-        outputs = [stack.enter_context(output) for output in _outputs(targets, parquet, _head(judge), counts)]
+        outputs = [stack.enter_context(output) for output in _outputs(targets, parquet, head, counts)]
         display = stack.enter_context(progress(quiet))
         task = display.add_task("judging", total=None)
         for detection in stream:
@@ -150,7 +151,7 @@ def detect(
         counts |= summary.to_json()
 
     if sheet is not None and pictures:
-        _draw(sheet, pictures, summary, judge)
+        _draw(sheet, pictures, summary, detector)
     if not quiet:
         _say(summary, table="-" not in targets)
     _list_failures(summary)
@@ -172,7 +173,7 @@ def _outputs(
 
 
 def _collect(pictures: list[Picture], detection: Detection) -> None:
-    from morelli.detectors import Picture
+    from morelli.reports import Picture
 
     if detection.thumbnail is None or detection.verdict is None:
         return
@@ -180,11 +181,11 @@ def _collect(pictures: list[Picture], detection: Detection) -> None:
     pictures.append(Picture(detection.thumbnail, name, detection.verdict, SECTIONS[detection.label]))
 
 
-def _draw(path: Path, pictures: list[Picture], summary: Summary, judge: Bundle) -> None:
+def _draw(path: Path, pictures: list[Picture], summary: Summary, bundle: Bundle) -> None:
     from morelli.cli._outputs import part
-    from morelli.detectors import contact_sheet
+    from morelli.reports import contact_sheet
 
-    title = f"Morelli: {summary.done} images judged by {judge.name}"
+    title = f"Morelli: {summary.done} images judged by {bundle.name}"
     note = "The number is the calibrated probability that the image is AI-generated. A signal, not proof."
     if summary.done > len(pictures):
         note = f"The first {len(pictures)} of {summary.done}. {note}"
@@ -222,27 +223,27 @@ def _list_failures(summary: Summary) -> None:
         )
 
 
-def _tuned(judge: Bundle, fpr: float | None, base_rate: float | None) -> Bundle:
+def _tuned(bundle: Bundle, fpr: float | None, base_rate: float | None) -> Bundle:
     """The bundle at the error rate and the base rate that were asked for."""
     if fpr is not None:
-        judge = judge.with_fpr(fpr)
-        if judge.ai.note:
-            warn(judge.ai.note)
-    return judge if base_rate is None else judge.with_base_rate(base_rate)
+        bundle = bundle.with_fpr(fpr)
+        if bundle.ai.note:
+            warn(bundle.ai.note)
+    return bundle if base_rate is None else bundle.with_base_rate(base_rate)
 
 
-def _head(judge: Bundle) -> dict[str, Any]:
+def _head(bundle: Bundle) -> dict[str, Any]:
     """What judged, for the head of the JSON document."""
-    from morelli import __version__
+    from morelli._version import __version__
 
     return {
         "morelli": __version__,
         "bundle": {
-            "name": judge.name,
-            "build": judge.build.fingerprint,
-            "encoder": judge.build.encoder,
-            "kinds": list(judge.kinds),
-            "base_rate": judge.base_rate,
-            "thresholds": {"ai": judge.ai.to_json(), "real": judge.real.to_json()},
+            "name": bundle.name,
+            "build": bundle.build.fingerprint,
+            "encoder": bundle.build.encoder,
+            "kinds": list(bundle.kinds),
+            "base_rate": bundle.base_rate,
+            "thresholds": {"ai": bundle.ai.to_json(), "real": bundle.real.to_json()},
         },
     }

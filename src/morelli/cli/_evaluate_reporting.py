@@ -12,8 +12,9 @@ from morelli.cli._console import progress
 from morelli.errors import ArtifactError, UsageError
 
 if TYPE_CHECKING:
-    from morelli.evaluation import MeasureOptions, Report, Run
+    from morelli.evaluation import MeasureOptions, Run
     from morelli.images import ImageItem
+    from morelli.reports import Report
 
 
 def listed(paths: Sequence[str], from_folders: bool) -> Callable[[], list[ImageItem]]:
@@ -38,7 +39,8 @@ def reported(
     quiet: bool,
 ) -> Report:
     """Execute the run and write its report."""
-    from morelli.evaluation import execute, report_folder, write_report
+    from morelli.evaluation import execute
+    from morelli.reports import report_folder, write_report
 
     report_folder(out)
 

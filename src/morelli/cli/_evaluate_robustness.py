@@ -37,7 +37,7 @@ from morelli.cli._options import (
 )
 
 if TYPE_CHECKING:
-    from morelli.evaluation import Report
+    from morelli.reports import Report
 
 
 def robustness(
@@ -97,8 +97,9 @@ def robustness(
         morelli evaluate robustness sweep/robustness.lance --detector knn:5 -o sweep-knn/
     """
     from morelli.detectors import Bundle, default_bundle_path
-    from morelli.evaluation import STANDARD, UNIVFD, Input, Run, extract_perturbed, report_folder
+    from morelli.evaluation import STANDARD, UNIVFD, Input, Run, extract_perturbed
     from morelli.features import FeatureTable
+    from morelli.reports import report_folder
 
     report_folder(out)
     inputs = bundle_inputs(bundles)

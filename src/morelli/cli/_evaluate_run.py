@@ -34,7 +34,8 @@ from morelli.cli._options import LabelFrom, Quiet
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
-    from morelli.evaluation import Report, Summary
+    from morelli.evaluation import Summary
+    from morelli.reports import Report
 
 
 def run(

@@ -70,9 +70,15 @@ def generator(
 
         morelli explain generator sdxl mine.lance --concepts edits.concepts --against dalle3 -o sdxl/
     """
-    from morelli.evaluation.report import explanation_page
     from morelli.explanation import explain_generator, rows_of_generator
     from morelli.features import FeatureTable
+    from morelli.reports import (
+        explanation_json,
+        explanation_markdown,
+        explanation_page,
+        explanation_sentences,
+    )
+    from morelli.reports.plots import plot_explanation
 
     banks = load_banks(concepts)
     if len(banks) > 1:
@@ -100,17 +106,17 @@ def generator(
     )
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        found.plot(out / "explanation.png")
-        page = found.to_markdown() + "\n![concepts and decomposition](explanation.png)\n"
+        plot_explanation(found, out / "explanation.png")
+        page = explanation_markdown(found) + "\n![concepts and decomposition](explanation.png)\n"
         (out / "explanation.md").write_text(page, encoding="utf-8")
-        text = json.dumps(found.to_json(), indent=1, ensure_ascii=False)
+        text = json.dumps(explanation_json(found), indent=1, ensure_ascii=False)
         (out / "explanation.json").write_text(text + "\n", encoding="utf-8")
-        (out / "explanation.html").write_text(explanation_page(found.to_json()), encoding="utf-8")
+        (out / "explanation.html").write_text(explanation_page(explanation_json(found)), encoding="utf-8")
     if json_document:
-        typer.echo(json.dumps(found.to_json(), ensure_ascii=False))
+        typer.echo(json.dumps(explanation_json(found), ensure_ascii=False))
     elif not quiet:
         screen = console()
-        for sentence in found.sentences():
+        for sentence in explanation_sentences(found):
             screen.print(printable(f"- {sentence}"), markup=False, highlight=False, soft_wrap=True)
         if out is not None:
             screen.print(f"{out}: explanation.html, .md, .png and .json", highlight=False)
@@ -129,7 +135,7 @@ def _metadata_auc(features: Features, first: npt.NDArray[np.intp]) -> float | No
     """How well file facts alone tell these fakes from the reals; None where that cannot be computed."""
     import numpy as np
 
-    from morelli.evaluation import metadata_only_auc
+    from morelli.audit import metadata_only_auc
 
     rows = np.concatenate([np.flatnonzero(features.labels == 0), first])
     try:

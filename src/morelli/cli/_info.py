@@ -42,7 +42,7 @@ def info(
 
 
 def _facts() -> dict[str, Any]:
-    from morelli import __version__
+    from morelli._version import __version__
     from morelli.encoders import cache_root
 
     return {

@@ -20,7 +20,8 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from morelli.detectors import Detection, Neighbor
+    from morelli.detectors import Neighbor
+    from morelli.inspection import Detection
 
 SCHEMA_VERSION = 1
 

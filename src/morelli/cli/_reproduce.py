@@ -13,7 +13,7 @@ from morelli.cli._errors import ExitCode
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
-    from morelli.evaluation import Reproduction
+    from morelli.reports import Reproduction
 
 
 def reproduce(
@@ -63,7 +63,7 @@ def reproduce(
     Exit codes: 0 it matches, 2 wrong usage or no --external where one is needed, 3 it does not match, 4 an
     input is missing or damaged.
     """
-    from morelli.evaluation import reproduce as run
+    from morelli.reports import reproduce as run
 
     replaced: dict[str, str | Path] = {}
     for entry in inputs or []:

@@ -112,9 +112,9 @@ def transfer(
 
         morelli study transfer F.lance -o study/ --variants "heads removed,random heads,directions"
     """
-    from morelli.evaluation.report import study_page
-    from morelli.explanation import StudyOptions, study_bundle, study_json, transfer_study, write_study
+    from morelli.explanation.study import StudyOptions, study_bundle, transfer_study
     from morelli.features import FeatureTable
+    from morelli.reports import study_json, study_page, write_study
 
     source = FeatureTable.open(table)
     banks = load_banks(concepts or [])
@@ -180,6 +180,7 @@ def _explained(
         explain_generator,
         rows_of_generator,
     )
+    from morelli.reports import explanation_json
 
     if not banks:
         return []
@@ -191,7 +192,7 @@ def _explained(
             str(k): str(one).partition(": ")[2] for k, one in zip(heads["kept"], found, strict=False)
         }
     return [
-        explain_generator(features, name, bank, random_state=seed).to_json()
+        explanation_json(explain_generator(features, name, bank, random_state=seed))
         for name in document["generators"]
         if len(rows_of_generator(features, name)) >= LEAST_EXPLAINED
         for bank in banks

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from morelli.detectors import Detection
+    from morelli.inspection import Detection
 
 # A mark of its own for each verdict: colour alone says nothing to a log file or to colour-blind eyes.
 VERDICTS = {

@@ -7,22 +7,14 @@ from __future__ import annotations
 
 from morelli.detectors._bank import Bank
 from morelli.detectors._bundle import Bundle, HeldOut, NeighborRule, Origin, default_bundle_path
-from morelli.detectors._calibration import (
-    Calibration,
-    cross_fitted_probabilities,
-    expected_calibration_error,
-    fit_calibration,
-)
-from morelli.detectors._contact_sheet import Picture, contact_sheet
+from morelli.detectors._calibration import Calibration, cross_fitted_probabilities, fit_calibration
 from morelli.detectors._fit import FittedBundle, Recipe, fit_bundle, training_hash
 from morelli.detectors._folds import CrossFit, cross_fit, grouped_folds
-from morelli.detectors._group_bootstrap import group_draws
 from morelli.detectors._import_univfd import import_univfd
 from morelli.detectors._linear_head import LinearHead, fold_affine
 from morelli.detectors._neighbors import NearestNeighborDetector, Neighborhood
 from morelli.detectors._probe import LinearProbe
-from morelli.detectors._screening import Detection, detect
-from morelli.detectors._thresholds import Threshold, threshold_at_fpr, threshold_at_miss_rate
+from morelli.detectors._thresholds import Threshold, conformal_miss_threshold, conformal_threshold
 from morelli.detectors._unit_blocks import UnitBlocks
 from morelli.detectors._univfd_probe import UnivFDProbe, univfd_views
 from morelli.detectors._verdict import Neighbor, Verdict
@@ -33,7 +25,6 @@ __all__ = [
     "Bundle",
     "Calibration",
     "CrossFit",
-    "Detection",
     "FittedBundle",
     "GroupWeight",
     "HeldOut",
@@ -44,27 +35,22 @@ __all__ = [
     "NeighborRule",
     "Neighborhood",
     "Origin",
-    "Picture",
     "Recipe",
     "Threshold",
     "UnitBlocks",
     "UnivFDProbe",
     "Verdict",
     "balanced_weights",
-    "contact_sheet",
+    "conformal_miss_threshold",
+    "conformal_threshold",
     "cross_fit",
     "cross_fitted_probabilities",
     "default_bundle_path",
-    "detect",
-    "expected_calibration_error",
     "fit_bundle",
     "fit_calibration",
     "fold_affine",
-    "group_draws",
     "grouped_folds",
     "import_univfd",
-    "threshold_at_fpr",
-    "threshold_at_miss_rate",
     "training_hash",
     "univfd_views",
 ]

@@ -15,10 +15,11 @@ from morelli.detectors._bank import Bank
 from morelli.detectors._calibration import Calibration, Method, fit_calibration
 from morelli.detectors._linear_head import LinearHead
 from morelli.detectors._neighbors import Voting
-from morelli.detectors._thresholds import Threshold, threshold_at_fpr, threshold_at_miss_rate
+from morelli.detectors._thresholds import Threshold, conformal_miss_threshold, conformal_threshold
 from morelli.detectors._verdict import Case, Neighbor, Verdict, decide
 from morelli.errors import BuildMismatchError, UsageError
 from morelli.features import Features
+from morelli.metrics.resampling import percentile_interval
 
 if TYPE_CHECKING:
     from morelli.encoders import Build
@@ -321,7 +322,7 @@ class Bundle:
         if drawn is None:
             return np.stack([point, point], axis=1)
         tail = (1 - self.interval_level) / 2
-        low, high = np.quantile(self.calibration.probability(drawn, rate), [tail, 1 - tail], axis=1)
+        low, high = percentile_interval(self.calibration.probability(drawn, rate), tail, axis=1)
         return np.stack([np.minimum(low, point), np.maximum(high, point)], axis=1)
 
     def _evidence(self, features: Features) -> tuple[NDArray[np.float64], list[tuple[Neighbor, ...]]]:
@@ -352,9 +353,9 @@ def verdict_thresholds(
     """
     z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels)
     even = _even_logit(calibration, z)
-    ai = threshold_at_fpr(z[y == 0], fpr)
+    ai = conformal_threshold(z[y == 0], fpr)
     # Without a miss rate (an imported head) the lower threshold asks for the same rate as the upper one.
-    real = threshold_at_miss_rate(z[y == 1], fpr if math.isnan(miss_rate) else miss_rate)
+    real = conformal_miss_threshold(z[y == 1], fpr if math.isnan(miss_rate) else miss_rate)
     if ai.logit < even:
         ai = _moved(ai, even, float((z[y == 0] > even).mean()))
     if real.logit > even:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from morelli import __version__
+from morelli._version import __version__
 from morelli.artefacts import Tensors, read_folder, write_folder
 from morelli.detectors._bank import Bank
 from morelli.detectors._bundle import Bundle, HeldOut, NeighborRule, Origin

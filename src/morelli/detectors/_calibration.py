@@ -182,21 +182,6 @@ def cross_fitted_probabilities(
     return result
 
 
-def expected_calibration_error(
-    y: ArrayLike, probabilities: ArrayLike, *, n_bins: int = 15, sample_weight: ArrayLike | None = None
-) -> float:
-    """Mean |observed share - mean probability| over equally wide bins, weighted by their rows.
-
-    >>> expected_calibration_error([0, 1, 1, 1], [0.25, 0.75, 0.75, 0.75], n_bins=2)
-    0.25
-    """
-    target, p = np.asarray(y, dtype=np.float64), np.asarray(probabilities, dtype=np.float64)
-    weights = np.ones(len(p)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    bins = np.minimum((p * n_bins).astype(int), n_bins - 1)
-    gap = np.bincount(bins, weights * (target - p), minlength=n_bins)
-    return float(np.abs(gap).sum() / weights.sum())
-
-
 def _minimise(
     parts: NDArray[np.float64],
     soft: NDArray[np.float64],

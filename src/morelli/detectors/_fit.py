@@ -21,7 +21,6 @@ from morelli.detectors._calibration import (
     fit_calibration,
 )
 from morelli.detectors._folds import CrossFit, cross_fit, fit_rows
-from morelli.detectors._group_bootstrap import group_draws
 from morelli.detectors._held_out_figures import held_out_figures
 from morelli.detectors._linear_head import LinearHead, fold_affine
 from morelli.detectors._neighbors import NearestNeighborDetector
@@ -30,6 +29,7 @@ from morelli.detectors._unit_blocks import UnitBlocks
 from morelli.detectors._weights import GroupWeight, balanced_weights
 from morelli.errors import UsageError
 from morelli.features import Features
+from morelli.metrics.resampling import group_draws
 
 
 @dataclass(frozen=True)

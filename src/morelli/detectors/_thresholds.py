@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import beta
 
 from morelli.errors import ArtifactError, UsageError
+from morelli.metrics import clopper_pearson_upper
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,25 @@ class Threshold:
         return read
 
 
-def threshold_at_fpr(scores_real: ArrayLike, fpr: float) -> Threshold:
+def conformal_threshold(scores_real: ArrayLike, fpr: float) -> Threshold:
     """The lowest score t such that a new real image scores above t with a chance of at most `fpr`.
 
     t is the ceil((1 - fpr)(n + 1))-th smallest of the n held-out scores: the conservative order
     statistic, under which the expected rate of exchangeable new images stays within `fpr` (Vovk's
     split conformal rank). Where n < 1 / fpr - 1 no such rank exists; then t is the largest score,
-    `guaranteed` is False and `note` says what n can give.
+    `guaranteed` is False and `note` says what n can give. The threshold that keeps the rate among the given
+    images alone is `morelli.metrics.threshold_at_fpr`.
 
-    >>> threshold_at_fpr(range(1, 100), 0.05).logit
+    Args:
+        scores_real: (n,) finite held-out scores of real images.
+        fpr: in (0, 1).
+
+    Raises:
+        UsageError: there is no score, one is not finite, or the rate is no share.
+
+    >>> conformal_threshold(range(1, 100), 0.05).logit
     95.0
-    >>> threshold_at_fpr(range(1, 10), 0.05).note
+    >>> conformal_threshold(range(1, 10), 0.05).note
     '9 held-out images cannot promise 5 %; at best 10 % of new ones lie above the largest score'
     """
     scores = np.sort(np.asarray(scores_real, dtype=np.float64))
@@ -96,20 +104,25 @@ def threshold_at_fpr(scores_real: ArrayLike, fpr: float) -> Threshold:
     return Threshold(value, float(fpr), above / n, n, clopper_pearson_upper(above, n), guaranteed, note)
 
 
-def threshold_at_miss_rate(scores_fake: ArrayLike, rate: float) -> Threshold:
-    """The highest score t such that a new generated image scores at or below t with a chance <= `rate`."""
-    mirrored = threshold_at_fpr(-np.asarray(scores_fake, dtype=np.float64), rate)
+def conformal_miss_threshold(scores_fake: ArrayLike, rate: float) -> Threshold:
+    """The highest score t such that a new generated image scores at or below t with a chance <= `rate`.
+
+    The mirror of `conformal_threshold`, with the same guarantee, fields and errors.
+
+    Args:
+        scores_fake: (n,) finite held-out scores of generated images.
+        rate: share of generated images that may be missed, in (0, 1).
+
+    >>> round(conformal_miss_threshold(range(1, 100), 0.05).logit, 6)
+    5.0
+    """
+    mirrored = conformal_threshold(-np.asarray(scores_fake, dtype=np.float64), rate)
     # The mirror gives P(score < t) <= rate; one step down makes "at or below" keep the same promise.
     value = float(np.nextafter(-mirrored.logit, -np.inf))
     note = mirrored.note.replace("above the largest", "below the smallest")
     return Threshold(
         value, mirrored.rate, mirrored.observed, mirrored.n, mirrored.upper, mirrored.guaranteed, note
     )
-
-
-def clopper_pearson_upper(count: int, n: int, confidence: float = 0.95) -> float:
-    """One-sided upper confidence bound of a rate seen `count` times in n."""
-    return 1.0 if count >= n else float(beta.ppf(confidence, count + 1, n - count))
 
 
 def _percent(share: float) -> str:

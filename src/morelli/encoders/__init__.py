@@ -24,19 +24,24 @@ from morelli.encoders._kinds import Kind, expand_kinds, kind_shape, parse_kind
 from morelli.encoders._last_block import ClassAttention, LastBlock
 from morelli.encoders._load import encoder_for_build, load_encoder
 from morelli.encoders._store import EncoderInfo, FileCheck, Stored, info, pull, verify
+from morelli.encoders._stream import EncodedBatch, PreparedImage, encode_stream
 from morelli.encoders._text import TextBank, TextTower
+from morelli.encoders._workers import InferenceWorkers
 
 __all__ = [
     "DEFAULT_ENCODER",
     "AttentionPass",
     "Build",
     "ClassAttention",
+    "EncodedBatch",
     "Encoder",
     "EncoderCard",
     "EncoderInfo",
     "FileCheck",
+    "InferenceWorkers",
     "Kind",
     "LastBlock",
+    "PreparedImage",
     "Progress",
     "Source",
     "SourceKind",
@@ -46,6 +51,7 @@ __all__ = [
     "attention_pass",
     "cache_root",
     "encode_kept",
+    "encode_stream",
     "encoder_card",
     "encoder_cards",
     "encoder_for_build",

@@ -10,14 +10,13 @@ import numpy as np
 
 from morelli.errors import UsageError
 from morelli.evaluation._arrays import AnyArray, FloatArray
-from morelli.evaluation._bootstrap import Estimate
 from morelli.evaluation._folds import fold_splits
 from morelli.evaluation._measure import MeasureOptions, measure
 from morelli.evaluation._predictions import Predictions
 from morelli.evaluation._protocols import run_splits
-from morelli.evaluation._ranking import Ranked
 from morelli.evaluation._refits import Candidate
 from morelli.evaluation._splits import Split
+from morelli.metrics import Estimate, rates_at, roc_auc
 
 if TYPE_CHECKING:
     from morelli.features import Features
@@ -163,12 +162,7 @@ def _top_means(similar: FloatArray, ks: Sequence[int]) -> FloatArray:
 
 
 def _auc_and_accuracy(y: AnyArray, scores: FloatArray) -> tuple[float, float]:
-    ranked = Ranked(y, scores)
-    auc = ranked.pooled(
-        ranked.cumulative_reals(np.ones((1, ranked.n_real))), np.ones((1, ranked.n_fake))
-    ).auc[0]
-    flagged = scores > 0
-    return float(auc), float((flagged[y == 1].mean() + (~flagged[y == 0]).mean()) / 2)
+    return roc_auc(y, scores), rates_at(y, scores, 0.0).balanced_accuracy
 
 
 def ablation_table(ablation: LayerAblation) -> list[Mapping[str, Any]]:

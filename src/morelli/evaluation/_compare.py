@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from morelli.artefacts import plain_json
 from morelli.errors import UsageError
 from morelli.evaluation._arrays import AnyArray, FloatArray, IntArray
-from morelli.evaluation._bootstrap import Estimate, interval
 from morelli.evaluation._fold_means import FoldMeans, measure_folds
-from morelli.evaluation._json import plain_json
 from morelli.evaluation._measure import MeasureOptions
 from morelli.evaluation._predictions import Predictions
+from morelli.metrics import Estimate, placements
+from morelli.metrics.resampling import interval
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,7 @@ def delong(labels: AnyArray, first: AnyArray, second: AnyArray) -> DeLong:
 
     labels (n,) in {0, 1}; first, second (n,) scores of the two detectors for the same images.
     """
-    from scipy.stats import norm, rankdata
+    from scipy.stats import norm
 
     labels = np.asarray(labels)
     fake, real = labels == 1, labels == 0
@@ -220,9 +221,8 @@ def delong(labels: AnyArray, first: AnyArray, second: AnyArray) -> DeLong:
         raise UsageError("DeLong's test needs two images of each class")
     by_fake, by_real, aucs = [], [], []
     for scores in (np.asarray(first, np.float64), np.asarray(second, np.float64)):
-        together = rankdata(scores)
-        wins = (together[fake] - rankdata(scores[fake])) / n
-        losses = 1.0 - (together[real] - rankdata(scores[real])) / m
+        wins = placements(scores[fake], scores[real])
+        losses = 1.0 - placements(scores[real], scores[fake])
         by_fake.append(wins)
         by_real.append(losses)
         aucs.append(float(wins.mean()))

@@ -16,6 +16,7 @@ import numpy as np
 from morelli.errors import ImageError, UsageError
 from morelli.evaluation._arrays import FloatArray
 from morelli.evaluation._predictions import Predictions
+from morelli.images import read_bytes
 
 if TYPE_CHECKING:
     from morelli.images import ImageItem
@@ -68,7 +69,7 @@ def predict_external(
             if item.label is None:
                 raise UsageError(f"{item.uri} has no label; metrics need real or generated for every image")
             try:
-                data = item.read()
+                data = read_bytes(item)
             except ImageError as error:
                 raise UsageError(f"{item.uri} cannot be read: {error}; take it out of the source") from error
             pending.append(_path_of(item.uri, data, Path(folder), number))

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from morelli.evaluation._arrays import FloatArray
-from morelli.evaluation._bootstrap import Estimate, interval
 from morelli.evaluation._measure import Measurement, MeasureOptions, measure
 from morelli.evaluation._predictions import Predictions
+from morelli.metrics import Estimate
+from morelli.metrics.resampling import interval
 
 OOD, IN_DOMAIN = "ood_auc", "diagonal_auc"
 

@@ -9,10 +9,17 @@ from functools import cached_property
 import numpy as np
 
 from morelli.evaluation._arrays import AnyArray, FloatArray, IntArray
-from morelli.evaluation._bootstrap import Estimate, Resampling, auc_degrees, interval, replicate
-from morelli.evaluation._metrics import log_loss_terms, probability_bins, rates_at
 from morelli.evaluation._predictions import Predictions
-from morelli.evaluation._ranking import Ranked
+from morelli.metrics import Estimate, placements, wilson_interval
+from morelli.metrics.resampling import (
+    Ranked,
+    Resampling,
+    auc_degrees,
+    interval,
+    log_loss_terms,
+    probability_bins,
+    replicate,
+)
 
 
 @dataclass(frozen=True)
@@ -105,16 +112,12 @@ class _Measure:
     @cached_property
     def _won(self) -> FloatArray:
         """Share of reals that each fake (in fake_rows order) stands above, ties one half; (n_fake,)."""
-        s, r = self.ranked.fake_scores, self.ranked.real_scores
-        both = np.searchsorted(r, s, side="left") + np.searchsorted(r, s, side="right")
-        return np.asarray(both / (2 * max(len(r), 1)))
+        return placements(self.ranked.fake_scores, self.ranked.real_scores)
 
     @cached_property
     def _lost(self) -> FloatArray:
         """Share of fakes that each real (in real_rows order) stands below; (n_real,)."""
-        s, r = self.ranked.fake_scores[::-1], self.ranked.real_scores
-        both = np.searchsorted(s, r, side="left") + np.searchsorted(s, r, side="right")
-        return np.asarray(1 - both / (2 * max(len(s), 1)))
+        return 1 - placements(self.ranked.real_scores, self.ranked.fake_scores)
 
     def _linear(self, rows: IntArray, side: Resampling, *, grouped: bool) -> AnyArray:
         """Sparse (statistics, clusters): sums over each cluster that metrics linear in weights need.
@@ -247,8 +250,6 @@ class _Measure:
         return Measurement(metrics, groups, degrees, notes, draws, group_draws)
 
     def _groups(self, both: bool) -> tuple[tuple[GroupEstimate, ...], FloatArray | None]:
-        from morelli.evaluation._metrics import wilson_interval
-
         o, ranked = self.options, self.ranked
         if not self.n_groups:
             return (), None
@@ -326,8 +327,6 @@ class SourceEstimate:
 
 def real_sources(predictions: Predictions, level: float = 0.9) -> tuple[SourceEstimate, ...]:
     """False-positive rate of each real source; images without a source stand under ``(unnamed)``."""
-    from morelli.evaluation._metrics import wilson_interval
-
     codes, names = predictions.codes("source")
     real, flagged = predictions.labels == 0, predictions.probabilities > 0.5
     result = []
@@ -346,7 +345,6 @@ __all__ = [
     "SourceEstimate",
     "measure",
     "ppv_name",
-    "rates_at",
     "real_sources",
     "tpr_name",
 ]

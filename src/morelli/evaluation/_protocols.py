@@ -223,7 +223,7 @@ def evaluate(
     unknown = sorted(set(protocols) - set(_BY_NAME))
     if unknown:
         raise UsageError(f"unknown protocols {unknown}; choose from {list(_BY_NAME)}")
-    from morelli import __version__
+    from morelli._version import __version__
 
     parts = []
     for name in protocols:

@@ -16,14 +16,14 @@ import numpy as np
 
 from morelli.errors import UsageError
 from morelli.evaluation._arrays import FloatArray, IntArray
-from morelli.evaluation._bootstrap import Estimate, Resampling, interval
 from morelli.evaluation._folds import fold_splits
 from morelli.evaluation._predictions import Predictions
 from morelli.evaluation._protocols import run_splits
-from morelli.evaluation._ranking import Ranked
 from morelli.evaluation._refits import Candidate
 from morelli.evaluation._splits import Split
 from morelli.features import Features
+from morelli.metrics import Estimate
+from morelli.metrics.resampling import Ranked, Resampling, interval
 
 if TYPE_CHECKING:
     from morelli.encoders import Encoder

@@ -373,8 +373,8 @@ def leaks(
     Only protocols whose splits keep lineages apart are looked at; the matrix trains on half of a generator on
     purpose. `lineage` and `source` count test images of a name that is in training.
     """
+    from morelli.audit import leak_report
     from morelli.evaluation import _splits
-    from morelli.evaluation._leaks import leak_report
 
     makers = {
         LINEAGE: lambda: _splits.lineage_splits(features, real_groups=real_groups, seed=seed),
@@ -403,7 +403,7 @@ def versions() -> dict[str, str]:
     """Versions of what the numbers depend on."""
     from platform import python_version
 
-    from morelli import __version__
+    from morelli._version import __version__
 
     found = {"morelli": __version__, "python": python_version()}
     for name in ("numpy", "scipy", "scikit-learn", "pyarrow", "pylance"):

@@ -15,7 +15,7 @@ import numpy as np
 
 from morelli.errors import UsageError
 from morelli.evaluation._arrays import AnyArray, FloatArray
-from morelli.evaluation._metrics import roc_auc, wilson_interval
+from morelli.metrics import two_sample_auc, wilson_interval
 
 if TYPE_CHECKING:
     from morelli.features import Features
@@ -107,7 +107,7 @@ def sink_analysis(
                 real_side=missed / n,
                 low=low,
                 high=high,
-                auc=_auc(scores[rows], scores[t == 0]),
+                auc=two_sample_auc(scores[rows], scores[t == 0]),
                 position=float((centre - real) @ axis / max(float(axis @ axis), 1e-12)),
                 to_real=_cosine_distance(centre, real),
                 to_fake=_cosine_distance(centre, fake),
@@ -138,7 +138,3 @@ def _nearest_label(X: FloatArray, y: AnyArray, Z: FloatArray) -> AnyArray:
     """Label of the most similar row of X (n, d) for each row of Z (m, d), both of unit length; (m,)."""
     found = [y[np.argmax(Z[start : start + 1024] @ X.T, axis=1)] for start in range(0, len(Z), 1024)]
     return np.concatenate(found)
-
-
-def _auc(fake: FloatArray, real: FloatArray) -> float:
-    return roc_auc(np.r_[np.ones(len(fake), int), np.zeros(len(real), int)], np.r_[fake, real])

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from morelli.artefacts import plain_json
+from morelli.audit import metadata_only_auc
 from morelli.errors import UsageError
-from morelli.evaluation._bootstrap import Estimate
 from morelli.evaluation._compare import Comparison, compare_all, rows_key
 from morelli.evaluation._fold_means import FoldMeans, fold_options, measure_folds
-from morelli.evaluation._json import plain_json
 from morelli.evaluation._measure import (
     GroupEstimate,
     MeasureOptions,
@@ -22,16 +22,10 @@ from morelli.evaluation._measure import (
     measure,
     real_sources,
 )
-from morelli.evaluation._metadata_baseline import metadata_only_auc
-from morelli.evaluation._metrics import (
-    CoveragePoint,
-    ReliabilityBin,
-    reliability_curve,
-    risk_coverage_curve,
-)
 from morelli.evaluation._predictions import Predictions
 from morelli.evaluation._protocols import POOLED, TRANSFER
 from morelli.evaluation._univfd_protocol import UNIVFD, UnivFDTable, univfd_table
+from morelli.metrics import CoveragePoint, Estimate, ReliabilityBin, reliability_curve, risk_coverage_curve
 
 METADATA_IMAGES = 5_000  # the metadata-only forest is fitted on at most so many images
 
@@ -95,18 +89,6 @@ class Summary:
             "run": plain_json(self.run),
             "options": plain_json(self.options),
         }
-
-    def to_markdown(self) -> str:
-        """The tables as Markdown; see `morelli.evaluation._summary_tables`."""
-        from morelli.evaluation._summary_tables import markdown
-
-        return markdown(self)
-
-    def to_rows(self) -> list[dict[str, Any]]:
-        """One flat row per estimate (for CSV): protocol, detector, …, metric, value, low, high, n."""
-        from morelli.evaluation._summary_tables import flat_rows
-
-        return flat_rows(self)
 
 
 def summarize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,7 +115,7 @@ def univfd_items(sets: Sequence[UnivFDSet], root: str | Path | None = None) -> I
     The column ``set`` names each image's set; a real image that several sets share carries all their
     names, joined by commas, and `univfd` counts it in each.
     """
-    from morelli.images import ImageItem
+    from morelli.images import Limits, file_item
 
     names: dict[Path, list[str]] = {}
     for each in sets:
@@ -128,9 +128,9 @@ def univfd_items(sets: Sequence[UnivFDSet], root: str | Path | None = None) -> I
                 if path in seen:
                     continue
                 seen.add(path)
-                yield ImageItem(
-                    uri=str(path.relative_to(root)) if root is not None else str(path),
-                    read=path.read_bytes,
+                uri = str(path.relative_to(root)) if root is not None else str(path)
+                yield replace(
+                    file_item(str(path), uri, Limits()),
                     label=label,
                     generator=each.name if label else None,
                     metadata={"set": ",".join(names[path])},

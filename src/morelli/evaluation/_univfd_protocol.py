@@ -14,42 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from morelli.artefacts import plain_json
 from morelli.errors import UsageError
 from morelli.evaluation import _splits
-from morelli.evaluation._arrays import AnyArray, FloatArray, IntArray
-from morelli.evaluation._json import plain_json
-from morelli.evaluation._metrics import average_precision, rates_at
+from morelli.evaluation._arrays import FloatArray, IntArray
 from morelli.evaluation._predictions import Predictions
 from morelli.evaluation._univfd_layout import FAMILIES
+from morelli.metrics import average_precision, best_threshold, rates_at
 
 if TYPE_CHECKING:
     from morelli.evaluation._refits import Candidate
     from morelli.features import Features
 
 UNIVFD = "univfd"
-
-
-def best_threshold(labels: AnyArray, probabilities: AnyArray) -> tuple[float, float]:
-    """The threshold of highest accuracy and that accuracy; `probability >= threshold` means generated.
-
-    All scores are scanned, as in the published code. Thresholds of equal accuracy are one and the same
-    to it, so 0.5 stands for them where it is among the best; else the best score nearest to 0.5 is
-    taken, or the middle of the gap when the classes are perfectly apart.
-    """
-    labels, p = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
-    if not len(p):
-        raise UsageError("a threshold needs scores to be tuned on; the held-in part is empty")
-    reals, fakes = p[labels == 0], p[labels == 1]
-    values = np.unique(p)
-    correct = np.searchsorted(np.sort(reals), values) + len(fakes) - np.searchsorted(np.sort(fakes), values)
-    best = int(correct.max())
-    at_half = int((reals < 0.5).sum() + (fakes >= 0.5).sum())
-    if at_half >= best:
-        return 0.5, at_half / len(p)
-    if len(reals) and len(fakes) and reals.max() < fakes.min():
-        return float((reals.max() + fakes.min()) / 2), best / len(p)
-    ties = values[correct == best]
-    return float(ties[np.argmin(np.abs(ties - 0.5))]), best / len(p)
 
 
 def univfd(

@@ -12,11 +12,11 @@ from morelli.explanation._additive import (
     head_rows,
 )
 from morelli.explanation._concept_tests import ConceptTests, bootstrap_effects, concept_tests
-from morelli.explanation._decomposition import Term, decompose
+from morelli.explanation._decomposition import Array, Term, decompose
 from morelli.explanation._erasure import Eraser, leace, one_hot, pca_basis, residual_basis
-from morelli.explanation._explanation_plots import plot_evidence, plot_explanation
 from morelli.explanation._faithfulness import Faithfulness, bundle_faithfulness, concept_faithfulness
 from morelli.explanation._generator_explanation import (
+    CONFOUNDED,
     LEAST_EXPLAINED,
     ConceptFinding,
     GeneratorExplanation,
@@ -28,10 +28,9 @@ from morelli.explanation._generator_explanation import (
     rows_of_generator,
 )
 from morelli.explanation._head_ablation import HeadAblation, ablate_heads, bundle_ablation
-from morelli.explanation._head_plots import plot_heads
 from morelli.explanation._head_selection import HeadSelection, fit_heads, select_heads
 from morelli.explanation._head_texts import HeadDescription, SpanTerm, describe_heads, text_span
-from morelli.explanation._heads import Heads, Reading, generator_map, probe_transfer, row_numbers
+from morelli.explanation._heads import Heads, Reading, generator_map, place, probe_transfer, row_numbers
 from morelli.explanation._isotropy import (
     Isotropy,
     isoscore,
@@ -49,14 +48,11 @@ from morelli.explanation._residuals import (
     residuals,
 )
 from morelli.explanation._shipped_space import save_typical, shipped_space
-from morelli.explanation._study import StudyOptions, StudyRow, TransferStudy, transfer_study
-from morelli.explanation._study_bundle import study_bundle
-from morelli.explanation._study_report import plot_study, study_json, study_markdown, write_study
 from morelli.explanation._transfer import (
     Context,
     Difference,
+    Score,
     TransferMatrix,
-    auc,
     difference,
     discriminant,
     fit_discriminant,
@@ -82,15 +78,12 @@ from morelli.explanation.concepts import (
     vocabulary_concepts,
 )
 from morelli.explanation.relevance import (
-    GENERATED_COLOUR,
-    REAL_COLOUR,
     DeletionEffect,
     Fill,
     Pattern,
     Planted,
     RelevanceMaps,
     Rule,
-    Score,
     Towards,
     Values,
     as_input,
@@ -112,14 +105,15 @@ from morelli.explanation.relevance import (
     upsample,
     without_registers,
 )
+from morelli.explanation.study import StudyOptions, StudyRow, TransferStudy, study_bundle, transfer_study
 
 __all__ = [
     "ANTONYMS",
+    "CONFOUNDED",
     "EDITS",
-    "GENERATED_COLOUR",
     "LEAST_EXPLAINED",
-    "REAL_COLOUR",
     "TEMPLATES",
+    "Array",
     "ComponentMask",
     "Concept",
     "ConceptBank",
@@ -164,7 +158,6 @@ __all__ = [
     "additive_evidence",
     "as_input",
     "attention_map",
-    "auc",
     "bootstrap_effects",
     "bundle_ablation",
     "bundle_evidence",
@@ -204,11 +197,8 @@ __all__ = [
     "overlay",
     "partition_ratio",
     "pca_basis",
+    "place",
     "plant",
-    "plot_evidence",
-    "plot_explanation",
-    "plot_heads",
-    "plot_study",
     "pointing_hits",
     "probe_transfer",
     "random_maps",
@@ -228,8 +218,6 @@ __all__ = [
     "select_heads",
     "shipped_space",
     "study_bundle",
-    "study_json",
-    "study_markdown",
     "text_concepts",
     "text_span",
     "token_deletion_curve",
@@ -239,5 +227,4 @@ __all__ = [
     "upsample",
     "vocabulary_concepts",
     "without_registers",
-    "write_study",
 ]

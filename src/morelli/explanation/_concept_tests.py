@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morelli.explanation._residuals import normalize_rows, residual_direction
+from morelli.metrics.resampling import bootstrap_counts, percentile_interval
 
 Array = NDArray[Any]
 _CELLS = 8_000_000
@@ -155,7 +156,6 @@ def bootstrap_effects(
         k = int(code.max()) + 1
         sums = np.zeros((k, X.shape[1]))
         np.add.at(sums, code, X)
-        drawn = rng.multinomial(k, np.full(k, 1 / k), size=draws)
-        ends.append(normalize_rows(drawn @ sums) @ C.T)
-    low, high = np.quantile(ends[0] - ends[1], [(1 - level) / 2, (1 + level) / 2], axis=0)
+        ends.append(normalize_rows(bootstrap_counts(k, draws, rng) @ sums) @ C.T)
+    low, high = percentile_interval(ends[0] - ends[1], (1 - level) / 2)
     return low, high

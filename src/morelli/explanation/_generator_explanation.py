@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -129,31 +128,12 @@ class GeneratorExplanation:
         """Share of the residual's squared length that the decomposition's concepts explain together."""
         return self.parts[-1].explained if self.parts else 0.0
 
-    def sentences(self, most: int = 5) -> list[str]:
-        """Sentences a person can quote, each with its numbers; warnings come last."""
-        from morelli.explanation._explanation_text import sentences
-
-        return sentences(self, most)
-
     def to_json(self) -> dict[str, Any]:
-        """All of it as plain JSON values, without the direction."""
+        """All of it as plain JSON values, without the direction; `morelli.reports` adds the sentences."""
         document = {k: v for k, v in asdict(self).items() if k != "direction"}
         document["explained"] = self.explained
         document["named"] = [finding.name for finding in self.named]
-        document["sentences"] = self.sentences()
         return document
-
-    def to_markdown(self) -> str:
-        """A page: sentences, table of concepts, decomposition, telling images."""
-        from morelli.explanation._explanation_text import markdown
-
-        return markdown(self)
-
-    def plot(self, path: str | Path) -> Path:
-        """Draw concepts with their intervals, and the decomposition; the suffix chooses the format."""
-        from morelli.explanation._explanation_plots import plot_explanation
-
-        return plot_explanation(self, path)
 
 
 def explain_generator(
@@ -180,7 +160,7 @@ def explain_generator(
         against: another generator to compare with, instead of the real images.
         alpha: family-wise error at which a concept is named.
         metadata_auc: area under the curve of file facts alone for these two groups
-            (`morelli.evaluation.metadata_only_auc`), to be stated beside the explanation.
+            (`morelli.audit.metadata_only_auc`), to be stated beside the explanation.
 
     The p-values ask whether these images differ from those. They cannot tell a generator from a
     photographer: what single real sources do among themselves is reported next to them.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from morelli.errors import UsageError
 from morelli.explanation._heads import Heads
-from morelli.explanation._transfer import auc
+from morelli.metrics import column_aucs
 
 if TYPE_CHECKING:
     from morelli.detectors import Bundle
@@ -56,7 +56,7 @@ class HeadAblation:
         """Area under the curve without each head, (m,), for labels y (n,)."""
         y = np.asarray(y)
         changed = self.logit[:, None] + self.shift
-        return np.array([auc(z[y == 1], z[y == 0]) for z in changed.T])
+        return column_aucs(changed[y == 1], changed[y == 0])
 
 
 def ablate_heads(

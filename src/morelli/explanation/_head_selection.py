@@ -30,13 +30,13 @@ from morelli.explanation._transfer import (
     Fit,
     Rows,
     Score,
-    auc,
     discriminant,
     fit_discriminant,
     generators_of,
     halves_of,
 )
 from morelli.explanation.components import ComponentMask
+from morelli.metrics import two_sample_auc
 
 Ranking = Literal["probes", "effect", "random"]
 TASKS = 6
@@ -197,7 +197,10 @@ def _held_out(
     recipe, (train, test) = fit_discriminant(ridge=ridge), halves
     scores = [recipe(X[fakes[g]], X[train], Context(g, "", train, fakes[g])) for g in training]
     real = [score(X[test]) for score in scores]
-    return [float(np.mean([auc(s(X[fakes[h]]), r) for s, r in zip(scores, real, strict=True)])) for h in held]
+    return [
+        float(np.mean([two_sample_auc(s(X[fakes[h]]), r) for s, r in zip(scores, real, strict=True)]))
+        for h in held
+    ]
 
 
 def _chosen_number(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from morelli.errors import UsageError
 from morelli.explanation._transfer import Array, Rows
+from morelli.metrics import placements
 
 if TYPE_CHECKING:
     from morelli.features import Features
@@ -176,16 +177,8 @@ def _pairwise(C: Array, fakes: list[Rows], train: Rows, test: Rows, *, ridge: fl
         covariance[np.diag_indices_from(covariance)] += ridge * np.trace(covariance) / width + 1e-12
         weights.append(np.linalg.solve(covariance, fake.mean(axis=0) - real.mean(axis=0)))
     W = np.stack(weights, axis=1)
-    reference = np.sort(C[test] @ W, axis=0)
     every = np.concatenate(fakes)
-    scored = C[every] @ W
-    below = np.stack(
-        [
-            np.searchsorted(reference[:, i], scored[:, i], "left")
-            + np.searchsorted(reference[:, i], scored[:, i], "right")
-            for i in range(len(fakes))
-        ]
-    ) / (2 * len(test))
+    below = np.ascontiguousarray(placements(C[every] @ W, C[test] @ W).T)
     edges = np.cumsum([0, *(len(rows) for rows in fakes)])
     return np.stack([below[:, a:b].mean(axis=1) for a, b in pairwise(edges)], axis=1)
 

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from morelli.errors import UsageError
 from morelli.explanation._transfer import Context, Fit, Score, generators_of
+from morelli.metrics.resampling import bootstrap_counts, percentile_interval
 
 Array = NDArray[np.floating]
 
@@ -101,9 +102,8 @@ def bootstrap_directions(
 ) -> Array:
     """Residual directions of resampled fakes and reals, (draws, d) unit rows (zero where degenerate)."""
     fake, real = normalize_rows(fake), normalize_rows(real)
-    n1, n0 = len(fake), len(real)
-    a = normalize_rows(rng.multinomial(n1, np.full(n1, 1 / n1), size=draws) @ fake)
-    b = normalize_rows(rng.multinomial(n0, np.full(n0, 1 / n0), size=draws) @ real)
+    a = normalize_rows(bootstrap_counts(len(fake), draws, rng) @ fake)
+    b = normalize_rows(bootstrap_counts(len(real), draws, rng) @ real)
     return normalize_rows(a - b)
 
 
@@ -191,15 +191,13 @@ def residuals(
     direction = np.stack([r.direction for r in found])
     rng = np.random.default_rng(random_state)
     unit_real = normalize_rows(real)
-    n0 = len(unit_real)
-    b = normalize_rows(rng.multinomial(n0, np.full(n0, 1 / n0), size=draws) @ unit_real)
+    b = normalize_rows(bootstrap_counts(len(unit_real), draws, rng) @ unit_real)
     drawn = []
     for f in fakes:
-        n1 = len(f)
-        a = normalize_rows(rng.multinomial(n1, np.full(n1, 1 / n1), size=draws) @ normalize_rows(f))
+        a = normalize_rows(bootstrap_counts(len(f), draws, rng) @ normalize_rows(f))
         drawn.append(normalize_rows(a - b))
     R = np.stack(drawn)  # (g, draws, d)
-    low, high = np.quantile(np.einsum("gbd,hbd->bgh", R, R), [0.025, 0.975], axis=0)
+    low, high = percentile_interval(np.einsum("gbd,hbd->bgh", R, R))
     return ResidualSet(found, direction @ direction.T, low, high)
 
 

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 from threadpoolctl import threadpool_limits
 
 from morelli.errors import UsageError
+from morelli.metrics import two_sample_auc
+from morelli.metrics.resampling import bootstrap_counts, percentile_interval
 
 Array = NDArray[np.floating]
 Rows = NDArray[np.intp]
@@ -43,14 +44,6 @@ Score = Callable[[Array], Array]
 
 Fit = Callable[[Array, Array, Context], Score]
 """Takes the fakes (n1, d) and reals (n0, d) of one training task and the context, returns a score."""
-
-
-def auc(fake: NDArray[Any], real: NDArray[Any]) -> float:
-    """Exact area under the ROC curve of two sets of scores, ties counted half (Mann–Whitney)."""
-    fake, real = np.asarray(fake), np.asarray(real)
-    ranks = rankdata(np.concatenate([fake, real]))
-    n1, n0 = len(fake), len(real)
-    return float((ranks[:n1].sum() - n1 * (n1 + 1) / 2) / (n1 * n0))
 
 
 def discriminant(fake: Array, real: Array, *, ridge: float = 10.0) -> Array:
@@ -130,7 +123,7 @@ class TransferMatrix:
         self, rng: np.random.Generator, *, draws: int = 2000, level: float = 0.95
     ) -> tuple[float, float]:
         """Percentile interval of the OOD score, bootstrap clustered by generator (see `difference`)."""
-        return percentiles(_draws(self.cells, rng, draws), level)
+        return middle(_draws(self.cells, rng, draws), level)
 
 
 @dataclass(frozen=True)
@@ -145,7 +138,7 @@ class Difference:
     @classmethod
     def of(cls, value: float, drawn: Array, level: float) -> Difference:
         """From the difference itself and bootstrap draws of it (b,)."""
-        low, high = percentiles(drawn, level)
+        low, high = middle(drawn, level)
         return cls(value, low, high, float((drawn > 0).mean()))
 
     def __str__(self) -> str:
@@ -159,8 +152,8 @@ def _off_mean(M: Array) -> float:
 def _draws(cells: Array, rng: np.random.Generator, draws: int) -> Array:
     """Off-diagonal means under resampling of generators (in both roles at once) and split directions."""
     splits, g, _ = cells.shape
-    counts = rng.multinomial(g, np.full(g, 1 / g), size=draws).astype(float)
-    chosen = rng.multinomial(splits, np.full(splits, 1 / splits), size=draws) / splits
+    counts = bootstrap_counts(g, draws, rng).astype(float)
+    chosen = bootstrap_counts(splits, draws, rng) / splits
     filled = np.where(np.eye(g, dtype=bool), 0, cells)
     # Pairs of the same drawn generator are left out: they would be in-distribution cells.
     top = np.einsum("bs,sij,bi,bj->b", chosen, filled, counts, counts, optimize=True)
@@ -169,10 +162,10 @@ def _draws(cells: Array, rng: np.random.Generator, draws: int) -> Array:
     return np.asarray(top[ok] / pairs[ok])
 
 
-def percentiles(drawn: Array, level: float) -> tuple[float, float]:
-    """The middle `level` of bootstrap draws."""
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+def middle(drawn: Array, level: float) -> tuple[float, float]:
+    """Ends of the middle `level` of bootstrap draws."""
+    low, high = percentile_interval(drawn, (1 - level) / 2).tolist()
+    return low, high
 
 
 def difference(
@@ -265,7 +258,7 @@ def transfer_matrix(
                     score = fit(own, trained, Context(g, h, train, others))
                 if id(score) not in seen:
                     seen[id(score)] = (score, score(tested))
-                cells[s, i, j] = auc(score(scored), seen[id(score)][1])
+                cells[s, i, j] = two_sample_auc(score(scored), seen[id(score)][1])
     return TransferMatrix(names, cells, np.array([len(rows[g]) for g in names]))
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -19,18 +17,21 @@ import numpy as np
 from morelli.errors import MorelliError, UsageError
 from morelli.features._failures import Failure
 from morelli.features._features import Floats
-from morelli.features._lanes import Encoded, Lanes, lanes
-from morelli.features._prepare import Identity, Known, Preparation, Prepared, Row
+from morelli.features._prepare import Identity, Known, New, Preparation, Row
 from morelli.features._schema import Dtype, TableSpec, metadata_schema
 from morelli.features._table import FeatureTable, is_table, refuse_foreign, write_lock
 
 if TYPE_CHECKING:
-    from morelli.encoders import Encoder
+    from morelli.encoders import Encoder, PreparedImage
     from morelli.images import ImageItem, Limits, Perturbation
 
 FLUSH_BYTES = 64 * 1024 * 1024
 FLUSH_SECONDS = 20.0
 """A kill costs at most this much work, however slow the encoder."""
+
+
+Encoded = tuple[list[Row], dict[str, Floats]]
+"""Rows of one batch and their vectors by kind, (b, …) float32."""
 
 
 class Progress(Protocol):
@@ -101,7 +102,7 @@ def extract(
         UsageError: an unknown kind or perturbation, or values beyond the range of float16.
         SourceError: the source cannot be read.
     """
-    from morelli.encoders import expand_kinds, kind_shape
+    from morelli.encoders import InferenceWorkers, encode_stream, expand_kinds, kind_shape
     from morelli.images import Limits
     from morelli.images import perturbation as named_perturbation
 
@@ -131,17 +132,30 @@ def extract(
         else:
             table = FeatureTable.create(out, spec.build, spec.kinds, dtype)
         present = table.identities()
-        prepare = Preparation(encoder.transform, perturbation, limits, present)
-        with lanes(encoder, names) as lane:
-            run = _Run(table, lane, batch_size=batch_size, flush_rows=flush_rows, present=present)
-            ahead = batch_size * (lane.count + 1) + workers
+        run = _Run(table, flush_rows=flush_rows, present=present)
+
+        def admit(image: PreparedImage[New | Known | Failure]) -> bool:
+            new = run.take(image.about)
+            if progress:
+                progress(run.done, total_of(), run.skipped + run.duplicates, len(run.failed))
+            return new
+
+        with InferenceWorkers(encoder) as passes:
+            stream = encode_stream(
+                items,
+                Preparation(encoder.transform, perturbation, limits, present),
+                encoder,
+                names,
+                batch_size=batch_size,
+                threads=workers,
+                ahead=batch_size * (passes.count + 1) + workers + 1,
+                admit=admit,
+                workers=passes,
+            )
             try:
-                with _ordered(prepare, items, workers, ahead) as results:
-                    for result in results:
-                        run.take(result)
-                        if progress:
-                            progress(run.done, total_of(), run.skipped + run.duplicates, len(run.failed))
-                run.finish()
+                with closing(stream):
+                    for batch in stream:
+                        run.collect([new.row for new in batch.images if isinstance(new, New)], batch.vectors)
             finally:
                 run.flush()  # rows that are encoded stay, also after Ctrl-C or an error of the source
         table.record_failures(run.failed)
@@ -155,62 +169,46 @@ def extract(
 
 
 class _Run:
-    """State of one extraction in its main thread: the batch, the rows not yet flushed, the counts.
+    """State of one extraction in its main thread: the rows not yet flushed, the counts.
 
-    Batches are formed of new images in source order and a flush holds whole batches. A resumed run thus
-    forms the same batches as an uninterrupted one, and its vectors are equal to the last bit, although
-    matrix products round differently in batches of other sizes.
+    Batches hold new images in source order and a flush holds whole batches. A resumed run thus forms the
+    same batches as an uninterrupted one, and its vectors are equal to the last bit.
     """
 
-    def __init__(
-        self, table: FeatureTable, lane: Lanes, *, batch_size: int, flush_rows: int, present: set[Identity]
-    ) -> None:
+    def __init__(self, table: FeatureTable, *, flush_rows: int, present: set[Identity]) -> None:
         self.table = table
         self.spec = table.spec
-        self.lane = lane
-        self.batch_size = batch_size
         self.flush_rows = max(1, min(flush_rows, FLUSH_BYTES // table.spec.row_bytes))
         self.present = present
         self.fresh: set[Identity] = set()
-        self.batch: list[Prepared] = []
         self.encoded: list[Encoded] = []
         self.waiting_rows = 0
         self.flushed = time.monotonic()
         self.done = self.skipped = self.duplicates = 0
         self.failed: list[Failure] = []
 
-    def take(self, result: Known | Prepared | Failure) -> None:
-        """Account for the next image of the source."""
-        if isinstance(result, Failure):
-            self.failed.append(result)
-        elif result.identity in self.fresh:
+    def take(self, image: New | Known | Failure) -> bool:
+        """Account for the next image of the source; True where it is to be encoded."""
+        if isinstance(image, Failure):
+            self.failed.append(image)
+        elif image.identity in self.fresh:
             self.duplicates += 1
-        elif isinstance(result, Known):
+        elif isinstance(image, Known):
             self.skipped += 1
         else:
-            self.fresh.add(result.identity)
-            self.present.add(result.identity)  # spares the workers later copies
-            self.batch.append(result)
-            if len(self.batch) == self.batch_size:
-                self.lane.submit(self.batch)
-                self.batch = []
-                self._collect(wait=False)
+            self.fresh.add(image.identity)
+            self.present.add(image.identity)  # spares the decode threads later copies
+            return True
+        return False
 
-    def finish(self) -> None:
-        """Encode the images that still wait for their batch to fill, and collect all vectors."""
-        if self.batch:
-            self.lane.submit(self.batch)
-            self.batch = []
-        self._collect(wait=True)
-
-    def _collect(self, *, wait: bool) -> None:
-        for rows, vectors in self.lane.finished(wait=wait):
-            kept = self._usable(rows, vectors)
-            self.encoded.append(kept)
-            self.waiting_rows += len(kept[0])
-            self.done += len(kept[0])
-            if self.waiting_rows >= self.flush_rows or time.monotonic() - self.flushed > FLUSH_SECONDS:
-                self.flush()
+    def collect(self, rows: list[Row], vectors: dict[str, Floats]) -> None:
+        """Keep the vectors of one batch, and append to the table what has gathered."""
+        kept = self._usable(rows, vectors)
+        self.encoded.append(kept)
+        self.waiting_rows += len(kept[0])
+        self.done += len(kept[0])
+        if self.waiting_rows >= self.flush_rows or time.monotonic() - self.flushed > FLUSH_SECONDS:
+            self.flush()
 
     def _usable(self, rows: list[Row], vectors: dict[str, Floats]) -> Encoded:
         """The rows whose vectors are finite; the others become failures."""
@@ -245,28 +243,6 @@ class _Run:
             self.table.append_batch(pa.Table.from_pylist(rows, schema=metadata_schema()), vectors)
         self.encoded, self.waiting_rows = [], 0
         self.flushed = time.monotonic()
-
-
-@contextmanager
-def _ordered(
-    prepare: Preparation, items: Iterator[ImageItem], workers: int, ahead: int
-) -> Iterator[Iterator[Known | Prepared | Failure]]:
-    """Results in the order of the items, prepared by threads that run at most `ahead` images in front."""
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="morelli-decode")
-
-    def results() -> Iterator[Known | Prepared | Failure]:
-        waiting: deque[Future[Known | Prepared | Failure]] = deque()
-        for item in items:
-            waiting.append(pool.submit(prepare, item))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-    try:
-        yield results()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _items(

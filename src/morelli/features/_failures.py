@@ -16,7 +16,7 @@ class Failure:
     """One image that gave no features: where it is, a stable word for why, and the text for people.
 
     `reason` is that of `morelli.errors.ImageError`, or ``not_finite`` (the encoder gave infinities or
-    more than the stored precision holds) or ``unexpected`` (an error that should be reported).
+    undefined values).
     """
 
     uri: str

@@ -1,4 +1,4 @@
-"""What worker threads do to one image before the encoder sees it: read, recognise, decode, transform.
+"""What decode threads do to one image before the encoder sees it: read, recognise, decode, transform.
 
 Pillow and numpy release the interpreter lock for the heavy part, so threads suffice, and nothing has
 to be pickled or forked.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Container
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from morelli.features._failures import Failure
 from morelli.features._schema import FIRST_CLASS
 
 if TYPE_CHECKING:
+    from morelli.encoders import PreparedImage
     from morelli.images import ImageItem, Limits, Perturbation, Transform
 
 Identity = tuple[bytes, str]
@@ -31,49 +32,49 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Known:
-    """An image that was there already, told by its content; it was read but not decoded."""
+    """An image that was there already, recognised by its content; it was read but not decoded."""
 
     identity: Identity
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """An image ready for the encoder: its row without vectors, and the pixels (3, size, size) float32."""
+class New:
+    """An image that the table does not hold: its row without vectors."""
 
     identity: Identity
     row: Row
-    pixels: npt.NDArray[np.float32] = field(repr=False)
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """The worker's job for any item: `__call__` is thread-safe and never raises for a bad image."""
+    """The decode threads' job for any item: `__call__` is thread-safe and never raises for a bad image."""
 
     transform: Transform
     perturbation: Perturbation | None
     limits: Limits
     present: Container[Identity]
 
-    def __call__(self, item: ImageItem) -> Known | Prepared | Failure:
-        """Read and prepare one item, or say that it is known or why it cannot be used."""
+    def __call__(self, item: ImageItem) -> PreparedImage[New | Known | Failure]:
+        """Read and prepare one item, or state that it is known or why it cannot be used."""
+        from morelli.encoders import PreparedImage
+        from morelli.images import image_errors
+
         try:
-            return self._prepare(item)
+            with image_errors():
+                return self._prepare(item)
         except ImageError as error:
-            return Failure(item.uri, error.reason, str(error))
-        except MemoryError:
-            return Failure(item.uri, "out_of_memory", "not enough memory to decode this image")
-        except Exception as error:  # a bug met on one image must not lose a night's batch; it is listed
-            return Failure(item.uri, "unexpected", f"{type(error).__name__}: {error}")
+            return PreparedImage(Failure(item.uri, error.reason, str(error)))
 
-    def _prepare(self, item: ImageItem) -> Known | Prepared:
-        from morelli.images import decode, phash
+    def _prepare(self, item: ImageItem) -> PreparedImage[New | Known | Failure]:
+        from morelli.encoders import PreparedImage
+        from morelli.images import decode, image_generator, phash, read_bytes
 
-        data = item.read()
+        data = read_bytes(item)
         digest = hashlib.sha256(data).digest()
         changed = self.perturbation.id if self.perturbation else ""
         identity = (digest, changed)
         if identity in self.present:
-            return Known(identity)
+            return PreparedImage(Known(identity))
         decoded = decode(data, self.limits)
         del data
         image, facts = decoded.image, decoded.facts
@@ -97,8 +98,8 @@ class Preparation:
             "phash": phash(image),
         }
         if self.perturbation:
-            image = self.perturbation(image, image_generator(identity))
-        return Prepared(identity, row, self.transform(image))
+            image = self.perturbation(image, image_generator(digest, changed))
+        return PreparedImage(New(identity, row), self.transform(image))
 
 
 def image_pixels(
@@ -107,24 +108,18 @@ def image_pixels(
     """(3, s, s) pixels that an extraction gave the encoder for this file, perturbed by the same random draws.
 
     Raises:
-        ImageError: the file cannot be decoded.
+        ImageError: the file cannot be decoded, perturbed or transformed.
         UsageError: no perturbation of that id exists.
     """
-    from morelli.images import decode
+    from morelli.images import decode, image_errors, image_generator
     from morelli.images import perturbation as named_perturbation
 
-    image = decode(data, limits).image
-    if perturbation:
-        identity = (hashlib.sha256(data).digest(), perturbation)
-        image = named_perturbation(perturbation)(image, image_generator(identity))
-    return transform(image)
-
-
-def image_generator(identity: Identity) -> np.random.Generator:
-    """The random generator of one image's perturbation: by content, so that order does not matter."""
-    digest, perturbation = identity
-    seed = hashlib.sha256(digest + perturbation.encode()).digest()
-    return np.random.default_rng(np.frombuffer(seed, dtype=np.uint32))
+    change = named_perturbation(perturbation) if perturbation else None
+    with image_errors():
+        image = decode(data, limits).image
+        if change:
+            image = change(image, image_generator(hashlib.sha256(data).digest(), perturbation))
+        return transform(image)
 
 
 def _canonical_json(values: dict[str, str]) -> str:

@@ -114,7 +114,7 @@ class TableSpec:
 
         import pyarrow as pa
 
-        import morelli
+        from morelli._version import __version__
 
         item = pa.field("item", pa.float32() if self.dtype == "float32" else pa.float16(), nullable=False)
         vectors = [
@@ -125,7 +125,7 @@ class TableSpec:
             [*metadata_schema(), *vectors],
             metadata={
                 "morelli.format": str(FORMAT),
-                "morelli.version": morelli.__version__,
+                "morelli.version": __version__,
                 "morelli.build": json.dumps(self.build.to_json()),
                 "morelli.kinds": json.dumps({kind: list(shape) for kind, shape in self.kinds.items()}),
                 "morelli.dtype": self.dtype,

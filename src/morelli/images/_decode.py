@@ -13,6 +13,7 @@ from morelli.errors import ImageError
 from morelli.images._colour import to_srgb
 from morelli.images._formats import Frame, open_frame
 from morelli.images._limits import Limits
+from morelli.images._problems import image_errors
 from morelli.images._quiet import quiet_pillow
 from morelli.images._sniff import HEAD_BYTES, SUFFIXES, other_format, sniff
 
@@ -86,9 +87,13 @@ def decode(data: bytes, limits: Limits | None = None, *, name: str | None = None
     Raises:
         ImageError: its `reason` is one of ``empty``, ``too_many_bytes``, ``not_an_image``,
             ``unsupported_format``, ``truncated``, ``damaged``, ``too_many_pixels``, ``too_slow``,
-            ``out_of_memory``.
+            ``out_of_memory``, ``decoder_error``. Nothing else is raised.
     """
-    limits = limits or Limits()
+    with image_errors():
+        return _decode(data, limits or Limits(), name)
+
+
+def _decode(data: bytes, limits: Limits, name: str | None) -> Decoded:
     if not data:
         raise ImageError("empty", "the file is empty (0 bytes)")
     if len(data) > limits.max_bytes:

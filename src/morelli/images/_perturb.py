@@ -6,6 +6,7 @@ canonical id that `perturbation` understands again.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
@@ -100,6 +101,19 @@ def perturbation(spec: str) -> Perturbation:
         names.append(f"{name}:{canonical}" if canonical else name)
         steps.append(step)
     return Chain("+".join(names), tuple(steps))
+
+
+def image_generator(sha256: bytes, perturbation: str) -> np.random.Generator:
+    """The random generator of one image's perturbation: by content, so that the order of images is no matter.
+
+    `sha256` is the digest of the file's bytes (32 bytes), `perturbation` the canonical id.
+
+    >>> first, again = (image_generator(bytes(32), "noise:4").random() for _ in range(2))
+    >>> first == again
+    True
+    """
+    seed = hashlib.sha256(sha256 + perturbation.encode()).digest()
+    return np.random.default_rng(np.frombuffer(seed, dtype=np.uint32))
 
 
 def _jpeg(argument: str) -> tuple[str, _Step]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from morelli.notebook._frontend import script, style
 
 if TYPE_CHECKING:
-    from morelli.server import Examined
+    from morelli.inspection import Inspection
 
 
 class CheckWidget(anywidget.AnyWidget):  # type: ignore[misc]
@@ -35,11 +35,11 @@ class CheckWidget(anywidget.AnyWidget):  # type: ignore[misc]
     grid = traitlets.Int(0, read_only=True).tag(sync=True)
     dimension = traitlets.Unicode("logit").tag(sync=True)
 
-    def __init__(self, examined: Examined, **options: Any) -> None:
+    def __init__(self, inspection: Inspection, **options: Any) -> None:
         super().__init__(**options)
-        maps = examined.maps
-        self.set_trait("case", examined.case)
-        self.set_trait("picture", examined.picture)
+        maps = inspection.relevance
+        self.set_trait("case", inspection.to_json())
+        self.set_trait("picture", inspection.picture)
         self.set_trait("maps", b"" if maps is None else np.ascontiguousarray(maps, "<f4").tobytes())
         self.set_trait("grid", 0 if maps is None else maps.shape[-1])
 

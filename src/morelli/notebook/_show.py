@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.util import find_spec
@@ -12,18 +11,20 @@ from typing import TYPE_CHECKING, Any
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from PIL import Image
 
     from morelli.atlas import Atlas
+    from morelli.inspection import Inspection, Inspector
     from morelli.notebook._check import CheckWidget
     from morelli.notebook._overview import OverviewWidget
-    from morelli.server import Judge
 
 EXTRA = "pip install 'morelli[notebook]'"
 
 
 def show(
-    what: Atlas | Image.Image | Path | str | bytes,
+    what: Atlas | Inspection | Image.Image | Path | str | bytes | npt.NDArray[np.uint8],
     *,
     height: int = 520,
     images: Sequence[Path | str] = (),
@@ -38,8 +39,9 @@ def show(
 
     Args:
         what: an `Atlas` or its folder: the overview, whose selection comes back as `selection` and
-            `selected_rows`. An image (its file, the file's bytes, or a PIL image): the check panel with
-            verdict, impacts and relevance. A PIL image is judged as the PNG file of its pixels.
+            `selected_rows`. An image (its file, the file's bytes, a PIL image or an array), or what
+            `Inspector.inspect` found: the check panel with verdict, impacts and relevance. A PIL image and
+            an array are judged as the PNG file of their pixels.
         height: of the overview, in pixels.
         images: folders to look for an atlas's original images in.
         base_rate: share of generated images to assume; the bundle's if None.
@@ -65,12 +67,14 @@ def show(
         from morelli.notebook._overview import OverviewWidget
 
         return OverviewWidget(atlas, height=height)
+    from morelli.inspection import Inspection
     from morelli.notebook._check import CheckWidget
-    from morelli.server import examine
 
-    data, name = _file_of(what)
+    if isinstance(what, Inspection):
+        return CheckWidget(what)
+    data, name = _file_of(what)  # before an encoder is loaded for something that is no image
     paths = tuple(None if one is None else Path(one) for one in (bundle, distilled, weights))
-    return CheckWidget(examine(_judge(*paths, device, offline), data, name, base_rate=base_rate))
+    return CheckWidget(_inspector(*paths, device, offline).inspect(data, name=name, base_rate=base_rate))
 
 
 def need_anywidget() -> None:
@@ -94,35 +98,24 @@ def _atlas_of(what: Any, images: Sequence[Path | str]) -> Atlas | None:
 
 
 def _file_of(what: Any) -> tuple[bytes, str]:
-    """An image's file and its name."""
+    import numpy as np
     from PIL import Image
 
-    if isinstance(what, bytes):
-        return what, "picture"
-    if isinstance(what, str | Path):
-        path = Path(what)
-        try:
-            return path.read_bytes(), path.name
-        except OSError as error:
-            raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
-    if isinstance(what, Image.Image):
-        stored = io.BytesIO()
-        mode = what.mode if what.mode in ("RGB", "RGBA", "L", "LA", "P", "1") else "RGB"
-        what.convert(mode).save(stored, "PNG")
-        return stored.getvalue(), Path(getattr(what, "filename", "") or "picture").name
-    raise UsageError(
-        "morelli.show takes an Atlas, an atlas's folder, an image's file, its bytes, or a PIL image; "
-        f"not {type(what).__name__}."
-    )
+    from morelli.inspection import image_file
+
+    if not isinstance(what, str | Path | bytes | Image.Image | np.ndarray):
+        raise UsageError(
+            "morelli.show takes an Atlas, an atlas's folder, an image's file, its bytes, a PIL image, an "
+            f"array, or what Inspector.inspect gave; not {type(what).__name__}."
+        )
+    return image_file(what)
 
 
 @lru_cache(maxsize=1)
-def _judge(
+def _inspector(
     bundle: Path | None, distilled: Path | None, weights: Path | None, device: str, offline: bool
-) -> Judge:
-    """What judges, kept for the next cell: loading takes seconds."""
-    from morelli.server import ServerSettings, load_judge
+) -> Inspector:
+    """Kept for the next cell: loading takes seconds."""
+    from morelli.inspection import load
 
-    return load_judge(
-        ServerSettings(bundle=bundle, distilled=distilled, weights=weights, device=device, offline=offline)
-    )
+    return load(bundle, distilled=distilled, weights=weights, device=device, offline=offline)

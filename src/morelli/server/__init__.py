@@ -13,33 +13,11 @@ from morelli.server._settings import RequestLimits, ServerSettings
 
 if TYPE_CHECKING:
     from morelli.server._app import create_app
-    from morelli.server._examine import Examined, examine
-    from morelli.server._judge import Judge, load_judge
     from morelli.server._serve import address_of, new_token, serve
 
-__all__ = [
-    "Examined",
-    "Judge",
-    "RequestLimits",
-    "ServerSettings",
-    "address_of",
-    "create_app",
-    "examine",
-    "load_judge",
-    "new_token",
-    "serve",
-]
+__all__ = ["RequestLimits", "ServerSettings", "address_of", "create_app", "new_token", "serve"]
 
-_PLACES = {
-    "create_app": "_app",
-    "Examined": "_examine",
-    "examine": "_examine",
-    "Judge": "_judge",
-    "load_judge": "_judge",
-    "address_of": "_serve",
-    "new_token": "_serve",
-    "serve": "_serve",
-}
+_PLACES = {"create_app": "_app", "address_of": "_serve", "new_token": "_serve", "serve": "_serve"}
 
 
 def __getattr__(name: str) -> Any:

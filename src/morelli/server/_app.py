@@ -17,13 +17,12 @@ from morelli.server import (
     _job_routes,
     _report_routes,
 )
+from morelli.server._access import AccessMiddleware
 from morelli.server._body_guard import BodyGuard
-from morelli.server._gate import Gate
+from morelli.server._forwarding import RequestForwarding, forwarded_requests
 from morelli.server._openapi import describe
-from morelli.server._peers import Peers, listening_to_peers
 from morelli.server._problems import install
-from morelli.server._serve import uvicorn_options
-from morelli.server._settings import ServerSettings
+from morelli.server._settings import ServerSettings, uvicorn_options
 from morelli.server._state import ServerState
 from morelli.server._static import mount_static
 from morelli.server._well_formed import well_formed
@@ -52,12 +51,12 @@ def create_app(settings: ServerSettings | None = None, *, peers: Path | None = N
             if peers is None:
                 yield
             else:
-                async with listening_to_peers(app, peers, uvicorn_options(settings)):
+                async with forwarded_requests(app, peers, uvicorn_options(settings)):
                     yield
         finally:
             await anyio.to_thread.run_sync(state.stop)
 
-    from morelli import __version__
+    from morelli._version import __version__
 
     app = FastAPI(
         title="Morelli",
@@ -76,7 +75,7 @@ def create_app(settings: ServerSettings | None = None, *, peers: Path | None = N
     mount_static(app)
     describe(app)
     if peers is not None:
-        app.add_middleware(Peers, folder=peers)
+        app.add_middleware(RequestForwarding, folder=peers)
     app.add_middleware(BodyGuard, limits=settings.limits)
-    app.add_middleware(Gate, settings=settings)  # added last, so outermost
+    app.add_middleware(AccessMiddleware, settings=settings)  # added last, so outermost
     return app

@@ -22,7 +22,6 @@ from morelli.server._atlas_answers import (
 )
 from morelli.server._atlases import Opened
 from morelli.server._etags import cached, matches
-from morelli.server._overlay import relevance_png
 from morelli.server._paths import inside
 from morelli.server._problems import ProblemError, documented
 from morelli.server._state import state_of
@@ -122,6 +121,8 @@ def relevance_picture(
     columns = opened.atlas.collection
     signed = columns.held_logits[row] if k is None else columns.impacts[row, k]
     under = opened.atlas.thumbnail(row) if overlay else None
+    from morelli.reports.plots import relevance_png
+
     content = relevance_png(map.astype(np.float32), size, towards_generated=bool(signed > 0), under=under)
     return cached(request, content, "image/png", etag)
 

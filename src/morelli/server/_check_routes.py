@@ -7,23 +7,33 @@ import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as InPath
 
 from morelli.errors import ImageError
+from morelli.inspection import (
+    STABILITY_PERTURBATIONS,
+    Case,
+    Evidence,
+    Inspector,
+    Neighbors,
+    Stability,
+    StoredCase,
+    stability_answer,
+    whole_picture,
+)
 from morelli.server import _models as m
-from morelli.server._cases import StoredCase
 from morelli.server._etags import cached, etag_of
-from morelli.server._overlay import relevance_png
-from morelli.server._prepare import prepare, prepare_edited, whole_picture
 from morelli.server._problems import ProblemError, documented, problem_of
-from morelli.server._relevance import dimension_map
 from morelli.server._settings import artefact_name
 from morelli.server._state import ServerState, settled, state_of, while_connected
 from morelli.server._uploads import Upload, read_uploads
+
+if TYPE_CHECKING:
+    from morelli.detectors import Verdict
 
 router = APIRouter(prefix="/api/v1")
 CaseId = Annotated[str, InPath(pattern=r"^[0-9a-f]{64}$", description="Id of a case that `detect` gave.")]
@@ -35,15 +45,6 @@ Fpr = Annotated[
     float | None, Query(gt=0, lt=1, description="Share of real images that may be called AI-generated.")
 ]
 BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
-DELIVERIES = (
-    "jpeg:90",
-    "jpeg:60",
-    "webp:75",
-    "resize:0.5",
-    "centercrop:0.9",
-    "social:whatsapp",
-    "screenshot",
-)
 EDITS = [
     "jpeg", "webp", "blur", "resize", "downup", "crop", "centercrop", "noise", "longside", "align",
     "screenshot", "social",
@@ -81,7 +82,7 @@ async def health() -> m.Health:
 @router.get("/ready", tags=["server"], responses=documented(503))
 async def ready(request: Request) -> m.Readiness:
     """Say whether images can be judged; 503 while the encoder is loaded."""
-    _ = state_of(request).judge
+    _ = state_of(request).inspector
     return m.Readiness(status="ready")
 
 
@@ -107,9 +108,9 @@ async def detect(
     be read are listed in `failures`; when none can, the answer is a problem.
     """
     state = state_of(request)
-    judge = state.judge
+    inspector = state.inspector
     if fpr is not None:
-        judge.tuned(base_rate, fpr)  # a bundle that cannot do it says so before the upload is read
+        inspector.tuned(base_rate, fpr)  # a bundle that cannot do it says so before the upload is read
     if keep and state.settings.keep is None:
         raise ProblemError(
             409,
@@ -124,14 +125,14 @@ async def detect(
             found = await while_connected(request, judged, state.limits.answer_seconds)
         if keep and state.settings.keep is not None:
             for upload, one in zip(uploads, found, strict=True):
-                if isinstance(one, m.Case):
+                if isinstance(one, Case):
                     await asyncio.to_thread(_keep, state.settings.keep, one.id, upload)
     failures = [
         m.Failure(name=upload.name, reason=one.reason, message=str(one))
         for upload, one in zip(uploads, found, strict=True)
         if isinstance(one, ImageError)
     ]
-    cases = [one for one in found if isinstance(one, m.Case)]
+    cases = [one for one in found if isinstance(one, Case)]
     if not cases:
         first = next(one for one in found if isinstance(one, ImageError))
         problem = problem_of(first)
@@ -140,11 +141,10 @@ async def detect(
     return m.Detected(cases=cases, failures=failures)
 
 
-async def _judged(state: ServerState, upload: Upload, base_rate: float | None, fpr: float | None) -> m.Case:
-    transform = state.judge.encoder.transform
-    prepared = await state.decoded(prepare, upload.data, upload.name, transform, state.image_limits)
+async def _judged(state: ServerState, upload: Upload, base_rate: float | None, fpr: float | None) -> Case:
+    prepared = await state.decoded(state.inspector.prepare, upload.data, upload.name, state.image_limits)
     stored = await state.encoded(prepared)
-    return await state.answered(state.judge.case, stored, base_rate=base_rate, fpr=fpr)
+    return await state.answered(state.inspector.case, stored, base_rate=base_rate, fpr=fpr)
 
 
 @router.get("/cases/{id}", tags=["check"], responses=documented(404, 409, 422, 503))
@@ -157,16 +157,16 @@ async def case(
     stability: Annotated[
         bool, Query(description="Judge the picture under ordinary re-delivery too.")
     ] = False,
-) -> m.Case:
+) -> Case:
     """Answer about a case again, at another base rate or error rate, and with its stability."""
     state = state_of(request)
-    judge, stored = state.judge, state.cases.get(id)
+    inspector, stored = state.inspector, state.cases.get(id)
     found = None
     if stability:
-        with state.admit(len(DELIVERIES)):
+        with state.admit(len(STABILITY_PERTURBATIONS)):
             work = _stability(state, stored, base_rate)
             found = await while_connected(request, work, state.limits.answer_seconds)
-    return await state.answered(judge.case, stored, base_rate=base_rate, fpr=fpr, stability=found)
+    return await state.answered(inspector.case, stored, base_rate=base_rate, fpr=fpr, stability=found)
 
 
 @router.delete("/cases/{id}", tags=["check"], status_code=204, responses=documented(404, 422))
@@ -221,7 +221,7 @@ async def case_image(
 async def relevance(request: Request, id: CaseId, *, dimension: m.Dimension = "logit") -> Response:
     """Give a relevance map: little-endian float32, row by row, ≥ 0."""
     state = state_of(request)
-    map, _ = await state.answered(dimension_map, state.judge, state.cases.get(id), dimension)
+    map, _ = await state.answered(state.inspector.dimension_relevance, state.cases.get(id), dimension)
     headers = {"X-Shape": f"{map.shape[0]},{map.shape[1]}"}
     content = np.ascontiguousarray(map, dtype="<f4").tobytes()
     return cached(request, content, "application/octet-stream", etag_of(id, dimension), headers)
@@ -244,41 +244,48 @@ async def relevance_picture(
     """Give a relevance map as PNG, orange where the dimension speaks for generated, blue where for real."""
     state = state_of(request)
     stored = state.cases.get(id)
-    map, towards = await state.answered(dimension_map, state.judge, stored, dimension)
-    under = stored.judged if overlay else None
-    content = await state.answered(relevance_png, map, size, towards_generated=towards, under=under)
+    content = await state.answered(_relevance_png, state.inspector, stored, dimension, size, overlay)
     return cached(request, content, "image/png", etag_of(id, dimension, size, overlay))
 
 
 @router.get("/cases/{id}/neighbors", tags=["check"], responses=documented(404, 409, 422, 503))
 async def neighbors(
     request: Request, id: CaseId, *, k: Annotated[int, Query(ge=1, le=100)] = 10
-) -> m.Neighbors:
+) -> Neighbors:
     """List the nearest generated and real members of the detector's bank."""
     state = state_of(request)
-    return await state.answered(state.judge.neighbors, state.cases.get(id), k)
+    return await state.answered(state.inspector.neighbors, state.cases.get(id), k)
 
 
 @router.get("/cases/{id}/concepts", tags=["check"], responses=documented(404, 409, 422, 503))
-async def concepts(request: Request, id: CaseId) -> m.Evidence:
+async def concepts(request: Request, id: CaseId) -> Evidence:
     """Take the logit apart into named concepts; 409 where the server was started without any."""
     state = state_of(request)
-    return await state.answered(state.judge.concept_evidence, state.cases.get(id))
+    inspector, stored = state.inspector, state.cases.get(id)
+    if inspector.space is None:
+        raise ProblemError(
+            409,
+            "no-concepts",
+            "This server has no concepts to explain with.",
+            next=f"Build a bank: {inspector.concepts_command()}, and start the server with it and a feature "
+            "table of real images.",
+        )
+    return await state.answered(inspector.concept_evidence, stored)
 
 
 @router.post("/cases/{id}/whatif", tags=["check"], responses=documented(404, 409, 413, 422, 503))
 async def whatif(request: Request, id: CaseId, asked: m.WhatIf) -> m.WhatIfAnswer:
     """Judge the picture after edits, with dimensions switched off; `after` is a case of its own."""
     state = state_of(request)
-    judge, stored = state.judge, state.cases.get(id)
+    inspector, stored = state.inspector, state.cases.get(id)
     spec = edits_spec(asked.edits)
-    before = await state.answered(judge.case, stored, base_rate=asked.base_rate)
+    before = await state.answered(inspector.case, stored, base_rate=asked.base_rate)
     edited = stored
     if spec:
         with state.admit(1):
             work = _edited(state, stored, spec)
             edited = await while_connected(request, work, state.limits.answer_seconds)
-    after = await state.answered(judge.case, edited, base_rate=asked.base_rate, off=asked.off)
+    after = await state.answered(inspector.case, edited, base_rate=asked.base_rate, off=asked.off)
     return m.WhatIfAnswer(edits=edited.edits, off=sorted(set(asked.off)), before=before, after=after)
 
 
@@ -300,32 +307,30 @@ def edits_spec(edits: Sequence[m.EditStep]) -> str:
 
 
 async def _edited(state: ServerState, stored: StoredCase, spec: str) -> StoredCase:
-    transform = state.judge.encoder.transform
-    prepared = await state.decoded(
-        prepare_edited, stored.data, stored.name, spec, transform, state.image_limits
-    )
+    prepared = await state.decoded(state.inspector.prepare_edited, stored, spec, state.image_limits)
     return await state.encoded(prepared)
 
 
-async def _stability(state: ServerState, stored: StoredCase, base_rate: float | None) -> m.Stability:
-    judge = state.judge
+async def _stability(state: ServerState, stored: StoredCase, base_rate: float | None) -> Stability:
+    inspector = state.inspector
 
-    async def one(spec: str) -> m.Delivery:
-        transform = judge.encoder.transform
-        prepared = await state.decoded(
-            prepare_edited, stored.data, stored.name, spec, transform, state.image_limits
-        )
-        edited = await state.answered(judge.stored, prepared, await state.vectors(prepared))
-        verdict = await state.answered(judge.verdict, edited, base_rate)
-        return m.Delivery(delivery=spec, probability=verdict.probability, verdict=verdict.verdict)
+    async def one(spec: str) -> tuple[str, Verdict]:
+        prepared = await state.decoded(inspector.prepare_edited, stored, spec, state.image_limits)
+        edited = await state.answered(inspector.stored, prepared, await state.vectors(prepared))
+        return spec, await state.answered(inspector.verdict, edited, base_rate)
 
-    own = await state.answered(judge.verdict, stored, base_rate)
-    found = [one for one in await settled([one(spec) for spec in DELIVERIES]) if isinstance(one, m.Delivery)]
-    probabilities = [own.probability, *(one.probability for one in found)]
-    words = {own.verdict, *(one.verdict for one in found)}
-    return m.Stability(
-        low=min(probabilities), high=max(probabilities), flips={"ai", "real"} <= words, deliveries=found
-    )
+    own = await state.answered(inspector.verdict, stored, base_rate)
+    found = await settled([one(spec) for spec in STABILITY_PERTURBATIONS])
+    return stability_answer(own, dict(each for each in found if not isinstance(each, ImageError)))
+
+
+def _relevance_png(
+    inspector: Inspector, stored: StoredCase, dimension: str, size: int, overlay: bool
+) -> bytes:
+    from morelli.reports.plots import relevance_png
+
+    map, towards = inspector.dimension_relevance(stored, dimension)
+    return relevance_png(map, size, towards_generated=towards, under=stored.judged if overlay else None)
 
 
 def _keep(folder: Path, id: str, upload: Upload) -> None:
@@ -339,13 +344,13 @@ def _keep(folder: Path, id: str, upload: Upload) -> None:
 
 
 def _info(state: ServerState) -> m.Info:
-    from morelli import __version__
+    from morelli._version import __version__
 
-    judge = state._judge
-    queue = {} if judge is None else {"waiting": state.admitted, "images_per_second": state.queue.rate}
+    inspector = state.loaded
+    queue = {} if inspector is None else {"waiting": state.admitted, "images_per_second": state.queue.rate}
     bundle = encoder = distilled = None
-    if judge is not None:
-        b, e = judge.bundle, judge.encoder
+    if inspector is not None:
+        b, e = inspector.bundle, inspector.encoder
         bundle = {
             "name": b.name,
             "digest": b.digest,
@@ -356,12 +361,12 @@ def _info(state: ServerState) -> m.Info:
             "licence": b.licence,
         }
         encoder = {**e.build.to_json(), "device": e.device, "patches": e.patches}
-        if judge.distilled is not None:
+        if inspector.distilled is not None:
             distilled = {
-                "names": list(judge.distilled.names),
-                "weights": [float(w) for w in judge.distilled.w],
-                "digest": judge.distilled_digest,
-                "relevance": judge.last_block is not None,
+                "names": list(inspector.distilled.names),
+                "weights": [float(w) for w in inspector.distilled.w],
+                "digest": inspector.distilled_digest,
+                "relevance": inspector.last_block is not None,
             }
     return m.Info(
         morelli=__version__,
@@ -370,7 +375,7 @@ def _info(state: ServerState) -> m.Info:
         bundle=bundle,
         encoder=encoder,
         distilled=distilled,
-        concepts=[] if judge is None else list(judge.concepts),
+        concepts=[] if inspector is None else list(inspector.concepts),
         atlases=state.atlases.names,
         reports=[artefact_name(path) for path in state.settings.reports],
         roots=[root.name or str(root) for root in state.settings.roots],

@@ -25,7 +25,7 @@ JobId = Annotated[str, InPath(pattern=r"^[0-9a-f]{16}$", description="Id of a jo
 async def start_job(request: Request, asked: m.JobRequest) -> m.Job:
     """Judge a folder, archive, manifest or image inside the declared roots, in the background."""
     state = state_of(request)
-    _ = state.judge
+    _ = state.inspector
     path = await asyncio.to_thread(allowed_path, asked.path, state.settings.roots)
     return state.jobs.start(path, asked.path, base_rate=asked.base_rate, labels=asked.label_from_folders)
 
@@ -104,7 +104,7 @@ async def feedback(request: Request, asked: m.FeedbackRequest) -> m.FeedbackAnsw
             next="Start it with a file for feedback.",
         )
     stored = state.cases.get(asked.case)
-    verdict = state.judge.verdict(stored)
+    verdict = state.inspector.verdict(stored)
     line = json.dumps(
         {
             "time": int(time.time()),
@@ -114,7 +114,7 @@ async def feedback(request: Request, asked: m.FeedbackRequest) -> m.FeedbackAnsw
             "note": asked.note,
             "verdict": verdict.verdict,
             "probability": verdict.probability,
-            "bundle": state.judge.bundle.digest or state.judge.bundle.name,
+            "bundle": state.inspector.bundle.digest or state.inspector.bundle.name,
         }
     )
     await asyncio.to_thread(_append, state.settings.feedback, line)

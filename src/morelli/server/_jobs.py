@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from morelli.errors import ImageError, MorelliError
+from morelli.images import read_bytes
+from morelli.inspection import PreparedCase, Vectors
 from morelli.server._models import Job, JobRow, JobState
 from morelli.server._paths import items_inside
-from morelli.server._prepare import Prepared, prepare
 from morelli.server._problems import ProblemError, busy
-from morelli.server._queue import Vectors
+from morelli.server._settings import RequestLimits
 
 if TYPE_CHECKING:
-    from morelli.images import ImageItem
-    from morelli.server._state import ServerState
+    from morelli.images import ImageItem, Limits
+    from morelli.inspection import Inspector
+    from morelli.server._queue import EncodingQueue
 
 LABELS = {0: "real", 1: "fake"}
 WAITING = ("waiting", "running")
@@ -64,8 +66,15 @@ class _Running:
 class JobBoard:
     """The jobs of this process, one running at a time, the others in order."""
 
-    def __init__(self, state: ServerState) -> None:
-        self._state = state
+    def __init__(
+        self,
+        limits: RequestLimits,
+        image_limits: Limits,
+        roots: Sequence[Path],
+        parts: Callable[[], tuple[Inspector, EncodingQueue]],
+    ) -> None:
+        """Start with no jobs; `parts` gives what a job needs once it runs, and raises while it is loaded."""
+        self._limits, self._image_limits, self._roots, self._parts = limits, image_limits, roots, parts
         self._jobs: dict[str, _Running] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="morelli-job")
@@ -79,7 +88,7 @@ class JobBoard:
         with self._lock:
             self._expire()
             waiting = sum(job.state in WAITING for job in self._jobs.values())
-            if waiting >= self._state.limits.jobs:
+            if waiting >= self._limits.jobs:
                 raise busy(60, f"{waiting} jobs wait already.")
             job = _Running(secrets.token_hex(8), path, shown, base_rate, labels)
             self._jobs[job.id] = job
@@ -124,7 +133,7 @@ class JobBoard:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _expire(self) -> None:
-        oldest = time.monotonic() - self._state.limits.job_seconds
+        oldest = time.monotonic() - self._limits.job_seconds
         for id in [
             one.id for one in self._jobs.values() if one.finished is not None and one.finished < oldest
         ]:
@@ -146,7 +155,7 @@ class JobBoard:
                 if job.cancel.is_set():
                     break
             job.state = "cancelled" if job.cancel.is_set() else "done"
-            if len(job.rows) >= self._state.limits.job_images:
+            if len(job.rows) >= self._limits.job_images:
                 job.message = f"Stopped after {len(job.rows):,} images, the most of one job."
         except (MorelliError, ProblemError) as error:
             job.state, job.message = "failed", str(error)
@@ -156,9 +165,8 @@ class JobBoard:
             job.finished = time.monotonic()
 
     def _items(self, job: _Running) -> Iterator[ImageItem]:
-        state = self._state
-        items = items_inside(job.path, state.settings.roots, state.image_limits, labels=job.labels)
-        return islice(items, state.limits.job_images)
+        items = items_inside(job.path, self._roots, self._image_limits, labels=job.labels)
+        return islice(items, self._limits.job_images)
 
     def _count(self, job: _Running) -> None:
         total = 0
@@ -173,29 +181,25 @@ class JobBoard:
 
     def _rows(self, job: _Running) -> Iterator[JobRow]:
         """Rows in the order of the source; a few batches are in flight at a time."""
-        judge, queue = self._state.judge, self._state.queue
-        ahead = 2 * queue.lanes * queue.batch
-        pending: deque[tuple[ImageItem, Prepared | ImageError, Future[Vectors] | None]] = deque()
+        inspector, queue = self._parts()
+        ahead = 2 * queue.workers * queue.batch
+        pending: deque[tuple[ImageItem, PreparedCase | ImageError, Future[Vectors] | None]] = deque()
 
         def finished() -> JobRow:
             item, prepared, future = pending.popleft()
             if isinstance(prepared, ImageError) or future is None:
                 assert isinstance(prepared, ImageError)
                 return _failure_row(item, prepared)
-            stored = judge.stored(prepared, future.result())
-            return _verdict_row(item, prepared, judge.verdict(stored, job.base_rate))
+            stored = inspector.stored(prepared, future.result())
+            return _verdict_row(item, prepared, inspector.verdict(stored, job.base_rate))
 
         try:
             for item in self._items(job):
                 if job.cancel.is_set():
                     return
-                prepared: Prepared | ImageError
+                prepared: PreparedCase | ImageError
                 try:
-                    if item.problem is not None:
-                        raise item.problem
-                    prepared = prepare(
-                        item.read(), item.uri, judge.encoder.transform, self._state.image_limits
-                    )
+                    prepared = inspector.prepare(read_bytes(item), item.uri, self._image_limits)
                     pending.append((item, prepared, queue.submit(prepared.pixels, background=True)))
                 except ImageError as error:
                     pending.append((item, error, None))
@@ -227,7 +231,7 @@ def _failure_row(item: ImageItem, error: ImageError) -> JobRow:
     )
 
 
-def _verdict_row(item: ImageItem, prepared: Prepared, verdict: object) -> JobRow:
+def _verdict_row(item: ImageItem, prepared: PreparedCase, verdict: object) -> JobRow:
     from morelli.detectors import Verdict
 
     assert isinstance(verdict, Verdict)

@@ -1,4 +1,4 @@
-"""The shapes of requests and answers; the description of the interface is made from them."""
+"""The shapes of requests, and of answers besides those of `inspection`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Word = Literal["ai", "real", "inconclusive", "out_of_domain"]
+from morelli.inspection import Case, Word
+
 Dimension = Annotated[
     str, Query(pattern=r"^(logit|[0-9]{1,3})$", description="A distilled dimension's number, or `logit`.")
 ]
@@ -19,135 +19,6 @@ class Answer(BaseModel):
     """An answer: exactly these fields."""
 
     model_config = ConfigDict(extra="forbid")
-
-
-class Thresholds(Answer):
-    """The detector's two thresholds as probabilities at the answer's base rate."""
-
-    ai: Share = Field(description="Above it an image is called AI-generated.")
-    real: Share = Field(description="At or below it an image is called real.")
-
-
-class Facts(Answer):
-    """What the file is, apart from its picture."""
-
-    format: str
-    mode: str
-    width: int
-    height: int
-    bytes: int
-    sha256: str
-    frames: int
-    jpeg_quality: int | None
-    has_icc: bool
-    has_exif: bool
-    notes: list[str]
-
-
-class Distilled(Answer):
-    """The distilled dimensions of an image: `bias` and the impacts that are not off sum to `logit`."""
-
-    values: list[float]
-    impacts: list[float] = Field(description="Signed shares of the logit, positive towards generated.")
-    bias: float
-    logit: float
-    probability: Share
-    names: list[str]
-    off: list[int] = Field(description="Dimensions that do not count.")
-
-
-class EvidencePart(Answer):
-    """One named share of a logit."""
-
-    name: str
-    logit: float
-    amount: float | None = Field(
-        default=None, description="Standard deviations from a typical real image, for concepts."
-    )
-
-
-class Evidence(Answer):
-    """A logit as bias, named parts and a rest, which sum to it."""
-
-    of: Literal["distilled", "concepts"]
-    logit: float
-    bias: float
-    parts: list[EvidencePart]
-    rest: float
-    sentences: list[str]
-
-
-class NeighborAnswer(Answer):
-    """A member of the detector's bank."""
-
-    id: str
-    name: str | None
-    generator: str | None
-    label: Literal["real", "fake"]
-    distance: float = Field(description="Cosine distance.")
-
-
-class Neighbors(Answer):
-    """The nearest members of the bank, the nearest first."""
-
-    fake: list[NeighborAnswer]
-    real: list[NeighborAnswer]
-
-
-class Delivery(Answer):
-    """One way in which the image might have been delivered, and the probability then."""
-
-    delivery: str
-    probability: Share
-    verdict: Word
-
-
-class Stability(Answer):
-    """How the probability moves under ordinary re-delivery: re-encoding, scaling, cropping."""
-
-    low: Share
-    high: Share
-    flips: bool = Field(description="True where some delivery is called AI-generated and another real.")
-    deliveries: list[Delivery]
-
-
-class Versions(Answer):
-    """What judged: names, versions and hashes, so that an answer can be traced and repeated."""
-
-    morelli: str
-    bundle: str
-    bundle_digest: str | None
-    build: str
-    encoder: str
-    weights: str
-    transform: str
-    dtype: str
-    device: str
-    distilled_digest: str | None
-
-
-class Case(Answer):
-    """One judged image."""
-
-    id: str = Field(description="SHA-256 of the file; of the file and the edits for an edited one.")
-    name: str
-    verdict: Word
-    probability: Share
-    interval: tuple[Share, Share]
-    thresholds: Thresholds
-    base_rate: Share
-    reasons: list[str]
-    sentence: str = Field(description="A sentence to quote.")
-    facts: Facts
-    logit: float
-    domain_distance: float | None
-    distilled: Distilled | None = Field(description="Null where the server has no distilled map.")
-    evidence: Evidence | None = Field(description="The distilled parts, or concepts where there is no map.")
-    neighbors: Neighbors
-    stability: Stability | None
-    edits: str | None = Field(description="What was done to the picture, null for the picture as it came.")
-    derived_from: str | None = Field(description="The case that was edited.")
-    versions: Versions
 
 
 class Failure(Answer):

@@ -18,8 +18,10 @@ from morelli.errors import (
     ArtifactError,
     BuildMismatchError,
     ImageError,
+    MissingPartError,
     MorelliError,
     SourceError,
+    UnknownDimensionError,
     UsageError,
     WeightsError,
 )
@@ -37,6 +39,13 @@ _STATUS: dict[type[MorelliError], int] = {
     ArtifactError: 500,
     WeightsError: 503,
 }
+
+
+_PART_NEXT = {
+    "no-distilled-map": "Start it with a distilled map of the same build, or with the shipped bundle.",
+    "no-bank": "Fit a bundle with a bank: morelli fit.",
+}
+"""What an operator does about a part that a question needs."""
 
 
 class ProblemDocument(BaseModel):
@@ -112,6 +121,10 @@ def problem_of(error: MorelliError) -> ProblemError:
             else "Send another file, or open and save this one again.",
             reason=error.reason,
         )
+    if isinstance(error, MissingPartError):
+        return ProblemError(409, error.code, error.what, next=_PART_NEXT.get(error.code, error.next))
+    if isinstance(error, UnknownDimensionError):
+        return ProblemError(422, "unknown-dimension", str(error))
     kind = type(error).__name__.removesuffix("Error").lower() or "error"
     return ProblemError(status, kind, str(error), next="What is wrong, and what to do, is in the detail.")
 

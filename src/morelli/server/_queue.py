@@ -1,8 +1,7 @@
 """One queue in front of the encoder: single requests go in, full batches reach it.
 
-A vision transformer on a CPU is quickest as one single-threaded pass per core (see `morelli.features`), so
-the queue has as many lanes as torch has threads, and each lane takes what waits, up to a batch. A lone
-request waits a few milliseconds for company, a loaded queue never.
+Each request asks the inference workers (see `morelli.encoders`) for one pass; a worker that gets free takes
+what waits, up to a batch. A lone request waits a few milliseconds for others, a loaded queue never.
 """
 
 from __future__ import annotations
@@ -18,16 +17,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from morelli.encoders import InferenceWorkers
+
 if TYPE_CHECKING:
     from morelli.encoders import Encoder
+    from morelli.inspection import Vectors
 
 Floats = npt.NDArray[np.float32]
-Vectors = dict[str, Floats]
-"""Features of one image by kind, without a batch axis."""
 
-MOST_LANES = 8
-COMPANY_SECONDS = 0.004
-"""How long a request that would go alone waits for others."""
+BATCH_WAIT_SECONDS = 0.004
+"""How long an image that would be a batch alone waits for others."""
 BACKGROUND_EVERY = 4
 """Every so many batches a job's images go first, so that a busy day does not stop jobs for good."""
 
@@ -51,7 +50,7 @@ class EncodingQueue:
     """Pixels in, features out, many callers at once.
 
     Attributes:
-        lanes: passes that run at the same time.
+        workers: passes that run at the same time.
         batch: most images of one pass.
     """
 
@@ -62,43 +61,31 @@ class EncodingQueue:
         *,
         most: int = 128,
         batch: int | None = None,
-        workers: int = 1,
+        processes: int = 1,
     ) -> None:
-        """Start the lanes.
+        """Start the inference workers.
 
         Args:
             encoder: what computes.
             kinds: the features of every answer.
             most: images that may wait; a job's images are not counted, jobs wait for each of theirs.
             batch: images of one pass at most; by default 4 on a CPU, 64 on a GPU.
-            workers: processes that share the machine's cores.
+            processes: processes that share the machine's cores.
         """
-        import torch
-
-        self._encoder, self._kinds, self._most = encoder, tuple(kinds), most
-        cpu = encoder.device == "cpu"
-        self._threads_before = torch.get_num_threads()
-        # One per thread of torch; a GPU is kept busy by one.
-        self.lanes = max(1, min(self._threads_before // workers, MOST_LANES)) if cpu else 1
-        self.batch = batch or (4 if cpu else 64)
-        if cpu:
-            torch.set_num_threads(max(1, self._threads_before // (self.lanes * workers)))
+        self._kinds, self._most = tuple(kinds), most
+        self._inference = InferenceWorkers(encoder, processes=processes)
+        self.workers = self._inference.count
+        self.batch = batch or (4 if encoder.device == "cpu" else 64)
         self._front: deque[_Waiting] = deque()
         self._back: deque[_Waiting] = deque()
         self._changed = threading.Condition()
         self._closed = False
         self._batches = 0
-        self._rate = 4.0 * self.lanes  # images a second, a guess until measured
-        self._threads = [
-            threading.Thread(target=self._lane, name=f"morelli-lane-{number}", daemon=True)
-            for number in range(self.lanes)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._rate = 4.0 * self.workers  # images a second, a guess until measured
 
     @property
     def waiting(self) -> int:
-        """Requests' images that no lane has taken yet."""
+        """Requests' images that no worker has taken yet."""
         return len(self._front)
 
     @property
@@ -121,7 +108,8 @@ class EncodingQueue:
                 if len(self._front) >= self._most:
                     raise QueueFullError(len(self._front) / self._rate)
             (self._back if background else self._front).append(waiting)
-            self._changed.notify()
+            self._changed.notify_all()  # whoever waits for a full batch
+            self._inference.call(self._encode_next)
         return waiting.result
 
     def close(self) -> None:
@@ -133,34 +121,27 @@ class EncodingQueue:
             self._front.clear()
             self._back.clear()
             self._changed.notify_all()
-        for thread in self._threads:
-            thread.join()
-        if self._encoder.device == "cpu":
-            import torch
+        self._inference.close()
 
-            torch.set_num_threads(self._threads_before)
+    def _encode_next(self) -> None:
+        """One pass over what waits. There is a call for each image, so that every image gets its pass."""
+        batch = self._take()
+        if batch:
+            self._encode(batch)
 
-    def _lane(self) -> None:
-        while True:
-            batch = self._take()
-            if batch is None:
-                return
-            if batch:
-                self._encode(batch)
-
-    def _take(self) -> list[_Waiting] | None:
-        """The next batch, possibly empty when its callers left; None when the queue is closed."""
+    def _take(self) -> list[_Waiting]:
+        """The next batch; empty where an earlier call took its image along, or its callers left."""
         with self._changed:
-            while not self._front and not self._back:
-                if self._closed:
-                    return None
-                self._changed.wait()
+            if not self._front and not self._back:
+                return []
             if len(self._front) + len(self._back) < self.batch:
                 first = min(side[0].since for side in (self._front, self._back) if side)
                 self._changed.wait_for(
                     lambda: self._closed or len(self._front) + len(self._back) >= self.batch,
-                    timeout=max(0.0, first + COMPANY_SECONDS - time.monotonic()),
+                    timeout=max(0.0, first + BATCH_WAIT_SECONDS - time.monotonic()),
                 )
+            if not self._front and not self._back:
+                return []
             self._batches += 1
             sides = [self._front, self._back]
             if self._batches % BACKGROUND_EVERY == 0:
@@ -177,13 +158,13 @@ class EncodingQueue:
         started = time.monotonic()
         try:
             pixels = np.stack([one.pixels for one in batch])
-            found = self._encoder.trace(pixels, kinds=self._kinds)
-        except Exception as error:  # the callers are told; the lane must live on
+            found = self._inference.encoder.trace(pixels, kinds=self._kinds)
+        except Exception as error:  # each caller gets it
             for one in batch:
                 one.result.set_exception(error)
             return
         seconds = max(time.monotonic() - started, 1e-6)
-        self._rate += 0.1 * (self.lanes * len(batch) / seconds - self._rate)
+        self._rate += 0.1 * (self.workers * len(batch) / seconds - self._rate)
         for row, one in enumerate(batch):
             # Copies: a view would keep the whole batch's tokens alive as long as one case lives.
             one.result.set_result({kind: array[row].copy() for kind, array in found.items()})

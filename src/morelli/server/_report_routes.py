@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as InPath
+from pydantic import TypeAdapter
 
+from morelli.inspection import Case, Inspector, StoredCase
 from morelli.server import _models as m
-from morelli.server._case_report import case_page
 from morelli.server._check_routes import CaseId
 from morelli.server._etags import cached, etag_of
 from morelli.server._problems import ProblemError, documented
@@ -25,13 +26,14 @@ PAGE_POLICY = (
     "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; font-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'self'; sandbox"
 )
+CASE = TypeAdapter(Case)
 HTML = {"schema": {"type": "string"}}
 
 
 @router.get(
     "/cases/{id}/report",
     tags=["check"],
-    response_model=m.Case,
+    response_model=Case,
     responses={200: {"content": {"text/html": HTML}}, **documented(404, 409, 422, 503)},
 )
 async def case_report(
@@ -47,18 +49,24 @@ async def case_report(
     """Give a report of one case: the sentence to quote, the evidence, and every version and hash."""
     state = state_of(request)
     stored = state.cases.get(id)
-    answer = await state.answered(state.judge.case, stored, base_rate=base_rate)
+    answer = await state.answered(state.inspector.case, stored, base_rate=base_rate)
+    content: bytes | str
     if format == "json":
-        content, kind = answer.model_dump_json(indent=1), "application/json"
+        content, kind = CASE.dump_json(answer, indent=1), "application/json"
     else:
-        content, kind = (
-            await state.answered(case_page, state.judge, stored, answer),
-            "text/html; charset=utf-8",
-        )
+        content = await state.answered(_page, state.inspector, stored, answer)
+        kind = "text/html; charset=utf-8"
     headers = {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-store"}
     if download:
         headers["Content-Disposition"] = f'attachment; filename="morelli-{id[:12]}.{format}"'
     return Response(content, media_type=kind, headers=headers)
+
+
+def _page(inspector: Inspector, stored: StoredCase, answer: Case) -> str:
+    from morelli.reports import case_page
+
+    maps = inspector.relevance(stored) if inspector.has_relevance else None
+    return case_page(answer, stored.judged, maps)
 
 
 @router.get("/reports", tags=["evaluate"], responses=documented())

@@ -8,11 +8,10 @@ import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from morelli.errors import UsageError
-from morelli.server._protocol import ImpatientProtocol
-from morelli.server._settings import ServerSettings
+from morelli.server._settings import ServerSettings, uvicorn_options
 
 if TYPE_CHECKING:
     import socket
@@ -159,19 +158,3 @@ def bound(settings: ServerSettings) -> socket.socket:
             "Is a server running there already? Another port: --port 0 takes a free one."
         ) from error
     return listening
-
-
-def uvicorn_options(settings: ServerSettings) -> dict[str, Any]:
-    """What uvicorn is told besides the application and the socket."""
-    return {
-        "log_level": "warning",
-        "access_log": False,  # addresses hold tokens and selections
-        "server_header": False,
-        "proxy_headers": False,  # nobody in front is trusted to name the client
-        "timeout_keep_alive": 15,
-        "timeout_graceful_shutdown": 10,
-        "limit_concurrency": 512,
-        "h11_max_incomplete_event_size": 256 * 1024,  # a selection as JSON in an address
-        "http": ImpatientProtocol,
-        "ws": "none",
-    }

@@ -147,6 +147,24 @@ class ServerSettings:
         return cls(**values)
 
 
+def uvicorn_options(settings: ServerSettings) -> dict[str, Any]:
+    """uvicorn's settings besides the application and the socket."""
+    from morelli.server._protocol import ImpatientProtocol
+
+    return {
+        "log_level": "warning",
+        "access_log": False,  # addresses hold tokens and selections
+        "server_header": False,
+        "proxy_headers": False,  # nobody in front is trusted to name the client
+        "timeout_keep_alive": 15,
+        "timeout_graceful_shutdown": 10,
+        "limit_concurrency": 512,
+        "h11_max_incomplete_event_size": 256 * 1024,  # a selection as JSON in an address
+        "http": ImpatientProtocol,
+        "ws": "none",
+    }
+
+
 def artefact_name(path: Path) -> str:
     """What an artefact is called in addresses: its folder's name without ``.atlas``.
 

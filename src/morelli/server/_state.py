@@ -15,11 +15,10 @@ from starlette.requests import Request
 
 from morelli.errors import ImageError, MorelliError
 from morelli.images import Limits
-from morelli.server._cases import CaseStore, StoredCase
-from morelli.server._judge import Judge, load_judge
-from morelli.server._prepare import Prepared
+from morelli.inspection import Inspector, PreparedCase, StoredCase, Vectors, load
+from morelli.server._cases import CaseStore
 from morelli.server._problems import ProblemError, busy
-from morelli.server._queue import EncodingQueue, QueueFullError, Vectors
+from morelli.server._queue import EncodingQueue, QueueFullError
 from morelli.server._settings import ServerSettings
 from morelli.server._uploads import UploadBudget
 
@@ -36,7 +35,7 @@ DECODERS = 2
 
 
 class ServerState:
-    """Settings, judge, queue, cases, jobs and atlases of one process; `start` and `stop` frame its life."""
+    """Settings, inspector, queue, cases, jobs and atlases of one process, from `start` to `stop`."""
 
     def __init__(self, settings: ServerSettings) -> None:
         from morelli.server._atlases import Atlases
@@ -51,10 +50,12 @@ class ServerState:
         )
         self.cases = CaseStore(limits.case_bytes, limits.case_seconds)
         self.budget = UploadBudget(limits.uploads_bytes)
-        self.jobs: JobBoard = JobBoard(self)
+        self.jobs: JobBoard = JobBoard(
+            limits, self.image_limits, settings.roots, lambda: (self.inspector, self.queue)
+        )
         self.atlases: Atlases = Atlases(settings)
         self.problem: MorelliError | None = None
-        self._judge: Judge | None = None
+        self._inspector: Inspector | None = None
         self._queue: EncodingQueue | None = None
         self._starting = threading.Lock()
         self._stopped = False
@@ -81,7 +82,7 @@ class ServerState:
         self._answer.shutdown(wait=True, cancel_futures=True)
         self.cases.clear()
         # Module-level routers may keep the application alive; the weights need not live with it.
-        self._judge = self._queue = None
+        self._inspector = self._queue = None
 
     def _load(self) -> None:
         # Somebody who serves an atlas looks at it first, and loading torch takes all of a core for seconds.
@@ -89,21 +90,43 @@ class ServerState:
         if self._stopped:
             return
         try:
-            judge = load_judge(self.settings, self._loading)
+            inspector = self._loaded()
             with self._starting:
                 if self._stopped:
                     return
                 self._queue = EncodingQueue(
-                    judge.encoder, judge.kinds, most=self.limits.waiting, workers=self.settings.workers
+                    inspector.encoder,
+                    inspector.kinds,
+                    most=self.limits.waiting,
+                    processes=self.settings.workers,
                 )
-                self._judge = judge
-            log.info("Images can be judged: %s on %s.", judge.encoder.build.encoder, judge.encoder.device)
+                self._inspector = inspector
+            encoder = inspector.encoder
+            log.info("Images can be judged: %s on %s.", encoder.build.encoder, encoder.device)
         except MorelliError as error:
             self.problem = error
             log.error("Images cannot be judged, all else works: %s", error)
         except Exception as error:
             self.problem = MorelliError(f"The encoder could not be loaded: {type(error).__name__}")
             log.exception("Images cannot be judged, all else works")
+
+    def _loaded(self) -> Inspector:
+        settings = self.settings
+        inspector = load(
+            settings.bundle,
+            distilled=settings.distilled,
+            concepts=settings.concepts,
+            reference=settings.reference,
+            encoder=settings.encoder,
+            weights=settings.weights,
+            device=settings.device,
+            offline=settings.offline,
+            on_progress=self._loading,
+        )
+        # Imported here, and not while the first request for a picture of relevance waits.
+        from morelli import reports  # noqa: F401
+
+        return inspector
 
     def _loading(self, message: str, fraction: float | None) -> None:
         """Log each stage of loading once; weights that have to be fetched take a while."""
@@ -114,16 +137,21 @@ class ServerState:
     @property
     def ready(self) -> bool:
         """True when images can be judged."""
-        return self._judge is not None
+        return self._inspector is not None
 
     @property
-    def judge(self) -> Judge:
-        """What judges.
+    def loaded(self) -> Inspector | None:
+        """The inspector where it is there already."""
+        return self._inspector
+
+    @property
+    def inspector(self) -> Inspector:
+        """What answers about images.
 
         Raises:
             ProblemError: 503, it is still loading or could not be loaded.
         """
-        if self._judge is None:
+        if self._inspector is None:
             if self.problem is not None:
                 raise ProblemError(
                     503,
@@ -133,12 +161,12 @@ class ServerState:
                     headers={"Retry-After": "60"},
                 )
             raise busy(5, "The encoder is being loaded.")
-        return self._judge
+        return self._inspector
 
     @property
     def queue(self) -> EncodingQueue:
-        """The encoder's queue; raises as `judge` does."""
-        _ = self.judge
+        """The encoder's queue; raises as `inspector` does."""
+        _ = self.inspector
         assert self._queue is not None
         return self._queue
 
@@ -169,13 +197,13 @@ class ServerState:
             self._answer, partial(work, *arguments, **named)
         )
 
-    async def encoded(self, prepared: Prepared) -> StoredCase:
+    async def encoded(self, prepared: PreparedCase) -> StoredCase:
         """Encode one picture and remember its case. Cancelled, the picture leaves the queue."""
-        stored = await self.answered(self.judge.stored, prepared, await self.vectors(prepared))
+        stored = await self.answered(self.inspector.stored, prepared, await self.vectors(prepared))
         self.cases.put(stored)
         return stored
 
-    async def vectors(self, prepared: Prepared) -> Vectors:
+    async def vectors(self, prepared: PreparedCase) -> Vectors:
         """The features of one picture, from the queue."""
         try:
             future: Future[Vectors] = self.queue.submit(prepared.pixels)

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
+from morelli import palette
 from morelli.atlas.cells._glyphs import (
     EMPTY,
     INK,
     MIDDLE,
     PAPER,
-    REAL,
     TEXTURED,
     Cells,
     glyph_order,
@@ -23,11 +23,12 @@ from morelli.atlas.cells._glyphs import (
     tones,
 )
 from morelli.errors import UsageError
+from morelli.palette import rgb
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
 
-FAINT, FAKE_TEXT = (104, 116, 124), (176, 88, 4)
+FAINT, REAL_TEXT, FAKE_TEXT = rgb(palette.FAINT), rgb(palette.REAL_TEXT), rgb(palette.GENERATED_TEXT)
 LEGEND, PAD = 350, 24
 
 
@@ -122,7 +123,7 @@ def _legend(
     for text, place in zip(ends, (0.0, 0.5, 1.0), strict=True):
         width = draw.textlength(text, font=small)
         draw.text(((240 - width) * place, y + 17), text, fill=FAINT, font=small)
-    draw.text((0, y + 34), "speaks for real", fill=REAL, font=small)
+    draw.text((0, y + 34), "speaks for real", fill=REAL_TEXT, font=small)
     width = draw.textlength("speaks for generated", font=small)
     draw.text((240 - width, y + 34), "speaks for generated", fill=FAKE_TEXT, font=small)
     if textured:

@@ -12,12 +12,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
+from morelli import palette
 from morelli.errors import UsageError
+from morelli.palette import rgb
 
-# Teal for real and orange for generated as in all plots of the project; the two ends differ in lightness
-# from the pale middle by about the same, so that the size of an impact reads without its hue.
-REAL, MIDDLE, FAKE = (18, 113, 127), (238, 237, 232), (214, 112, 12)
-INK, PAPER, EMPTY = (34, 48, 58), (255, 255, 255), (247, 247, 245)
+# The two ends differ in lightness from the pale middle by about the same, so that the size of an impact reads
+# without its hue.
+REAL, MIDDLE, FAKE = rgb(palette.REAL), rgb(palette.MIDDLE), rgb(palette.GENERATED)
+INK, PAPER, EMPTY = rgb(palette.INK), (255, 255, 255), (247, 247, 245)
 UNKNOWN, GREY = (176, 180, 184), (222, 222, 220)
 TEXTURED = 18
 _GAP = 2
@@ -86,7 +88,7 @@ def snake(k: int) -> NDArray[np.int64]:
 
 
 def tones(values: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Colours (…, 3) of values (…): -1 and below teal (real), 0 pale, 1 and above orange (generated)."""
+    """Colours (…, 3) of values (…): -1 and below real's, 0 pale, 1 and above generated's."""
     v = np.nan_to_num(np.clip(values, -1, 1))[..., None]
     # A gentle power lifts small impacts off the middle, where most of them are.
     strength = np.abs(v) ** 0.8

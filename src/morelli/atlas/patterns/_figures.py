@@ -14,7 +14,8 @@ from morelli.atlas.patterns._exemplars import pick_exemplars
 from morelli.atlas.patterns._facts import Fact, confound, expected_impacts
 from morelli.atlas.patterns._prototypes import PatchFeatures, Prototypes, patch_features, prototype_schema
 from morelli.atlas.patterns._regions import relevant_regions
-from morelli.atlas.patterns._significance import Units, bootstrap_ratio, permutation_test, wilson
+from morelli.atlas.patterns._significance import Units, bootstrap_ratio, permutation_test
+from morelli.metrics import wilson_intervals
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -110,7 +111,7 @@ def _shares(
     low, high = bootstrap_ratio(fake, counts, units, draws=options.draws, rng=rng)
     # A prototype of one class only has no spread under resampling; so many groups bound it all the same.
     carrying = np.asarray((counts > 0).sum(axis=0)).ravel()
-    bound = wilson(np.nan_to_num(found["purity_fake"]) * carrying, carrying)
+    bound = wilson_intervals(np.nan_to_num(found["purity_fake"]) * carrying, carrying)
     found["purity_low"], found["purity_high"] = np.fmin(low, bound[0]), np.fmax(high, bound[1])
     weighted = units.sums(assignment, m, impacts)
     found["impact_low"], found["impact_high"] = bootstrap_ratio(

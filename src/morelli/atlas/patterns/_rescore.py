@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from morelli.errors import UsageError
+from morelli.metrics import roc_auc
 
 Array = NDArray[Any]
 
@@ -90,12 +91,8 @@ def rescore(
 
 
 def _auc(labels: ArrayLike | None, logits: Array) -> float:
-    from morelli.evaluation import roc_auc
-
     if labels is None:
         return float("nan")
     y = np.asarray(labels)
     known = y >= 0
-    if len(np.unique(y[known])) < 2:
-        return float("nan")
-    return float(roc_auc(y[known], logits[known]))
+    return roc_auc(y[known], logits[known])

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from morelli.metrics.resampling import bootstrap_counts
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
@@ -151,9 +153,7 @@ def bootstrap_ratio(
         for value in (0, 1):
             members = np.flatnonzero(units.label == value)
             if len(members):
-                W[:, members] = rng.multinomial(
-                    len(members), np.full(len(members), 1 / len(members)), size=stop - start
-                )
+                W[:, members] = bootstrap_counts(len(members), stop - start, rng)
         above, below = (np.asarray(part.T @ W.T).T for part in (numerator, denominator))
         np.divide(above, below, out=found[start:stop], where=below > 0)
     low, high = np.full(m, np.nan), np.full(m, np.nan)
@@ -161,11 +161,3 @@ def bootstrap_ratio(
     if some.any():
         low[some], high[some] = np.nanquantile(found[:, some], [0.025, 0.975], axis=0)
     return low, high
-
-
-def wilson(successes: Array, n: Array, z: float = 1.96) -> tuple[Array, Array]:
-    """Wilson's interval of a share, for n (m,) trials; [0, 1] where n is 0."""
-    n = np.maximum(np.asarray(n, dtype=float), 1e-9)
-    p = np.clip(successes / n, 0, 1)
-    middle, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    return (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)

@@ -31,6 +31,7 @@ from morelli.explanation._transfer import (
 )
 from morelli.explanation.components._problem import TaskData, refit
 from morelli.explanation.components._search import METHODS, Choice, SearchOptions, choose_number, steps
+from morelli.metrics.resampling import percentile_interval
 
 MaskMethod = Literal[
     "backward",
@@ -251,8 +252,8 @@ class ComponentMask(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         for _ in range(self.controls):
             kept = np.sort(rng.permutation(d)[: len(self.kept_)])
             drawn.append(data.exact_score(refit(problem, kept), names))
-        low, high = np.quantile(drawn, [0.025, 0.975])
-        self.control_ = (float(np.mean(drawn)), float(low), float(high))
+        low, high = percentile_interval(drawn).tolist()
+        self.control_ = (float(np.mean(drawn)), low, high)
         self.control_reference_ = data.exact_score(refit(problem, self.kept_), names)
 
     def transform(self, X: NDArray[Any]) -> Array:

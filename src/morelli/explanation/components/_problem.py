@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morelli.errors import UsageError
-from morelli.explanation._transfer import Array, Rows, auc, halves_of, pooled_statistics
+from morelli.explanation._transfer import Array, Rows, halves_of, pooled_statistics
 from morelli.explanation.components._sweep import SweepProblem
+from morelli.metrics import column_aucs
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class TaskData:
             real = self.X[self.halves[1 - side]] @ block.T
             for i, name in enumerate(tested):
                 fake = self.X[self.fakes[name]] @ block.T
-                out[i] += sum(auc(fake[:, t], real[:, t]) for t in range(len(block))) / len(weights)
+                out[i] += sum(column_aucs(fake, real).tolist()) / len(weights)
         return out
 
     def exact_score(self, weights: Array, chosen: Sequence[str]) -> float:
@@ -107,7 +108,8 @@ class TaskData:
             real = self.X[self.halves[1 - side]] @ block.T
             for i, name in enumerate(chosen):
                 fake = self.X[self.fakes[name]] @ block.T
-                total += sum(auc(fake[:, t], real[:, t]) for t in range(g) if t != i)
+                others = np.arange(g) != i
+                total += sum(column_aucs(fake[:, others], real[:, others]).tolist())
         return total / (len(self.sides) * g * (g - 1))
 
 

@@ -16,13 +16,7 @@ from morelli.explanation.relevance._deletion import (
     token_deletion_curve,
 )
 from morelli.explanation.relevance._deletion_effects import DeletionEffect, deletion_effects
-from morelli.explanation.relevance._display import (
-    GENERATED_COLOUR,
-    REAL_COLOUR,
-    crop_box,
-    overlay,
-    upsample,
-)
+from morelli.explanation.relevance._display import crop_box, overlay, upsample
 from morelli.explanation.relevance._maps import RelevanceMaps, Rule, Towards, Values, relevance_maps
 from morelli.explanation.relevance._planted import (
     Pattern,
@@ -36,8 +30,6 @@ from morelli.explanation.relevance._planted import (
 from morelli.explanation.relevance._registers import registers, without_registers
 
 __all__ = [
-    "GENERATED_COLOUR",
-    "REAL_COLOUR",
     "DeletionEffect",
     "Fill",
     "Pattern",

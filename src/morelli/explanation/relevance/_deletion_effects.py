@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from morelli.errors import UsageError
+from morelli.metrics.resampling import group_draws, percentile_interval
 
 Array = NDArray[Any]
 Interval = tuple[float, float]
@@ -69,8 +70,6 @@ def deletion_effects(
     Raises:
         UsageError: no baseline, one class only, or lengths that differ.
     """
-    from morelli.detectors import group_draws
-
     labels = np.asarray(y)
     rows = {name: np.asarray(values, dtype=np.float64) for name, values in moves.items()}
     if baseline not in rows:
@@ -107,5 +106,5 @@ def _balanced(values: Array, labels: Array) -> float:
 
 
 def _interval(drawn: Array) -> Interval:
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return float(low), float(high)
+    low, high = percentile_interval(drawn).tolist()
+    return low, high

@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from morelli import palette
 from morelli.errors import UsageError
+from morelli.palette import rgb
 
 if TYPE_CHECKING:
     from PIL import Image
 
 Array = NDArray[Any]
-
-GENERATED_COLOUR = (208, 111, 20)
-"""Orange: speaks for generated."""
-REAL_COLOUR = (27, 135, 171)
-"""Blue-teal: speaks for real. Both are the browser app's own, and stay apart for colour-blind readers."""
 
 
 def upsample(maps: ArrayLike, size: int | tuple[int, int]) -> Array:
@@ -80,7 +77,7 @@ def overlay(
     large = upsample(patches, (square.height, square.width))
     strength = np.clip(np.abs(large) / full, 0, 1) if full > 0 else np.zeros_like(large)
     alpha = (opacity * strength)[..., None]
-    colour = np.where((large >= 0)[..., None], GENERATED_COLOUR, REAL_COLOUR)
+    colour = np.where((large >= 0)[..., None], rgb(palette.GENERATED), rgb(palette.REAL))
     mixed = (1 - alpha) * np.asarray(square, dtype=np.float32) + alpha * colour
     return Pictures.fromarray(np.rint(mixed).astype(np.uint8))
 

@@ -1,0 +1,175 @@
+"""The shapes of answers about one image: plain values, of which the HTTP interface's description is made.
+
+They are standard dataclasses. What their fields mean, and their ranges, stand in each field's metadata under
+the names that pydantic reads (`description`, `ge`, `le`), so that FastAPI describes and serves them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Interval
+
+Share = Annotated[float, Interval(ge=0, le=1)]
+"""A probability or a share, 0 to 1."""
+Word = Literal["ai", "real", "inconclusive", "out_of_domain"]
+"""The verdict."""
+
+
+class Answer:
+    """An answer: exactly these fields."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds(Answer):
+    """The detector's two thresholds as probabilities at the answer's base rate."""
+
+    ai: Share = field(metadata={"description": "Above it an image is called AI-generated."})
+    real: Share = field(metadata={"description": "At or below it an image is called real."})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(Answer):
+    """What the file is, apart from its picture."""
+
+    format: str
+    mode: str
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+    frames: int
+    jpeg_quality: int | None
+    has_icc: bool
+    has_exif: bool
+    notes: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distilled(Answer):
+    """The distilled dimensions of an image: `bias` and the impacts that are not off sum to `logit`."""
+
+    values: list[float]
+    impacts: list[float] = field(
+        metadata={"description": "Signed shares of the logit, positive towards generated."}
+    )
+    bias: float
+    logit: float
+    probability: Share
+    names: list[str]
+    off: list[int] = field(metadata={"description": "Dimensions that do not count."})
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidencePart(Answer):
+    """One named share of a logit."""
+
+    name: str
+    logit: float
+    amount: float | None = field(
+        default=None, metadata={"description": "Standard deviations from a typical real image, for concepts."}
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence(Answer):
+    """A logit as bias, named parts and a rest, which sum to it."""
+
+    of: Literal["distilled", "concepts"]
+    logit: float
+    bias: float
+    parts: list[EvidencePart]
+    rest: float
+    sentences: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeighborAnswer(Answer):
+    """A member of the detector's bank."""
+
+    id: str
+    name: str | None
+    generator: str | None
+    label: Literal["real", "fake"]
+    distance: float = field(metadata={"description": "Cosine distance."})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbors(Answer):
+    """The nearest members of the bank, the nearest first."""
+
+    fake: list[NeighborAnswer]
+    real: list[NeighborAnswer]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery(Answer):
+    """One way in which the image might have been delivered, and the probability then."""
+
+    delivery: str
+    probability: Share
+    verdict: Word
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stability(Answer):
+    """How the probability moves under ordinary re-delivery: re-encoding, scaling, cropping."""
+
+    low: Share
+    high: Share
+    flips: bool = field(
+        metadata={"description": "True where some delivery is called AI-generated and another real."}
+    )
+    deliveries: list[Delivery]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Versions(Answer):
+    """What judged: names, versions and hashes, so that an answer can be traced and repeated."""
+
+    morelli: str
+    bundle: str
+    bundle_digest: str | None
+    build: str
+    encoder: str
+    weights: str
+    transform: str
+    dtype: str
+    device: str
+    distilled_digest: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case(Answer):
+    """One judged image."""
+
+    id: str = field(
+        metadata={"description": "SHA-256 of the file; of the file and the edits for an edited one."}
+    )
+    name: str
+    verdict: Word
+    probability: Share
+    interval: tuple[Share, Share]
+    thresholds: Thresholds
+    base_rate: Share
+    reasons: list[str]
+    sentence: str = field(metadata={"description": "A sentence to quote."})
+    facts: Facts
+    logit: float
+    domain_distance: float | None
+    distilled: Distilled | None = field(
+        metadata={"description": "Null where the server has no distilled map."}
+    )
+    evidence: Evidence | None = field(
+        metadata={"description": "The distilled parts, or concepts where there is no map."}
+    )
+    neighbors: Neighbors
+    stability: Stability | None
+    edits: str | None = field(
+        metadata={"description": "What was done to the picture, null for the picture as it came."}
+    )
+    derived_from: str | None = field(metadata={"description": "The case that was edited."})
+    versions: Versions

@@ -1,0 +1,47 @@
+"""One inspected image as it is kept: its file, its picture and its features, for questions that follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from morelli.features import Features
+    from morelli.images import ImageFacts
+
+
+@dataclass(eq=False)
+class StoredCase:
+    """One image: the file's bytes, what the encoder was fed, and the features.
+
+    Attributes:
+        id: SHA-256 of the file, or of the file and its edits.
+        name: the client's name for it.
+        data: the file as it came; for an edited picture, a lossless file of it.
+        judged: JPEG of exactly what the encoder saw, the transform's crop.
+        facts: of the original file.
+        features: one row, all kinds that verdicts, distilled values and relevance need.
+        edits: canonical perturbation, empty for a picture as it came.
+        derived_from: id of the case that was edited.
+        maps: relevance (K + 1, g, g), filled when first asked for.
+    """
+
+    id: str
+    name: str
+    data: bytes = field(repr=False)
+    judged: bytes = field(repr=False)
+    facts: ImageFacts
+    features: Features
+    edits: str = ""
+    derived_from: str | None = None
+    maps: npt.NDArray[np.float32] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that the case holds, about."""
+        vectors = sum(array.nbytes for array in self.features.vectors.values())
+        maps = 0 if self.maps is None else self.maps.nbytes
+        return len(self.data) + len(self.judged) + vectors + maps + 8192

@@ -1,0 +1,120 @@
+"""From what the rooms below find in one image to the parts of its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from morelli.errors import UnknownDimensionError
+from morelli.inspection import _answers as a
+
+if TYPE_CHECKING:
+    from morelli.atlas.distiller import DistilledMap
+    from morelli.detectors import Bundle, Neighbor
+    from morelli.explanation import ConceptSpace
+    from morelli.inspection._case import StoredCase
+
+DIMENSIONS_FOR_SENTENCES = 3
+
+
+def facts_answer(stored: StoredCase) -> a.Facts:
+    """What the file is."""
+    f = stored.facts
+    return a.Facts(
+        format=f.format,
+        mode=f.mode,
+        width=f.width,
+        height=f.height,
+        bytes=f.bytes,
+        sha256=f.sha256,
+        frames=f.frames,
+        jpeg_quality=f.jpeg_quality,
+        has_icc=f.has_icc,
+        has_exif=f.has_exif,
+        notes=list(f.notes),
+    )
+
+
+def neighbors_answer(found: Sequence[Neighbor]) -> a.Neighbors:
+    """Members of the bank by side, in the order given."""
+    sides: dict[int, list[a.NeighborAnswer]] = {0: [], 1: []}
+    for one in found:
+        sides[one.label].append(
+            a.NeighborAnswer(
+                id=one.id,
+                name=one.uri,
+                generator=one.generator,
+                label="fake" if one.label else "real",
+                distance=1.0 - one.similarity,
+            )
+        )
+    return a.Neighbors(fake=sides[1], real=sides[0])
+
+
+def distilled_answer(
+    stored: StoredCase, distilled: DistilledMap, base_rate: float, off: Sequence[int]
+) -> a.Distilled:
+    """The distilled dimensions; those in `off` do not count.
+
+    Raises:
+        UnknownDimensionError: `off` names a dimension that does not exist.
+    """
+    X = stored.features.vectors[distilled.kind]
+    values = np.asarray(distilled.values(X)[0], dtype=np.float64)
+    impacts = np.asarray(distilled.impacts(X)[0], dtype=np.float64)
+    beyond = [k for k in off if k >= len(impacts)]
+    if beyond:
+        raise UnknownDimensionError(f"There is no dimension {beyond[0]}; there are 0 to {len(impacts) - 1}.")
+    kept = np.delete(impacts, list(off)) if off else impacts
+    logit = float(kept.sum() + distilled.bias)
+    probability = float(distilled.calibration.probability([logit], base_rate)[0])
+    return a.Distilled(
+        values=values.tolist(),
+        impacts=impacts.tolist(),
+        bias=float(distilled.bias),
+        logit=logit,
+        probability=probability,
+        names=list(distilled.names),
+        off=sorted(set(off)),
+    )
+
+
+def distilled_evidence(distilled: a.Distilled) -> a.Evidence:
+    """The distilled logit as its dimensions, the heaviest first."""
+    on = [k for k in range(len(distilled.impacts)) if k not in set(distilled.off)]
+    order = sorted(on, key=lambda k: -abs(distilled.impacts[k]))
+    parts = [a.EvidencePart(name=distilled.names[k], logit=distilled.impacts[k]) for k in order]
+    sentences = [
+        f"{part.name} moves the logit by {part.logit:+.2f}, towards {_side(part.logit)}."
+        for part in parts[:DIMENSIONS_FOR_SENTENCES]
+    ]
+    return a.Evidence(
+        of="distilled",
+        logit=distilled.logit,
+        bias=distilled.bias,
+        parts=parts,
+        rest=0.0,
+        sentences=sentences,
+    )
+
+
+def concept_evidence(stored: StoredCase, bundle: Bundle, space: ConceptSpace) -> a.Evidence:
+    """The bundle's logit as named concepts and a rest."""
+    from morelli.explanation import bundle_evidence
+
+    (found,) = bundle_evidence(bundle, stored.features, space)
+    parts = [a.EvidencePart(name=p.name, logit=p.logit, amount=p.amount) for p in found.parts]
+    return a.Evidence(
+        of="concepts",
+        logit=found.logit,
+        bias=found.bias,
+        parts=parts,
+        rest=found.rest,
+        sentences=found.sentences(),
+    )
+
+
+def _side(logit: float) -> str:
+    return "generated" if logit > 0 else "real"

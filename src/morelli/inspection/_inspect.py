@@ -1,0 +1,169 @@
+"""What `Inspector.inspect` takes and gives: an image in any of its forms, and all there is to say of it."""
+
+from __future__ import annotations
+
+import base64
+import html
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from morelli.errors import UsageError
+from morelli.inspection._sentence import verdict_line
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from morelli.inspection._answers import Case, Distilled, Evidence, Neighbors, Stability, Word
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Inspection:
+    """One image and everything that was found: verdict, evidence, where the score comes from, a sentence.
+
+    In a notebook it shows itself; `morelli.show(inspection)` gives the panel that can be clicked.
+
+    Attributes:
+        case: the whole answer, as `POST /detect` gives it, with `facts` of the file and `versions`.
+        picture: JPEG of what the encoder saw, its crop.
+        relevance: maps (K + 1, g, g) ≥ 0, one for each distilled dimension, each of its value's own sign;
+            the last is the logit's. None where the encoder has no distilled map.
+
+    Example:
+        >>> found = morelli.load().inspect("photo.jpg")  # doctest: +SKIP
+        >>> found  # doctest: +SKIP
+        <Inspection photo.jpg: real, 12 % (3-31 %)>
+        >>> found.relevance[-1].shape  # doctest: +SKIP
+        (14, 14)
+    """
+
+    case: Case
+    picture: bytes
+    relevance: npt.NDArray[np.float32] | None
+
+    @property
+    def name(self) -> str:
+        """What the image is called: the file's name, or ``picture``."""
+        return self.case.name
+
+    @property
+    def verdict(self) -> Word:
+        """`ai`, `real`, `inconclusive` or `out_of_domain`."""
+        return self.case.verdict
+
+    @property
+    def probability(self) -> float:
+        """Calibrated probability of being generated, at the assumed base rate."""
+        return self.case.probability
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The probability's interval, under another draw of training groups."""
+        return self.case.interval
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why the verdict is this one, in short sentences."""
+        return self.case.reasons
+
+    @property
+    def sentence(self) -> str:
+        """One sentence to quote, with the probability, its interval and the version."""
+        return self.case.sentence
+
+    @property
+    def distilled(self) -> Distilled | None:
+        """Values, impacts and names of the distilled dimensions; None where there is no distilled map."""
+        return self.case.distilled
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """A logit as bias, named parts (impacts) and a rest, which sum to it; None without any."""
+        return self.case.evidence
+
+    @property
+    def neighbors(self) -> Neighbors:
+        """The nearest generated and real members of the detector's bank."""
+        return self.case.neighbors
+
+    @property
+    def stability(self) -> Stability | None:
+        """How the probability moves when the image is delivered in other ways; None unless asked for."""
+        return self.case.stability
+
+    def to_json(self) -> dict[str, Any]:
+        """The case as plain values."""
+        found = _plain(asdict(self.case))
+        assert isinstance(found, dict)
+        return found
+
+    def __str__(self) -> str:
+        return verdict_line(self.name, self.verdict, self.probability, self.interval)
+
+    def __repr__(self) -> str:
+        return f"<Inspection {self}>"
+
+    def _repr_html_(self) -> str:
+        picture = base64.b64encode(self.picture).decode("ascii")
+        heaviest = [] if self.evidence is None else self.evidence.parts[:3]
+        parts = "".join(f"<li>{html.escape(one.name)}: {one.logit:+.2f}</li>" for one in heaviest)
+        return (
+            f'<div><img src="data:image/jpeg;base64,{picture}" alt="What the encoder saw">'
+            f"<p><b>{html.escape(str(self))}</b></p><p>{html.escape(self.sentence)}</p><ul>{parts}</ul></div>"
+        )
+
+
+def image_file(image: Any) -> tuple[bytes, str]:
+    """An image in any of its forms as the bytes of a file, and what to call it.
+
+    A PIL image and an array become the PNG file of their pixels, since a verdict is about a file.
+
+    Raises:
+        UsageError: the file cannot be read, or it is none of these.
+    """
+    from PIL import Image
+
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image), "picture"
+    if isinstance(image, str | Path):
+        path = Path(image)
+        try:
+            return path.read_bytes(), path.name
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
+    name = "picture"
+    if isinstance(image, np.ndarray):
+        image = _picture_of(image)
+    elif isinstance(image, Image.Image):
+        name = Path(getattr(image, "filename", "") or name).name
+    else:
+        raise UsageError(
+            f"An image is a path, a file's bytes, a PIL image or a numpy array; not {type(image).__name__}."
+        )
+    stored = BytesIO()
+    mode = image.mode if image.mode in ("RGB", "RGBA", "L", "LA", "P", "1") else "RGB"
+    image.convert(mode).save(stored, "PNG")
+    return stored.getvalue(), name
+
+
+def _picture_of(pixels: npt.NDArray[Any]) -> Image.Image:
+    from PIL import Image
+
+    shaped = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))
+    if pixels.dtype != np.uint8 or not shaped or 0 in pixels.shape:
+        raise UsageError(
+            "An array is an image as (height, width) or (height, width, 3 or 4) of uint8, 0 to 255; this one "
+            f"is {pixels.shape} of {pixels.dtype}. Values from 0 to 1: (255 * array).round().astype('uint8')."
+        )
+    return Image.fromarray(pixels)
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, as JSON has them."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value

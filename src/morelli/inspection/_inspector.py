@@ -1,0 +1,400 @@
+"""`Inspector`: encoder, bundle, distilled map and concepts, loaded once, and what they say of images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from morelli.errors import ImageError, MissingPartError
+from morelli.images import Limits, as_seen, iter_source
+from morelli.inspection import _answers as a
+from morelli.inspection._case import StoredCase
+from morelli.inspection._evidence import (
+    concept_evidence,
+    distilled_answer,
+    distilled_evidence,
+    facts_answer,
+    neighbors_answer,
+)
+from morelli.inspection._inspect import Inspection, image_file
+from morelli.inspection._prepare import PreparedCase, as_jpeg, prepare, prepare_edited
+from morelli.inspection._relevance import case_maps, dimension_map
+from morelli.inspection._sentence import sentence
+from morelli.inspection._stability import STABILITY_PERTURBATIONS, stability_answer
+from morelli.inspection._stream import Detection, detect
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from morelli.atlas.distiller import DistilledMap
+    from morelli.detectors import Bundle, Verdict
+    from morelli.encoders import Encoder, LastBlock
+    from morelli.explanation import ConceptSpace
+    from morelli.images import ImageItem, Spec
+
+Vectors = Mapping[str, npt.NDArray[np.float32]]
+"""Features of one image by kind, without a batch axis."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inspector:
+    """Everything that turns images into answers. `morelli.load` makes one; it may be used from any thread.
+
+    `detect` and `inspect` are for scripts. The other methods are the steps between, for a caller that encodes
+    by itself: `prepare`, then the encoder's `trace` of `kinds`, then `stored`, then any question.
+
+    Attributes:
+        encoder: the encoder that the bundle was fitted on.
+        bundle: the detector.
+        distilled: the distilled map, whose dimensions are the evidence; None: concepts, or no evidence.
+        distilled_digest: SHA-256 of its folder.
+        last_block: for relevance maps; None where the encoder is not a CLIP.
+        space: concepts, measured from typical real images.
+        concepts: names of their banks.
+        kinds: the features that answers need.
+
+    Raises:
+        BuildMismatchError: the encoder is not the one that the bundle was fitted on.
+
+    Example:
+        >>> detector = morelli.load()  # doctest: +SKIP
+        >>> for detection in detector.detect("holiday.zip"):  # doctest: +SKIP
+        ...     print(detection)
+        >>> print(detector.inspect("photo.jpg").sentence)  # doctest: +SKIP
+    """
+
+    encoder: Encoder
+    bundle: Bundle
+    distilled: DistilledMap | None = None
+    distilled_digest: str | None = None
+    last_block: LastBlock | None = None
+    space: ConceptSpace | None = None
+    concepts: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bundle.check_build(self.encoder.build)
+        more: list[str] = []
+        if self.distilled is not None:
+            more.append(self.distilled.kind)
+        if self.last_block is not None:
+            more.extend(self.last_block.inputs)
+        object.__setattr__(self, "kinds", tuple(dict.fromkeys([*self.bundle.kinds, *more])))
+
+    def __repr__(self) -> str:
+        return f"<Inspector {self.bundle.name} on {self.encoder.build.encoder}, {self.encoder.device}>"
+
+    # Images in, answers out
+
+    def detect(
+        self,
+        source: Spec | Iterable[ImageItem],
+        *,
+        batch_size: int = 16,
+        workers: int = 2,
+        limits: Limits | None = None,
+        thumbnails: bool = False,
+    ) -> Iterator[Detection]:
+        """The verdict on every image of a source, in its order, as a stream with bounded memory.
+
+        Args:
+            source: a file, folder, glob, archive or manifest, several of them, or images from `iter_source`.
+            batch_size: images that the encoder gets at once.
+            workers: threads that read and decode.
+            limits: what one image may cost.
+            thumbnails: keep a small picture of each.
+
+        Yields:
+            A `Detection` for each image, one that cannot be read with its `failure`.
+
+        Raises:
+            UsageError: the source is not understood.
+        """
+        return detect(
+            _items(source, limits),
+            self.bundle,
+            self.encoder,
+            batch_size=batch_size,
+            workers=workers,
+            limits=limits,
+            thumbnails=thumbnails,
+        )
+
+    def inspect(
+        self,
+        image: str | Path | bytes | Image.Image | npt.NDArray[np.uint8],
+        *,
+        name: str | None = None,
+        base_rate: float | None = None,
+        fpr: float | None = None,
+        stability: bool = False,
+        limits: Limits | None = None,
+    ) -> Inspection:
+        """All that can be said of one image: verdict, evidence, relevance maps, neighbours, a sentence.
+
+        Args:
+            image: a file's path, the bytes of a file, a PIL image, or an array (height, width, 3) of uint8.
+                The last two are judged as the PNG file of their pixels.
+            name: what to call it; the file's name if None.
+            base_rate: share of generated images to assume; the bundle's if None.
+            fpr: share of real images that may be called AI-generated; the bundle's if None.
+            stability: also judge it after re-encoding, scaling and cropping (seven more images to encode).
+            limits: what the image may cost.
+
+        Raises:
+            UsageError: `image` is no image or its file cannot be opened.
+            ImageError: it cannot be read, with the reason.
+        """
+        limits = limits or Limits()
+        data, called = image_file(image)
+        prepared = self.prepare(data, name or called, limits)
+        stored = self.stored(prepared, self._encode([prepared])[0])
+        moved = self.stability(stored, base_rate=base_rate, limits=limits) if stability else None
+        case = self.case(stored, base_rate=base_rate, fpr=fpr, stability=moved)
+        return Inspection(case, stored.judged, self.relevance(stored) if self.has_relevance else None)
+
+    # The steps between
+
+    def prepare(self, data: bytes, name: str, limits: Limits) -> PreparedCase:
+        """Decode and transform the bytes of an image file.
+
+        Raises:
+            ImageError: it cannot be read, with the reason; crafted files never raise anything else.
+        """
+        return prepare(data, name, self.encoder.transform, limits)
+
+    def prepare_edited(self, stored: StoredCase, perturbation: str, limits: Limits) -> PreparedCase:
+        """The picture of a case changed by a perturbation such as ``jpeg:60+blur:1``, as a case of its own.
+
+        Raises:
+            UsageError: an unknown perturbation or value.
+            ImageError: the change cannot be made with this picture.
+        """
+        return prepare_edited(stored.data, stored.name, perturbation, self.encoder.transform, limits)
+
+    def stored(self, prepared: PreparedCase, vectors: Vectors) -> StoredCase:
+        """The case of one encoded picture."""
+        from morelli.features import Features
+
+        features = Features.from_arrays(
+            {kind: vector[None] for kind, vector in vectors.items()},
+            build=self.encoder.build,
+            uri=[prepared.name],
+            sha256=[prepared.facts.sha256],
+        )
+        return StoredCase(
+            id=prepared.id,
+            name=prepared.name,
+            data=prepared.data,
+            judged=as_jpeg(as_seen(prepared.pixels, self.encoder.transform)),
+            facts=prepared.facts,
+            features=features,
+            edits=prepared.edits,
+            derived_from=prepared.derived_from,
+        )
+
+    # Questions about a case
+
+    def tuned(self, base_rate: float | None, fpr: float | None = None) -> Bundle:
+        """The bundle at another base rate or false alarm rate.
+
+        Raises:
+            UsageError: a rate out of range, or one that the bundle's held-out scores cannot give.
+        """
+        bundle = self.bundle if fpr is None else self.bundle.with_fpr(fpr)
+        return bundle if base_rate is None else bundle.with_base_rate(base_rate)
+
+    def case(
+        self,
+        stored: StoredCase,
+        *,
+        base_rate: float | None = None,
+        fpr: float | None = None,
+        off: Sequence[int] = (),
+        stability: a.Stability | None = None,
+    ) -> a.Case:
+        """The answer about one stored case; dimensions in `off` do not count towards the distilled logit.
+
+        Raises:
+            MissingPartError: `off` names dimensions and there is no distilled map.
+            UnknownDimensionError: `off` names one that does not exist.
+        """
+        bundle = self.tuned(base_rate, fpr)
+        (verdict,) = bundle.verdicts(stored.features)
+        ends = bundle.calibration.probability([bundle.ai.logit, bundle.real.logit], bundle.base_rate)
+        distilled = None
+        if self.distilled is not None:
+            distilled = distilled_answer(stored, self.distilled, bundle.base_rate, off)
+        elif off:
+            raise _no_distilled()
+        return a.Case(
+            id=stored.id,
+            name=stored.name,
+            verdict=verdict.verdict,
+            probability=verdict.probability,
+            interval=verdict.interval,
+            thresholds=a.Thresholds(ai=float(ends[0]), real=float(ends[1])),
+            base_rate=bundle.base_rate,
+            reasons=list(verdict.reasons),
+            sentence=sentence(stored, verdict, bundle),
+            facts=facts_answer(stored),
+            logit=verdict.logit,
+            domain_distance=None if math.isnan(verdict.domain_distance) else verdict.domain_distance,
+            distilled=distilled,
+            evidence=self._concepts_of(stored) if distilled is None else distilled_evidence(distilled),
+            neighbors=neighbors_answer(verdict.neighbors),
+            stability=stability,
+            edits=stored.edits or None,
+            derived_from=stored.derived_from,
+            versions=self.versions(),
+        )
+
+    def verdict(self, stored: StoredCase, base_rate: float | None = None) -> Verdict:
+        """The bundle's verdict alone."""
+        (verdict,) = self.tuned(base_rate).verdicts(stored.features)
+        return verdict
+
+    def versions(self) -> a.Versions:
+        """Encoder, bundle and distilled map by name, version and hash."""
+        from morelli._version import __version__
+
+        build = self.bundle.build
+        return a.Versions(
+            morelli=__version__,
+            bundle=self.bundle.name,
+            bundle_digest=self.bundle.digest,
+            build=build.fingerprint,
+            encoder=build.encoder,
+            weights=build.weights,
+            transform=build.transform,
+            dtype=build.dtype,
+            device=self.encoder.device,
+            distilled_digest=self.distilled_digest,
+        )
+
+    def neighbors(self, stored: StoredCase, k: int) -> a.Neighbors:
+        """The k nearest members of the bank on either side.
+
+        Raises:
+            MissingPartError: the bundle has no bank.
+        """
+        bank = self.bundle.bank
+        if bank is None:
+            raise MissingPartError(
+                "no-bank",
+                f"The bundle {self.bundle.name} has no bank of known images.",
+                "Fit a bundle with a bank: morelli fit.",
+            )
+        near = bank.near(bank.prepare(stored.features), k)
+        found = [
+            bank.neighbor(int(where), float(cosine))
+            for positions, similarities in (
+                (near.real[0], near.real_similarity[0]),
+                (near.fake[0], near.fake_similarity[0]),
+            )
+            for where, cosine in zip(positions, similarities, strict=True)
+            if where >= 0
+        ]
+        return neighbors_answer(found)
+
+    def concept_evidence(self, stored: StoredCase) -> a.Evidence:
+        """The bundle's logit as named concepts and a rest.
+
+        Raises:
+            MissingPartError: there are no concepts.
+        """
+        found = self._concepts_of(stored)
+        if found is None:
+            raise MissingPartError(
+                "no-concepts",
+                "There are no concepts to explain with.",
+                f"Build a bank: {self.concepts_command()}, and load it with a feature table of real images.",
+            )
+        return found
+
+    def concepts_command(self) -> str:
+        """The command line that builds a concept bank for this bundle, in words."""
+        kinds = ", ".join(self.bundle.head_kinds)
+        return f"`morelli concepts build photos/ -o edits.concepts --kind KIND`, KIND one of {kinds}"
+
+    def stability(
+        self, stored: StoredCase, *, base_rate: float | None = None, limits: Limits | None = None
+    ) -> a.Stability:
+        """How the probability moves after each of `STABILITY_PERTURBATIONS`.
+
+        One that cannot be made with this picture, such as a crop of a tiny one, is left out.
+        """
+        possible: list[PreparedCase] = []
+        for spec in STABILITY_PERTURBATIONS:
+            try:
+                possible.append(self.prepare_edited(stored, spec, limits or Limits()))
+            except ImageError:
+                continue
+        verdicts = [
+            self.verdict(self.stored(prepared, vectors), base_rate)
+            for prepared, vectors in zip(possible, self._encode(possible), strict=True)
+        ]
+        names = [prepared.edits for prepared in possible]
+        return stability_answer(self.verdict(stored, base_rate), dict(zip(names, verdicts, strict=True)))
+
+    @property
+    def has_relevance(self) -> bool:
+        """True where relevance maps can be made: there is a distilled map, and the encoder is a CLIP."""
+        return self.distilled is not None and self.last_block is not None
+
+    def relevance(self, stored: StoredCase) -> npt.NDArray[np.float32]:
+        """All relevance maps, (K + 1, g, g) ≥ 0, each of its value's own sign; the last is the logit's.
+
+        Raises:
+            MissingPartError: there is no distilled map, or the encoder is not a CLIP.
+        """
+        return case_maps(stored, *self._for_relevance())
+
+    def dimension_relevance(self, stored: StoredCase, dimension: str) -> tuple[npt.NDArray[np.float32], bool]:
+        """One map (g, g) by a dimension's number or ``logit``, and whether it points towards "generated".
+
+        Raises:
+            MissingPartError: as `relevance`.
+            UnknownDimensionError: there is no such dimension.
+        """
+        return dimension_map(stored, *self._for_relevance(), dimension)
+
+    def _for_relevance(self) -> tuple[LastBlock, DistilledMap]:
+        if self.distilled is None or self.last_block is None:
+            raise _no_distilled()
+        return self.last_block, self.distilled
+
+    def _concepts_of(self, stored: StoredCase) -> a.Evidence | None:
+        return None if self.space is None else concept_evidence(stored, self.bundle, self.space)
+
+    def _encode(self, images: Sequence[PreparedCase]) -> list[Vectors]:
+        """Features of a few images, one pass."""
+        if not images:
+            return []
+        found = self.encoder.trace(np.stack([one.pixels for one in images]), kinds=self.kinds)
+        return [{kind: array[row] for kind, array in found.items()} for row in range(len(images))]
+
+
+def _items(source: Spec | Iterable[ImageItem], limits: Limits | None) -> Iterable[ImageItem]:
+    """The images of paths; images that were listed already stay what they are."""
+    if isinstance(source, str | Path):
+        return iter_source(source, limits=limits)
+    if isinstance(source, Sequence):
+        paths = [one for one in source if isinstance(one, str | Path)]
+        if len(paths) == len(source):
+            return iter_source(paths, limits=limits)
+    return cast("Iterable[ImageItem]", source)
+
+
+def _no_distilled() -> MissingPartError:
+    return MissingPartError(
+        "no-distilled-map",
+        "There is no distilled map for this encoder, so there are no dimensions and no relevance maps.",
+        "Load a distilled map of the same build, or the shipped bundle.",
+    )

@@ -1,0 +1,142 @@
+"""`load`: from names and folders to an `Inspector`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from morelli.errors import BuildMismatchError, UsageError
+from morelli.inspection._inspector import Inspector
+
+if TYPE_CHECKING:
+    from morelli.atlas.distiller import DistilledMap
+    from morelli.detectors import Bundle
+    from morelli.encoders import Encoder, LastBlock, Progress
+    from morelli.explanation import ConceptSpace
+
+
+def load(
+    bundle: Bundle | Path | str | None = None,
+    *,
+    base_rate: float | None = None,
+    fpr: float | None = None,
+    distilled: Path | str | None = None,
+    concepts: Sequence[Path | str] = (),
+    reference: Path | str | None = None,
+    encoder: str | None = None,
+    weights: Path | str | None = None,
+    device: str = "auto",
+    offline: bool = False,
+    on_progress: Progress | None = None,
+) -> Inspector:
+    """Load a detector with its encoder, fetching and checking the weights the first time.
+
+    Args:
+        bundle: a `Bundle` or its folder; the shipped one if None.
+        base_rate: share of generated images to assume; the bundle's if None.
+        fpr: share of real images that may be called AI-generated; the bundle's if None.
+        distilled: folder of the distilled map behind evidence and relevance maps. The shipped one if None,
+            where it belongs to the bundle's encoder.
+        concepts: folders of concept banks, for evidence in words; the shipped ones if empty.
+        reference: feature table with real images that `concepts` are measured from.
+        encoder: the hub id of the bundle's encoder where it is not registered, so that it may be fetched.
+        weights: the encoder's weights on this machine, as for `load_encoder`.
+        device: `cpu`, `cuda`, …; `auto` takes CUDA where there is one.
+        offline: never touch the network.
+        on_progress: gets a message and a fraction (or None) while weights are fetched; by default they are
+            written to stderr.
+
+    Raises:
+        UsageError: concepts without a reference, or a rate that the bundle cannot give.
+        ArtifactError: the bundle, the distilled map or a bank is missing or damaged.
+        BuildMismatchError: the distilled map belongs to another build than the bundle.
+        WeightsError: the weights cannot be had, are damaged, or are not what was pinned.
+
+    Example:
+        >>> import morelli
+        >>> detector = morelli.load()  # doctest: +SKIP
+        >>> print(detector.inspect("photo.jpg").sentence)  # doctest: +SKIP
+    """
+    from morelli.detectors import Bundle, default_bundle_path
+    from morelli.encoders import encoder_for_build
+
+    if not isinstance(bundle, Bundle):
+        bundle = Bundle.load(bundle or default_bundle_path())
+    if fpr is not None:
+        bundle = bundle.with_fpr(fpr)
+    if base_rate is not None:
+        bundle = bundle.with_base_rate(base_rate)
+    if bundle.bank is not None:
+        _ = bundle.bank.detector  # built once here, not in the first question of every thread
+    found, digest = _load_distilled(bundle, None if distilled is None else Path(distilled))
+    space, names = _load_concepts(bundle, [Path(path) for path in concepts], reference)
+    # The weights last, since they may have to be fetched.
+    progress: dict[str, Any] = {} if on_progress is None else {"progress": on_progress}
+    loaded = encoder_for_build(
+        bundle.build, encoder=encoder, device=device, weights=weights, offline=offline, **progress
+    )
+    return Inspector(
+        encoder=loaded,
+        bundle=bundle,
+        distilled=found,
+        distilled_digest=digest,
+        last_block=None if found is None else _last_block(loaded, found.kind),
+        space=space,
+        concepts=names,
+    )
+
+
+def _load_distilled(bundle: Bundle, path: Path | None) -> tuple[DistilledMap | None, str | None]:
+    from morelli.atlas import distiller
+
+    folder = path or distiller.default_map_path()
+    found = distiller.DistilledMap.load(folder)
+    if not found.build.matches(bundle.build):
+        if path is None:
+            return None, None  # the shipped map belongs to the shipped bundle's encoder
+        raise BuildMismatchError(
+            f"The distilled map {path} belongs to {found.build.encoder} (build {found.build.fingerprint}), "
+            f"the bundle {bundle.name} to {bundle.build.encoder} (build {bundle.build.fingerprint}): give "
+            "two of one build."
+        )
+    return found, folder_digest(folder)
+
+
+def _last_block(encoder: Encoder, kind: str) -> LastBlock | None:
+    from morelli.encoders import LastBlock
+
+    try:
+        return LastBlock(encoder, kind)
+    except UsageError:
+        return None  # not a CLIP: verdicts work, relevance maps raise MissingPartError
+
+
+def _load_concepts(
+    bundle: Bundle, banks: Sequence[Path], reference: Path | str | None
+) -> tuple[ConceptSpace | None, tuple[str, ...]]:
+    from morelli.explanation import ConceptBank, bundle_space, shipped_space
+
+    if not banks:
+        space = shipped_space(bundle)
+        return space, () if space is None else ("default",)
+    if reference is None:
+        raise UsageError(
+            "Concepts are measured from typical real images: give a feature table with some (reference), of "
+            f"the bundle's kinds: {bundle.extract_command()}"
+        )
+    from morelli.features import FeatureTable
+
+    real = FeatureTable.open(reference).load(kinds=list(bundle.head_kinds), where="label = 0")
+    space = bundle_space(bundle, [ConceptBank.load(path) for path in banks], real)
+    return space, tuple(path.name for path in banks)
+
+
+def folder_digest(path: Path) -> str:
+    """SHA-256 over the names and contents of an artefact's files."""
+    digest = hashlib.sha256()
+    for file in sorted(one for one in path.rglob("*") if one.is_file()):
+        digest.update(file.relative_to(path).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,97 @@
+"""From a file's bytes to what the encoder is fed, with a picture of exactly that."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from morelli.images import Limits, decode, image_errors, image_generator, perturbation
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from morelli.images import ImageFacts, Transform
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """One picture ready for the encoder, and what its case will hold.
+
+    Attributes:
+        id: SHA-256 of the file, or of the file and its edits.
+        name: what it is called.
+        data: the file; for an edited picture, a lossless file of it.
+        pixels: (3, s, s) float32, as the encoder's transform gives them.
+        facts: of the original file.
+        edits: canonical perturbation, empty for a picture as it came.
+        derived_from: id of the case that was edited.
+    """
+
+    id: str
+    name: str
+    data: bytes
+    pixels: npt.NDArray[np.float32]
+    facts: ImageFacts
+    edits: str = ""
+    derived_from: str | None = None
+
+
+def prepare(data: bytes, name: str, transform: Transform, limits: Limits) -> PreparedCase:
+    """Decode and transform one file.
+
+    Raises:
+        ImageError: it cannot be read, with the reason; crafted files never raise anything else.
+    """
+    with image_errors():
+        decoded = decode(data, limits, name=name)
+        return PreparedCase(decoded.facts.sha256, name, data, transform(decoded.image), decoded.facts)
+
+
+def prepare_edited(
+    original: bytes, name: str, spec: str, transform: Transform, limits: Limits
+) -> PreparedCase:
+    """The picture of `original` changed by the perturbation `spec`, as a case of its own.
+
+    Raises:
+        UsageError: an unknown perturbation or value.
+        ImageError: the change cannot be made with this picture.
+    """
+    change = perturbation(spec)
+    decoded = decode(original, limits, name=name)
+    digest = decoded.facts.sha256
+    # By content, so that the same question has the same answer.
+    image = change(decoded.image, image_generator(bytes.fromhex(digest), change.id))
+    facts = replace(decoded.facts, width=image.width, height=image.height)
+    stored = BytesIO()
+    _at_most(image, 2048).save(stored, "WEBP", lossless=True, method=0)
+    id = hashlib.sha256(f"{digest}+{change.id}".encode()).hexdigest()
+    return PreparedCase(id, name, stored.getvalue(), transform(image), facts, change.id, digest)
+
+
+def as_jpeg(image: Image.Image, quality: int = 92) -> bytes:
+    """A JPEG file of an RGB picture."""
+    stored = BytesIO()
+    image.save(stored, "JPEG", quality=quality, subsampling="4:4:4")
+    return stored.getvalue()
+
+
+def whole_picture(data: bytes, limits: Limits, size: int) -> bytes:
+    """A JPEG of the whole picture in the file `data`, at most `size` pixels on its long side.
+
+    Raises:
+        ImageError: it cannot be read, with the reason.
+    """
+    return as_jpeg(_at_most(decode(data, limits).image, size), 88)
+
+
+def _at_most(image: Image.Image, longest: int) -> Image.Image:
+    if max(image.size) <= longest:
+        return image
+    small = image.copy()
+    small.thumbnail((longest, longest))
+    return small

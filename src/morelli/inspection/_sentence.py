@@ -1,0 +1,61 @@
+"""A verdict in words: one sentence that may be quoted, and one line for a list."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from morelli.detectors import Bundle, Verdict
+    from morelli.inspection._case import StoredCase
+
+_FOUND = {
+    "ai": "finds signs that {name} was made by AI",
+    "real": "finds no sign that {name} was made by AI",
+    "inconclusive": "cannot decide whether {name} was made by AI",
+    "out_of_domain": "knows no pictures like {name}, so its answer means little",
+}
+_SHORT = {
+    "ai": "AI-generated",
+    "real": "real",
+    "inconclusive": "inconclusive",
+    "out_of_domain": "out of domain",
+}
+
+
+def sentence(stored: StoredCase, verdict: Verdict, bundle: Bundle) -> str:
+    """A sentence to quote, with the probability, its interval, the assumption behind it and the version."""
+    from morelli._version import __version__
+
+    low, high = verdict.interval
+    found = _FOUND[verdict.verdict].format(name=f"“{stored.name}”")
+    if stored.edits:
+        found += f" (after {stored.edits})"
+    return (
+        f"Morelli {__version__} with the detector {bundle.name} (build {bundle.build.fingerprint}) {found}: "
+        f"the estimated probability is {percent(verdict.probability)} (interval {percent(low)} to "
+        f"{percent(high)}), assuming that {percent(bundle.base_rate)} of such pictures are generated. This "
+        f"is a signal, not proof. SHA-256 of the file: {stored.facts.sha256}."
+    )
+
+
+def verdict_line(name: str, verdict: str, probability: float, interval: tuple[float, float]) -> str:
+    """One image in one line: its name, the verdict, the probability and its interval.
+
+    >>> verdict_line("photo.jpg", "real", 0.12, (0.031, 0.31))
+    'photo.jpg: real, 12 % (3-31 %)'
+    """
+    low, high = (f"{100 * end:.0f}" for end in interval)
+    return f"{name}: {_SHORT[verdict]}, {percent(probability)} ({low}-{high} %)"
+
+
+def percent(share: float) -> str:
+    """A share in words that promise no certainty.
+
+    >>> percent(0.973), percent(0.9999), percent(0.0)
+    ('97 %', 'over 99 %', 'under 1 %')
+    """
+    if share > 0.99:
+        return "over 99 %"
+    if share < 0.01:
+        return "under 1 %"
+    return f"{100 * share:.0f} %"

@@ -1,0 +1,117 @@
+"""From a source of images to verdicts, a stream with bounded memory.
+
+Read, decode and transform in threads, encode in batches (`morelli.encoders.encode_stream`), judge. A bad
+image becomes a `Detection` with its failure and stops nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from morelli.encoders import PreparedImage, encode_stream
+from morelli.errors import ImageError
+from morelli.images import Limits, image_errors, read_image, thumbnail
+from morelli.inspection._sentence import verdict_line
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from morelli.detectors import Bundle, Verdict
+    from morelli.encoders import EncodedBatch, Encoder
+    from morelli.images import ImageFacts, ImageItem
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What became of one image: either `verdict` and `facts`, or `failure`.
+
+    `thumbnail` (RGB, at most 220 pixels) is there when it was asked for.
+    """
+
+    uri: str
+    label: int | None = None
+    generator: str | None = None
+    facts: ImageFacts | None = None
+    verdict: Verdict | None = None
+    failure: ImageError | None = None
+    thumbnail: Image.Image | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        if self.verdict is not None:
+            found = self.verdict
+            return verdict_line(self.uri, found.verdict, found.probability, found.interval)
+        if self.failure is not None:
+            return f"{self.uri}: {self.failure.reason}: {self.failure}"
+        return self.uri
+
+
+def detect(
+    items: Iterable[ImageItem],
+    bundle: Bundle,
+    encoder: Encoder,
+    *,
+    batch_size: int = 16,
+    workers: int = 2,
+    limits: Limits | None = None,
+    thumbnails: bool = False,
+) -> Iterator[Detection]:
+    """Judge every image of `items` with `bundle`, in order, as a stream.
+
+    At most two batches of images are held at a time, however many there are. `workers` threads read and
+    decode while the encoder works. Raises `BuildMismatchError` before the first image when `encoder` is not
+    the one that the bundle was fitted on.
+    """
+    bundle.check_build(encoder.build)
+    stream = encode_stream(
+        items,
+        _Preparation(encoder, limits or Limits(), thumbnails),
+        encoder,
+        bundle.kinds,
+        batch_size=batch_size,
+        threads=workers,
+        ahead=2 * batch_size,
+    )
+    with closing(stream):
+        for batch in stream:
+            yield from _judged(batch, bundle, encoder)
+
+
+@dataclass(frozen=True)
+class _Preparation:
+    """The decode threads' job for any item; never raises for a bad image."""
+
+    encoder: Encoder
+    limits: Limits
+    thumbnails: bool
+
+    def __call__(self, item: ImageItem) -> PreparedImage[Detection]:
+        detection = Detection(item.uri, item.label, item.generator)
+        try:
+            decoded = read_image(item, self.limits)
+            with image_errors():
+                pixels = self.encoder.transform(decoded.image)
+                small = thumbnail(decoded.image) if self.thumbnails else None
+        except ImageError as error:
+            return PreparedImage(replace(detection, failure=error))
+        return PreparedImage(replace(detection, facts=decoded.facts, thumbnail=small), pixels)
+
+
+def _judged(batch: EncodedBatch[Detection], bundle: Bundle, encoder: Encoder) -> Iterator[Detection]:
+    """The detections of `batch` in order, good ones with their verdict."""
+    verdicts: dict[int, Verdict] = {}
+    if batch.rows:
+        from morelli.features import Features
+
+        good = [batch.images[row] for row in batch.rows]
+        features = Features.from_arrays(
+            batch.vectors,
+            build=encoder.build,
+            uri=[detection.uri for detection in good],
+            sha256=[detection.facts.sha256 for detection in good if detection.facts is not None],
+        )
+        verdicts = dict(zip(batch.rows, bundle.verdicts(features), strict=True))
+    for row, detection in enumerate(batch.images):
+        yield replace(detection, verdict=verdicts[row]) if row in verdicts else detection

@@ -1,0 +1,158 @@
+"""An audit as files: JSON, Markdown, Parquet, CSV and plots."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from morelli.reports.plots import plot_audit
+
+if TYPE_CHECKING:
+    from morelli.audit import AuditReport
+
+SHOWN = 20  # duplicates, unreadable files and cells that Markdown spells out
+
+
+def audit_markdown(report: AuditReport, plots: Sequence[str] = ()) -> str:
+    """The report as Markdown for people; `plots` are paths of pictures to show."""
+    counts = report.counts
+    lines = [
+        f"# Audit of {report.source}",
+        "",
+        f"{counts['real']:,} real and {counts['generated']:,} generated images"
+        + (f", {counts['unlabelled']:,} without a label" if counts["unlabelled"] else "")
+        + (f"; {counts['unreadable']:,} files cannot be read" if counts["unreadable"] else "")
+        + ".",
+        "",
+        "## Findings",
+        "",
+    ]
+    for finding in report.findings:
+        lines += [f"- **{finding.severity}** – {finding.sentence} *{finding.advice}*"]
+    lines += [""]
+    if report.baseline is not None:
+        lines += ["## Metadata-only classifier", "", "| facts | AUC | 90 % interval |", "|---|---|---|"]
+        for name, entry in (
+            ("format and size", report.baseline),
+            ("format, size and bytes per pixel", report.with_bytes),
+        ):
+            if entry is not None:
+                lines.append(
+                    f"| {name} | {entry.auc:.3f} | {entry.interval[0]:.3f}–{entry.interval[1]:.3f} |"
+                )
+        lines += ["", "Loss in AUC when a fact is shuffled:", "", "| fact | loss |", "|---|---|"]
+        lines += [f"| {name} | {loss:.3f} |" for name, loss in report.baseline.importances.items()]
+        lines += [""]
+    for path in plots:
+        lines += [f"![{Path(path).stem.replace('-', ' ')}]({path})", ""]
+    if report.associations:
+        lines += [
+            "## Facts by class",
+            "",
+            "Effect: Cramér's V of categories (bias-corrected), Kolmogorov–Smirnov distance of numbers.",
+            "",
+            "| fact | effect | AUC alone | real | generated |",
+            "|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| {entry.title} | {entry.effect:.2f} | {entry.auc:.2f} | "
+            f"{_shares(entry.real, entry.kind)} | {_shares(entry.fake, entry.kind)} |"
+            for entry in report.associations
+        ]
+        lines += [""]
+    if report.duplicates:
+        lines += [
+            "## Pictures that occur more than once",
+            "",
+            "| files | copy | across |",
+            "|---|---|---|",
+        ]
+        lines += [
+            f"| {'<br>'.join(_cell(uri) for uri in group.uris[:6])} | "
+            f"{'same bytes' if group.exact else 'encoded anew'} | {', '.join(group.across) or '–'} |"
+            for group in report.duplicates[:SHOWN]
+        ]
+        lines += _more(len(report.duplicates))
+    if report.failed:
+        lines += [
+            "## Files that cannot be read",
+            "",
+            "| file | reason | what happened |",
+            "|---|---|---|",
+        ]
+        lines += [
+            f"| {_cell(entry.uri)} | {entry.reason} | {_cell(entry.message)} |"
+            for entry in report.failed[:SHOWN]
+        ]
+        lines += _more(len(report.failed))
+    if report.fair is not None and report.fair.cells:
+        lines += ["## Fair subset", "", "| cell | images of each class |", "|---|---|"]
+        ranked = sorted(report.fair.cells.items(), key=lambda entry: -entry[1])
+        lines += [f"| {name} | {count} |" for name, count in ranked[:SHOWN]]
+        lines += _more(len(ranked))
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def write_audit(report: AuditReport, folder: Path | str, *, plots: bool = True) -> Path:
+    """Write the report into `folder`, which it returns.
+
+    Files: audit.json, audit.md, facts.parquet, duplicates.csv, fair_subset.csv, and the plots.
+    """
+    import pyarrow.parquet as pq
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = plot_audit(report, folder) if plots and report.baseline is not None else []
+    text = json.dumps(report.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / "audit.json").write_text(text + "\n", "utf-8")
+    (folder / "audit.md").write_text(audit_markdown(report, [path.name for path in drawn]), "utf-8")
+    pq.write_table(report.table, folder / "facts.parquet")
+    rows = [
+        (
+            number,
+            uri,
+            group.labels[k],
+            "same bytes" if group.exact else "encoded anew",
+            " ".join(group.across),
+        )
+        for number, group in enumerate(report.duplicates)
+        for k, uri in enumerate(group.uris)
+    ]
+    _write_csv(folder / "duplicates.csv", ("picture", "uri", "label", "copy", "across"), rows)
+    if report.fair is not None:
+        kept = report.table.select(["uri", "label", "generator"]).take(pa.array(report.fair.rows, pa.int64()))
+        _write_csv(
+            folder / "fair_subset.csv",
+            ("row", "path", "label", "generator"),
+            list(zip(report.fair.rows, *(column.to_pylist() for column in kept.columns), strict=True)),
+        )
+    return folder
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(["" if value is None else value for value in row] for row in rows)
+    path.write_text(buffer.getvalue(), "utf-8")
+
+
+def _shares(values: dict[str, float], kind: str) -> str:
+    if kind == "number":
+        return f"{values['median']:.4g} ({values['5 %']:.4g}–{values['95 %']:.4g})"
+    top = sorted(values.items(), key=lambda entry: -entry[1])[:3]
+    return ", ".join(f"{_cell(name)} {share:.0%}" for name, share in top if share > 0) or "–"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _more(count: int) -> list[str]:
+    return ["", f"… and {count - SHOWN:,} more.", ""] if count > SHOWN else [""]

@@ -1,0 +1,51 @@
+"""The audit of a data set as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from morelli.reports._figures import interval_bar
+from morelli.reports._templates import page_environment
+from morelli.reports._thumbnails import png
+
+if TYPE_CHECKING:
+    from morelli.audit import AuditReport, MetadataBaseline
+
+LISTED = 40
+
+
+def audit_page(found: AuditReport, aligned: AuditReport | None = None) -> str:
+    """The page: findings, what file facts alone reach, plots, copies, unreadable files.
+
+    aligned: the audit of the aligned copies, shown beside.
+    """
+    from morelli.reports.plots._audit import audit_auc_figure, audit_facts_figure
+    from morelli.reports.plots._style import figure_png
+
+    pictures: Sequence[str] = ()
+    if found.baseline is not None:
+        pictures = [png(figure_png(draw(found), 100)) for draw in (audit_auc_figure, audit_facts_figure)]
+    baselines = [
+        ("format, size and shape", found.baseline),
+        ("bytes per pixel too", found.with_bytes),
+        ("aligned copies: format, size and shape", aligned.baseline if aligned else None),
+        ("aligned copies: bytes per pixel too", aligned.with_bytes if aligned else None),
+    ]
+    return (
+        page_environment()
+        .get_template("audit.html.j2")
+        .render(
+            audit=found.to_json(),
+            failed=found.failed[:LISTED],
+            duplicates=found.duplicates[:LISTED],
+            n_duplicates=len(found.duplicates),
+            baselines=[(name, _estimate(b), interval_bar(_estimate(b))) for name, b in baselines if b],
+            pictures=pictures,
+        )
+    )
+
+
+def _estimate(baseline: MetadataBaseline) -> dict[str, float | None]:
+    low, high = baseline.interval
+    return {"value": baseline.auc, "low": low, "high": high}

@@ -1,0 +1,195 @@
+"""One image, whatever its form: the verdict, what it rests on, and what it says when something is missing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import morelli
+from morelli.detectors import Bundle
+from morelli.encoders import load_encoder
+from morelli.errors import (
+    BuildMismatchError,
+    ImageError,
+    MissingPartError,
+    UnknownDimensionError,
+    UsageError,
+)
+from morelli.images import Limits, decode
+from morelli.inspection import STABILITY_PERTURBATIONS, Inspection, Inspector, StoredCase
+from morelli.server import ServerSettings
+from tests.server.running import running
+from tests.small_detector import DIMENSIONS
+from tests.small_models import save_tiny_clip
+
+
+def stored_case(inspector: Inspector, file: Path) -> StoredCase:
+    """The steps between, for a caller that encodes by itself."""
+    prepared = inspector.prepare(file.read_bytes(), file.name, Limits())
+    found = inspector.encoder.trace(prepared.pixels[None], kinds=inspector.kinds)
+    return inspector.stored(prepared, {kind: array[0] for kind, array in found.items()})
+
+
+def test_a_path_bytes_a_picture_and_an_array_are_one_image(inspector: Inspector, file: Path) -> None:
+    image = Image.open(file)
+    pixels = np.asarray(image.convert("RGB"))
+    found = [inspector.inspect(one) for one in (file, str(file), file.read_bytes(), image, pixels)]
+    np.testing.assert_allclose([one.probability for one in found], found[0].probability, atol=1e-6)
+    assert [one.name for one in found] == [file.name, file.name, "picture", file.name, "picture"]
+    assert found[0].case.facts.sha256 == found[2].case.facts.sha256
+    assert found[3].case.facts.format == found[4].case.facts.format == "PNG"
+    grey = np.asarray(image.convert("L"))
+    assert inspector.inspect(grey).probability == pytest.approx(
+        inspector.inspect(Image.fromarray(grey)).probability, abs=1e-6
+    )
+
+
+def test_what_was_found_hangs_together(inspector: Inspector, file: Path) -> None:
+    found = inspector.inspect(file)
+    verdict = inspector.verdict(stored_case(inspector, file))
+    assert (found.verdict, found.reasons) == (verdict.verdict, list(verdict.reasons))
+    assert found.probability == pytest.approx(verdict.probability, abs=1e-6)
+    assert found.interval[0] <= found.probability <= found.interval[1]
+    assert found.evidence is not None and found.distilled is not None
+    total = found.evidence.bias + sum(one.logit for one in found.evidence.parts) + found.evidence.rest
+    assert total == pytest.approx(found.distilled.logit, abs=1e-9)
+    assert found.relevance is not None and found.relevance.shape == (DIMENSIONS + 1, 4, 4)
+    assert (found.relevance >= 0).all() and found.relevance.max() > 0
+    assert found.neighbors.fake[0].label == "fake" and found.neighbors.real[0].label == "real"
+    for text in (file.name, found.case.facts.sha256, "not proof"):
+        assert text in found.sentence
+    seen = np.asarray(Image.open(BytesIO(found.picture)), dtype=float)
+    exact = decode(file.read_bytes()).image.resize((64, 64), Image.Resampling.BICUBIC)
+    assert np.abs(seen - np.asarray(exact, dtype=float)).mean() < 8
+    assert found.stability is None
+
+
+def test_the_server_gives_the_same_answer(
+    inspector: Inspector, file: Path, bundle_dir: Path, distilled_dir: Path, tiny_clip_dir: Path
+) -> None:
+    settings = ServerSettings(
+        bundle=bundle_dir, distilled=distilled_dir, weights=tiny_clip_dir, device="cpu", offline=True
+    )
+    with running(settings) as server:
+        (case,) = server.upload((file.name, file.read_bytes())).json()["cases"]
+        relevance = server.get(f"/cases/{case['id']}/relevance").content
+    found = inspector.inspect(file)
+    assert json.loads(json.dumps(found.to_json())) == _about(case)
+    assert found.relevance is not None
+    np.testing.assert_allclose(
+        np.frombuffer(relevance, "<f4").reshape(4, 4), found.relevance[-1], rtol=1e-3, atol=1e-5
+    )
+
+
+def _about(value: object) -> object:
+    """Numbers to compare as `pytest.approx` does: passes of another number of threads round otherwise."""
+    if isinstance(value, dict):
+        return {name: _about(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_about(one) for one in value]
+    return pytest.approx(value, rel=1e-4, abs=1e-4) if isinstance(value, float) else value
+
+
+def test_rates_move_the_answer(
+    inspector: Inspector, bundle_dir: Path, file: Path, tiny_clip_dir: Path
+) -> None:
+    usual, rare = inspector.inspect(file), inspector.inspect(file, base_rate=0.01)
+    assert rare.probability < usual.probability and rare.case.base_rate == 0.01
+    strict = inspector.inspect(file, fpr=0.01)
+    assert strict.case.thresholds.ai >= usual.case.thresholds.ai
+    loaded = morelli.load(
+        Bundle.load(bundle_dir), base_rate=0.01, fpr=0.01, weights=tiny_clip_dir, device="cpu", offline=True
+    )
+    both = loaded.inspect(file)
+    assert both.probability == pytest.approx(rare.probability, abs=1e-6)
+    assert both.case.thresholds.ai == pytest.approx(
+        inspector.inspect(file, base_rate=0.01, fpr=0.01).case.thresholds.ai, abs=1e-9
+    )
+
+
+def test_stability_is_judged_when_asked_for(inspector: Inspector, file: Path) -> None:
+    found = inspector.inspect(file, stability=True)
+    assert found.stability is not None
+    assert [one.delivery for one in found.stability.deliveries] == list(STABILITY_PERTURBATIONS)
+    assert found.stability.low <= found.probability <= found.stability.high
+    again = inspector.inspect(file, stability=True)
+    assert again.stability == found.stability
+
+
+def test_a_case_shows_itself(inspector: Inspector, file: Path) -> None:
+    found = inspector.inspect(file.read_bytes(), name="<b>x.png")
+    assert repr(found) == f"<Inspection {found}>" and "\n" not in str(found)
+    assert str(found).startswith("<b>x.png: ") and str(found).endswith(" %)")
+    page = found._repr_html_()
+    assert "&lt;b&gt;x.png" in page and "<b>x.png" not in page and "data:image/jpeg;base64," in page
+    assert "small" in repr(inspector)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (3, "not int"),
+        (None, "not NoneType"),
+        (Path("nowhere") / "x.png", "cannot be read"),
+        (np.zeros((4, 4, 3), np.float32), "uint8"),
+        (np.zeros((4, 4, 5), np.uint8), "(4, 4, 5)"),
+        (np.zeros((0, 4, 3), np.uint8), "(0, 4, 3)"),
+    ],
+)
+def test_what_is_no_image_is_refused_with_the_next_step(
+    inspector: Inspector, given: object, says: str
+) -> None:
+    with pytest.raises(UsageError) as error:
+        inspector.inspect(given)  # type: ignore[arg-type]
+    assert says in str(error.value)
+
+
+def test_a_broken_file_has_its_reason(inspector: Inspector, file: Path) -> None:
+    data = file.read_bytes()
+    for broken, reason in (
+        (b"", "empty"),
+        (b"no picture", "not_an_image"),
+        (data[: len(data) // 2], "truncated"),
+    ):
+        with pytest.raises(ImageError) as error:
+            inspector.inspect(broken)
+        assert error.value.reason == reason
+    with pytest.raises(ImageError) as error:
+        inspector.inspect(data, limits=Limits(max_pixels=10))
+    assert error.value.reason == "too_many_pixels"
+
+
+def test_a_part_that_was_not_loaded_is_named(inspector: Inspector, file: Path) -> None:
+    bare = Inspector(inspector.encoder, replace(inspector.bundle, bank=None))
+    found = bare.inspect(file)
+    assert isinstance(found, Inspection)
+    assert (found.evidence, found.distilled, found.relevance) == (None, None, None)
+    stored = stored_case(bare, file)
+    asked = {
+        "no-distilled-map": lambda: bare.relevance(stored),
+        "no-bank": lambda: bare.neighbors(stored, 3),
+        "no-concepts": lambda: bare.concept_evidence(stored),
+    }
+    for code, ask in asked.items():
+        with pytest.raises(MissingPartError) as error:
+            ask()
+        assert error.value.code == code and error.value.next in str(error.value)
+    with pytest.raises(MissingPartError):
+        bare.case(stored, off=[0])
+    whole = stored_case(inspector, file)
+    with pytest.raises(UnknownDimensionError, match="0 to 3"):
+        inspector.case(whole, off=[4])
+    with pytest.raises(UnknownDimensionError, match="0 to 3"):
+        inspector.dimension_relevance(whole, "4")
+
+
+def test_another_encoder_is_refused(inspector: Inspector, tmp_path: Path) -> None:
+    other = load_encoder(save_tiny_clip(tmp_path / "other", seed=5))
+    with pytest.raises(BuildMismatchError, match="weights"):
+        Inspector(other, inspector.bundle)

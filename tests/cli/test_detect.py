@@ -24,7 +24,7 @@ from PIL import Image
 from morelli.detectors import Bundle
 from morelli.encoders import encoder_for_build
 from morelli.images import ImageItem, iter_source
-from morelli.inspection import detect
+from morelli.inspection._stream import detect
 from tests.cli.conftest import Finished, morelli, peak_of_morelli, run_morelli
 from tests.images.hostile import write_hostile_files
 

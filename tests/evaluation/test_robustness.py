@@ -10,10 +10,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from morelli.errors import UsageError
-from morelli.evaluation import extract_perturbed, perturbation_ids, robustness_curves, sweep
+from morelli.evaluation import extract_perturbed, robustness_curves
 from morelli.evaluation._refits import Candidate
+from morelli.evaluation._robustness import perturbation_ids, sweep
 from morelli.features import FeatureTable
-from morelli.reports.plots import figure_png, robustness_figure
+from morelli.reports.plots._curves import robustness_figure
+from morelli.reports.plots._style import figure_png
 from tests.planted_sets import Photos, crops
 
 AXES = {"jpeg": ("jpeg:90", "jpeg:30"), "blur": ("blur:2",), "delivery": ("social:whatsapp",)}

@@ -12,6 +12,8 @@ MORELLI := $(BIN)/morelli
 
 DEMO := demo
 PYTEST_ARGS ?=
+# One process a core, whole files each: fixtures of a file are made once.
+PYTEST_WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
 .PHONY: help setup demo test lint app lint-app bench docs docs-reference clean
 
@@ -55,7 +57,7 @@ lint-app: app ## eslint, svelte-check and the app's unit tests
 test: lint lint-app ## lint, every test, and the documentation built strictly
 	@if [ -f src/morelli/server/static/index.html ]; then $(BIN)/python -m tests.browser; \
 	  else echo "The browser app is not built, so its tests will be skipped."; fi
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
 	$(MAKE) --no-print-directory docs
 
 docs: $(READY) ## build the documentation into site/; warnings are errors

@@ -123,10 +123,12 @@ def metadata_of(n: int, labels: np.ndarray, crowd: np.ndarray, rng: np.random.Ge
 def make_atlas(out: Path, n: int) -> None:
     """A finished atlas of `n` synthetic rows, written by the functions that build real ones."""
     from morelli.atlas._build import HASHED
+    from morelli.atlas._cell_step import lay_out, write_cells
     from morelli.atlas._collection import Collection, image_rows, open_images
     from morelli.atlas._integrity import file_hashes, table_hashes
+    from morelli.atlas._options import AtlasOptions
     from morelli.atlas._record import AtlasRecord
-    from morelli.atlas._steps import AtlasOptions, lay_out, write_cells, write_images
+    from morelli.atlas._versions import write_images
     from morelli.atlas.distiller import DistilledMap
     from morelli.atlas.patterns import find_prototypes
     from morelli.detectors import Bundle, default_bundle_path

@@ -17,7 +17,8 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from morelli.atlas import Atlas
-from morelli.atlas.cells import Grid, ancestor, project
+from morelli.atlas.cells import Grid, project
+from morelli.atlas.cells._morton import ancestor
 
 
 def nearest(X: np.ndarray, k: int = 10) -> np.ndarray:

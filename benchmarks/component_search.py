@@ -18,7 +18,9 @@ import time
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from morelli.explanation.components import SearchOptions, Sweep, TaskData, refit, steps, surrogate_auc
+from morelli.explanation.components._problem import TaskData, refit
+from morelli.explanation.components._search import SearchOptions, steps
+from morelli.explanation.components._sweep import Sweep, surrogate_auc
 
 
 def data_of(rows: int, d: int, generators: int, rng: np.random.Generator) -> tuple[TaskData, list[str]]:

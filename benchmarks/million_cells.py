@@ -24,7 +24,9 @@ from pathlib import Path
 
 import numpy as np
 
-from morelli.atlas.cells import Grid, Layout, Pyramid, Rows, project, rows_in_polygon
+from morelli.atlas.cells import Grid, Pyramid, Rows, project
+from morelli.atlas.cells._layout import Layout
+from morelli.atlas.cells._polygon import rows_in_polygon
 
 
 def images(n: int, k: int) -> tuple[np.ndarray, Rows]:

@@ -28,17 +28,15 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
-from morelli.atlas.distiller import DistilledMap, Distiller, cross_distil
-from morelli.atlas.patterns import FoundPrototypes, find_prototypes, match_prototypes, relevant_regions
+from morelli.atlas.distiller import DistilledMap, Distiller
+from morelli.atlas.distiller._cross import cross_distil
+from morelli.atlas.patterns import find_prototypes
+from morelli.atlas.patterns._find import FoundPrototypes, match_prototypes
+from morelli.atlas.patterns._regions import relevant_regions
 from morelli.encoders import LastBlock, load_encoder
-from morelli.explanation.relevance import (
-    as_input,
-    coverage,
-    localisation,
-    pointing_hits,
-    relevance_maps,
-)
-from morelli.explanation.relevance import plant as plant_pattern
+from morelli.explanation.relevance import as_input, relevance_maps
+from morelli.explanation.relevance._planted import coverage, localisation, pointing_hits
+from morelli.explanation.relevance._planted import plant as plant_pattern
 from morelli.images import decode, perturbation
 from morelli.metrics import roc_auc
 

@@ -31,7 +31,8 @@ from torch.nn.functional import normalize
 from morelli.encoders import Encoder, LastBlock, load_encoder
 from morelli.encoders._vit import attend, attention_weights, block_forward, embed, mlp, project
 from morelli.encoders._vit import queries_keys_values as qkv_of
-from morelli.explanation.relevance import Values, relevance_maps
+from morelli.explanation.relevance import relevance_maps
+from morelli.explanation.relevance._maps import Values
 
 Pixels = NDArray[np.float32]
 

@@ -19,17 +19,17 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.atlas import DistilledMap, Distiller
+from morelli.atlas.distiller import DistilledMap, Distiller
 from morelli.encoders import Encoder, LastBlock, encoder_for_build
-from morelli.explanation.relevance import (
-    attention_map,
+from morelli.explanation.relevance import relevance_maps
+from morelli.explanation.relevance._comparisons import attention_map
+from morelli.explanation.relevance._deletion import (
     centre_maps,
     deletion_curve,
-    deletion_effects,
     random_maps,
-    relevance_maps,
     token_deletion_curve,
 )
+from morelli.explanation.relevance._deletion_effects import deletion_effects
 from morelli.features import FeatureTable
 from morelli.images import decode, iter_source, perturbation
 

@@ -17,21 +17,38 @@ from typing import Any, get_origin
 SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Yields|Examples?|Learnt):")
 ROOMS = [
     "metrics",
+    "metrics.shares",
+    "metrics.probabilities",
     "metrics.resampling",
     "artefacts",
+    "artefacts.schema",
+    "artefacts.tensors",
+    "artefacts.text",
     "images",
+    "images.transforms",
     "encoders",
+    "encoders.store",
     "features",
     "audit",
     "detectors",
     "evaluation",
     "explanation",
+    "explanation.concepts",
+    "explanation.components",
+    "explanation.relevance",
+    "explanation.study",
     "atlas",
+    "atlas.distiller",
+    "atlas.cells",
+    "atlas.patterns",
     "inspection",
+    "inspection.answers",
     "reports",
+    "reports.plots",
     "provenance",
     "errors",
     "palette",
+    "server",
     "notebook",
 ]
 
@@ -59,10 +76,12 @@ def reference() -> str:
     package = Path(importlib.import_module("morelli").__path__[0])
     paths = {room: package / room.replace(".", "/") for room in ROOMS}
     rooms = [room for room, path in paths.items() if path.is_dir() or path.with_suffix(".py").is_file()]
-    return HEAD + "".join(part for room in rooms for part in _room(room))
+    modules = [importlib.import_module(f"morelli.{room}") for room in rooms]
+    shown = {id(getattr(module, name)) for module in modules for name in public_names(module)}
+    return HEAD + "".join(part for room in rooms for part in _room(room, shown))
 
 
-def _room(room: str) -> Iterator[str]:
+def _room(room: str, shown: set[int]) -> Iterator[str]:
     module = importlib.import_module(f"morelli.{room}")
     names = public_names(module)
     if not names:
@@ -78,13 +97,32 @@ def _room(room: str) -> Iterator[str]:
             if isinstance(thing, (int, float, str)):
                 yield f"\n`{thing!r}`\n"
             continue
-        yield f"\n```python\n{_signature(name, thing)}\n```\n"
-        text = _own_text(thing)
-        if text:
-            yield f"\n{markdown(text)}\n"
+        yield from _described(name, thing)
+        for result in _results(thing):
+            if id(result) not in shown:
+                shown.add(id(result))
+                yield f"\n#### `{result.__name__}`\n"
+                yield from _described(result.__name__, result)
 
 
-def _own_text(thing: Any) -> str:
+def _described(name: str, thing: Any) -> Iterator[str]:
+    yield f"\n```python\n{_signature(name, thing)}\n```\n"
+    text = own_text(thing)
+    if text:
+        yield f"\n{markdown(text)}\n"
+
+
+def _results(thing: Any) -> list[type]:
+    """The project's classes that a function's return annotation names."""
+    if inspect.isclass(thing) or not inspect.isroutine(thing):
+        return []
+    annotation = thing.__annotations__.get("return", "")
+    space = vars(importlib.import_module(thing.__module__))
+    named = [space.get(word) for word in re.findall(r"\w+", str(annotation))]
+    return [one for one in named if inspect.isclass(one) and one.__module__.startswith("morelli.")]
+
+
+def own_text(thing: Any) -> str:
     """The docstring written for `thing` itself: none that is inherited, none that dataclasses make up."""
     text = vars(thing).get("__doc__") if inspect.isclass(thing) else thing.__doc__
     if not text or text.startswith(f"{getattr(thing, '__name__', '')}("):

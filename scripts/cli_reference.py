@@ -21,7 +21,7 @@ from typing import Any
 
 import typer
 
-from morelli.cli import app
+from morelli.cli._app import app
 
 HEAD = """\
 # Command line

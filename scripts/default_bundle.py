@@ -26,18 +26,13 @@ from typing import Any
 
 import numpy as np
 
-from morelli.audit import MetadataBaseline, metadata_only_auc
+from morelli.audit import metadata_only_auc
+from morelli.audit._metadata_baseline import MetadataBaseline
 from morelli.detectors import Bundle, LinearProbe, Recipe, fit_bundle
 from morelli.encoders import load_encoder
-from morelli.evaluation import (
-    Candidate,
-    Measurement,
-    MeasureOptions,
-    Predictions,
-    by_era,
-    leave_one_lineage_out,
-    measure,
-)
+from morelli.evaluation import Candidate, MeasureOptions, Predictions, measure
+from morelli.evaluation._measure import Measurement
+from morelli.evaluation._protocols import by_era, leave_one_lineage_out
 from morelli.features import Features, FeatureTable, extract
 from morelli.images import decode, iter_source, perturbation
 

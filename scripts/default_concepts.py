@@ -28,7 +28,8 @@ from PIL import Image
 
 from morelli.detectors import Bundle, default_bundle_path
 from morelli.encoders import Encoder, load_encoder
-from morelli.explanation import ConceptBank, default_concepts_path, edit_banks, save_typical
+from morelli.explanation._shipped_space import save_typical
+from morelli.explanation.concepts import ConceptBank, default_concepts_path, edit_banks
 from morelli.features import FeatureTable
 from morelli.images import decode, iter_source
 

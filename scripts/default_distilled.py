@@ -21,14 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.atlas.distiller import (
-    DistilledMap,
-    Distiller,
-    Overlays,
-    Spelling,
-    cross_distil,
-    overlay_features,
-)
+from morelli.atlas.distiller import DistilledMap, Distiller
+from morelli.atlas.distiller._cross import cross_distil
+from morelli.atlas.distiller._overlay_features import overlay_features
+from morelli.atlas.distiller._overlays import Overlays
+from morelli.atlas.distiller._spelling import Spelling
 from morelli.audit import metadata_only_auc
 from morelli.detectors import LinearProbe, cross_fit, fit_calibration, grouped_folds
 from morelli.encoders import Encoder, encoder_for_build

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
+import inspect
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,6 +124,72 @@ def test_other_rooms_are_used_through_their_front_door(room: str) -> None:
             )
 
 
+def module_sources() -> dict[str, str]:
+    """The text of every module by its full name; a package's `__init__` counts as the package."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text()
+    return found
+
+
+def module_imports(sources: dict[str, str]) -> dict[str, set[str]]:
+    """The modules that each imports; `from package import name` is the submodule where there is one."""
+    graph: dict[str, set[str]] = {name: set() for name in sources}
+    for name, source in sources.items():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ImportFrom):
+                whole = [f"{node.module}.{alias.name}" for alias in node.names]
+                targets = [one if one in sources else str(node.module) for one in whole]
+            elif isinstance(node, ast.Import):
+                targets = [alias.name for alias in node.names]
+            else:
+                continue
+            graph[name] |= {target for target in targets if target in sources and target != name}
+    return graph
+
+
+def circles(graph: dict[str, set[str]]) -> set[tuple[str, ...]]:
+    """Groups of more than one module that all import each other, directly or by way of others."""
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [start]
+        while waiting:
+            for target in graph[waiting.pop()] - seen:
+                seen.add(target)
+                waiting.append(target)
+        return seen
+
+    behind = {name: reached(name) for name in graph}
+    groups = {tuple(sorted({b for b in behind[a] if a in behind[b]} | {a})) for a in graph}
+    return {group for group in groups if len(group) > 1}
+
+
+def test_the_search_for_circles_sees_late_imports_and_submodules() -> None:
+    sources = {
+        "p": "from p.a import f",
+        "p.a": "def f():\n    from p import b",
+        "p.b": "if TYPE_CHECKING:\n    import p.c",
+        "p.c": "from p.a import f",
+    }
+    assert circles(module_imports(sources)) == {("p.a", "p.b", "p.c")}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert not circles(module_imports(module_sources()))
+
+
+def test_only_load_and_show_reach_up_from_the_root_package() -> None:
+    """The root may import rooms for its two entry points; below, nothing imports what the root offers."""
+    graph = module_imports(module_sources())
+    assert graph["morelli"] == {"morelli._version", "morelli.inspection", "morelli.notebook"}
+    below = set(graph) - {"morelli", "morelli.__main__"}
+    assert not {name for name in below if "morelli" in graph[name]}
+    ground = below - {name for name in below if name.split(".")[1] in rooms()}
+    assert not {name for name in ground if graph[name]}
+
+
 def loaded_after(code: str) -> set[str]:
     """The modules in memory after a fresh interpreter ran `code`."""
     script = f"import sys, json\n{code}\nprint('\\n' + json.dumps(sorted(sys.modules)))"
@@ -152,16 +221,139 @@ def test_rooms_other_than_encoders_load_without_torch() -> None:
     assert not loaded_after(code) & {"torch", "transformers"}
 
 
-def documentation() -> str:
-    return "\n".join(path.read_text() for path in sorted(DOCS.rglob("*.md")))
+# Modules beside the doors that other rooms and users import too: one idea each, small enough to list nowhere.
+PUBLIC_MODULES = {
+    *("__main__", "errors", "palette"),
+    *("artefacts.schema", "artefacts.tensors", "artefacts.text"),
+    *("encoders.store", "evaluation.protocols", "images.transforms", "inspection.answers"),
+    *("metrics.probabilities", "metrics.resampling", "metrics.shares"),
+}
+MOST_NAMES, MOST_AT_ONE_DOOR = 230, 45
 
 
-@pytest.mark.parametrize("room", [room for room in rooms() if room not in {"cli", "server"}])
-def test_every_public_name_is_documented(room: str) -> None:
-    text = documentation()
-    names = importlib.import_module(f"morelli.{room}").__all__
-    missing = [name for name in names if not re.search(rf"\b{re.escape(name)}\b", text)]
-    assert not missing, f"docs/ says nothing about {missing} of morelli.{room}: add them to docs/api.md"
+def doors() -> dict[str, list[str]]:
+    """The public names of every package, as its `__init__` lists them."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("__init__.py")):
+        name = ".".join(path.parent.relative_to(PACKAGE.parent).parts)
+        if "._" in name:  # a room's own folder of modules
+            continue
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+                found[name] = ast.literal_eval(node.value)
+    return found
+
+
+def test_the_doors_are_narrow() -> None:
+    listed = doors()
+    assert set(listed) == {name for name in module_sources() if is_package(name) and "._" not in name}
+    assert max(map(len, listed.values())) <= MOST_AT_ONE_DOOR
+    assert sum(map(len, listed.values())) <= MOST_NAMES
+
+
+def is_package(name: str) -> bool:
+    return (PACKAGE.parent / name.replace(".", "/") / "__init__.py").is_file()
+
+
+def test_a_name_has_one_door() -> None:
+    """The root package alone repeats two names, `load` and `show`, for people at a prompt."""
+    places: dict[int, list[str]] = {}
+    for door, names in doors().items():
+        module = importlib.import_module(door)
+        for name in names:
+            if door != "morelli":
+                places.setdefault(id(getattr(module, name)), []).append(f"{door}.{name}")
+    assert not [where for where in places.values() if len(where) > 1]
+
+
+def test_public_modules_are_few_and_known() -> None:
+    modules = {name.removeprefix("morelli.") for name in module_sources() if not is_package(name)}
+    assert {name for name in modules if not re.search(r"(^|\.)_(?!_)", name)} == PUBLIC_MODULES
+
+
+@pytest.mark.parametrize("door", doors())
+def test_public_names_have_docstrings(door: str) -> None:
+    module = importlib.import_module(door)
+    things = {name: getattr(module, name) for name in doors()[door] if name != "__version__"}
+    # A constant or an alias cannot carry one; its comment stands in the source.
+    own_text = api_reference().own_text
+    written = {
+        name: thing for name, thing in things.items() if inspect.isroutine(thing) or inspect.isclass(thing)
+    }
+    bare = [name for name, thing in written.items() if not own_text(thing)]
+    assert not bare, f"{door}: say what {', '.join(bare)} are in docstrings"
+
+
+def api_reference() -> Any:
+    """The script that writes docs/api.md, as a module."""
+    path = ROOT / "scripts" / "api_reference.py"
+    spec = importlib.util.spec_from_file_location("api_reference", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# What each room is entered by; the guides must name all of it, and the room must list it.
+ENTRY_POINTS = {
+    "morelli": {"load", "show"},
+    "morelli.metrics": {"roc_auc", "average_precision", "tpr_at_fpr", "rates_at"},
+    "morelli.artefacts": {"write_folder", "read_folder", "write_file", "locked"},
+    "morelli.images": {"iter_source", "decode", "read_image", "perturbation"},
+    "morelli.provenance": {"read_provenance"},
+    "morelli.encoders": {"load_encoder", "encoder_for_build", "encode_stream"},
+    "morelli.features": {"extract", "FeatureTable", "Features"},
+    "morelli.audit": {"audit", "align", "leak_report", "metadata_only_auc"},
+    "morelli.detectors": {"fit_bundle", "Bundle", "LinearProbe", "NearestNeighborDetector", "UnivFDProbe"},
+    "morelli.evaluation": {"evaluate", "summarize", "Predictions", "analyse", "compare_tables", "execute"},
+    "morelli.explanation": {"explain_generator", "bundle_evidence", "residuals", "describe_heads"},
+    "morelli.explanation.concepts": {"ConceptBank", "text_concepts", "edit_banks", "example_concepts"},
+    "morelli.explanation.components": {"ComponentMask"},
+    "morelli.explanation.relevance": {"relevance_maps", "overlay", "upsample"},
+    "morelli.explanation.study": {"transfer_study", "study_bundle"},
+    "morelli.atlas": {"build_atlas", "add_images", "verify_atlas", "Atlas"},
+    "morelli.atlas.cells": {"project", "Grid", "Pyramid", "draw_cells"},
+    "morelli.atlas.distiller": {"Distiller", "DistilledMap"},
+    "morelli.atlas.patterns": {"find_prototypes", "suggest_names", "measure_counterfactuals"},
+    "morelli.inspection": {"load", "Inspector"},
+    "morelli.reports": {"write_report", "write_analyses", "write_study", "write_explanation", "export_atlas"},
+    "morelli.reports.plots": {"relevance_png"},
+    "morelli.server": {"serve", "create_app", "ServerSettings"},
+    "morelli.notebook": {"show"},
+    "morelli.cli": {"main"},
+}
+
+
+def guides() -> dict[str, str]:
+    """The pages that people write; docs/api.md and docs/cli.md are generated and so mention everything."""
+    pages = [*sorted(DOCS.rglob("*.md")), ROOT / "README.md"]
+    return {page.name: page.read_text() for page in pages if page.name not in {"api.md", "cli.md"}}
+
+
+def test_every_door_has_entry_points() -> None:
+    listed = doors()
+    assert set(ENTRY_POINTS) == set(listed)
+    unlisted = {door: names - set(listed[door]) for door, names in ENTRY_POINTS.items()}
+    assert not {door: names for door, names in unlisted.items() if names}
+
+
+@pytest.mark.parametrize("door", ENTRY_POINTS)
+def test_the_guides_name_every_entry_point(door: str) -> None:
+    text = "\n".join(guides().values())
+    missing = [name for name in sorted(ENTRY_POINTS[door]) if not re.search(rf"`{name}\b|\b{name}\(", text)]
+    assert not missing, f"no guide says anything about {', '.join(missing)} of {door}"
+
+
+def test_imports_in_the_guides_are_of_public_names() -> None:
+    listed = doors()
+    found = 0
+    for page, text in guides().items():
+        for module, names in re.findall(r"^from (morelli[\w.]*) import ([\w, ]+)$", text, re.MULTILINE):
+            found += 1
+            hidden = {name.strip() for name in names.split(",")} - set(listed.get(module, ()))
+            known = module.removeprefix("morelli.") in PUBLIC_MODULES
+            assert known or not hidden, f"{page} imports {sorted(hidden)}, which {module} does not list"
+    assert found > 5
 
 
 @pytest.mark.parametrize("page", ["cli", "api"])

@@ -25,7 +25,7 @@ from morelli.detectors import Bundle, LinearProbe, Recipe, fit_bundle
 from morelli.encoders import Encoder, load_encoder
 from morelli.features import FeatureTable, extract
 from morelli.images import ImageItem, iter_source
-from morelli.inspection import detect
+from morelli.inspection._stream import detect
 from morelli.server import ServerSettings
 from tests.images.hostile import Hostile, encoded, write_hostile_files
 from tests.server.running import Running, running

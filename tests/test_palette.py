@@ -15,10 +15,11 @@ from PIL import Image
 from morelli import palette
 from morelli.atlas.cells import Grid, Pyramid, Rows, draw_cells
 from morelli.detectors import Verdict
-from morelli.explanation import overlay
+from morelli.explanation.relevance import overlay
 from morelli.palette import css_variables, rgb
 from morelli.reports import Picture, contact_sheet
-from morelli.reports.plots import plot_evidence, relevance_png
+from morelli.reports.plots import relevance_png
+from morelli.reports.plots._explanation import plot_evidence
 
 ROOT = Path(__file__).resolve().parent.parent
 PAIR = {rgb(palette.REAL), rgb(palette.GENERATED)}

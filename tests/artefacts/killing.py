@@ -1,4 +1,4 @@
-"""Kill a writer at every one of its steps: `python -m tests.artefacts.killing KIND MODE FOLDER`.
+"""Kill a writer at every one of its steps: `python -m tests.artefacts.killing KIND FOLDER MODE…`.
 
 Each step (a file opened for writing, half of a write, a sync, a rename, a link, a removal …) of a write
 over an older artefact is the last one of a forked process, which then ends by SIGKILL. What a reader, itself
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -87,8 +88,16 @@ def main(kind: Kind, mode: str, folder: Path) -> dict[str, Any]:
 
     # A kill loses nothing that was not synced, only a power failure does; so nothing is waited for here.
     os.fsync = lambda descriptor: None
+    swap = replacing.exchange
     if mode == "aside":
         replacing.exchange = lambda one, other: False
+    try:
+        return _every_step(kind, mode, folder)
+    finally:
+        replacing.exchange = swap
+
+
+def _every_step(kind: Kind, mode: str, folder: Path) -> dict[str, Any]:
     kind.write(folder / "warm", OLD)  # everything is imported before the first fork
     kind.load(folder / "warm")
     found: list[float | None] = []
@@ -96,8 +105,10 @@ def main(kind: Kind, mode: str, folder: Path) -> dict[str, Any]:
     for step in count():
         place = folder / str(step) / kind.name
         if mode != "first":
-            kind.write(place, OLD)
-            if kind.keeps_others and place.is_dir():
+            copied = shutil.copytree if (folder / "warm").is_dir() else shutil.copyfile
+            place.parent.mkdir()
+            copied(folder / "warm", place)
+            if place.is_dir():
                 (place / NOTE).write_text("mine")
         killed = killed_before(step, lambda place=place: kind.write(place, NEW))
         if mode != "first" and not place.exists():
@@ -112,7 +123,8 @@ def main(kind: Kind, mode: str, folder: Path) -> dict[str, Any]:
         kind.write(place, NEW)
         assert kind.load(place) == NEW
         assert list(place.parent.iterdir()) == [place], "something was left behind"
-        if mode != "first" and kind.keeps_others and place.is_dir():
+        assert not list(place.rglob(".*")), "something was left behind inside"
+        if mode != "first" and place.is_dir():
             assert (place / NOTE).read_text() == "mine"
         if not killed:
             return {"found": found, "put back": put_back}
@@ -120,4 +132,5 @@ def main(kind: Kind, mode: str, folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(KINDS[sys.argv[1]], sys.argv[2], Path(sys.argv[3]))))
+    for mode in sys.argv[3:]:
+        print(json.dumps(main(KINDS[sys.argv[1]], mode, Path(sys.argv[2]) / mode)))

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 import morelli.artefacts
-from morelli.artefacts import locked, replacing_file, write_file
+from morelli.artefacts import locked, write_file
+from morelli.artefacts._file import replacing_file
 from morelli.errors import ArtifactError, UsageError
 
 ROOT = Path(__file__).parents[2]

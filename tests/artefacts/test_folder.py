@@ -16,20 +16,14 @@ import numpy as np
 import pytest
 
 import morelli.artefacts._replace as replacing
-from morelli.artefacts import (
-    Format,
-    Number,
-    document_digest,
-    pack_tensors,
-    read_folder,
-    replacing_folder,
-    unpack_tensors,
-    write_folder,
-)
-from morelli.atlas import DistilledMap, default_map_path
+from morelli.artefacts import Format, read_folder, replacing_folder, write_folder
+from morelli.artefacts._json import document_digest
+from morelli.artefacts.schema import Number
+from morelli.artefacts.tensors import pack_tensors, unpack_tensors
+from morelli.atlas.distiller import DistilledMap, default_map_path
 from morelli.detectors import Bundle, default_bundle_path
 from morelli.errors import ArtifactError, UsageError
-from morelli.explanation import ConceptBank, default_concepts_path
+from morelli.explanation.concepts import ConceptBank, default_concepts_path
 from tests.artefacts.kinds import KINDS, NEW, OLD
 
 ROOT = Path(__file__).parents[2]

@@ -17,12 +17,12 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
-@pytest.mark.parametrize("mode", ["exchange", "aside", "first"])
 @pytest.mark.parametrize("name", KINDS)
-def test_a_killed_writer_leaves_the_old_or_the_new(name: str, mode: str, tmp_path: Path) -> None:
+def test_a_killed_writer_leaves_the_old_or_the_new(name: str, tmp_path: Path) -> None:
+    kind = KINDS[name]
     single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     run = subprocess.run(
-        [sys.executable, "-m", "tests.artefacts.killing", name, mode, str(tmp_path)],
+        [sys.executable, "-m", "tests.artefacts.killing", name, str(tmp_path), *kind.modes],
         capture_output=True,
         text=True,
         check=False,
@@ -30,12 +30,11 @@ def test_a_killed_writer_leaves_the_old_or_the_new(name: str, mode: str, tmp_pat
         env=os.environ | single,
     )
     assert run.returncode == 0, run.stderr
-    result = json.loads(run.stdout.splitlines()[-1])
-    found, before = result["found"], None if mode == "first" else OLD
-    assert set(found) == {before, NEW}
-    assert found == sorted(found, key=lambda value: value == NEW), "the old one came back after the new one"
-    assert found.count(before) > 10, "the steps were not counted"
-    folder = KINDS[name].keeps_others
-    assert (result["put back"] > 0) == (mode == "aside" and folder)
-    if mode != "first":
-        assert "was ended" in run.stderr, "what was put right is said"
+    for mode, line in zip(kind.modes, run.stdout.splitlines(), strict=True):
+        result = json.loads(line)
+        found, before = result["found"], None if mode == "first" else OLD
+        assert set(found) == {before, NEW}, mode
+        assert found == sorted(found, key=lambda value: value == NEW), "the old one came back"
+        assert found.count(before) > (10 if kind.swapped else 3), "the steps were not counted"
+        assert (result["put back"] > 0) == (mode == "aside" and kind.swapped), mode
+    assert "was ended" in run.stderr, "what was put right is said"

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from morelli.atlas.cells import DEPTH, Grid, ancestor, columns_and_rows, morton
+from morelli.atlas.cells import Grid
+from morelli.atlas.cells._morton import DEPTH, ancestor, columns_and_rows, morton
 from morelli.errors import ArtifactError, UsageError
 
 places = arrays(

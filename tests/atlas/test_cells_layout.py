@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from morelli.atlas.cells import Layout, Method, project
+from morelli.atlas.cells import project
+from morelli.atlas.cells._layout import Layout, Method
 from morelli.atlas.cells._placement import Landmarks
 from morelli.errors import ArtifactError, UsageError
 

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from morelli.atlas.cells import DEPTH, Grid, Pyramid, Rows, Scoring, _sums, ancestor, columns_and_rows
+from morelli.atlas.cells import Grid, Pyramid, Rows, _sums
+from morelli.atlas.cells._morton import DEPTH, ancestor, columns_and_rows
+from morelli.atlas.cells._rows import Scoring
 from morelli.detectors import Calibration
 from morelli.errors import ArtifactError, UsageError
 

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from morelli.atlas.cells import Grid, Pyramid, Rows, draw_cells, regions, rows_in_polygon, rows_in_rect
+from morelli.atlas.cells import Grid, Pyramid, Rows, draw_cells
 from morelli.atlas.cells._glyphs import FAKE, GREY, REAL, snake, tones
+from morelli.atlas.cells._labels import regions
+from morelli.atlas.cells._polygon import rows_in_polygon, rows_in_rect
 from morelli.errors import UsageError
 
 # Coarse coordinates, so that places on edges, vertices and level with vertices are frequent.

@@ -8,14 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from morelli.atlas.distiller import (
-    DistilledMap,
-    Distiller,
-    cross_distil,
-    default_map_path,
-    match_dimensions,
-)
+from morelli.atlas.distiller import DistilledMap, Distiller, default_map_path
 from morelli.atlas.distiller._activation import Activation
+from morelli.atlas.distiller._cross import cross_distil
+from morelli.atlas.distiller._matching import match_dimensions
 from morelli.atlas.distiller._training import Layers, Objective
 from morelli.detectors import Bundle, LinearProbe, cross_fit, default_bundle_path
 from morelli.encoders import Build

@@ -265,7 +265,7 @@ def test_a_record_that_leads_elsewhere_is_refused(folder: Path, change: Callable
 @pytest.mark.parametrize("text", ["[]", "3", "null", "[" * 200_000, '{"a":' * 200_000])
 def test_a_record_that_is_no_object_is_one_line(folder: Path, text: str) -> None:
     (folder / "atlas.json").write_text(text, encoding="utf-8")
-    with pytest.raises(ArtifactError, match=r"atlas\.json is damaged"):
+    with pytest.raises(ArtifactError, match=r"atlas\.json is (damaged|nested)"):
         Atlas.open(folder)
 
 

@@ -11,22 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from morelli.atlas.patterns import (
-    Fact,
-    FoundPrototypes,
-    PatternOptions,
-    Presence,
-    Prototypes,
-    find_prototypes,
-    image_patterns,
-    match_prototypes,
-    otsu,
-    relevant_regions,
-    rescore,
-    suggest_names,
-)
+from morelli.atlas.patterns import PatternOptions, find_prototypes, suggest_names
+from morelli.atlas.patterns._facts import Fact
+from morelli.atlas.patterns._find import FoundPrototypes, match_prototypes
+from morelli.atlas.patterns._image_patterns import image_patterns
+from morelli.atlas.patterns._presence import Presence
+from morelli.atlas.patterns._prototypes import Prototypes
+from morelli.atlas.patterns._regions import otsu, relevant_regions
+from morelli.atlas.patterns._rescore import rescore
 from morelli.errors import ArtifactError, UsageError
-from morelli.explanation import ConceptBank
+from morelli.explanation.concepts import ConceptBank
 
 QUICK = PatternOptions(permutations=400, draws=200, repeats=6, components=8)
 
@@ -235,7 +229,7 @@ def test_a_saved_set_comes_back_and_a_changed_one_is_refused(
     tensors.write_bytes(tensors.read_bytes()[:-4] + b"\0\0\0\1")
     with pytest.raises(ArtifactError, match="changed"):
         Prototypes.load(folder)
-    with pytest.raises(ArtifactError, match="no prototypes"):
+    with pytest.raises(ArtifactError, match="no such folder"):
         Prototypes.load(tmp_path / "nowhere")
 
 

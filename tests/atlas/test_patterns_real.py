@@ -10,24 +10,14 @@ import pytest
 from PIL import Image
 
 from morelli.atlas.distiller import DistilledMap, Distiller
-from morelli.atlas.patterns import (
-    FoundPrototypes,
-    PatternOptions,
-    edit_region,
-    find_prototypes,
-    inpaint,
-    measure_counterfactuals,
-)
+from morelli.atlas.patterns import PatternOptions, find_prototypes, measure_counterfactuals
+from morelli.atlas.patterns._edit_region import edit_region, inpaint
+from morelli.atlas.patterns._find import FoundPrototypes
 from morelli.encoders import LastBlock
 from morelli.errors import UsageError
-from morelli.explanation.relevance import (
-    RelevanceMaps,
-    coverage,
-    localisation,
-    plant,
-    pointing_hits,
-    relevance_maps,
-)
+from morelli.explanation.relevance import relevance_maps
+from morelli.explanation.relevance._maps import RelevanceMaps
+from morelli.explanation.relevance._planted import coverage, localisation, plant, pointing_hits
 from tests.wheel_photos import COLOUR, GREY, load_photos
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from morelli.audit import AlignRecipe, AuditReport, align, audit, metadata_only_
 from morelli.audit._associations import cramers_v
 from morelli.errors import UsageError
 from morelli.images import iter_source
-from morelli.reports import write_audit
+from morelli.reports._audit_files import write_audit
 from tests.planted_sets import Photos, crops, format_shortcut
 
 

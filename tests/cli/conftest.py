@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from morelli.cli import app
+from morelli.cli._app import app
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from morelli.explanation import ANTONYMS, EDITS, ConceptBank
+from morelli.explanation.concepts import ConceptBank
+from morelli.explanation.concepts._antonyms import ANTONYMS
+from morelli.explanation.concepts._edits import EDITS
 from tests.cli.conftest import morelli
 
 

@@ -22,8 +22,8 @@ import pytest
 from PIL import Image
 
 from morelli.detectors import Bundle, default_bundle_path
-from morelli.encoders import encoder_card
-from morelli.explanation import ConceptBank
+from morelli.encoders._cards import encoder_card
+from morelli.explanation.concepts import ConceptBank
 from morelli.features import FeatureTable
 from tests.cli.conftest import Finished, run_morelli
 from tests.encoders.local_hub import LocalHub, serve

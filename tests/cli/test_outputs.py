@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -89,6 +91,27 @@ def test_an_interrupted_output_never_bears_the_final_name(
         raise KeyboardInterrupt
     assert target.read_text() == "the result of yesterday"
     assert len(list(tmp_path.glob("out.*.part"))) == 1
+
+
+def test_a_link_stays_one_and_a_pipe_is_fed(tmp_path: Path, detections: list[Detection]) -> None:
+    row = record(detections[0])
+    (tmp_path / "share").mkdir()
+    (tmp_path / "share" / "v.csv").write_text("old")
+    (tmp_path / "v.csv").symlink_to("share/v.csv")
+    with Csv(str(tmp_path / "v.csv")) as output:
+        output.write(row)
+    assert (tmp_path / "v.csv").is_symlink()
+    assert (tmp_path / "share" / "v.csv").read_text().startswith("uri,")
+    if not hasattr(os, "mkfifo"):
+        return
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        got = pool.submit((tmp_path / "pipe").read_text)
+        with JsonLines(str(tmp_path / "pipe")) as output:
+            output.write(row)
+        assert json.loads(got.result(timeout=60)) == row
+    assert (tmp_path / "pipe").is_fifo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pipe", "share", "v.csv"]
 
 
 def test_an_empty_document_is_valid_json(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from morelli import __version__
-from morelli.cli import app
+from morelli.cli._app import app
 from tests.cli.conftest import morelli, run_morelli
 
 

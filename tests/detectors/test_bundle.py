@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from morelli.artefacts import document_digest
+from morelli.artefacts._json import document_digest
 from morelli.detectors import (
     Bundle,
     FittedBundle,

@@ -9,15 +9,10 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 from scipy.stats import binom
 
-from morelli.detectors import (
-    Calibration,
-    conformal_miss_threshold,
-    conformal_threshold,
-    cross_fitted_probabilities,
-    fit_calibration,
-)
+from morelli.detectors import Calibration, conformal_miss_threshold, conformal_threshold, fit_calibration
+from morelli.detectors._calibration import cross_fitted_probabilities
 from morelli.errors import ArtifactError, UsageError
-from morelli.metrics import calibration_error
+from morelli.metrics.probabilities import calibration_error
 
 METHODS = ["platt", "temperature", "beta", "isotonic"]
 

@@ -14,7 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from morelli.detectors import LinearProbe, balanced_weights, cross_fit, fold_affine, grouped_folds
+from morelli.detectors import LinearProbe, balanced_weights, cross_fit, grouped_folds
+from morelli.detectors._linear_head import fold_affine
 from morelli.errors import UsageError
 from morelli.metrics.resampling import group_draws
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from morelli.detectors import UnivFDProbe, univfd_views
-from morelli.detectors._univfd_probe import _AdamW
+from morelli.detectors import UnivFDProbe
+from morelli.detectors._univfd_probe import _AdamW, univfd_views
 from morelli.images import perturbation
 
 

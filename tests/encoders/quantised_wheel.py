@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.encoders import EncoderCard, Source
+from morelli.encoders._cards import EncoderCard, Source
 
 MEMBER = "tinyclip/models/clip.onnx"
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from morelli.encoders import DEFAULT_ENCODER, Build, Source, encoder_card, encoder_cards
+from morelli.encoders import Build, encoder_cards
+from morelli.encoders._cards import DEFAULT_ENCODER, Source, encoder_card
 from morelli.errors import ArtifactError, BuildMismatchError, UsageError
 
 BUILD = Build("clip-vit-b16", "2d2d" * 16, "clip-224-bicubic-crop-v1", "float32")
@@ -42,7 +43,7 @@ def test_a_mismatch_names_the_fields():
 
 
 def test_every_card_is_whole_and_its_transform_exists():
-    from morelli.images import transform_from_id
+    from morelli.images.transforms import transform_from_id
 
     cards = encoder_cards()
     assert cards[0].name == "clip-vit-b16"
@@ -85,7 +86,7 @@ def test_a_card_with_two_builds_cannot_be_made():
 def test_the_default_is_the_build_that_everything_shipped_was_fitted_on():
     from morelli.atlas.distiller import DistilledMap, default_map_path
     from morelli.detectors import Bundle, default_bundle_path
-    from morelli.explanation import ConceptBank, default_concepts_path
+    from morelli.explanation.concepts import ConceptBank, default_concepts_path
 
     bundle = Bundle.load(default_bundle_path())
     card = encoder_card(DEFAULT_ENCODER)

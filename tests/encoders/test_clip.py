@@ -9,7 +9,8 @@ import pytest
 import torch
 import transformers
 
-from morelli.encoders import encoder_for_build, kind_shape, load_encoder
+from morelli.encoders import encoder_for_build, load_encoder
+from morelli.encoders._kinds import kind_shape
 from morelli.errors import UsageError, WeightsError
 from tests.encoders.closeness import assert_close
 

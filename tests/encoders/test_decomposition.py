@@ -9,7 +9,8 @@ import pytest
 import torch
 import transformers
 
-from morelli.encoders import Kind, expand_kinds, kind_shape, load_encoder, parse_kind
+from morelli.encoders import expand_kinds, load_encoder
+from morelli.encoders._kinds import Kind, kind_shape, parse_kind
 from morelli.encoders._vit import trace
 from morelli.errors import UsageError
 from morelli.features import FeatureTable, extract

@@ -7,7 +7,8 @@ import pytest
 import torch
 import transformers
 
-from morelli.encoders import kind_shape, load_encoder
+from morelli.encoders import load_encoder
+from morelli.encoders._kinds import kind_shape
 from morelli.errors import UsageError, WeightsError
 from tests.encoders.closeness import assert_close
 

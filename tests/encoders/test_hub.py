@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from morelli.encoders import Source, encoder_for_build, load_encoder
+from morelli.encoders import encoder_for_build, load_encoder
 from morelli.encoders._cache import Shelf, sha256_file
+from morelli.encoders._cards import Source
 from morelli.encoders._resolve import resolve
 from morelli.errors import UsageError, WeightsError
 

@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
-from morelli.encoders import encoder_card, expand_kinds, kind_shape
+from morelli.encoders import expand_kinds
+from morelli.encoders._cards import encoder_card
+from morelli.encoders._kinds import kind_shape
 from morelli.errors import UsageError
 
 
@@ -55,7 +57,8 @@ def test_shapes_follow_from_the_card():
 
 def test_the_room_loads_no_heavy_library():
     code = (
-        "import sys, morelli.encoders as e; e.encoder_cards(); e.info('clip-vit-b16'); "
+        "import sys; from morelli.encoders import encoder_cards; encoder_cards(); "
+        "from morelli.encoders.store import info; info('clip-vit-b16'); "
         "heavy = {'torch', 'transformers', 'onnx', 'huggingface_hub', 'sklearn'} & set(sys.modules); "
         "sys.exit(f'loaded {heavy}' if heavy else 0)"
     )

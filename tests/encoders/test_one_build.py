@@ -10,18 +10,11 @@ import numpy as np
 import pytest
 
 from morelli.detectors import Bundle
-from morelli.encoders import (
-    DEFAULT_ENCODER,
-    Build,
-    encoder_card,
-    encoder_for_build,
-    info,
-    load_encoder,
-    pull,
-    verify,
-)
+from morelli.encoders import Build, encoder_for_build, load_encoder
 from morelli.encoders._cache import Shelf, sha256_file
+from morelli.encoders._cards import DEFAULT_ENCODER, encoder_card
 from morelli.encoders._resolve import resolve
+from morelli.encoders.store import info, pull, verify
 from morelli.errors import UsageError, WeightsError
 from morelli.features import Features, FeatureTable, extract
 from morelli.images import iter_source

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from morelli.encoders import TextBank, encoder_for_build, info, load_encoder, pull, verify
+from morelli.encoders import TextBank, encoder_for_build, load_encoder
+from morelli.encoders.store import info, pull, verify
 from morelli.errors import UsageError, WeightsError
 
 pytestmark = pytest.mark.encoder

@@ -12,14 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from morelli.encoders import (
-    EncodedBatch,
-    Encoder,
-    InferenceWorkers,
-    PreparedImage,
-    encode_stream,
-    load_encoder,
-)
+from morelli.encoders import Encoder, InferenceWorkers, PreparedImage, encode_stream, load_encoder
+from morelli.encoders._stream import EncodedBatch
 
 BAD = -1
 

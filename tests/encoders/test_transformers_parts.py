@@ -10,10 +10,12 @@ import torch
 import transformers
 from typer.testing import CliRunner
 
-from morelli.cli import app
-from morelli.encoders import _transformers_parts, kind_shape, load_encoder
+from morelli.cli._app import app
+from morelli.encoders import _transformers_parts, load_encoder
+from morelli.encoders._kinds import kind_shape
 from morelli.errors import UsageError
-from morelli.explanation import ConceptBank, Heads, ablate_heads, describe_heads
+from morelli.explanation import Heads, ablate_heads, describe_heads
+from morelli.explanation.concepts import ConceptBank
 from morelli.features import FeatureTable
 from tests.encoders.closeness import assert_close
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,23 +13,15 @@ from sklearn.metrics import roc_auc_score
 
 from morelli.audit import mean_spectra
 from morelli.errors import UsageError
-from morelli.evaluation import (
-    bank_ablation,
-    feature_maps,
-    layer_ablation,
-    neighbour_agreement,
-    sink_analysis,
-)
+from morelli.evaluation import Analyses, feature_maps
+from morelli.evaluation._ablations import bank_ablation, layer_ablation
 from morelli.evaluation._folds import fold_splits
+from morelli.evaluation._maps import neighbour_agreement
+from morelli.evaluation._sink import sink_analysis
 from morelli.features import Features
-from morelli.reports.plots import (
-    bank_figure,
-    figure_png,
-    layers_figure,
-    maps_figure,
-    sink_figure,
-    spectra_figure,
-)
+from morelli.reports.plots._curves import bank_figure, layers_figure, sink_figure
+from morelli.reports.plots._spaces import maps_figure, spectra_figure
+from morelli.reports.plots._style import figure_png
 from tests.planted_sets import Photos, crops
 
 
@@ -52,6 +45,12 @@ def planted(n: int = 240, seed: int = 0) -> Features:
     )
 
 
+def analyses_of(**parts: Any) -> Analyses:
+    """Analyses of which only some parts were computed."""
+    nothing = dict.fromkeys(("baseline", "layers", "bank", "maps", "sinks"))
+    return Analyses(n=240, **{**nothing, **parts})
+
+
 def test_folds_hold_out_lineages_and_sources() -> None:
     features = planted()
     groups = features.groups()
@@ -70,7 +69,7 @@ def test_layer_ablation_ranks_what_was_planted() -> None:
     assert by_kind["layer:2"].generator_worst < 0.6 < by_kind["layer:2"].generator_mean
     rows = found.predictions.select(detector="final")
     assert by_kind["final"].auc.value == pytest.approx(roc_auc_score(rows.labels, rows.logits), abs=1e-12)
-    assert len(figure_png(layers_figure(found))) > 5000
+    assert len(figure_png(layers_figure(analyses_of(layers=found)))) > 5000
 
 
 def test_whole_bank_equals_the_detector() -> None:
@@ -94,7 +93,7 @@ def test_larger_banks_spread_less() -> None:
     by = {(point.k, point.size): point for point in points}
     assert by[5, 5].spread > by[5, 40].spread > by[5, None].spread == 0
     assert by[5, None].auc > 0.95
-    assert len(figure_png(bank_figure(points))) > 5000
+    assert len(figure_png(bank_figure(analyses_of(bank=tuple(points))))) > 5000
     with pytest.raises(UsageError, match="1 or more"):
         bank_ablation(planted(), ks=(0,))
 
@@ -128,7 +127,7 @@ def test_sink_shows_who_lands_on_the_real_side() -> None:
     assert groups["elsewhere"].position < 0.4
     assert groups["alike"].nearest_real == 0
     assert found.sink == pytest.approx(0.5, abs=0.02)
-    assert len(figure_png(sink_figure(found))) > 5000
+    assert len(figure_png(sink_figure(analyses_of(sinks={"family": found}), "family"))) > 5000
     with pytest.raises(UsageError, match="both classes"):
         sink_analysis(train.take(np.arange(60)), test, np.zeros(120))
 

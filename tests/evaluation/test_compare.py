@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import chi2
 
 from morelli.errors import UsageError
-from morelli.evaluation import MeasureOptions, Predictions, compare, compare_all, delong, mcnemar
+from morelli.evaluation import MeasureOptions, Predictions
+from morelli.evaluation._compare import compare, compare_all, delong, mcnemar
 from morelli.metrics import roc_auc
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from morelli.errors import UsageError
-from morelli.evaluation import Predictions, predict_external, summarize
+from morelli.evaluation import Predictions, summarize
+from morelli.evaluation._external import predict_external
 from morelli.images import iter_source
 
 SCORER = """

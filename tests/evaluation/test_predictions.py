@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from morelli.errors import ArtifactError, UsageError
-from morelli.evaluation import SCHEMA, Predictions
+from morelli.evaluation import Predictions
+from morelli.evaluation._predictions import SCHEMA
 
 
 def _table(run=None):

@@ -8,23 +8,18 @@ import pytest
 from morelli.audit import leak_report
 from morelli.detectors import LinearProbe, NearestNeighborDetector
 from morelli.errors import UsageError
-from morelli.evaluation import (
-    PROTOCOLS,
-    Candidate,
-    Predictions,
+from morelli.evaluation import Candidate, Predictions, evaluate, summarize
+from morelli.evaluation._protocols import leave_one_lineage_out, score_fixed, transfer_matrix
+from morelli.evaluation._splits import (
     era_splits,
-    evaluate,
     family_splits,
-    leave_one_lineage_out,
     lineage_splits,
-    score_fixed,
     source_splits,
-    summarize,
-    transfer_matrix,
     transfer_splits,
 )
+from morelli.evaluation.protocols import EVALUATED
 from morelli.features import Features
-from morelli.reports import summary_markdown, summary_rows
+from morelli.reports._summary_tables import summary_markdown, summary_rows
 
 FAMILY = {"l0": "gan", "l1": "gan", "l2": "diffusion", "l3": "diffusion", "l4": "diffusion", "l5": "other"}
 ERA = {"l0": "2018", "l1": "2018", "l2": "2021", "l3": "2021", "l4": "2024", "l5": "2024"}
@@ -136,7 +131,7 @@ def test_fast_neighbours_equal_one_bank_after_another(features):
 def test_fast_probes_follow_one_fit_after_another(features):
     probe = LinearProbe(C=0.01)
     splits = lineage_splits(features, real_folds=2)
-    from morelli.evaluation import run_splits
+    from morelli.evaluation._protocols import run_splits
 
     found = run_splits("leave-one-lineage-out", features, splits, [Candidate("probe", probe)]).logits
     X, y = features.vectors["final"], features.labels
@@ -165,13 +160,13 @@ def test_two_runs_write_equal_bytes_and_another_seed_does_not(features, tmp_path
     ]
     digests = []
     for number, seed in enumerate((0, 0, 1)):
-        predictions = evaluate(features, candidates, PROTOCOLS, seed=seed)
+        predictions = evaluate(features, candidates, EVALUATED, seed=seed)
         digests.append(predictions.write(tmp_path / f"{number}.parquet"))
     assert digests[0] == digests[1] != digests[2]
     assert (tmp_path / "0.parquet").read_bytes() == (tmp_path / "1.parquet").read_bytes()
     read = Predictions.read(tmp_path / "0.parquet")
     assert read.run["seed"] == 0
-    assert set(read.names("protocol")) == set(PROTOCOLS)
+    assert set(read.names("protocol")) == set(EVALUATED)
     assert read.table.column("seconds").null_count == len(read)
 
 

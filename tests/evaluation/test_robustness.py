@@ -10,10 +10,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from morelli.errors import UsageError
-from morelli.evaluation import extract_perturbed, perturbation_ids, robustness_curves, sweep
+from morelli.evaluation import extract_perturbed, robustness_curves
 from morelli.evaluation._refits import Candidate
+from morelli.evaluation._robustness import perturbation_ids, sweep
 from morelli.features import FeatureTable
-from morelli.reports.plots import figure_png, robustness_figure
+from morelli.reports.plots._curves import robustness_figure
+from morelli.reports.plots._style import figure_png
 from tests.planted_sets import Photos, crops
 
 AXES = {"jpeg": ("jpeg:90", "jpeg:30"), "blur": ("blur:2",), "delivery": ("social:whatsapp",)}
@@ -115,3 +117,11 @@ def test_curves_agree_with_scikit_learn(table: FeatureTable) -> None:
 def test_missing_perturbation_is_named(table: FeatureTable) -> None:
     with pytest.raises(UsageError, match="webp:50"):
         sweep(table, [Candidate("probe", LogisticRegression())], perturbations=["webp:50"])
+
+
+def test_a_set_of_axes_is_chosen_by_name() -> None:
+    from morelli.evaluation._robustness import STANDARD, UNIVFD, perturbation_ids
+
+    assert perturbation_ids("univfd") == perturbation_ids(UNIVFD) != perturbation_ids("standard")
+    assert perturbation_ids("standard") == perturbation_ids(STANDARD)
+    assert perturbation_ids("jpeg:90,blur:1") == ["", "jpeg:90", "blur:1"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from morelli.evaluation import analyse
 from morelli.features import Features
-from morelli.reports import analyse
 
 
 def test_a_family_like_the_seen_ones_is_found_and_another_one_is_not() -> None:

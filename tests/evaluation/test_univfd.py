@@ -8,18 +8,11 @@ from sklearn.base import BaseEstimator
 
 from morelli.detectors import LinearProbe
 from morelli.errors import SourceError
-from morelli.evaluation import (
-    Candidate,
-    Predictions,
-    summarize,
-    univfd,
-    univfd_items,
-    univfd_sets,
-    univfd_table,
-)
+from morelli.evaluation import Candidate, Predictions, summarize, univfd_items, univfd_sets
+from morelli.evaluation._univfd_protocol import univfd, univfd_table
 from morelli.features import Features, extract
 from morelli.images import decode
-from morelli.reports import summary_markdown
+from morelli.reports._summary_tables import summary_markdown
 
 
 @pytest.fixture(scope="module")

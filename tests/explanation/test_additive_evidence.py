@@ -12,19 +12,18 @@ from scipy.special import expit
 from morelli.detectors import Bundle, LinearProbe, Recipe, default_bundle_path, fit_bundle
 from morelli.errors import ArtifactError, BuildMismatchError, UsageError
 from morelli.explanation import (
-    ConceptBank,
     ConceptSpace,
-    additive_evidence,
     bundle_evidence,
     bundle_faithfulness,
     bundle_space,
-    concept_faithfulness,
-    default_concepts_path,
-    save_typical,
     shipped_space,
 )
+from morelli.explanation._additive import additive_evidence
+from morelli.explanation._faithfulness import concept_faithfulness
+from morelli.explanation._shipped_space import save_typical
+from morelli.explanation.concepts import ConceptBank, default_concepts_path
 from morelli.features import Features
-from morelli.reports.plots import plot_evidence
+from morelli.reports.plots._explanation import plot_evidence
 
 D = 24
 

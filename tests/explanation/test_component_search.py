@@ -8,7 +8,8 @@ from sklearn.base import clone
 
 from morelli.errors import UsageError
 from morelli.explanation._transfer import difference, discriminant, transfer_matrix
-from morelli.explanation.components import ComponentMask, fit_masked, select_components
+from morelli.explanation.components import ComponentMask
+from morelli.explanation.components._mask import fit_masked, select_components
 
 CLEAN, PLANTED, GENERATORS = 32, np.arange(32, 48), 10
 OPTIONS = {"folds": 3, "stride": 3, "patience": 30, "max_steps": 36}

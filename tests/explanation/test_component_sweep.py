@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from morelli.explanation._transfer import pooled_statistics
-from morelli.explanation.components import SearchOptions, Sweep, SweepProblem, TaskData, steps, surrogate_auc
+from morelli.explanation.components._problem import TaskData
+from morelli.explanation.components._search import SearchOptions, steps
+from morelli.explanation.components._sweep import Sweep, SweepProblem, surrogate_auc
 from morelli.metrics import two_sample_auc
 
 DIRECTIONS = ["backward", "forward"]

@@ -12,19 +12,18 @@ from PIL import Image, ImageStat
 from morelli.detectors import Bundle, default_bundle_path
 from morelli.encoders import Build, Encoder, TextBank, load_encoder
 from morelli.errors import ArtifactError, BuildMismatchError, SourceError, UsageError, WeightsError
-from morelli.explanation import (
-    ANTONYMS,
-    EDITS,
+from morelli.explanation.concepts import (
     ConceptBank,
     concepts_of_text_bank,
     default_concepts_path,
-    edit,
     edit_banks,
     example_concepts,
     read_text_list,
     text_concepts,
     vocabulary_concepts,
 )
+from morelli.explanation.concepts._antonyms import ANTONYMS
+from morelli.explanation.concepts._edits import EDITS, edit
 
 BUILD = Build(encoder="clip-vit-b16", weights="ab", transform="clip-224-v1", dtype="float32")
 

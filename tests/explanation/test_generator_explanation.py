@@ -14,20 +14,17 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from morelli.encoders import Encoder, load_encoder
 from morelli.errors import BuildMismatchError, UsageError
-from morelli.explanation import (
-    ConceptBank,
-    concept_tests,
-    decompose,
-    edit,
-    edit_banks,
-    explain_generator,
-    explain_rows,
-)
+from morelli.explanation import concept_tests, explain_generator
+from morelli.explanation._decomposition import decompose
+from morelli.explanation._generator_explanation import explain_rows
+from morelli.explanation.concepts import ConceptBank, edit_banks
+from morelli.explanation.concepts._edits import edit
 from morelli.features import Features
 from morelli.images import decode
 from morelli.palette import GENERATED, rgb
-from morelli.reports import explanation_markdown, explanation_sentences
-from morelli.reports.plots import plot_explanation
+from morelli.reports import explanation_sentences
+from morelli.reports._explanation_text import explanation_markdown
+from morelli.reports.plots._explanation import plot_explanation
 
 Change = Callable[[Image.Image], Image.Image]
 

@@ -10,23 +10,15 @@ from scipy.stats import norm
 
 from morelli.encoders import load_encoder
 from morelli.errors import UsageError
-from morelli.explanation import (
-    ConceptBank,
-    Heads,
-    ablate_heads,
-    describe_heads,
-    fit_discriminant,
-    fit_heads,
-    generator_map,
-    probe_transfer,
-    row_numbers,
-    select_heads,
-    text_span,
-    transfer_matrix,
-)
+from morelli.explanation import Heads, ablate_heads, describe_heads
 from morelli.explanation._head_removal import _Problem, removal_order
+from morelli.explanation._head_selection import fit_heads, select_heads
+from morelli.explanation._head_texts import text_span
+from morelli.explanation._heads import generator_map, probe_transfer, row_numbers
+from morelli.explanation._transfer import fit_discriminant, transfer_matrix
+from morelli.explanation.concepts import ConceptBank
 from morelli.metrics import two_sample_auc
-from morelli.reports.plots import plot_heads
+from morelli.reports.plots._heads import plot_heads
 
 SHARED = (2, 7)
 

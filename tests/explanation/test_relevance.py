@@ -14,7 +14,8 @@ from morelli.encoders import LastBlock, load_encoder
 from morelli.encoders._vit import attend, attention_weights, block_forward, embed, mlp, project
 from morelli.encoders._vit import queries_keys_values as qkv_of
 from morelli.errors import UsageError
-from morelli.explanation.relevance import registers, relevance_maps, without_registers
+from morelli.explanation.relevance import relevance_maps
+from morelli.explanation.relevance._registers import registers, without_registers
 
 
 @pytest.fixture(scope="module")

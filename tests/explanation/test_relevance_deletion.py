@@ -9,14 +9,14 @@ from torch.nn.functional import normalize
 
 from morelli.encoders import LastBlock, load_encoder
 from morelli.errors import UsageError
-from morelli.explanation.relevance import (
+from morelli.explanation.relevance import relevance_maps
+from morelli.explanation.relevance._deletion import (
     centre_maps,
     deletion_curve,
-    deletion_effects,
     random_maps,
-    relevance_maps,
     token_deletion_curve,
 )
+from morelli.explanation.relevance._deletion_effects import deletion_effects
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ from torch.nn.functional import interpolate, normalize
 
 from morelli.encoders import LastBlock, load_encoder
 from morelli.errors import UsageError
-from morelli.explanation.relevance import attention_map, overlay, rollout_maps, upsample
+from morelli.explanation.relevance import overlay, upsample
+from morelli.explanation.relevance._comparisons import attention_map, rollout_maps
 
 
 @pytest.fixture(scope="module")

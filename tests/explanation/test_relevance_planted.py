@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 
 from morelli.errors import UsageError
-from morelli.explanation.relevance import as_input, coverage, localisation, plant, pointing_hits
-from morelli.images import as_seen, clip_transform
+from morelli.explanation.relevance import as_input
+from morelli.explanation.relevance._planted import coverage, localisation, plant, pointing_hits
+from morelli.images import as_seen
+from morelli.images.transforms import clip_transform
 
 
 @pytest.mark.parametrize("pattern", ["checkerboard", "disc", "duplicate"])

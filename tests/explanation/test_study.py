@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from morelli.cli import app
+from morelli.cli._app import app
 from morelli.detectors import Bundle
 from morelli.errors import UsageError
 from morelli.explanation.study import study_bundle, transfer_study

@@ -11,7 +11,9 @@ import pytest
 
 from morelli.encoders import Build
 from morelli.errors import ArtifactError, BuildMismatchError, UsageError
-from morelli.features import COLUMNS, Failure, Features, FeatureTable
+from morelli.features import Features, FeatureTable
+from morelli.features._failures import Failure
+from morelli.features._schema import COLUMNS
 
 BUILD = Build(encoder="clip-vit-b16", weights="ab", transform="clip-224-bicubic-crop-v1", dtype="float32")
 KINDS = {"final": 5, "tokens:2": (3, 2), "layer:2": (4,)}

@@ -13,7 +13,6 @@ from morelli.errors import ImageError, SourceError
 from morelli.images import (
     ImageItem,
     Limits,
-    image_error,
     image_errors,
     image_generator,
     in_threads,
@@ -21,6 +20,7 @@ from morelli.images import (
     read_bytes,
     read_image,
 )
+from morelli.images._problems import image_error
 from tests.images.hostile import encoded, photo
 
 

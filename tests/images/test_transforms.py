@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from morelli.errors import UsageError
-from morelli.images import (
+from morelli.images import decode
+from morelli.images.transforms import (
     CLIP_MEAN,
     CLIP_STD,
     IMAGENET_MEAN,
     IMAGENET_STD,
     Transform,
     clip_transform,
-    decode,
     transform_from_id,
     univfd_transform,
 )

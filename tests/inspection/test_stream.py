@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from morelli.images import ImageItem, iter_source
-from morelli.inspection import Inspector, detect, verdict_line
+from morelli.inspection import Inspector
+from morelli.inspection._sentence import verdict_line
+from morelli.inspection._stream import detect
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from sklearn import metrics as reference
 
 from morelli.errors import UsageError
 from morelli.metrics import (
-    calibration_error,
     column_aucs,
     placements,
     roc_auc,
@@ -19,16 +18,16 @@ from morelli.metrics import (
     tpr_at_fpr,
     tpr_at_fprs,
     two_sample_auc,
-    wilson_interval,
-    wilson_intervals,
     within_fold_auc,
 )
+from morelli.metrics.probabilities import calibration_error
 from morelli.metrics.resampling import (
     OperatingPoints,
     bootstrap_counts,
     percentile_interval,
     weighted_calibration_error,
 )
+from morelli.metrics.shares import wilson_interval, wilson_intervals
 
 few = st.sampled_from([-1.5, -0.0, 0.0, 0.25, 2.0])
 cases = st.tuples(st.integers(0, 10**6), st.integers(2, 300), st.sampled_from([0, 1, 15]))

@@ -9,22 +9,17 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from morelli.errors import UsageError
-from morelli.metrics import (
-    average_precision,
-    best_threshold,
+from morelli.metrics import average_precision, best_threshold, rates_at, roc_auc, tpr_at_fpr
+from morelli.metrics._ranking import Ranked
+from morelli.metrics._scores import threshold_at_fpr
+from morelli.metrics.probabilities import (
     brier,
     calibration_error,
     log_loss,
-    positive_predictive_value,
-    rates_at,
     reliability_curve,
     risk_coverage_curve,
-    roc_auc,
-    threshold_at_fpr,
-    tpr_at_fpr,
-    wilson_interval,
 )
-from morelli.metrics._ranking import Ranked
+from morelli.metrics.shares import positive_predictive_value, wilson_interval
 
 
 def _reference_tpr(y, s, fpr, weights=None):

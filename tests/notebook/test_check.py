@@ -19,7 +19,7 @@ from morelli.encoders import load_encoder
 from morelli.errors import ImageError, UsageError
 from morelli.features import FeatureTable
 from morelli.images import ImageItem
-from morelli.inspection import detect
+from morelli.inspection._stream import detect
 from morelli.notebook import CheckWidget
 from tests.notebook.kernel import Kernel
 

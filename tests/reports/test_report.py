@@ -23,22 +23,22 @@ from morelli.evaluation import (
     MeasureOptions,
     Predictions,
     Run,
-    compare,
     compare_tables,
     evaluate,
     execute,
     summarize,
-    univfd,
 )
+from morelli.evaluation._compare import compare
+from morelli.evaluation._univfd_protocol import univfd
 from morelli.features import Features, FeatureTable
 from morelli.images import iter_source
 from morelli.metrics import roc_auc, tpr_at_fpr
 from morelli.palette import css_variables
-from morelli.reports import PUBLISHED, reproduce, write_report
+from morelli.reports import reproduce, write_report
 from morelli.reports._curves import matrix, roc, worst
 from morelli.reports._document import robustness_series
 from morelli.reports._figures import heat_colour
-from morelli.reports._published import SETS, comparable
+from morelli.reports._published import PUBLISHED, SETS, comparable
 from tests.reports.offline_page import assert_asks_for_nothing
 
 QUICK = MeasureOptions(rounds=40)

@@ -9,9 +9,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from morelli.explanation import ConceptBank, explain_rows
+from morelli.explanation._generator_explanation import explain_rows
+from morelli.explanation.concepts import ConceptBank
 from morelli.explanation.study import transfer_study
-from morelli.reports import explanation_json, explanation_page, study_json, study_page
+from morelli.reports import explanation_json, study_json, study_page
+from morelli.reports._study_page import explanation_page
 from tests.explanation.planted_study import FAST, planted
 from tests.reports.offline_page import assert_asks_for_nothing
 

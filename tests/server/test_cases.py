@@ -16,7 +16,8 @@ from morelli.atlas.distiller import DistilledMap
 from morelli.encoders import load_encoder
 from morelli.images import as_seen, decode
 from morelli.palette import GENERATED, REAL, rgb
-from morelli.reports.plots import relevance_layer, relevance_png
+from morelli.reports.plots import relevance_png
+from morelli.reports.plots._relevance import relevance_layer
 from morelli.server import ServerSettings
 from tests.server.conftest import DIMENSIONS
 from tests.server.running import Running, running
@@ -145,7 +146,8 @@ def test_concepts_take_the_bundles_logit_apart(
     tiny_clip_dir: Path,
     tmp_path: Path,  # type: ignore[no-untyped-def, type-arg]
 ) -> None:
-    from morelli.explanation import EDITS, edit_banks
+    from morelli.explanation.concepts import edit_banks
+    from morelli.explanation.concepts._edits import EDITS
 
     pictures = [Image.open(path).convert("RGB") for path in sorted((collection / "real").rglob("*.png"))[:6]]
     bank = edit_banks(

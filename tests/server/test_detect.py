@@ -15,7 +15,7 @@ from PIL import Image
 from morelli.detectors import Bundle
 from morelli.encoders import load_encoder
 from morelli.images import ImageItem
-from morelli.inspection import detect
+from morelli.inspection._stream import detect
 from morelli.server import ServerSettings
 from tests.images.hostile import write_hostile_files
 from tests.labelled_collection import gridded

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from morelli.errors import UsageError
-from morelli.server import ServerSettings, address_of, new_token
+from morelli.server import ServerSettings, new_token
+from morelli.server._serve import address_of
 from tests.server.running import API, Running, running
 
 TOKEN = "correct-horse-battery-staple"

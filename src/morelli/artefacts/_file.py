@@ -41,7 +41,12 @@ def write_file(
 
 @contextmanager
 def replacing_file(
-    path: str | Path, *, lock: bool = True, wait: float = WAIT, on_message: Say | None = None
+    path: str | Path,
+    *,
+    lock: bool = True,
+    growing: str | None = None,
+    wait: float = WAIT,
+    on_message: Say | None = None,
 ) -> Iterator[IO[bytes]]:
     """An open binary file whose content takes the place of `path` when the block ends without an error.
 
@@ -54,6 +59,8 @@ def replacing_file(
         path: the file; missing folders above it are made.
         lock: take the lock of `path` and remove what killed writers of it left; without it the last of two
             writers wins. False for thousands of files in one folder that never change.
+        growing: name in the same folder under which the file grows, and stays if the block ends with an
+            error: for work of hours whose first part is worth keeping.
         wait, on_message: see `locked`.
 
     Raises:
@@ -69,7 +76,9 @@ def replacing_file(
         raise UsageError(f"{path} is a folder; name a file")
     make_folders(path.parent)
     with locked(path, wait=wait, on_message=on_message) if lock else nullcontext():
-        part = temporary(path, "part")
+        part = temporary(path, "part") if growing is None else path.with_name(growing)
+        if growing is not None:
+            remove(part)  # of a process that had this one's number
         try:
             with open(create(part), "wb") as file:  # noqa: PTH123
                 if path.exists():
@@ -79,7 +88,8 @@ def replacing_file(
             os.replace(part, path)  # noqa: PTH105
             sync_folder(path.parent)
         finally:
-            remove(part)
+            if growing is None:
+                remove(part)
 
 
 def _written_directly(path: Path) -> bool:

@@ -23,9 +23,9 @@ from morelli.artefacts._leftovers import real_path, set_aside
 from morelli.artefacts._lock import WAIT, Say, locked
 from morelli.artefacts._reading import LARGEST, hash_file, inner_path, read_file
 from morelli.artefacts._replace import replacing_folder
-from morelli.artefacts._schema import COUNT, Each, Schema, check_schema
 from morelli.artefacts._sync import create, finish, write_new
-from morelli.artefacts._tensors import DTYPES, Tensors, declare_tensors, pack_tensors, unpack_tensors
+from morelli.artefacts.schema import COUNT, Each, Schema, check_schema
+from morelli.artefacts.tensors import DTYPES, Tensors, declare_tensors, pack_tensors, unpack_tensors
 from morelli.errors import ArtifactError
 
 _LARGEST_MANIFEST = 64 << 20
@@ -54,6 +54,8 @@ class Format:
         finite: refuse NaN and infinities in tensors.
         largest: bytes of one file at most.
         files_of: the files of a version that did not list them in `files`.
+        known_by: further files by which a folder is known that may be written into: of an earlier form
+            without a manifest, or of a kind that shares the folder.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Format:
     finite: bool = True
     largest: int = LARGEST
     files_of: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    known_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ def write_folder(
     with replacing_folder(
         path,
         what=form.what,
-        ours=lambda folder: (folder / form.manifest).is_file(),
+        ours=lambda folder: any((folder / name).is_file() for name in (form.manifest, *form.known_by)),
         replaced=lambda folder: {form.manifest, *listed, *pages, *_top_names(folder, form)},
         wait=wait,
         on_message=on_message,

@@ -32,10 +32,10 @@ def read_json(file: str | Path, *, largest: int = LARGEST_JSON, what: str = "art
     return parse_json(read_file(file, largest=largest, what=what), Path(file))
 
 
-def parse_json(data: bytes, file: Path) -> Any:
-    """The value of JSON text that was read from `file`; see `read_json`."""
+def parse_json(data: bytes | str, file: str | Path) -> Any:
+    """The value of JSON text that was read from `file`, or stands in a table; see `read_json`."""
     try:
-        text = data.decode("utf-8")
+        text = data if isinstance(data, str) else data.decode("utf-8")
         value = json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_moderate)
     except RecursionError:
         value = _TOO_DEEP

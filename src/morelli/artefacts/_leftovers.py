@@ -43,7 +43,7 @@ def lock_file(path: Path) -> Path:
 
 def set_aside(path: Path) -> Path | None:
     """The former folder of `path` that waits to be put back, the latest where there are several."""
-    found = [one for one in _leftovers(path) if one.suffix == ".old" and _is_folder(one)]
+    found = [one for one in _leftovers(path, nested=False) if one.suffix == ".old" and _is_folder(one)]
     return max(found, key=lambda one: one.lstat().st_ctime_ns, default=None)
 
 
@@ -72,8 +72,10 @@ def remove(path: Path) -> None:
         return
 
 
-def _leftovers(path: Path) -> list[Path]:
-    pattern = re.compile(rf"\.{re.escape(_short(path.name))}\.morelli-[0-9a-f]{{8}}\.(new|old|part)")
+def _leftovers(path: Path, *, nested: bool = True) -> list[Path]:
+    """Temporary names of the artefact; `nested`: also those of its folder `new`, while that was filled."""
+    own = rf"\.{re.escape(_short(path.name))}\.morelli-[0-9a-f]{{8}}\.(new|old|part)"
+    pattern = re.compile(rf"{own}|\.{own}\.(lock|morelli-[0-9a-f]{{8}}\.(new|old|part))" if nested else own)
     try:
         with os.scandir(path.parent) as entries:
             return sorted(Path(entry.path) for entry in entries if pattern.fullmatch(entry.name))

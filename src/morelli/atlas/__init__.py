@@ -10,42 +10,20 @@ from __future__ import annotations
 
 from morelli.atlas._atlas import Atlas
 from morelli.atlas._build import add_images, build_atlas
-from morelli.atlas._collection import ERRORS, VERDICTS, Category, Collection
-from morelli.atlas._edits import Edits
-from morelli.atlas._exports import ExportFormat
-from morelli.atlas._integrity import Verified, verify_atlas
-from morelli.atlas._pixels import Pictures, PixelTable, Progress
+from morelli.atlas._integrity import verify_atlas
+from morelli.atlas._options import AtlasOptions
 from morelli.atlas._record import AtlasRecord
-from morelli.atlas._selection import EVERYTHING, Selection, key_of
-from morelli.atlas._steps import AtlasOptions
-from morelli.atlas._views import BINS, by_evidence, p_text
-from morelli.atlas.distiller import DistilledMap, Distiller, Spelling, default_map_path
+from morelli.atlas._selection import Selection
+from morelli.atlas._views import by_evidence, p_text
 
 __all__ = [
-    "BINS",
-    "ERRORS",
-    "EVERYTHING",
-    "VERDICTS",
     "Atlas",
     "AtlasOptions",
     "AtlasRecord",
-    "Category",
-    "Collection",
-    "DistilledMap",
-    "Distiller",
-    "Edits",
-    "ExportFormat",
-    "Pictures",
-    "PixelTable",
-    "Progress",
     "Selection",
-    "Spelling",
-    "Verified",
     "add_images",
     "build_atlas",
     "by_evidence",
-    "default_map_path",
-    "key_of",
     "p_text",
     "verify_atlas",
 ]

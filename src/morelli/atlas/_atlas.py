@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from morelli.atlas.cells import Pyramid
     from morelli.atlas.distiller import DistilledMap
-    from morelli.atlas.patterns import Prototypes
+    from morelli.atlas.patterns._prototypes import Prototypes
 
 KEPT_SELECTIONS = 64
 KEPT_ORDERS = 8
@@ -126,7 +126,7 @@ class Atlas:
     @once
     def prototypes_found(self) -> Prototypes | None:
         """The prototypes as they were found; None where there are no maps."""
-        from morelli.atlas.patterns import Prototypes
+        from morelli.atlas.patterns._prototypes import Prototypes
 
         folder = self.path / "prototypes"
         return Prototypes.load(folder) if folder.is_dir() else None
@@ -196,7 +196,7 @@ class Atlas:
 
     @property
     def _places(self) -> Places:
-        from morelli.atlas.cells import rows_in_polygon, rows_in_rect
+        from morelli.atlas.cells._polygon import rows_in_polygon, rows_in_rect
 
         def masked(rows: NDArray[np.int64]) -> Mask:
             mask = np.zeros(len(self), dtype=bool)

@@ -17,7 +17,7 @@ from morelli.atlas._integrity import GuardedTable
 from morelli.atlas._joint_counts import JointCounts
 from morelli.atlas._once import once
 from morelli.errors import ArtifactError, UsageError
-from morelli.features import COLUMNS, metadata_schema, open_dataset
+from morelli.features import metadata_schema, open_dataset
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,7 +84,9 @@ def image_rows(
         item = np.ascontiguousarray(array, dtype=kind.value_type.to_pandas_dtype())
         return pa.FixedSizeListArray.from_arrays(pa.array(item.reshape(-1)), type=kind)
 
-    arrays = [meta.column(name).cast(schema.field(name).type).combine_chunks() for name in COLUMNS]
+    arrays = [
+        meta.column(name).cast(schema.field(name).type).combine_chunks() for name in metadata_schema().names
+    ]
     arrays += [
         listed("values", values),
         listed("held_impacts", held_impacts),
@@ -296,7 +298,7 @@ class Collection:
             UsageError: no row knows such a column.
         """
         if name not in self._categories:
-            if name in COLUMNS:
+            if name in metadata_schema().names:
                 column = self._column(name).cast("string")
             else:
                 from morelli.atlas._manifest_columns import manifest_column
@@ -331,12 +333,12 @@ class Collection:
         columns = [table.column(name).combine_chunks().fill_null("") for name in names]
         return pc.utf8_lower(pc.binary_join_element_wise(*columns, "\n"))
 
-    def records(self, rows: Sequence[int] | NDArray[Any], columns: Sequence[str] = COLUMNS) -> pa.Table:
-        """Metadata of some rows, read from disk."""
+    def records(self, rows: Sequence[int] | NDArray[Any], columns: Sequence[str] | None = None) -> pa.Table:
+        """Metadata of some rows, read from disk: some columns, or all that a feature table has."""
         index = np.asarray(rows, dtype=np.int64)
         if len(index) and (index.min() < 0 or index.max() >= len(self)):
             raise UsageError(f"The atlas has rows 0 to {len(self) - 1}; row {int(index.max())} is not there.")
-        return self.dataset.take(index.tolist(), columns=list(columns))
+        return self.dataset.take(index.tolist(), columns=list(columns or metadata_schema().names))
 
 
 def most_frequent(codes: NDArray[np.integer], names: int, most: int) -> list[int]:

@@ -10,17 +10,32 @@ import csv
 import io
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from morelli.artefacts import locked, read_file, read_json, write_file
+from morelli.artefacts.schema import Each, Number, check_schema
 from morelli.errors import ArtifactError, UsageError
 
 LONGEST_TEXT = 4000
 MOST_SAVED = 1000
 FEEDBACK_COLUMNS = ("path", "label", "generator", "source", "sha256", "probability", "note")
+_LARGEST = 256 << 20
+_WAIT = 10.0
+_SCHEMA = {
+    "prototypes?": Each(
+        {
+            "name?": str,
+            "note?": str,
+            "hidden?": bool,
+            "merged_into?": (Number(0, 1 << 31, whole=True), None),
+        }
+    ),
+    "dimensions?": Each({"name?": str, "note?": str}),
+    "selections?": Each(dict),
+}
 
 _FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
     "prototypes": {"name": (str,), "note": (str,), "hidden": (bool,), "merged_into": (int, type(None))},
@@ -45,17 +60,20 @@ class Edits:
             ArtifactError: the file is damaged.
         """
         empty: dict[str, Any] = {"prototypes": {}, "dimensions": {}, "selections": {}}
-        try:
-            text = self.path.read_text(encoding="utf-8")
-        except FileNotFoundError:
+        if not os.path.lexists(self.path):
             return empty
         try:
-            found = json.loads(text)
-        except ValueError as error:
-            raise ArtifactError(f"{self.path} is damaged ({error}); restore it or remove it") from error
-        if not isinstance(found, dict):
-            raise ArtifactError(f"{self.path} is damaged; restore it or remove it")
-        return empty | found
+            found = read_json(self.path, largest=_LARGEST, what="atlas")
+            check_schema(found, _SCHEMA, self.path)
+        except ArtifactError as error:
+            raise ArtifactError(f"{error}; restore it or remove it") from error
+        for what in ("prototypes", "dimensions"):
+            odd = [key for key in found.get(what, {}) if not (key.isascii() and key.isdecimal())]
+            if odd:
+                raise ArtifactError(
+                    f"{self.path}: {what} have numbers, not {odd[0]!r}; restore it or remove it"
+                )
+        return {**empty, **found}
 
     def of(self, what: str, number: int) -> Mapping[str, Any]:
         """Fields that people gave one prototype or dimension."""
@@ -116,56 +134,46 @@ class Edits:
         Each row has `FEEDBACK_COLUMNS`, `label` being what the image is said to be. A later word on the same
         image replaces the earlier.
         """
-        with self._locked():
+        with locked(self.feedback_path, wait=_WAIT):
             before = self.read_feedback()
-            told = {
+            latest = {
                 row["sha256"]: {c: _plain(row.get(c)) for c in FEEDBACK_COLUMNS} for row in [*before, *rows]
             }
             text = io.StringIO()
             writer = csv.DictWriter(text, FEEDBACK_COLUMNS, lineterminator="\n")
             writer.writeheader()
-            writer.writerows(told.values())
-            _replace(self.feedback_path, text.getvalue())
+            writer.writerows(latest.values())
+            write_file(self.feedback_path, text.getvalue())
 
     def read_feedback(self) -> list[dict[str, str]]:
-        """Every image whose verdict was called wrong."""
-        try:
-            with self.feedback_path.open(encoding="utf-8", newline="") as file:
-                return list(csv.DictReader(file))
-        except FileNotFoundError:
+        """Every image whose verdict was called wrong.
+
+        Raises:
+            ArtifactError: the file is damaged.
+        """
+        if not os.path.lexists(self.feedback_path):
             return []
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        from filelock import FileLock, Timeout
-
         try:
-            with FileLock(self.path.with_suffix(".lock"), timeout=10):
-                yield
-        except Timeout:
-            raise ArtifactError(f"another process holds {self.path}; try again") from None
+            text = read_file(self.feedback_path, largest=_LARGEST, what="atlas").decode("utf-8")
+            reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+            rows = list(reader)
+        except (ValueError, csv.Error) as error:
+            raise ArtifactError(
+                f"{self.feedback_path} is damaged ({error}); restore it or remove it"
+            ) from error
+        missing = set(FEEDBACK_COLUMNS) - set(reader.fieldnames or ())
+        if missing or any(None in row or None in row.values() for row in rows):
+            what = f"it lacks {', '.join(sorted(missing))}" if missing else "a row has too few or many fields"
+            raise ArtifactError(f"{self.feedback_path} is damaged ({what}); restore it or remove it")
+        return rows
 
     @contextmanager
     def _changing(self) -> Iterator[dict[str, Any]]:
-        with self._locked():
+        with locked(self.path, wait=_WAIT):
             document = self.read()
             yield document
-            _replace(self.path, json.dumps(document, indent=1, sort_keys=True, allow_nan=False))
+            write_file(self.path, json.dumps(document, indent=1, sort_keys=True, allow_nan=False))
 
 
 def _plain(value: Any) -> str:
     return "" if value is None else str(value)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

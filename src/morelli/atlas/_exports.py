@@ -63,6 +63,8 @@ def _harmless(column: Any) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if not pa.types.is_string(column.type):
+    if pa.types.is_dictionary(column.type):
+        column = pc.cast(column, column.type.value_type)
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return column
     return pc.replace_substring_regex(column, pattern=r"^([=+@\t\r-])", replacement=r"'\1")

@@ -13,7 +13,7 @@ from morelli.atlas._collection import VERDICTS, Collection, verdict_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from morelli.atlas.cells import Part
+    from morelli.atlas.cells._part import Part
 
 MOST_GENERATORS = 10
 """Generators that are told apart on the map; hues for more cannot be told apart."""

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from morelli.artefacts import write_file
+from morelli.artefacts.tensors import pack_tensors
 from morelli.atlas._collection import UNKNOWN
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
-    from morelli.atlas._steps import AtlasOptions
+    from morelli.atlas._options import AtlasOptions
     from morelli.atlas.distiller import DistilledMap
     from morelli.features import Features
 
@@ -45,15 +47,11 @@ class HeldOut:
 
     def save(self, path: Path) -> None:
         """Write what an interrupted build needs to go on."""
-        from safetensors.numpy import save_file
-
         tensors = {"impacts": self.impacts, "bias": self.bias, "folds": self.folds}
         for number, one in enumerate(self.maps):
             tensors |= {f"{number}.A": one.A, f"{number}.b": one.b, f"{number}.w": one.w}
             tensors[f"{number}.bias"] = np.array([one.bias])
-        # safetensors writes the memory as it lies, transposed or not.
-        packed = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-        save_file(packed, path, metadata={"description": self.description})
+        write_file(path, pack_tensors(tensors, {"description": self.description}))
 
     @classmethod
     def load(cls, path: Path, full: DistilledMap) -> HeldOut:
@@ -90,7 +88,9 @@ def distil(
         UsageError: no labels of both classes and no map, or a map of another kind or size.
         BuildMismatchError: a map of another build.
     """
-    from morelli.atlas.distiller import Distiller, cross_distil, default_spelling
+    from morelli.atlas.distiller import Distiller
+    from morelli.atlas.distiller._cross import cross_distil
+    from morelli.atlas.distiller._spelling import default_spelling
     from morelli.detectors import Calibration, fit_calibration
 
     X, y = features.matrix(options.kind), labels_of(features)
@@ -148,7 +148,7 @@ def held_out_groups(features: Features) -> tuple[NDArray[np.object_], str]:
 
 def picture_copies(features: Features) -> NDArray[np.int64]:
     """Number (n,) of each image's picture: near-duplicates share one."""
-    from morelli.atlas.patterns import copies_of
+    from morelli.atlas.patterns._exemplars import copies_of
 
     return copies_of(features.column("phash"))
 

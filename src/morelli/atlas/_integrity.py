@@ -72,8 +72,13 @@ def require_small_files(folder: Path, files: Mapping[str, str]) -> None:
 
 def file_hashes(folder: Path, patterns: tuple[str, ...]) -> dict[str, str]:
     """SHA-256 of the files in an atlas that match, by their path within it."""
-    found = sorted(path for pattern in patterns for path in folder.glob(pattern) if path.is_file())
+    found = sorted(path for pattern in patterns for path in folder.glob(pattern) if _is_own(path))
     return {path.relative_to(folder).as_posix(): _sha256(path) for path in found}
+
+
+def _is_own(path: Path) -> bool:
+    """A file that is no lock or leftover of a writer."""
+    return path.is_file() and not path.name.startswith(".")
 
 
 def table_hashes(

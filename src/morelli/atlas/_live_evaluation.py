@@ -13,15 +13,9 @@ from numpy.typing import NDArray
 
 from morelli.atlas._collection import ERRORS, UNKNOWN, Collection
 from morelli.errors import UsageError
-from morelli.metrics import (
-    positive_predictive_value,
-    rates_at,
-    reliability_curve,
-    roc_auc,
-    roc_curve,
-    tpr_at_fpr,
-    wilson_interval,
-)
+from morelli.metrics import rates_at, roc_auc, roc_curve, tpr_at_fpr
+from morelli.metrics.probabilities import reliability_curve
+from morelli.metrics.shares import positive_predictive_value, wilson_interval
 
 MOST_RESAMPLED = 50_000
 ROUNDS = 200

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from morelli.errors import UsageError
+from morelli.artefacts import parse_json
+from morelli.errors import ArtifactError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +25,7 @@ def manifest_column(metadata: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     values = []
     known: set[str] = set()
     for text in metadata.to_pylist():
-        row = json.loads(text) if text else {}
+        row = _row(text)
         known.update(row)
         value = row.get(name)
         values.append(None if value is None else str(value))
@@ -40,6 +40,13 @@ def manifest_categories(metadata: pa.ChunkedArray, *, sample: int = 20_000) -> l
     """Names of the manifest's columns that hold few enough values to filter by, by the first rows."""
     found: dict[str, set[str]] = {}
     for text in metadata.slice(0, sample).to_pylist():
-        for name, value in (json.loads(text) if text else {}).items():
+        for name, value in _row(text).items():
             found.setdefault(name, set()).add(str(value))
     return sorted(name for name, values in found.items() if 1 < len(values) <= FREE_TEXT)
+
+
+def _row(text: str | None) -> dict[str, Any]:
+    found = parse_json(text, "the atlas's column metadata") if text else {}
+    if not isinstance(found, dict):
+        raise ArtifactError("the atlas's column metadata must hold objects; build the atlas again")
+    return found

@@ -11,15 +11,16 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from morelli.artefacts import parse_json
 from morelli.atlas._integrity import GuardedTable
 from morelli.errors import ArtifactError, ImageError, UsageError
 from morelli.features import open_dataset
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from morelli.atlas.distiller import DistilledMap
     from morelli.encoders import Encoder, PreparedImage
     from morelli.features import Features, FeatureTable
-    from morelli.images import ImageItem, Transform
+    from morelli.images import ImageItem
+    from morelli.images.transforms import Transform
 
 Floats = NDArray[np.float32]
 THUMBNAIL = 128
@@ -42,12 +44,8 @@ REDUCED = 64
 BASIS_ROWS = 512
 CHUNK = 256
 
-
-class Progress(Protocol):
-    """Called after every piece of work."""
-
-    def __call__(self, step: str, done: int, total: int) -> None:
-        """`step` names what is under way."""
+Progress = Callable[[str, int, int], None]
+"""Called after every piece of work: the step under way, how much of it is done, and how much there is."""
 
 
 @dataclass(frozen=True)
@@ -153,8 +151,8 @@ class PixelTable:
         """
         dataset = open_dataset(path, version)
         try:
-            spec = PixelSpec(**json.loads(dataset.schema.metadata[b"morelli.pixels"]))
-        except (ValueError, OSError, KeyError, TypeError) as error:
+            spec = PixelSpec(**parse_json(dataset.schema.metadata[b"morelli.pixels"], path))
+        except (ArtifactError, ValueError, OSError, KeyError, TypeError) as error:
             raise ArtifactError(f"the atlas's maps at {path} cannot be read ({error})") from error
         return cls(dataset, spec, path)
 

@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Self
 
+from morelli.artefacts import document_digest, read_json, write_file
+from morelli.artefacts.schema import COUNT, Each, Number, check_schema
 from morelli.encoders import Build
 from morelli.errors import ArtifactError
 
 FORMAT = "morelli-atlas"
 VERSION = 1
 MANIFEST = "atlas.json"
+_LARGEST = 256 << 20
+_SCHEMA = {
+    "name": str,
+    "build": dict,
+    "kind": str,
+    "perturbation": str,
+    "images": COUNT,
+    "labelled": COUNT,
+    "added": COUNT,
+    "dimensions": Number(1, 1 << 20, whole=True),
+    "patches": COUNT,
+    "levels": Number(0, 16, whole=True),
+    "thresholds": [Number(0, 1)],
+    "projection": str,
+    "held_out": str,
+    "versions": {"images": COUNT, "pixels?": COUNT},
+    "audit": dict,
+    "distiller": dict,
+    "sources": [dict],
+    "files": Each(str),
+    "command": str,
+    "version": str,
+    "seed": int,
+    "unreadable": [[str]],
+}
 
 
 @dataclass(frozen=True)
@@ -77,14 +103,12 @@ class AtlasRecord:
     def write(self, folder: Path) -> None:
         """Write `atlas.json` whole or not at all; last of all files, since it says that the rest is there."""
         document = self.to_json()
-        document["digest"] = _digest(document)
+        document["digest"] = document_digest(document)
         text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
-        part = folder / f".{MANIFEST}.part"
-        part.write_text(text, encoding="utf-8")
-        part.replace(folder / MANIFEST)
+        write_file(folder / MANIFEST, text)
 
     @classmethod
-    def read(cls, folder: Path) -> AtlasRecord:
+    def read(cls, folder: Path) -> Self:
         """Read the document of an atlas.
 
         Raises:
@@ -95,65 +119,65 @@ class AtlasRecord:
             what = "is not finished; run `morelli atlas build` again" if folder.is_dir() else "is not there"
             raise ArtifactError(f"{folder} {what} ({MANIFEST} is missing)")
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(data, dict):
-                raise TypeError("it holds no JSON object")
-            if data.pop("format") != FORMAT:
-                raise ArtifactError(f"{path} is no atlas of Morelli's")
-            version = data.pop("format_version")
-            if version != VERSION:
-                raise ArtifactError(
-                    f"{path} has format {version}, this Morelli reads {VERSION}; update, or build again"
-                )
-            stated = data.pop("digest", None)
-            if stated is not None and stated != _digest(
-                {"format": FORMAT, "format_version": version, **data}
-            ):
-                raise ArtifactError(
-                    f"{path} was changed or damaged after it was written (its digest differs); restore it "
-                    "from a copy, or build the atlas again"
-                )
-            _require_types(data)
-            data["build"] = Build.from_json(data["build"])
-            data["thresholds"] = tuple(data["thresholds"])
-            data["sources"] = tuple(data["sources"])
-            data["unreadable"] = tuple(tuple(pair) for pair in data["unreadable"])
-            return cls(**data)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ArtifactError(f"{path} is damaged ({error}); build the atlas again") from error
+            return cls._of(read_json(path, largest=_LARGEST, what="atlas"), path)
+        except ArtifactError as error:
+            reason = str(error).removeprefix(f"{path}: ")
+            if reason.startswith(str(path)):
+                raise
+            raise ArtifactError(f"{path} is damaged ({reason}); build the atlas again") from error
 
-
-def _digest(document: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) of the document's canonical JSON without its own `digest`."""
-    rest = {key: value for key, value in document.items() if key != "digest"}
-    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _require_types(data: Mapping[str, Any]) -> None:
-    """Raise TypeError where a field that names files, or counts, is of another type."""
-    for name in ("images", "labelled", "added", "dimensions", "patches", "levels"):
-        if type(data[name]) is not int or data[name] < 0:
-            raise TypeError(f"{name} is no number")
-    versions, files = data["versions"], data["files"]
-    if not isinstance(versions, dict) or not all(
-        name in ("images", "pixels") and type(number) is int for name, number in versions.items()
-    ):
-        raise TypeError("versions are no numbers of tables")
-    if "images" not in versions:
-        raise TypeError("the version of images is missing")
-    if not isinstance(files, dict) or not all(
-        isinstance(digest, str) and _is_inside(file) for file, digest in files.items()
-    ):
-        raise TypeError("files are no paths within the atlas with their digests")
+    @classmethod
+    def _of(cls, data: Any, path: Path) -> Self:
+        """The record of a JSON value that was read from `path`."""
+        if not isinstance(data, dict):
+            raise ArtifactError(f"{path}: it holds no JSON object")
+        if data.get("format") != FORMAT:
+            raise ArtifactError(f"{path} is no atlas of Morelli's")
+        version = data.get("format_version")
+        if version != VERSION or isinstance(version, bool):
+            raise ArtifactError(
+                f"{path} has format {ascii(version)[:20]}, this Morelli reads {VERSION}; update, or "
+                "build again"
+            )
+        stated = data.get("digest")
+        if stated is not None and stated != document_digest(data):
+            raise ArtifactError(
+                f"{path} was changed or damaged after it was written (its digest differs); restore it "
+                "from a copy, or build the atlas again"
+            )
+        check_schema(data, _SCHEMA, path)
+        outside = [file for file in data["files"] if not _is_inside(file)]
+        if outside:
+            raise ArtifactError(f"{path}: it names a file outside the atlas: {outside[0]!r}")
+        if set(data["versions"]) - {"images", "pixels"}:
+            raise ArtifactError(f"{path}: versions must be of images and pixels")
+        if len(data["thresholds"]) != 2 or any(len(pair) != 2 for pair in data["unreadable"]):
+            raise ArtifactError(f"{path}: thresholds and unreadable must be pairs")
+        if not data["thresholds"][0] <= data["thresholds"][1]:
+            raise ArtifactError(f"{path}: thresholds must be ordered")
+        known = {one.name for one in fields(cls)}
+        try:
+            build = Build.from_json(data["build"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ArtifactError(f"{path}: build: {error}") from error
+        return cls(
+            **{name: value for name, value in data.items() if name in known}
+            | {
+                "build": build,
+                "thresholds": tuple(data["thresholds"]),
+                "sources": tuple(data["sources"]),
+                "unreadable": tuple(tuple(pair) for pair in data["unreadable"]),
+            }
+        )
 
 
 def _is_inside(file: str) -> bool:
     """True of a path that stays within the folder, written as `Path.as_posix` does."""
     path = PurePosixPath(file)
     return (
-        not path.is_absolute()
+        file.isprintable()
+        and not path.is_absolute()
         and ".." not in path.parts
-        and not set("\\:\0") & set(file)
+        and not set("\\:") & set(file)
         and path.as_posix() == file
     )

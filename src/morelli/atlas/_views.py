@@ -13,7 +13,7 @@ from morelli.atlas._collection import ERRORS, UNKNOWN, VERDICTS, Collection, err
 from morelli.atlas._joint_counts import JointCounts
 from morelli.atlas._once import once
 from morelli.atlas._selection import Selection, numeric_column
-from morelli.atlas.patterns import may_be_chance
+from morelli.atlas.patterns._significance import may_be_chance
 from morelli.errors import UsageError
 
 BINS = 48

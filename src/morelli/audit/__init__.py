@@ -6,31 +6,19 @@
 
 from __future__ import annotations
 
-from morelli.audit._align import AlignRecipe, AlignReport, align
-from morelli.audit._associations import Association, Rule, fact_columns
+from morelli.audit._align import AlignRecipe, align
+from morelli.audit._associations import fact_columns
 from morelli.audit._audit import audit
-from morelli.audit._duplicates import DuplicateGroup
-from morelli.audit._facts import Unreadable
-from morelli.audit._fair_subset import FairSubset
-from morelli.audit._findings import Finding
-from morelli.audit._leaks import LeakReport, leak_report
+from morelli.audit._leaks import leak_report
 from morelli.audit._metadata_baseline import MetadataBaseline, metadata_only_auc
 from morelli.audit._report import AuditReport
 from morelli.audit._spectra import Spectrum, mean_spectra
 
 __all__ = [
     "AlignRecipe",
-    "AlignReport",
-    "Association",
     "AuditReport",
-    "DuplicateGroup",
-    "FairSubset",
-    "Finding",
-    "LeakReport",
     "MetadataBaseline",
-    "Rule",
     "Spectrum",
-    "Unreadable",
     "align",
     "audit",
     "fact_columns",

@@ -20,8 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from morelli.artefacts import locked, read_file, write_file
+from morelli.artefacts.schema import Each, check_schema
 from morelli.audit._facts import Unreadable
-from morelli.errors import ImageError, UsageError
+from morelli.errors import ArtifactError, ImageError, UsageError
 from morelli.images import ImageItem, Limits, decode, image_errors, in_threads, iter_source, read_bytes
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.csv"
 _JOURNAL = "align.jsonl"
+_WAIT = 10.0
+_DONE = ("uri", "path", "sha256", "original_sha256")
+_ENTRY = Each(str)
 _CLASS = {0: "real", 1: "fake", None: "unlabelled"}
 _SUFFIX = {"jpeg": ".jpg", "webp": ".webp", "png": ".png"}
 _SUBSAMPLING = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
@@ -145,38 +150,39 @@ def align(
     recipe, bounds, out = recipe or AlignRecipe(), limits or Limits(), Path(out_dir)
     _check_apart(source, out)
     out.mkdir(parents=True, exist_ok=True)
-    earlier = _read_journal(out / _JOURNAL, recipe)
-    named = isinstance(source, str | Path) or (
-        isinstance(source, Sequence) and all(isinstance(entry, str | Path) for entry in source)
-    )
-    items: Iterable[ImageItem] = iter_source(source, limits=bounds, **reading) if named else source  # type: ignore[arg-type,assignment]
-    rows: list[dict[str, str]] = []
-    failed: list[Unreadable] = []
-    counts, skipped = Counter[str](), Counter[str]()
+    with locked(out / MANIFEST, wait=_WAIT):
+        earlier = _read_journal(out / _JOURNAL, recipe)
+        named = isinstance(source, str | Path) or (
+            isinstance(source, Sequence) and all(isinstance(entry, str | Path) for entry in source)
+        )
+        items: Iterable[ImageItem] = iter_source(source, limits=bounds, **reading) if named else source  # type: ignore[arg-type,assignment]
+        rows: list[dict[str, str]] = []
+        failed: list[Unreadable] = []
+        counts, skipped = Counter[str](), Counter[str]()
 
-    def one(item: ImageItem) -> tuple[str, ImageItem, dict[str, str] | ImageError]:
-        return _one(item, out, recipe, bounds, earlier)
+        def one(item: ImageItem) -> tuple[str, ImageItem, dict[str, str] | ImageError]:
+            return _one(item, out, recipe, bounds, earlier)
 
-    with (out / _JOURNAL).open("a", encoding="utf-8") as journal:
-        if not earlier:
-            journal.write(json.dumps({"recipe": recipe.id}) + "\n")
-        for done, (outcome, item, made) in enumerate(in_threads(one, items, workers), start=1):
-            if isinstance(made, ImageError):
-                failed.append(Unreadable(item.uri, item.label, made.reason, str(made)))
-            elif outcome == "skipped":
-                skipped[_CLASS[item.label]] += 1
-            else:
-                counts[outcome] += 1
-                rows.append(_row(item, made))
-                if outcome == "written":
-                    journal.write(json.dumps({"uri": item.uri, **made}, ensure_ascii=False) + "\n")
-                    journal.flush()
-            if progress is not None:
-                progress(done, None)
-    _write_manifest(out / MANIFEST, rows)
-    return AlignReport(
-        out / MANIFEST, recipe, counts["written"], counts["reused"], dict(skipped), tuple(failed)
-    )
+        with (out / _JOURNAL).open("a", encoding="utf-8") as journal:
+            if not earlier:
+                journal.write(json.dumps({"recipe": recipe.id}) + "\n")
+            for done, (outcome, item, made) in enumerate(in_threads(one, items, workers), start=1):
+                if isinstance(made, ImageError):
+                    failed.append(Unreadable(item.uri, item.label, made.reason, str(made)))
+                elif outcome == "skipped":
+                    skipped[_CLASS[item.label]] += 1
+                else:
+                    counts[outcome] += 1
+                    rows.append(_row(item, made))
+                    if outcome == "written":
+                        journal.write(json.dumps({"uri": item.uri, **made}, ensure_ascii=False) + "\n")
+                        journal.flush()
+                if progress is not None:
+                    progress(done, None)
+        _write_manifest(out / MANIFEST, rows)
+        return AlignReport(
+            out / MANIFEST, recipe, counts["written"], counts["reused"], dict(skipped), tuple(failed)
+        )
 
 
 def _check_apart(source: object, out: Path) -> None:
@@ -212,7 +218,8 @@ def _one(
             made = align_image(decoded.image, recipe)
     except ImageError as error:
         return "failed", item, error
-    _write(out / path, made)
+    # Without a lock: copies are called after their content, so that two writers write the same.
+    write_file(out / path, made, lock=False)
     quality = "" if facts.jpeg_quality is None else str(facts.jpeg_quality)
     return (
         "written",
@@ -259,32 +266,23 @@ def _row(item: ImageItem, made: dict[str, str]) -> dict[str, str]:
     return row | {name: text for name, text in made.items() if name not in {"path", "uri"}}
 
 
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    try:
-        scratch.write_bytes(data)
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
 def _read_journal(path: Path, recipe: AlignRecipe) -> dict[str, dict[str, str]]:
     """What an earlier run with the same recipe has done, by uri; a half-written last line is ignored."""
     done: dict[str, dict[str, str]] = {}
-    if not path.is_file():
+    if not os.path.lexists(path):
         return done
-    for line in path.read_text("utf-8").splitlines():
+    for line in read_file(path, what="folder of aligned copies").decode("utf-8", "replace").splitlines():
         try:
             entry = json.loads(line)
-        except json.JSONDecodeError:
+            check_schema(entry, _ENTRY, path)
+        except (ValueError, RecursionError, ArtifactError):
             continue
         if "recipe" in entry and entry["recipe"] != recipe.id:
             raise UsageError(
                 f"{path.parent} holds copies by {entry['recipe']}, not {recipe.id}: "
                 "choose another folder, or the same recipe."
             )
-        if "uri" in entry:
+        if set(_DONE) <= set(entry):
             done[entry.pop("uri")] = entry
     return done
 
@@ -295,4 +293,4 @@ def _write_manifest(path: Path, rows: Sequence[dict[str, str]]) -> None:
     writer = csv.DictWriter(buffer, header, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    _write(path, buffer.getvalue().encode())
+    write_file(path, buffer.getvalue())

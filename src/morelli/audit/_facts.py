@@ -14,12 +14,21 @@ import numpy as np
 import pyarrow as pa
 
 from morelli.errors import ImageError
-from morelli.images import Decoded, Limits, decode, image_errors, in_threads, phash, quiet_pillow, read_bytes
+from morelli.images import (
+    ImageFacts,
+    Limits,
+    decode,
+    image_errors,
+    in_threads,
+    phash,
+    quiet_pillow,
+    read_bytes,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from morelli.images import ImageItem
+    from morelli.images import ImageFacts, ImageItem
 
 Bytes = bytes  # the type, where a field of that name hides it
 Progress = Callable[[int, int | None], None]  # images done, images in all if known
@@ -143,16 +152,16 @@ def read_facts(item: ImageItem, limits: Limits) -> FileFacts | Unreadable:
         data = read_bytes(item)
         decoded = decode(data, limits)
         with image_errors():
-            return file_facts(item, data, decoded)
+            return file_facts(item, data, decoded.image, decoded.facts)
     except ImageError as error:
         return Unreadable(item.uri, item.label, error.reason, str(error))
 
 
-def file_facts(item: ImageItem, data: bytes, decoded: Decoded) -> FileFacts:
-    """Facts of an image whose bytes are `data` and whose decoded form is `decoded`."""
+def file_facts(item: ImageItem, data: bytes, image: Image.Image, facts: ImageFacts) -> FileFacts:
+    """Facts of an image whose bytes are `data`; `image` and `facts` are what decoding gave."""
     from PIL import Image
 
-    facts, metadata = decoded.facts, item.metadata
+    metadata = item.metadata
     quantisation, subsampling, progressive, camera, software = "", "", False, "", ""
     try:
         with quiet_pillow(), Image.open(io.BytesIO(data)) as header:
@@ -161,7 +170,7 @@ def file_facts(item: ImageItem, data: bytes, decoded: Decoded) -> FileFacts:
             has_alpha = "A" in header.mode or header.mode == "La" or "transparency" in header.info
     except Exception:  # `decode` read it by another way (without a bomb's text), or under wider limits
         has_alpha = any("alpha" in note for note in facts.notes)
-    picture = np.asarray(decoded.image.convert("L").resize((THUMB, THUMB), Image.Resampling.BOX))
+    picture = np.asarray(image.convert("L").resize((THUMB, THUMB), Image.Resampling.BOX))
     return FileFacts(
         uri=item.uri,
         label=item.label,
@@ -188,7 +197,7 @@ def file_facts(item: ImageItem, data: bytes, decoded: Decoded) -> FileFacts:
         animated=facts.frames > 1,
         oriented=any("orientation" in note for note in facts.notes),
         scale=_number(metadata.get("align_scale")),
-        phash=phash(decoded.image),
+        phash=phash(image),
         thumb=picture.tobytes(),
     )
 

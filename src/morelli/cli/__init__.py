@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
-from morelli.cli._app import app, main
+from morelli.cli._app import main
 
-__all__ = ["app", "main"]
+__all__ = [
+    "main",
+]

@@ -38,9 +38,11 @@ def analyses(
 
         morelli evaluate analyses F.lance -o analyses/ --kind layer:8 --maps umap
     """
+    from morelli.evaluation import analyse
     from morelli.features import FeatureTable
-    from morelli.reports import analyse, write_analyses
+    from morelli.reports import report_folder, write_analyses
 
+    report_folder(out, "folder of analyses")
     if maps is MapChoice.none:
         raise UsageError("The maps are part of the analyses; choose tsne, umap or pca.")
     source = FeatureTable.open(table)

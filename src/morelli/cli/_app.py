@@ -21,6 +21,7 @@ from morelli.cli._extract import extract
 from morelli.cli._fit import fit
 from morelli.cli._import import import_
 from morelli.cli._info import info
+from morelli.cli._provenance import provenance
 from morelli.cli._reproduce import reproduce
 from morelli.cli._serve import serve_command
 from morelli.cli._study import study
@@ -74,6 +75,7 @@ app.command("fit")(fit)
 evaluate.command("analyses")(analyses)
 app.add_typer(evaluate, name="evaluate")
 app.command("audit")(audit)
+app.command("provenance")(provenance)
 app.command("reproduce")(reproduce)
 app.add_typer(atlas, name="atlas")
 app.add_typer(bank, name="bank")

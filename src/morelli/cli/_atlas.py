@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,9 +28,9 @@ from morelli.cli._options import (
 from morelli.errors import MorelliError
 
 if TYPE_CHECKING:
-    from morelli.atlas import Atlas, Progress, Verified
+    from morelli.atlas import Atlas
     from morelli.encoders import Build, Encoder
-    from morelli.explanation import ConceptBank
+    from morelli.explanation.concepts import ConceptBank
 
 atlas = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
@@ -138,7 +138,8 @@ def build(
 
         morelli serve --atlas set.atlas
     """
-    from morelli.atlas import AtlasOptions, DistilledMap, build_atlas, default_map_path
+    from morelli.atlas import AtlasOptions, build_atlas
+    from morelli.atlas.distiller import DistilledMap, default_map_path
     from morelli.features import FeatureTable
 
     source = FeatureTable.open(table)
@@ -246,11 +247,11 @@ def info(
 
         morelli atlas info set.atlas --select '{"column": "generator", "in": ["sdxl", "real"]}'
     """
-    from morelli.atlas import Atlas, verify_atlas
+    from morelli.atlas import Atlas
     from morelli.reports import selection_document
 
     if verify:
-        _tell_verified(verify_atlas(folder))
+        _verify(folder)
     found = Atlas.open(folder)
     if select is not None:
         _tell_selection(found.evaluation(found.select(selection_document(found, select))), json_document)
@@ -307,7 +308,7 @@ def export(
 
 def _banks(paths: Sequence[Path], build: Build, kind: str) -> list[ConceptBank]:
     """The banks that were named; the shipped one where none was and it is of this build and kind."""
-    from morelli.explanation import ConceptBank, default_concepts_path
+    from morelli.explanation.concepts import ConceptBank, default_concepts_path
 
     if paths:
         return [concept_bank(path) for path in paths]
@@ -333,7 +334,7 @@ class _steps:  # noqa: N801 - used like a function
         self.quiet, self.display = quiet, progress(quiet)
         self.tasks: dict[str, Any] = {}
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Callable[[str, int, int], None]:
         self.display.__enter__()
         return self._tell
 
@@ -360,8 +361,11 @@ def _finish(made: Atlas, quiet: bool) -> None:
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 
-def _tell_verified(verified: Verified) -> None:
-    """Say on stderr what was checked; the figures alone go to stdout."""
+def _verify(folder: Path) -> None:
+    """Check the files of an atlas and say on stderr what was checked; the figures alone go to stdout."""
+    from morelli.atlas import verify_atlas
+
+    verified = verify_atlas(folder)
     error_console().print(
         f"{verified.files:,} files ({verified.size / 1e6:,.1f} MB) are as they were written.",
         highlight=False, markup=False, soft_wrap=True,

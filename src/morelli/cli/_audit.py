@@ -79,7 +79,10 @@ def audit(
     from morelli.audit import AlignRecipe
     from morelli.audit import align as write_aligned
     from morelli.audit import audit as look
+    from morelli.reports import report_folder
 
+    if out is not None:
+        report_folder(out, "audit")
     reading: dict[str, Any] = {"label_from": "folders" if label_from else None, "root": root}
     if align is not None and align.exists() and any(align.resolve() == Path(s).resolve() for s in sources):
         raise UsageError(f"{align} is what is audited; aligned copies need a folder of their own.")
@@ -118,7 +121,9 @@ def audit(
                 soft_wrap=True,
             )
     if out is not None:
-        write_folder(found, out, copies)
+        from morelli.reports import write_audit_folder
+
+        write_audit_folder(found, out, copies)
     if json_document:
         import json
 
@@ -170,13 +175,3 @@ def show(found: AuditReport) -> None:
             f"[{tone}]{one.severity}[/]", escape(printable(one.sentence)), escape(printable(one.advice))
         )
     screen.print(table)
-
-
-def write_folder(found: AuditReport, out: Path, copies: AuditReport | None) -> None:
-    """The audit's folder: its own files, the page, and the audit of aligned copies below it."""
-    from morelli.reports import audit_page, write_audit
-
-    write_audit(found, out)
-    if copies is not None:
-        write_audit(copies, out / "aligned")
-    (out / "audit.html").write_text(audit_page(found, copies), encoding="utf-8")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from morelli.encoders import Encoder
-    from morelli.explanation import ConceptBank
+    from morelli.explanation.concepts import ConceptBank
 
 concepts = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
@@ -113,7 +113,12 @@ def build(
 
         morelli concepts build -o bokeh.concepts --from examples --name bokeh --with a/ --without b/
     """
-    from morelli.explanation import concepts_of_text_bank, edit_banks, text_concepts, vocabulary_concepts
+    from morelli.explanation.concepts import (
+        concepts_of_text_bank,
+        edit_banks,
+        text_concepts,
+        vocabulary_concepts,
+    )
 
     given = list(paths or [])
     _check(made_from, given, kind=kind, name=name, with_it=with_it, without=without)
@@ -239,7 +244,7 @@ def inspect(
 
 def concept_bank(path: Path) -> ConceptBank:
     """The bank in a folder; the word default stands for the one that comes along."""
-    from morelli.explanation import ConceptBank, default_concepts_path
+    from morelli.explanation.concepts import ConceptBank, default_concepts_path
 
     return ConceptBank.load(default_concepts_path() if str(path) == "default" else path)
 
@@ -271,7 +276,7 @@ def _check(
 
 
 def _texts(paths: list[str]) -> list[str | tuple[str, str]] | None:
-    from morelli.explanation import read_text_list
+    from morelli.explanation.concepts import read_text_list
 
     return [text for path in paths for text in read_text_list(path)] or None
 
@@ -299,7 +304,7 @@ def _pictures(paths: list[str], limit: int, seed: int) -> Iterator[Image.Image]:
 def _examples(name: str, with_it: list[str], without: list[str], kind: str, eye: Encoder) -> ConceptBank:
     import numpy as np
 
-    from morelli.explanation import example_concepts
+    from morelli.explanation.concepts import example_concepts
 
     sides = []
     for paths in (with_it, without):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, TextIO
+from functools import cache
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
+    from rich.text import Text
 
 # What a script or a log gets: rich would fall back to 80 columns, too few for a table of verdicts.
 PIPE_WIDTH = 160
@@ -16,16 +18,24 @@ PIPE_WIDTH = 160
 
 def console() -> Console:
     """The console on stdout."""
-    from rich.console import Console
-
-    return Console(width=_width(sys.stdout))
+    return _safe_console()(width=_width(sys.stdout))
 
 
 def error_console() -> Console:
     """The console on stderr."""
+    return _safe_console()(stderr=True, width=_width(sys.stderr))
+
+
+@cache
+def _safe_console() -> type[Console]:
+    """A console that shows control characters in texts as escapes: names of files reach it unread."""
     from rich.console import Console
 
-    return Console(stderr=True, width=_width(sys.stderr))
+    class SafeConsole(Console):
+        def render_str(self, text: str, **how: Any) -> Text:
+            return super().render_str("\n".join(map(printable, text.split("\n"))), **how)
+
+    return SafeConsole
 
 
 def progress(quiet: bool = False) -> Progress:
@@ -45,6 +55,9 @@ def progress(quiet: bool = False) -> Progress:
 
 def printable(text: str) -> str:
     """`text` with control characters as escapes, because a file name must not steer the terminal."""
+    # As `morelli.artefacts.text.visible`, whose room loads numpy, which an error line does not wait for.
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import chain
@@ -182,16 +183,16 @@ def _collect(pictures: list[Picture], detection: Detection) -> None:
 
 
 def _draw(path: Path, pictures: list[Picture], summary: Summary, bundle: Bundle) -> None:
-    from morelli.cli._outputs import part
+    from morelli.artefacts import write_file
     from morelli.reports import contact_sheet
 
     title = f"Morelli: {summary.done} images judged by {bundle.name}"
     note = "The number is the calibrated probability that the image is AI-generated. A signal, not proof."
     if summary.done > len(pictures):
         note = f"The first {len(pictures)} of {summary.done}. {note}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    contact_sheet(pictures, title=title, note=note).save(part(path), format="PNG")
-    part(path).replace(path)
+    picture = io.BytesIO()
+    contact_sheet(pictures, title=title, note=note).save(picture, format="PNG")
+    write_file(path, picture.getvalue())
 
 
 def _say(summary: Summary, *, table: bool) -> None:

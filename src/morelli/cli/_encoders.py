@@ -47,7 +47,7 @@ def list_encoders(json_document: Json = False) -> None:
     from rich.table import Table
 
     from morelli.encoders import encoder_cards
-    from morelli.encoders import info as stored_info
+    from morelli.encoders.store import info as stored_info
 
     cards = encoder_cards()
     here = {card.name: bool(stored_info(card.name).stored) for card in cards}
@@ -95,7 +95,7 @@ def pull(name: Name = "clip-vit-b16", offline: Offline = False) -> None:
 
         morelli encoders pull clip-vit-l14
     """
-    from morelli.encoders import pull as fetch
+    from morelli.encoders.store import pull as fetch
 
     with weights_progress() as tell:
         stored = fetch(name, tell, offline=offline)
@@ -113,7 +113,7 @@ def describe(name: Name = "clip-vit-b16", json_document: Json = False) -> None:
 
         morelli encoders info clip-vit-b16
     """
-    from morelli.encoders import info as stored_info
+    from morelli.encoders.store import info as stored_info
 
     known = stored_info(name)
     facts: dict[str, Any] = asdict(known.card)
@@ -143,7 +143,7 @@ def verify(name: Name = "clip-vit-b16") -> None:
 
         morelli encoders verify clip-vit-b16
     """
-    from morelli.encoders import verify as check
+    from morelli.encoders.store import verify as check
 
     with weights_progress() as tell:
         checks = check(name, tell)

@@ -39,6 +39,7 @@ def reported(
     quiet: bool,
 ) -> Report:
     """Execute the run and write its report."""
+    from morelli.artefacts import check_results, read_json
     from morelli.evaluation import execute
     from morelli.reports import report_folder, write_report
 
@@ -46,15 +47,15 @@ def reported(
 
     found = None
     if audit is not None:
-        import json
-
         file = audit / "audit.json" if audit.is_dir() else audit
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ArtifactError(
-                f"{file} cannot be read ({error}); make it with `morelli audit -o`"
-            ) from error
+            if audit.is_dir():
+                check_results(audit, what="audit")
+            found = read_json(file, what="audit")
+        except ArtifactError as error:
+            raise ArtifactError(f"{error}; make it with `morelli audit -o`") from error
+        if not isinstance(found, dict):
+            raise ArtifactError(f"{file} is no audit; make it with `morelli audit -o`")
     if spectra and not images:
         raise UsageError("--spectra needs the images themselves: --images PATH.")
     with progress(quiet) as display:

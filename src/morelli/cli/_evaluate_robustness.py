@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -97,7 +97,7 @@ def robustness(
         morelli evaluate robustness sweep/robustness.lance --detector knn:5 -o sweep-knn/
     """
     from morelli.detectors import Bundle, default_bundle_path
-    from morelli.evaluation import STANDARD, UNIVFD, Input, Run, extract_perturbed
+    from morelli.evaluation import Input, Run, extract_perturbed
     from morelli.features import FeatureTable
     from morelli.reports import report_folder
 
@@ -109,7 +109,6 @@ def robustness(
         features = table or out / "robustness.lance"
         judges = [Bundle.load(default_bundle_path() if i.path == "default" else i.path) for i in inputs]
         wanted = [*kinds.split(","), *(k for b in judges for k in b.kinds)]
-        named: Any = {"standard": STANDARD, "univfd": UNIVFD}.get(perturbations, perturbations.split(","))
         if encoder is None and judges:
             eye = encoder_of(judges[0].build, weights=weights, device=device, offline=offline, quiet=quiet)
         else:
@@ -133,7 +132,7 @@ def robustness(
                 list(listed(source, label_from is not None)()),
                 features,
                 encoder=eye,
-                perturbations=named,
+                perturbations=perturbations,
                 kinds=list(dict.fromkeys(expand_kinds(wanted, layers=eye.layers))),
                 progress=advance,
                 workers=workers,

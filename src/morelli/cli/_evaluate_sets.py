@@ -39,7 +39,9 @@ def univfd_sets(
         morelli extract sets.csv -o sets.lance --transform univfd-224-crop-v1 --kinds final
     """
     import csv
+    import io
 
+    from morelli.artefacts import write_file
     from morelli.evaluation import univfd_items
     from morelli.evaluation import univfd_sets as read
 
@@ -53,11 +55,11 @@ def univfd_sets(
         )
         for item in univfd_items(sets, root)
     ]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("path", "label", "generator", "set"))
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("path", "label", "generator", "set"))
+    writer.writerows(rows)
+    write_file(out, text.getvalue())
     counts = ", ".join(f"{s.name} {len(s.reals)}+{len(s.fakes)}" for s in sets)
     console().print(
         f"{out}: {len(rows):,} images in {len(sets)} sets: {counts}", highlight=False, markup=False

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from morelli.explanation import ConceptBank
+    from morelli.explanation.concepts import ConceptBank
     from morelli.features import Features
 
 explain = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
@@ -72,14 +72,10 @@ def generator(
     """
     from morelli.explanation import explain_generator, rows_of_generator
     from morelli.features import FeatureTable
-    from morelli.reports import (
-        explanation_json,
-        explanation_markdown,
-        explanation_page,
-        explanation_sentences,
-    )
-    from morelli.reports.plots import plot_explanation
+    from morelli.reports import explanation_json, explanation_sentences, report_folder, write_explanation
 
+    if out is not None:
+        report_folder(out, "explanation")
     banks = load_banks(concepts)
     if len(banks) > 1:
         raise UsageError("These banks are of several feature kinds; explain in one kind at a time.")
@@ -105,13 +101,7 @@ def generator(
         random_state=seed,
     )
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        plot_explanation(found, out / "explanation.png")
-        page = explanation_markdown(found) + "\n![concepts and decomposition](explanation.png)\n"
-        (out / "explanation.md").write_text(page, encoding="utf-8")
-        text = json.dumps(explanation_json(found), indent=1, ensure_ascii=False)
-        (out / "explanation.json").write_text(text + "\n", encoding="utf-8")
-        (out / "explanation.html").write_text(explanation_page(explanation_json(found)), encoding="utf-8")
+        write_explanation(found, out)
     if json_document:
         typer.echo(json.dumps(explanation_json(found), ensure_ascii=False))
     elif not quiet:

@@ -2,7 +2,7 @@
 
 Every file grows beside its final name as `NAME.PID.part` and takes the name when it is whole, so a reader
 never meets half a result, two runs never mix, and an interrupted run leaves what it had under a name that
-says so.
+says so. Pipes and devices are written to directly, and a link stays one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self
@@ -138,29 +139,23 @@ class _TextOutput:
     """A text output to a file or, for the name `-`, to stdout."""
 
     def __init__(self, target: str) -> None:
-        self._target = None if target == "-" else Path(target)
+        self._target = target
+        self._stack = ExitStack()
         self._file: IO[bytes]
 
     def __enter__(self) -> Self:
-        if self._target is None:
-            self._file = sys.stdout.buffer
-        else:
-            self._target.parent.mkdir(parents=True, exist_ok=True)
-            self._file = part(self._target).open("wb")
+        self._file = self._stack.enter_context(_opened(self._target))
         self._begin()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._end()
-        if self._target is None:
-            self._file.flush()
+        if kind is not None:
+            self._stack.__exit__(kind, error, trace)
             return
-        self._file.close()
-        if kind is None:
-            part(self._target).replace(self._target)
+        with self._stack:
+            self._end()
 
     def _begin(self) -> None:
         """Write what stands before the first record."""
@@ -222,24 +217,30 @@ class Parquet:
     GROUP = 4096
 
     def __init__(self, target: str) -> None:
-        self._target = Path(target)
+        self._target = target
+        self._stack = ExitStack()
         self._rows: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
         import pyarrow.parquet
 
-        self._target.parent.mkdir(parents=True, exist_ok=True)
         self._schema = _schema()
-        self._writer = pyarrow.parquet.ParquetWriter(part(self._target), self._schema, compression="zstd")
+        file = self._stack.enter_context(_opened(self._target))
+        self._writer = pyarrow.parquet.ParquetWriter(file, self._schema, compression="zstd")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._flush()
-        self._writer.close()
-        if kind is None:
-            part(self._target).replace(self._target)
+        if kind is not None:
+            with suppress(Exception):  # the first error counts
+                self._flush()
+                self._writer.close()
+            self._stack.__exit__(kind, error, trace)
+            return
+        with self._stack:
+            self._flush()
+            self._writer.close()
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Take one record."""
@@ -256,9 +257,19 @@ class Parquet:
             self._rows.clear()
 
 
-def part(target: Path) -> Path:
-    """Where this process lets a file grow until it is whole."""
-    return target.with_name(f"{target.name}.{os.getpid()}.part")
+@contextmanager
+def _opened(target: str) -> Iterator[IO[bytes]]:
+    """The open file of an output: stdout for `-`, else one that takes the name when it is whole."""
+    from morelli.artefacts import replacing_file
+
+    if target == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    # Without a lock: it would be held for hours, and of two runs the last may win.
+
+    with replacing_file(target, lock=False, growing=f"{Path(target).name}.{os.getpid()}.part") as file:
+        yield file
 
 
 def _schema() -> pa.Schema:
@@ -277,8 +288,3 @@ class _Lines:
 
     def __init__(self, put: Any) -> None:
         self.write = put
-
-
-def stdout_targets(targets: Iterable[str | None]) -> int:
-    """How many of the targets are stdout."""
-    return sum(target == "-" for target in targets)

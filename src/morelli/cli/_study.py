@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from enum import StrEnum
@@ -17,7 +16,7 @@ from morelli.cli._options import Quiet
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
-    from morelli.explanation import ConceptBank
+    from morelli.explanation.concepts import ConceptBank
     from morelli.features import Features
 
 study = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
@@ -114,8 +113,9 @@ def transfer(
     """
     from morelli.explanation.study import StudyOptions, study_bundle, transfer_study
     from morelli.features import FeatureTable
-    from morelli.reports import study_json, study_page, write_study
+    from morelli.reports import report_folder, study_json, study_page, write_study
 
+    report_folder(out, "study")
     source = FeatureTable.open(table)
     banks = load_banks(concepts or [])
     studied = ("final", "layer", "head", "headraw")
@@ -141,21 +141,18 @@ def transfer(
     errors = error_console()
     tell = None if quiet else lambda title: errors.print(f"{title} …", highlight=False, markup=False)
     result = transfer_study(features, options, progress=tell)
-    write_study(result, out)
     document = study_json(result)
     if banks and tell:
         tell("explanations")
     explained = _explained(features, banks, document, seed)
     command = shlex.join(["morelli", *sys.argv[1:]])
     page = study_page(document, explanations=explained, command=command)
-    (out / "study.html").write_text(page, encoding="utf-8")
-    if explained:
-        text = json.dumps(explained, indent=1, ensure_ascii=False)
-        (out / "explanations.json").write_text(text + "\n", encoding="utf-8")
+    fitted = None
     if bundle and result.winner.name != "residual":
         if tell:
             tell("bundle of the winner")
-        study_bundle(result, features, name=out.resolve().name, command=command).bundle.save(out / "bundle")
+        fitted = study_bundle(result, features, name=out.resolve().name, command=command).bundle
+    write_study(result, out, page=page, explanations=explained, bundle=fitted)
     if quiet:
         return
     screen = console()

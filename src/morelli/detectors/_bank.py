@@ -142,6 +142,13 @@ class Bank:
         if not rows:
             return self
         fresh = features.take(np.array(rows, dtype=np.int64))
+        finite = np.isfinite(fresh.matrix(self.kinds)).all(axis=1)
+        if not finite.all():
+            first = sha[rows[int(np.argmin(finite))]]
+            raise UsageError(
+                f"{int((~finite).sum())} images have features with NaN or infinity, the first {first[:12]}…; "
+                "nothing was added. Extract them again"
+            )
         grown = replace(
             self,
             vectors=np.concatenate([self.vectors, self.prepare(fresh).astype(np.float16)]),

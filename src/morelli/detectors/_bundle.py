@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from morelli.detectors._bank import Bank
+from morelli.detectors._bundle_parts import HeldOut, NeighborRule, Origin
+from morelli.detectors._bundle_record import read_record, write_record
 from morelli.detectors._calibration import Calibration, Method, fit_calibration
 from morelli.detectors._linear_head import LinearHead
-from morelli.detectors._neighbors import Voting
 from morelli.detectors._thresholds import Threshold, conformal_miss_threshold, conformal_threshold
 from morelli.detectors._verdict import Case, Neighbor, Verdict, decide
-from morelli.errors import BuildMismatchError, UsageError
+from morelli.errors import ArtifactError, BuildMismatchError, UsageError
 from morelli.features import Features
 from morelli.metrics.resampling import percentile_interval
 
@@ -25,29 +26,6 @@ if TYPE_CHECKING:
     from morelli.encoders import Build
 
 EVIDENCE = 3
-
-
-@dataclass(frozen=True)
-class NeighborRule:
-    """The bank itself as the detector: k neighbours under one of the voting rules."""
-
-    k: int = 1
-    voting: Voting = "mean_similarity"
-
-
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """Out-of-fold logits (n,) and labels (n,) that calibration and thresholds came from."""
-
-    logits: NDArray[np.float64]
-    labels: NDArray[np.int8]
-
-
-class Origin(NamedTuple):
-    """The folder that a bundle was read from, and the digest that it had then."""
-
-    path: Path
-    digest: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,10 +197,6 @@ class Bundle:
         notes = (*self.notes, note)
         return replace(self, calibration=calibration, ai=ai, real=real, held_out=held_out, notes=notes)
 
-    def with_metrics(self, metrics: Mapping[str, Any]) -> Self:
-        """This bundle with more figures in its manifest and model card."""
-        return replace(self, metrics={**self.metrics, **metrics})
-
     def with_bank_added(self, features: Features) -> Self:
         """This bundle with labelled images added to its bank; the head stays as it is."""
         self.check_build(features.build)
@@ -251,12 +225,11 @@ class Bundle:
                 writing there. `morelli.artefacts.locked` around reading and saving excludes both.
             UsageError: something else than a bundle stands at `path`.
         """
-        from morelli.detectors._bundle_record import save_bundle
-
         path = Path(path)
         known = self.origin is not None and self.origin.path == path.resolve()
         before = self.origin.digest if known and self.origin is not None and not overwrite else None
-        digest = save_bundle(self, path, unless_changed=before)
+        stored = {one.name: getattr(self, one.name) for one in fields(self)} | {"kinds": self.kinds}
+        digest = write_record(stored, path, unless_changed=before)
         if known:
             object.__setattr__(self, "origin", Origin(path.resolve(), digest))
 
@@ -267,9 +240,15 @@ class Bundle:
         Raises:
             ArtifactError: says what is missing, changed, misshapen, not finite or of another version.
         """
-        from morelli.detectors._bundle_record import load_bundle
-
-        return load_bundle(Path(path))
+        path = Path(path)
+        stored, digest = read_record(path)
+        try:
+            bundle = cls(**stored, origin=Origin(path.resolve(), digest))
+        except UsageError as error:
+            raise ArtifactError(f"{path}: {error}") from error
+        # A field that `replace` does not carry over: a changed bundle is no longer the one of this hash.
+        object.__setattr__(bundle, "digest", digest)
+        return bundle
 
     def _rate(self, base_rate: float | None) -> float:
         return self.base_rate if base_rate is None else base_rate

@@ -6,7 +6,8 @@ format, and carries a digest of itself. Nothing is unpickled; nothing in a bundl
 
 from __future__ import annotations
 
-from morelli.artefacts import COUNT, Format, Number
+from morelli.artefacts import Format
+from morelli.artefacts.schema import COUNT, Number
 
 MANIFEST, CARD = "bundle.json", "MODEL_CARD.md"
 HEAD, BANK, HELD_OUT, MEMBERS = "head.safetensors", "bank.safetensors", "held_out.safetensors", "bank.json"
@@ -15,10 +16,10 @@ _POSITIVE = Number(1, 2**31, whole=True)
 _NEIGHBORS = Number(1, 10_000, whole=True)  # each costs memory for every image that is judged
 _THRESHOLD = {
     "logit": float,
-    "rate": (float, None),
-    "observed": (float, None),
+    "rate": (Number(0, 1), None),
+    "observed": (Number(0, 1), None),
     "n": COUNT,
-    "upper": (float, None),
+    "upper": (Number(0, 1), None),
     "guaranteed": bool,
     "note": str,
 }

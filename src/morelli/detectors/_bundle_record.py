@@ -1,17 +1,19 @@
-"""Between a `Bundle` in memory and the documents and tensors of its folder."""
+"""Between the fields of a `Bundle` and the documents and tensors of its folder."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from morelli._version import __version__
-from morelli.artefacts import Tensors, read_folder, write_folder
+from morelli.artefacts import read_folder, write_folder
+from morelli.artefacts.tensors import Tensors
 from morelli.detectors._bank import Bank
-from morelli.detectors._bundle import Bundle, HeldOut, NeighborRule, Origin
 from morelli.detectors._bundle_folder import BANK, CARD, FORM, HEAD, HELD_OUT, MANIFEST, MEMBERS
+from morelli.detectors._bundle_parts import HeldOut, NeighborRule
 from morelli.detectors._calibration import Calibration
 from morelli.detectors._linear_head import LinearHead
 from morelli.detectors._model_card import model_card
@@ -22,24 +24,25 @@ from morelli.errors import ArtifactError
 _COLUMNS = ("ids", "generators", "uris", "groups")
 
 
-def save_bundle(bundle: Bundle, path: Path, *, unless_changed: str | None = None) -> str:
-    """Write `bundle` at `path`, see `write_folder`; the digest of what was written."""
+def write_record(stored: Mapping[str, Any], path: Path, *, unless_changed: str | None = None) -> str:
+    """Write a bundle's fields at `path`, see `write_folder`; the digest of what was written."""
     tensors: dict[str, Tensors] = {}
     columns: dict[str, Any] = {}
-    if bundle.head is not None:
-        head = bundle.head
+    head: LinearHead | None = stored["head"]
+    bank: Bank | None = stored["bank"]
+    held_out: HeldOut | None = stored["held_out"]
+    if head is not None:
         tensors[HEAD] = {"weights": head.weights, "bias": np.array([head.bias])}
         if head.draws is not None and head.draw_biases is not None:
             tensors[HEAD] |= {"draws": head.draws, "draw_biases": head.draw_biases}
-    if bundle.bank is not None:
-        bank = bundle.bank
+    if bank is not None:
         tensors[BANK] = {"vectors": bank.vectors, "labels": bank.labels, "mean": bank.mean}
         if bank.draws is not None:
             tensors[BANK]["draws"] = bank.draws
         columns[MEMBERS] = {name: list(getattr(bank, name)) for name in _COLUMNS}
-    if bundle.held_out is not None:
-        tensors[HELD_OUT] = {"logits": bundle.held_out.logits, "labels": bundle.held_out.labels}
-    document = bundle_document(bundle)
+    if held_out is not None:
+        tensors[HELD_OUT] = {"logits": held_out.logits, "labels": held_out.labels}
+    document = _document(stored)
     written = write_folder(
         path,
         FORM,
@@ -52,31 +55,31 @@ def save_bundle(bundle: Bundle, path: Path, *, unless_changed: str | None = None
     return str(written["digest"])
 
 
-def bundle_document(bundle: Bundle) -> dict[str, Any]:
+def _document(stored: Mapping[str, Any]) -> dict[str, Any]:
     """Everything of a bundle that is no tensor, as plain JSON values."""
     document: dict[str, Any] = {
-        "name": bundle.name,
+        "name": stored["name"],
         "morelli": __version__,
-        "build": bundle.build.to_json(),
-        "kinds": list(bundle.kinds),
-        "detector": {"kinds": list(bundle.head_kinds), "unit": bundle.unit, "type": "linear"},
-        "calibration": bundle.calibration.to_json(),
-        "thresholds": {"ai": bundle.ai.to_json(), "real": bundle.real.to_json()},
-        "base_rate": bundle.base_rate,
-        "interval_level": bundle.interval_level,
+        "build": stored["build"].to_json(),
+        "kinds": list(stored["kinds"]),
+        "detector": {"kinds": list(stored["head_kinds"]), "unit": stored["unit"], "type": "linear"},
+        "calibration": stored["calibration"].to_json(),
+        "thresholds": {"ai": stored["ai"].to_json(), "real": stored["real"].to_json()},
+        "base_rate": stored["base_rate"],
+        "interval_level": stored["interval_level"],
         "bank": None,
-        "training": dict(bundle.training),
-        "recipe": dict(bundle.recipe),
-        "metrics": dict(bundle.metrics),
-        "licence": bundle.licence,
-        "command": bundle.command,
-        "notes": list(bundle.notes),
+        "training": dict(stored["training"]),
+        "recipe": dict(stored["recipe"]),
+        "metrics": dict(stored["metrics"]),
+        "licence": stored["licence"],
+        "command": stored["command"],
+        "notes": list(stored["notes"]),
     }
-    if bundle.neighbor_rule is not None:
-        rule = bundle.neighbor_rule
+    rule: NeighborRule | None = stored["neighbor_rule"]
+    bank: Bank | None = stored["bank"]
+    if rule is not None:
         document["detector"] |= {"type": "neighbors", "k": rule.k, "voting": rule.voting}
-    if bundle.bank is not None:
-        bank = bundle.bank
+    if bank is not None:
         document["bank"] = {
             "kinds": list(bank.kinds),
             "sizes": list(bank.sizes),
@@ -88,16 +91,12 @@ def bundle_document(bundle: Bundle) -> dict[str, Any]:
     return document
 
 
-def load_bundle(path: Path) -> Bundle:
-    """Read and check the bundle at `path`; see `Bundle.load`."""
+def read_record(path: Path) -> tuple[dict[str, Any], str]:
+    """The fields of the bundle at `path`, all of it checked, and its digest; see `Bundle.load`."""
     found = read_folder(path, FORM)
     document = found.document
     try:
-        bundle = _bundle(path, document, found.tensors, found.columns)
-        object.__setattr__(bundle, "origin", Origin(path.resolve(), str(document["digest"])))
-        # A field that `replace` does not carry over: a changed bundle is no longer the one of this hash.
-        object.__setattr__(bundle, "digest", str(document["digest"]))
-        return bundle
+        return _fields(path, document, found.tensors, found.columns), str(document["digest"])
     except ArtifactError as error:
         raise ArtifactError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -106,9 +105,9 @@ def load_bundle(path: Path) -> Bundle:
         ) from error
 
 
-def _bundle(
+def _fields(
     path: Path, document: dict[str, Any], tensors: dict[str, Tensors], columns: dict[str, Any]
-) -> Bundle:
+) -> dict[str, Any]:
     detector = document["detector"]
     kinds = tuple(str(kind) for kind in detector["kinds"])
     head = rule = held_out = None
@@ -125,27 +124,27 @@ def _bundle(
         if logits.ndim != 1 or logits.shape != labels.shape or not np.isin(labels, (0, 1)).all():
             raise ArtifactError(f"{HELD_OUT}: logits and labels (0, 1) must be two lists of one length")
         held_out = HeldOut(logits.astype(np.float64), labels.astype(np.int8))
-    return Bundle(
-        name=str(document["name"]),
-        build=Build.from_json(document["build"]),
-        head_kinds=kinds,
-        ai=Threshold.from_json(document["thresholds"]["ai"]),
-        real=Threshold.from_json(document["thresholds"]["real"]),
-        head=head,
-        neighbor_rule=rule,
-        bank=None if document["bank"] is None else _bank(path, document["bank"], tensors, columns),
-        unit=bool(detector["unit"]),
-        calibration=Calibration.from_json(document["calibration"]),
-        held_out=held_out,
-        base_rate=float(document["base_rate"]),
-        interval_level=float(document["interval_level"]),
-        training=dict(document["training"]),
-        recipe=dict(document["recipe"]),
-        metrics=dict(document["metrics"]),
-        licence=str(document["licence"]),
-        command=str(document["command"]),
-        notes=tuple(str(note) for note in document["notes"]),
-    )
+    return {
+        "name": str(document["name"]),
+        "build": Build.from_json(document["build"]),
+        "head_kinds": kinds,
+        "ai": Threshold.from_json(document["thresholds"]["ai"]),
+        "real": Threshold.from_json(document["thresholds"]["real"]),
+        "head": head,
+        "neighbor_rule": rule,
+        "bank": None if document["bank"] is None else _bank(path, document["bank"], tensors, columns),
+        "unit": bool(detector["unit"]),
+        "calibration": Calibration.from_json(document["calibration"]),
+        "held_out": held_out,
+        "base_rate": float(document["base_rate"]),
+        "interval_level": float(document["interval_level"]),
+        "training": dict(document["training"]),
+        "recipe": dict(document["recipe"]),
+        "metrics": dict(document["metrics"]),
+        "licence": str(document["licence"]),
+        "command": str(document["command"]),
+        "notes": tuple(str(note) for note in document["notes"]),
+    }
 
 
 def _head(path: Path, tensors: dict[str, Tensors]) -> LinearHead:

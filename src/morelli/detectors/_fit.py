@@ -14,7 +14,8 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 from morelli.detectors._bank import Bank
-from morelli.detectors._bundle import Bundle, HeldOut, NeighborRule, unit_rows, verdict_thresholds
+from morelli.detectors._bundle import Bundle, unit_rows, verdict_thresholds
+from morelli.detectors._bundle_parts import HeldOut, NeighborRule
 from morelli.detectors._calibration import (
     Method,
     cross_fitted_probabilities,

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from morelli.artefacts.text import markdown_code, markdown_values
+
 BASE_RATES = (0.5, 0.1, 0.01, 0.001)
 
 
 def model_card(document: Mapping[str, Any]) -> str:
     """The card (Markdown) of a bundle's manifest."""
+    # Names come from files of others; the command is shown as code, where nothing is escaped.
+    command = document["command"]
+    document = {**markdown_values(document), "command": command}
     build = document["build"]
     parts = [
         f"# Model card: {document['name']}",
@@ -155,7 +160,7 @@ def _predictive_values(thresholds: Mapping[str, Any], metrics: Mapping[str, Any]
 
 
 def _code(command: str, before: str = "") -> str:
-    return f"{before}`{command}`" if command else ""
+    return before + markdown_code(command) if command else ""
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from morelli.errors import ArtifactError, UsageError
-from morelli.metrics import clopper_pearson_upper
+from morelli.metrics.shares import clopper_pearson_upper
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def conformal_threshold(scores_real: ArrayLike, fpr: float) -> Threshold:
     t is the ceil((1 - fpr)(n + 1))-th smallest of the n held-out scores: the conservative order
     statistic, under which the expected rate of exchangeable new images stays within `fpr` (Vovk's
     split conformal rank). Where n < 1 / fpr - 1 no such rank exists; then t is the largest score,
-    `guaranteed` is False and `note` says what n can give. The threshold that keeps the rate among the given
-    images alone is `morelli.metrics.threshold_at_fpr`.
+    `guaranteed` is False and `note` says what n can give. The room `metrics` has the other threshold, which
+    keeps the rate among the given images alone.
 
     Args:
         scores_real: (n,) finite held-out scores of real images.

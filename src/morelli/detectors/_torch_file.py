@@ -8,6 +8,7 @@ called. Both layouts are read: the zip of torch >= 1.6, and the older stream of 
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import struct
 import zipfile
@@ -19,9 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from morelli.artefacts import read_file
 from morelli.errors import ArtifactError
 
 MAX_BYTES = 64 * 2**20
+MOST_ENTRIES = 10_000
+DEEPEST = 64
+LONGEST_NAME = 4096
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _STORAGES = {
     "FloatStorage": np.dtype("<f4"),
@@ -104,16 +109,18 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
     Raises:
         ArtifactError: no such file, too large, damaged, or asking for anything but tensors.
     """
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ArtifactError(f"{path} has {size / 2**20:.0f} MiB; a linear head has a few KiB")
-        data = path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+    if not path.exists():
+        raise ArtifactError(f"{path} cannot be read: there is no such file")
+    # What was named by the user may be a link.
+    data = read_file(path.resolve(), largest=MAX_BYTES, what="file of a linear head")
     try:
         tree = _read_zip(data) if data.startswith(b"PK\x03\x04") else _read_legacy(data)
-        return {name: tensor.array() for name, tensor in _leaves(tree).items()}
+        tensors = _leaves(tree)
+        # With stride 0 a tensor is larger than its storage, and many may share one.
+        size = sum(math.prod(one.shape) * one.storage.dtype.itemsize for one in tensors.values())
+        if size > MAX_BYTES:
+            raise ArtifactError(f"its tensors have {size / 2**20:,.0f} MiB; a linear head has a few KiB")
+        return {name: tensor.array() for name, tensor in tensors.items()}
     except ArtifactError as error:
         raise ArtifactError(f"{path}: {error}") from error
     except Exception as error:
@@ -166,12 +173,28 @@ def _read_legacy(data: bytes) -> Any:
     return tree
 
 
-def _leaves(tree: Any, prefix: str = "") -> dict[str, _Tensor]:
-    if isinstance(tree, _Tensor):
-        return {prefix: tree}
-    if not isinstance(tree, dict):
-        return {}
+def _leaves(tree: Any) -> dict[str, _Tensor]:
+    """The tensors of nested dictionaries by dotted name.
+
+    One dictionary may stand in another many times over, so that a small file stands for more than fits
+    anywhere: every entry that is looked at counts, not every one that is stored.
+    """
     found: dict[str, _Tensor] = {}
-    for key, value in tree.items():
-        found |= _leaves(value, f"{prefix}.{key}" if prefix else str(key))
+    waiting: list[tuple[str, Any, int]] = [("", tree, 0)]
+    seen = 0
+    while waiting:
+        name, value, depth = waiting.pop()
+        if isinstance(value, _Tensor):
+            found[name] = value
+        elif isinstance(value, dict):
+            seen += len(value)
+            if seen > MOST_ENTRIES or depth > DEEPEST:
+                raise ArtifactError(
+                    f"it has over {MOST_ENTRIES:,} entries, or nests them over {DEEPEST} deep"
+                )
+            for key, one in reversed(value.items()):
+                text = str(key)
+                if len(name) + len(text) > LONGEST_NAME:
+                    raise ArtifactError(f"it has a name of over {LONGEST_NAME:,} characters")
+                waiting.append((f"{name}.{text}" if name else text, one, depth + 1))
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -20,13 +21,26 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from morelli.errors import WeightsError
+from morelli.artefacts import read_json, replacing_folder, write_file
+from morelli.artefacts.schema import COUNT, check_schema
+from morelli.errors import ArtifactError, WeightsError
 
 Progress = Callable[[str, float | None], None]
 """Called with a line for the user and the finished share of that step (0..1), None where unknown."""
 
 RECORD = "record.json"
 _CHUNK = 1 << 20
+_LARGEST = 16 << 20
+_SCHEMA = {
+    "source": str,
+    "sha256": str,
+    "folder": str,
+    "files": [{"path": str, "sha256": str, "size": COUNT, "mtime_ns": int}],
+    "revision?": (str, None),
+    "converter?": (COUNT, None),
+    "fetched?": float,
+    "pinned_by?": str,
+}
 
 
 def cache_root() -> Path:
@@ -110,13 +124,10 @@ class Shelf:
     @contextmanager
     def writing(self, kind: str) -> Iterator[Path]:
         """A new folder that takes the place of `slot(kind)` once the block ends without an error."""
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.folder))
-        try:
-            yield partial
-            self.discard(kind)
-            partial.replace(self.slot(kind))
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        with replacing_folder(
+            self.slot(kind), what="slot of the cache", ours=lambda _: True, wait=math.inf
+        ) as fresh:
+            yield fresh
 
     def discard(self, kind: str) -> None:
         """Remove one source's slot; renamed first, so that no half-removed slot is ever seen."""
@@ -156,10 +167,11 @@ def describe(path: Path, sha256: str) -> StoredFile:
 def read_record(slot: Path) -> Record | None:
     """The record of a slot; None when there is none or it cannot be read."""
     try:
-        data = json.loads((slot / RECORD).read_text(encoding="utf-8"))
+        data = read_json(slot / RECORD, largest=_LARGEST, what="record of weights")
+        check_schema(data, _SCHEMA, slot / RECORD)
         files = tuple(StoredFile(**entry) for entry in data.pop("files"))
         record = Record(files=files, **data)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (ArtifactError, ValueError, TypeError, KeyError, AttributeError):
         return None
     if record.folder == ".":
         # Converted weights travel with their slot, so that a cache can be copied to another machine.
@@ -176,10 +188,7 @@ def write_record(slot: Path, record: Record, *, inside: bool) -> None:
         data["folder"] = "."
         for entry in data["files"]:
             entry["path"] = Path(entry["path"]).name
-    slot.mkdir(parents=True, exist_ok=True)
-    partial = slot / f".{RECORD}.{os.getpid()}"
-    partial.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    partial.replace(slot / RECORD)
+    write_file(slot / RECORD, json.dumps(data, indent=2) + "\n")
 
 
 def damage(record: Record, *, thorough: bool, progress: Progress | None = None) -> str | None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from morelli.artefacts import read_json
 from morelli.encoders._cards import EncoderCard
 from morelli.encoders._processor import folder_transform
 from morelli.encoders._resolve import Checkpoint
 from morelli.encoders._state import tensor_names
-from morelli.errors import WeightsError
+from morelli.errors import ArtifactError, WeightsError
 
 # Written-out defaults, since a config.json may leave out what equals its class's default.
 _CLIP_DEFAULTS: dict[str, Any] = {
@@ -42,8 +42,8 @@ def read_config(checkpoint: Checkpoint, card: EncoderCard) -> dict[str, Any]:
     path = checkpoint.folder / "config.json"
     if path.is_file():
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+            data = read_json(path.resolve(), what="model folder")
+        except (ArtifactError, ValueError, TypeError, AttributeError) as error:
             raise WeightsError(f"{path} cannot be read ({error}).") from error
         if not isinstance(data, dict) or "model_type" not in data:
             raise WeightsError(f"{path} is no model configuration: it names no model_type.")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from morelli.encoders._text import TextTower
-    from morelli.images import Transform
+    from morelli.images.transforms import Transform
 
 # Rows of one pass through the tower. More gain nothing there and only cost memory.
 _MICRO_BATCH = {"cpu": 16, "cuda": 256}

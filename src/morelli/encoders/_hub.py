@@ -7,15 +7,16 @@ later download is held to it (trust on first use).
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from morelli.artefacts import read_json
+from morelli.artefacts.schema import Each, check_schema
 from morelli.encoders._cache import Progress, Record, describe, require_hash, sha256_file, weights_id
-from morelli.errors import WeightsError
+from morelli.errors import ArtifactError, WeightsError
 
 TIMEOUT_SECONDS = 5.0
 """Wait for an answer: where there is no hub, one attempt is made, then the next source is asked."""
@@ -99,9 +100,19 @@ def weight_names(names: Iterable[str], index: Path | None = None) -> tuple[str, 
     if SINGLE[0] in names:
         return (SINGLE[0],)
     if SHARDED in names and index is not None:
-        shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        shards = _shard_map(index).values()
         return tuple(sorted(set(map(str, shards))))
     return (SINGLE[1],) if SINGLE[1] in names else ()
+
+
+def _shard_map(index: Path) -> dict[str, str]:
+    try:
+        # The hub's cache holds links to its blobs.
+        found = read_json(index.resolve(), what="repository")
+        check_schema(found, {"weight_map": Each(str)}, index)
+    except ArtifactError as error:
+        raise WeightsError(f"{error}; remove it and fetch the weights again") from error
+    return dict(found["weight_map"])
 
 
 def _from_hub_cache(repo: str, revision: str | None) -> _Snapshot | None:

@@ -25,7 +25,7 @@ from morelli.errors import UsageError, WeightsError
 if TYPE_CHECKING:
     import torch
 
-    from morelli.images import Transform
+    from morelli.images.transforms import Transform
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 _HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
@@ -277,7 +277,7 @@ def _assemble(
 
 
 def _transform(transform_id: str | None, card: EncoderCard, checkpoint: Checkpoint) -> Transform:
-    from morelli.images import clip_transform, transform_from_id
+    from morelli.images.transforms import clip_transform, transform_from_id
 
     if transform_id or card.transform:
         return transform_from_id(transform_id or card.transform)

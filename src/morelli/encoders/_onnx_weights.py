@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from morelli.artefacts import write_file
 from morelli.encoders._cache import Record, Shelf, describe, read_record, sha256_file, write_record
 from morelli.encoders._cards import EncoderCard
 from morelli.errors import WeightsError
@@ -90,8 +91,8 @@ def convert_onnx(
     tensors = dequantize_clip(path)
     with shelf.writing(kind) as partial:
         weights, config = partial / "model.safetensors", partial / "config.json"
-        save_file(tensors, weights, metadata={"format": "pt"})
-        config.write_text(json.dumps(_clip_config(card, tensors), indent=2) + "\n", encoding="utf-8")
+        save_file(tensors, weights, metadata={"format": "pt"})  # in place: as bytes it would be there twice
+        write_file(config, json.dumps(_clip_config(card, tensors), indent=2) + "\n", lock=False)
         record = Record(
             source=source,
             sha256=sha256,

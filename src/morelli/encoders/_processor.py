@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from morelli.errors import WeightsError
+from morelli.artefacts import read_json
+from morelli.errors import ArtifactError, WeightsError
 
 if TYPE_CHECKING:
-    from morelli.images import Transform
+    from morelli.images.transforms import Transform
 
 # Pillow's numbers, which the files use.
 _RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
@@ -22,8 +22,8 @@ def folder_transform(folder: Path) -> Transform | None:
     if not path.is_file():
         return None
     try:
-        return processor_transform(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
+        return processor_transform(read_json(path.resolve(), what="model folder"))
+    except (ArtifactError, ValueError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path} cannot be read ({error}).") from error
 
 
@@ -36,7 +36,7 @@ def processor_transform(config: Mapping[str, Any]) -> Transform:
     Raises:
         WeightsError: the file describes other steps.
     """
-    from morelli.images import CLIP_MEAN, CLIP_STD, clip_transform
+    from morelli.images.transforms import clip_transform
 
     for step in ("do_resize", "do_rescale", "do_normalize"):
         if config.get(step) is False:
@@ -47,19 +47,17 @@ def processor_transform(config: Mapping[str, Any]) -> Transform:
     number = int(config.get("resample", 3))
     if number not in _RESAMPLE:
         raise _unknown(f"resamples with filter {number}")
-    mean, std, resample = (
-        config.get("image_mean", CLIP_MEAN),
-        config.get("image_std", CLIP_STD),
-        _RESAMPLE[number],
-    )
+    # Statistics that the file leaves out are CLIP's.
+    stated = {name: config[f"image_{name}"] for name in ("mean", "std") if f"image_{name}" in config}
+    resample = _RESAMPLE[number]
     size = config.get("size", 224)
     if config.get("do_center_crop"):
         short = size.get("shortest_edge") if isinstance(size, Mapping) else size
         crop = _square(config.get("crop_size", size))
         if short is not None and crop is not None and crop <= int(short):
-            return clip_transform(crop, mean, std, resample, short=int(short))
+            return clip_transform(crop, resample=resample, short=int(short), **stated)
     elif (side := _square(size)) is not None:
-        return clip_transform(side, mean, std, resample, "square")
+        return clip_transform(side, resample=resample, resize="square", **stated)
     raise _unknown(f"asks for size {size} and crop {config.get('crop_size')}")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from morelli.artefacts import replacing_file
 from morelli.errors import ArtifactError, UsageError
 
 if TYPE_CHECKING:
@@ -136,13 +137,15 @@ class TextBank:
         return len(self.names)
 
     def save(self, path: str | Path) -> None:
-        """Write what `load` reads."""
-        np.savez_compressed(
-            path,
-            names=np.array(self.names),
-            emb=self.vectors,
-            source=np.array(self.source or [""] * len(self)),
-        )
+        """Write what `load` reads, whole or not at all."""
+        # numpy adds the ending to a name that lacks it.
+        with replacing_file(path if str(path).endswith(".npz") else f"{path}.npz") as file:
+            np.savez_compressed(
+                file,
+                names=np.array(self.names),
+                emb=self.vectors,
+                source=np.array(self.source or [""] * len(self)),
+            )
 
     def select(self, rows: Sequence[int] | NDArray[np.integer] | NDArray[np.bool_]) -> TextBank:
         """The bank of these rows, by index or mask."""

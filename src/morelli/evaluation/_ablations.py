@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -163,19 +163,3 @@ def _top_means(similar: FloatArray, ks: Sequence[int]) -> FloatArray:
 
 def _auc_and_accuracy(y: AnyArray, scores: FloatArray) -> tuple[float, float]:
     return roc_auc(y, scores), rates_at(y, scores, 0.0).balanced_accuracy
-
-
-def ablation_table(ablation: LayerAblation) -> list[Mapping[str, Any]]:
-    """The layer ablation as plain rows for reports: kind, auc, low, high, generator_mean, generator_worst."""
-    return [
-        {
-            "kind": score.kind,
-            "auc": score.auc.value,
-            "low": score.auc.low,
-            "high": score.auc.high,
-            "generator_mean": score.generator_mean,
-            "generator_worst": score.generator_worst,
-            "worst_generator": score.worst_generator,
-        }
-        for score in ablation.scores
-    ]

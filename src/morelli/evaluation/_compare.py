@@ -86,7 +86,7 @@ def compare(
     cancels. `measured` keeps what was measured for further comparisons of the same table.
     Raises UsageError when the two share no images.
     """
-    from morelli.evaluation._protocols import POOLED
+    from morelli.evaluation.protocols import POOLED
 
     options = options or MeasureOptions()
     tested = predictions.select(part="test")

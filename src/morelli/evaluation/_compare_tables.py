@@ -10,7 +10,7 @@ from morelli.errors import UsageError
 from morelli.evaluation._compare import COMPARED, Comparison, compare, compare_all, holm
 from morelli.evaluation._measure import MeasureOptions
 from morelli.evaluation._predictions import SCHEMA, Predictions
-from morelli.evaluation._protocols import POOLED
+from morelli.evaluation.protocols import POOLED
 
 OTHER = "external"
 

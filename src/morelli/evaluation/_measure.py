@@ -10,7 +10,7 @@ import numpy as np
 
 from morelli.evaluation._arrays import AnyArray, FloatArray, IntArray
 from morelli.evaluation._predictions import Predictions
-from morelli.metrics import Estimate, placements, wilson_interval
+from morelli.metrics import Estimate, placements
 from morelli.metrics.resampling import (
     Ranked,
     Resampling,
@@ -20,6 +20,7 @@ from morelli.metrics.resampling import (
     probability_bins,
     replicate,
 )
+from morelli.metrics.shares import wilson_interval
 
 
 @dataclass(frozen=True)

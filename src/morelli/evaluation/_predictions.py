@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from morelli.artefacts import parse_json, write_file
+from morelli.artefacts.schema import check_schema
 from morelli.errors import ArtifactError, UsageError
 from morelli.evaluation._arrays import AnyArray, FloatArray, IntArray
 
@@ -106,6 +106,8 @@ class Predictions:
         are ignored. Raises ArtifactError with what to change.
         """
         path = Path(path)
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ArtifactError(f"{path} is no regular file; name a parquet file")
         try:
             file = pq.ParquetFile(path)
             metadata = {k.decode(): v for k, v in (file.schema_arrow.metadata or {}).items()}
@@ -121,7 +123,8 @@ class Predictions:
                 f"{path} holds predictions of version {version}; this Morelli reads version {VERSION}"
             )
         try:
-            run = json.loads(metadata.get("morelli.predictions.run", b"{}"))
+            run = parse_json(metadata.get("morelli.predictions.run", b"{}"), path)
+            check_schema(run, dict, path)
             columns = {name: table.column(name) for name in table.column_names}
             return cls(_complete(columns, table.num_rows), run)
         except (UsageError, ValueError) as error:
@@ -133,35 +136,27 @@ class Predictions:
         The bytes depend on the rows, `run` and the pyarrow version alone.
         """
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         metadata = {
             b"morelli.predictions.version": str(VERSION).encode(),
             b"morelli.predictions.run": json.dumps(dict(self.run), sort_keys=True).encode(),
         }
         # Fixed here rather than left to the defaults of whichever pyarrow is installed.
         table = self.table.unify_dictionaries().combine_chunks().replace_schema_metadata(metadata)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        try:
-            pq.write_table(
-                table,
-                temporary,
-                row_group_size=1 << 17,
-                version="2.6",
-                compression="zstd",
-                compression_level=3,
-                use_dictionary=[n for n in SCHEMA.names if pa.types.is_dictionary(SCHEMA.field(n).type)],
-                write_statistics=True,
-                data_page_version="1.0",
-            )
-            with Path(temporary).open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-                os.fsync(stream.fileno())
-            Path(temporary).chmod(0o644)  # mkstemp makes files that only their owner can read
-            Path(temporary).replace(path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-        return digest
+        sink = pa.BufferOutputStream()
+        pq.write_table(
+            table,
+            sink,
+            row_group_size=1 << 17,
+            version="2.6",
+            compression="zstd",
+            compression_level=3,
+            use_dictionary=[n for n in SCHEMA.names if pa.types.is_dictionary(SCHEMA.field(n).type)],
+            write_statistics=True,
+            data_page_version="1.0",
+        )
+        content = sink.getvalue().to_pybytes()
+        write_file(path, content)
+        return hashlib.sha256(content).hexdigest()
 
     @property
     def labels(self) -> AnyArray:

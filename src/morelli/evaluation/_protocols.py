@@ -18,21 +18,12 @@ from morelli.evaluation._arrays import AnyArray
 from morelli.evaluation._predictions import SCHEMA, Predictions
 from morelli.evaluation._refits import Candidate, bundle_hash, score_splits
 from morelli.evaluation._splits import Split
+from morelli.evaluation.protocols import ERA, FAMILY, FIXED, LINEAGE, SOURCE, TRANSFER
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from morelli.features import Features, RealGroups
-
-LINEAGE = "leave-one-lineage-out"
-FAMILY = "leave-one-family-out"
-ERA = "by-era"
-SOURCE = "by-real-source"
-TRANSFER = "transfer"
-FIXED = "fixed"
-PROTOCOLS: tuple[str, ...] = (LINEAGE, FAMILY, ERA, SOURCE, TRANSFER)
-# Protocols whose folds are parts of one set of out-of-fold scores; the others are read fold by fold.
-POOLED = frozenset({LINEAGE, SOURCE, FIXED, "external"})
 
 
 def run_splits(
@@ -217,7 +208,7 @@ def evaluate(
 ) -> Predictions:
     """Run several protocols and join their rows, with a record of everything the numbers depend on.
 
-    protocols: names out of `PROTOCOLS`, or ``fixed`` for bundles as they are. least: fewest images of a
+    protocols: names out of `EVALUATED`, or ``fixed`` for bundles as they are. least: fewest images of a
     generator in the transfer matrix. Two calls with equal arguments write equal bytes.
     """
     unknown = sorted(set(protocols) - set(_BY_NAME))

@@ -21,6 +21,7 @@ from morelli.evaluation._predictions import Predictions
 from morelli.evaluation._protocols import run_splits
 from morelli.evaluation._refits import Candidate
 from morelli.evaluation._splits import Split
+from morelli.evaluation.protocols import ALL, CLEAN, ROBUSTNESS
 from morelli.features import Features
 from morelli.metrics import Estimate
 from morelli.metrics.resampling import Ranked, Resampling, interval
@@ -46,9 +47,8 @@ STANDARD: Mapping[str, tuple[str, ...]] = {
 }
 """All axes: the paper's, and WebP, scaling down and up, cropping, noise, and whole ways of delivery."""
 
-NAME = "robustness"
-CLEAN = ""
-ALL = "all"
+AXES: Mapping[str, Mapping[str, tuple[str, ...]]] = {"standard": STANDARD, "univfd": UNIVFD}
+"""Sets of axes by name."""
 
 
 def extract_perturbed(
@@ -56,7 +56,7 @@ def extract_perturbed(
     out: str | Path,
     *,
     encoder: Encoder,
-    perturbations: Mapping[str, Sequence[str]] | Sequence[str] = STANDARD,
+    perturbations: Mapping[str, Sequence[str]] | Sequence[str] | str = "standard",
     kinds: Sequence[str] = ("final",),
     progress: Callable[[str, int, int], None] | None = None,
     **options: Any,
@@ -78,10 +78,15 @@ def extract_perturbed(
     return FeatureTable.open(Path(out))
 
 
-def perturbation_ids(perturbations: Mapping[str, Sequence[str]] | Sequence[str]) -> list[str]:
-    """Canonical ids in order, the clean image ("") first, each once."""
+def perturbation_ids(perturbations: Mapping[str, Sequence[str]] | Sequence[str] | str) -> list[str]:
+    """Canonical ids in order, the clean image ("") first, each once.
+
+    A text is the name of a set of axes, `standard` or `univfd`, or specifications with commas between.
+    """
     from morelli.images import perturbation
 
+    if isinstance(perturbations, str):
+        perturbations = AXES.get(perturbations, perturbations.split(","))
     if isinstance(perturbations, Mapping):
         specs = [spec for axis in perturbations.values() for spec in axis]
     else:
@@ -137,7 +142,7 @@ def sweep(
         features = clean if spec == CLEAN else _in_order(table, spec, kinds, order)
         if fixed:
             everything = Split("", np.empty(0, np.int64), np.arange(len(features)))
-            parts.append(run_splits(NAME, features, [everything], fixed))
+            parts.append(run_splits(ROBUSTNESS, features, [everything], fixed))
         if fitted:
             held_back.append(features)
     if fitted:
@@ -147,8 +152,8 @@ def sweep(
             replace(split, test=np.add.outer(steps, split.test).ravel())
             for split in (splits if splits is not None else fold_splits(clean, seed=seed))
         ]
-        parts.append(run_splits(NAME, Features.concat(held_back), widened, fitted))
-    run = {"protocol": NAME, "seed": seed, "build": clean.build.to_json(), "families": _families(clean)}
+        parts.append(run_splits(ROBUSTNESS, Features.concat(held_back), widened, fitted))
+    run = {"protocol": ROBUSTNESS, "seed": seed, "build": clean.build.to_json(), "families": _families(clean)}
     return Predictions.concat(parts, run)
 
 

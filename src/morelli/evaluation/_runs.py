@@ -25,9 +25,9 @@ from morelli.evaluation._detector_specs import (
     with_kinds,
 )
 from morelli.evaluation._predictions import Predictions
-from morelli.evaluation._protocols import ERA, FAMILY, FIXED, LINEAGE, SOURCE, TRANSFER, evaluate
+from morelli.evaluation._protocols import evaluate
 from morelli.evaluation._refits import Candidate
-from morelli.evaluation._univfd_protocol import UNIVFD
+from morelli.evaluation.protocols import ERA, FAMILY, FIXED, LINEAGE, SOURCE, TRANSFER, UNIVFD
 
 if TYPE_CHECKING:
     from morelli.features import Features

@@ -15,7 +15,8 @@ import numpy as np
 
 from morelli.errors import UsageError
 from morelli.evaluation._arrays import AnyArray, FloatArray
-from morelli.metrics import two_sample_auc, wilson_interval
+from morelli.metrics import two_sample_auc
+from morelli.metrics.shares import wilson_interval
 
 if TYPE_CHECKING:
     from morelli.features import Features

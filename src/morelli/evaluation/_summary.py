@@ -23,9 +23,15 @@ from morelli.evaluation._measure import (
     real_sources,
 )
 from morelli.evaluation._predictions import Predictions
-from morelli.evaluation._protocols import POOLED, TRANSFER
-from morelli.evaluation._univfd_protocol import UNIVFD, UnivFDTable, univfd_table
-from morelli.metrics import CoveragePoint, Estimate, ReliabilityBin, reliability_curve, risk_coverage_curve
+from morelli.evaluation._univfd_protocol import UnivFDTable, univfd_table
+from morelli.evaluation.protocols import POOLED, TRANSFER, UNIVFD
+from morelli.metrics import Estimate
+from morelli.metrics.probabilities import (
+    CoveragePoint,
+    ReliabilityBin,
+    reliability_curve,
+    risk_coverage_curve,
+)
 
 METADATA_IMAGES = 5_000  # the metadata-only forest is fitted on at most so many images
 

@@ -20,13 +20,12 @@ from morelli.evaluation import _splits
 from morelli.evaluation._arrays import FloatArray, IntArray
 from morelli.evaluation._predictions import Predictions
 from morelli.evaluation._univfd_layout import FAMILIES
+from morelli.evaluation.protocols import UNIVFD
 from morelli.metrics import average_precision, best_threshold, rates_at
 
 if TYPE_CHECKING:
     from morelli.evaluation._refits import Candidate
     from morelli.features import Features
-
-UNIVFD = "univfd"
 
 
 def univfd(

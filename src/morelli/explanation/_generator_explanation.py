@@ -128,6 +128,11 @@ class GeneratorExplanation:
         """Share of the residual's squared length that the decomposition's concepts explain together."""
         return self.parts[-1].explained if self.parts else 0.0
 
+    @property
+    def files_confound(self) -> bool:
+        """Whether file facts alone separate the two groups so well that they may be what is explained."""
+        return (self.metadata_auc or 0) >= CONFOUNDED
+
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON values, without the direction; `morelli.reports` adds the sentences."""
         document = {k: v for k, v in asdict(self).items() if k != "direction"}

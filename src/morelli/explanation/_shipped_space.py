@@ -6,11 +6,16 @@ shipped bank: their mean under the detector's head, and the spread of each conce
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from morelli.artefacts import dump_json, read_file, write_file
+from morelli.artefacts.tensors import pack_tensors
 from morelli.errors import ArtifactError
 from morelli.explanation._additive import ConceptSpace, bundle_space, kind_sizes
 from morelli.explanation.concepts import ConceptBank, default_concepts_path
@@ -20,12 +25,11 @@ if TYPE_CHECKING:
     from morelli.features import Features
 
 FILE = "typical-real.safetensors"
+_LARGEST = 64 << 20
 
 
 def save_typical(bundle: Bundle, reference: Features, folder: Path | None = None) -> Path:
     """Keep what the bank in `folder` (by default the shipped one) needs of the real images `reference`."""
-    from safetensors.numpy import save_file
-
     folder = folder or default_concepts_path()
     space = bundle_space(bundle, ConceptBank.load(folder), reference)
     tensors = {"mean": space.reference.astype(np.float32), "spread": space.spread.astype(np.float32)}
@@ -37,8 +41,16 @@ def save_typical(bundle: Bundle, reference: Features, folder: Path | None = None
         "dims": ",".join(str(d) for d in kind_sizes(bundle, reference)),
         "images": str(len(reference)),
     }
-    save_file(tensors, folder / FILE, metadata=about)
+    write_file(folder / FILE, pack_tensors(tensors, about | {"sha256": _digest(about, tensors)}))
     return folder / FILE
+
+
+def _digest(about: Mapping[str, str], tensors: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 (hex) of the facts and the numbers, which safetensors itself does not protect."""
+    digest = hashlib.sha256(dump_json(dict(about), sort_keys=True))
+    for name in sorted(tensors):
+        digest.update(np.ascontiguousarray(tensors[name]).tobytes())
+    return digest.hexdigest()
 
 
 def shipped_space(bundle: Bundle, folder: Path | None = None) -> ConceptSpace | None:
@@ -52,16 +64,23 @@ def shipped_space(bundle: Bundle, folder: Path | None = None) -> ConceptSpace | 
     from safetensors import SafetensorError, safe_open
 
     folder = folder or default_concepts_path()
+    read_file(folder / FILE, largest=_LARGEST, what="concept bank")  # a regular file, and not a pipe
     try:
         with safe_open(folder / FILE, "np") as file:
-            about = file.metadata() or {}
-            mean, spread = (file.get_tensor(name).astype(np.float64) for name in ("mean", "spread"))
+            about = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in ("mean", "spread")}
     except (OSError, SafetensorError) as error:
         raise ArtifactError(f"{folder / FILE} cannot be read ({error}); install Morelli again") from error
+    if (stated := about.pop("sha256", None)) is not None and stated != _digest(about, tensors):
+        raise ArtifactError(f"{folder / FILE} was changed or damaged; install Morelli again")
+    mean, spread = (tensors[name].astype(np.float64) for name in ("mean", "spread"))
     if bundle.head is None or not bundle.digest or about.get("bundle") != bundle.digest:
         return None
     bank = ConceptBank.load(folder)
-    dims = [int(d) for d in about["dims"].split(",")]
+    try:
+        dims = [int(d) for d in about["dims"].split(",")]
+    except (KeyError, ValueError) as error:
+        raise ArtifactError(f"{folder / FILE} lacks its dims ({error}); install Morelli again") from error
     space = ConceptSpace.around(bank, bundle.head_kinds, dims, mean, spread)
     if "\n".join(space.names) != about.get("concepts"):
         raise ArtifactError(

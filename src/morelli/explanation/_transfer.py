@@ -125,6 +125,11 @@ class TransferMatrix:
         """Percentile interval of the OOD score, bootstrap clustered by generator (see `difference`)."""
         return middle(_draws(self.cells, rng, draws), level)
 
+    def to_json(self) -> dict[str, Any]:
+        """Means over splits as plain JSON values; cells that were not computed are null."""
+        cells = [[None if np.isnan(v) else round(float(v), 5) for v in line] for line in self.mean]
+        return {"train": list(self.generators), "test": list(self.generators), "auc": cells}
+
 
 @dataclass(frozen=True)
 class Difference:

@@ -6,25 +6,18 @@ detectors, evaluation and explanation take. Importing this room loads neither to
 
 from __future__ import annotations
 
-from morelli.features._extract import ExtractReport, Progress, extract
-from morelli.features._failures import Failure
+from morelli.features._extract import extract
 from morelli.features._features import Features
 from morelli.features._groups import RealGroups, near_duplicates
 from morelli.features._lance import is_panic, open_dataset
 from morelli.features._prepare import image_pixels
-from morelli.features._schema import COLUMNS, Dtype, TableSpec, metadata_schema
+from morelli.features._schema import metadata_schema
 from morelli.features._table import FeatureTable
 
 __all__ = [
-    "COLUMNS",
-    "Dtype",
-    "ExtractReport",
-    "Failure",
     "FeatureTable",
     "Features",
-    "Progress",
     "RealGroups",
-    "TableSpec",
     "extract",
     "image_pixels",
     "is_panic",

@@ -8,7 +8,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from morelli.artefacts import read_file, write_file
+from morelli.artefacts.schema import check_schema
 from morelli.errors import ArtifactError
+
+_SCHEMA = {"uri": str, "reason": str, "message": str}
 
 
 @dataclass(frozen=True)
@@ -29,23 +33,22 @@ def write_failures(path: Path, failures: Sequence[Failure]) -> None:
     if not failures:
         path.unlink(missing_ok=True)
         return
-    partial = path.with_suffix(".partial")
-    with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
-        file.writelines(json.dumps(asdict(failure)) + "\n" for failure in failures)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    write_file(path, "".join(json.dumps(asdict(failure)) + "\n" for failure in failures))
 
 
 def read_failures(path: Path) -> list[Failure]:
     """What `write_failures` wrote; empty where there is no file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return []
+    text = read_file(path, largest=1 << 30, what="feature table").decode("utf-8", "replace")
     try:
-        return [Failure(**json.loads(line)) for line in text.splitlines()]
-    except (ValueError, TypeError) as error:
+        rows = [json.loads(line) for line in text.splitlines()]
+        for row in rows:
+            check_schema(row, _SCHEMA, path)
+        if text and not text.endswith("\n"):
+            raise ValueError("its last line is cut short")
+        return [Failure(**row) for row in rows]
+    except (ValueError, TypeError, RecursionError, ArtifactError) as error:
         raise ArtifactError(
             f"the record of failures {path} is damaged ({error}); extract again to replace it"
         ) from error

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from morelli.errors import UsageError
+from morelli.artefacts import parse_json
+from morelli.errors import ArtifactError, UsageError
 from morelli.features._schema import COLUMNS
 
 if TYPE_CHECKING:
@@ -25,13 +25,25 @@ def expand_column(meta: pa.Table, name: str) -> pa.ChunkedArray:
         return meta.column(name)
     if "metadata" not in meta.column_names:
         raise UsageError(f"no column {name!r} is loaded; loaded are {', '.join(meta.column_names)}")
-    rows = [json.loads(text) if text else {} for text in meta.column("metadata").to_pylist()]
+    rows = [_row(text) for text in meta.column("metadata").to_pylist()]
     known = sorted({key for row in rows for key in row})
     if name not in known:
         own = f" and, from the manifest, {', '.join(known)}" if known else ""
         raise UsageError(f"no column {name!r}; there are {', '.join(meta.column_names)}{own}")
     values = [row.get(name) for row in rows]
     return pa.chunked_array([pa.array([None if v is None else str(v) for v in values], pa.string())])
+
+
+def _row(text: str | None) -> dict[str, Any]:
+    """The manifest's own columns of one image, from the text of the column `metadata`.
+
+    Raises:
+        ArtifactError: it is no JSON object.
+    """
+    found = parse_json(text, "the feature table's column metadata") if text else {}
+    if not isinstance(found, dict):
+        raise ArtifactError("the feature table's column metadata must hold objects; extract again")
+    return found
 
 
 def stored_columns(columns: Sequence[str] | None) -> list[str]:

@@ -20,7 +20,8 @@ from morelli.features._schema import FIRST_CLASS
 
 if TYPE_CHECKING:
     from morelli.encoders import PreparedImage
-    from morelli.images import ImageItem, Limits, Perturbation, Transform
+    from morelli.images import ImageItem, Limits, Perturbation
+    from morelli.images.transforms import Transform
 
 Identity = tuple[bytes, str]
 """SHA-256 of the bytes and id of the perturbation ("" for none): what makes a row one of its own."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
+from morelli.artefacts import parse_json
+from morelli.artefacts.schema import Each, Number, check_schema
 from morelli.errors import ArtifactError, UsageError
 
 if TYPE_CHECKING:
@@ -77,6 +79,9 @@ def column_of(kind: str) -> str:
         ('layer_9', 'head_11_3')
     """
     return kind.replace(":", "_").replace(".", "_")
+
+
+_SCHEMA = {"kinds": Each([Number(1, 1 << 24, whole=True)]), "build": dict, "dtype": str}
 
 
 @dataclass(frozen=True)
@@ -150,9 +155,13 @@ class TableSpec:
                 f"the feature table has format {version}, this Morelli reads format {FORMAT}; "
                 "update Morelli or extract again"
             )
-        kinds = {kind: tuple(shape) for kind, shape in json.loads(stored["morelli.kinds"]).items()}
-        dtype: Dtype = "float16" if stored["morelli.dtype"] == "float16" else "float32"
-        return cls(Build.from_json(json.loads(stored["morelli.build"])), kinds, dtype)
+        what = "the feature table's schema"
+        facts = {name: stored.get(f"morelli.{name}", "null") for name in ("kinds", "build", "dtype")}
+        found = facts | {name: parse_json(facts[name], what) for name in ("kinds", "build")}
+        check_schema(found, _SCHEMA, what)
+        kinds = {kind: tuple(shape) for kind, shape in found["kinds"].items()}
+        dtype: Dtype = "float16" if found["dtype"] == "float16" else "float32"
+        return cls(Build.from_json(found["build"]), kinds, dtype)
 
     def differences(self, other: TableSpec) -> list[str]:
         """Each field in which `other` differs from this spec, as a line for people."""

@@ -178,6 +178,7 @@ class FeatureTable:
         wanted = list(self.kinds if kinds is None else kinds)
         self._require(wanted)
         vectors, meta = self._load(wanted, stored_columns(columns), where)
+        self._require_finite(vectors)
         return Features(vectors, select_columns(meta, columns), self.build)
 
     def batches(
@@ -207,6 +208,7 @@ class FeatureTable:
         for batch in _plain_errors(reader):
             part = pa.Table.from_batches([batch])
             vectors = {k: _as_float32(part.column(column_of(k)), self.spec.kinds[k]) for k in wanted}
+            self._require_finite(vectors)
             yield Features(vectors, select_columns(part.select(stored), columns), self.build)
 
     def _require(self, kinds: Sequence[str]) -> None:
@@ -215,6 +217,16 @@ class FeatureTable:
             raise UsageError(
                 f"{self.path} has no features of kind {', '.join(missing)}; it has {', '.join(self.kinds)}"
             )
+
+    def _require_finite(self, vectors: Mapping[str, Floats]) -> None:
+        """`morelli extract` writes none: such a table was made elsewhere, or is damaged."""
+        for kind, array in vectors.items():
+            finite = np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
+            wrong = int((~finite).sum())
+            if wrong:
+                raise ArtifactError(
+                    f"{self.path} holds {wrong:,} rows of {kind} with NaN or infinity; extract them again"
+                )
 
     def _scan(self, columns: Sequence[str], where: str | None) -> pa.Table:
         try:

@@ -7,47 +7,29 @@ and loads no torch.
 
 from __future__ import annotations
 
-from morelli.images._decode import Decoded, ImageFacts, decode
+from morelli.images._decode import ImageFacts, decode
 from morelli.images._files import file_item
 from morelli.images._item import ImageItem
 from morelli.images._limits import Limits
 from morelli.images._perturb import Perturbation, image_generator, perturbation
 from morelli.images._phash import phash
-from morelli.images._problems import image_error, image_errors
+from morelli.images._problems import image_errors
 from morelli.images._quiet import quiet_pillow
 from morelli.images._reading import read_bytes, read_image
 from morelli.images._seen import as_seen
-from morelli.images._sources import Spec, iter_source
+from morelli.images._sniff import sniff
+from morelli.images._sources import iter_source
 from morelli.images._threads import in_threads
 from morelli.images._thumbnail import thumbnail
-from morelli.images._transforms import (
-    CLIP_MEAN,
-    CLIP_STD,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Transform,
-    clip_transform,
-    transform_from_id,
-    univfd_transform,
-)
 
 __all__ = [
-    "CLIP_MEAN",
-    "CLIP_STD",
-    "IMAGENET_MEAN",
-    "IMAGENET_STD",
-    "Decoded",
     "ImageFacts",
     "ImageItem",
     "Limits",
     "Perturbation",
-    "Spec",
-    "Transform",
     "as_seen",
-    "clip_transform",
     "decode",
     "file_item",
-    "image_error",
     "image_errors",
     "image_generator",
     "in_threads",
@@ -57,7 +39,6 @@ __all__ = [
     "quiet_pillow",
     "read_bytes",
     "read_image",
+    "sniff",
     "thumbnail",
-    "transform_from_id",
-    "univfd_transform",
 ]

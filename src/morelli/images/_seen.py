@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from morelli.images._transforms import Transform, transform_from_id
+from morelli.images.transforms import Transform, transform_from_id
 
 
 def as_seen(pixels: NDArray[np.float32], transform: Transform) -> Image.Image:
     """The picture that a transform made, (3, s, s) float32, as an RGB image of s × s.
 
     Example:
-        >>> from morelli.images import clip_transform
+        >>> from morelli.images.transforms import clip_transform
         >>> transform = clip_transform(32)
         >>> as_seen(transform(Image.new("RGB", (64, 48), (10, 200, 30))), transform).getpixel((5, 5))
         (10, 200, 30)

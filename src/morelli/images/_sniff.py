@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-ACCEPTED: Final = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF", "GIF", "BMP")
-"""The formats that are decoded; everything else is refused, because each more is attack surface."""
-
 HEAD_BYTES: Final = 64
 """So many leading bytes are enough for `sniff`."""
 

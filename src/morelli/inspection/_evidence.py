@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from morelli.errors import UnknownDimensionError
-from morelli.inspection import _answers as a
+from morelli.inspection import answers as a
 
 if TYPE_CHECKING:
     from morelli.atlas.distiller import DistilledMap

@@ -18,7 +18,7 @@ from morelli.inspection._sentence import verdict_line
 if TYPE_CHECKING:
     from PIL import Image
 
-    from morelli.inspection._answers import Case, Distilled, Evidence, Neighbors, Stability, Word
+    from morelli.inspection.answers import Case, Distilled, Evidence, Neighbors, Stability, Word
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from morelli.errors import ImageError, MissingPartError
 from morelli.images import Limits, as_seen, iter_source
-from morelli.inspection import _answers as a
+from morelli.inspection import answers as a
 from morelli.inspection._case import StoredCase
 from morelli.inspection._evidence import (
     concept_evidence,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from morelli.detectors import Bundle, Verdict
     from morelli.encoders import Encoder, LastBlock
     from morelli.explanation import ConceptSpace
-    from morelli.images import ImageItem, Spec
+    from morelli.images import ImageItem
 
 Vectors = Mapping[str, npt.NDArray[np.float32]]
 """Features of one image by kind, without a batch axis."""
@@ -94,7 +94,7 @@ class Inspector:
 
     def detect(
         self,
-        source: Spec | Iterable[ImageItem],
+        source: str | Path | Sequence[str | Path] | Iterable[ImageItem],
         *,
         batch_size: int = 16,
         workers: int = 2,
@@ -381,7 +381,9 @@ class Inspector:
         return [{kind: array[row] for kind, array in found.items()} for row in range(len(images))]
 
 
-def _items(source: Spec | Iterable[ImageItem], limits: Limits | None) -> Iterable[ImageItem]:
+def _items(
+    source: str | Path | Sequence[str | Path] | Iterable[ImageItem], limits: Limits | None
+) -> Iterable[ImageItem]:
     """The images of paths; images that were listed already stay what they are."""
     if isinstance(source, str | Path):
         return iter_source(source, limits=limits)

@@ -11,9 +11,11 @@ from morelli.errors import BuildMismatchError, UsageError
 from morelli.inspection._inspector import Inspector
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from morelli.atlas.distiller import DistilledMap
     from morelli.detectors import Bundle
-    from morelli.encoders import Encoder, LastBlock, Progress
+    from morelli.encoders import Encoder, LastBlock
     from morelli.explanation import ConceptSpace
 
 
@@ -29,7 +31,7 @@ def load(
     weights: Path | str | None = None,
     device: str = "auto",
     offline: bool = False,
-    on_progress: Progress | None = None,
+    on_progress: Callable[[str, float | None], None] | None = None,
 ) -> Inspector:
     """Load a detector with its encoder, fetching and checking the weights the first time.
 
@@ -116,7 +118,8 @@ def _last_block(encoder: Encoder, kind: str) -> LastBlock | None:
 def _load_concepts(
     bundle: Bundle, banks: Sequence[Path], reference: Path | str | None
 ) -> tuple[ConceptSpace | None, tuple[str, ...]]:
-    from morelli.explanation import ConceptBank, bundle_space, shipped_space
+    from morelli.explanation import bundle_space, shipped_space
+    from morelli.explanation.concepts import ConceptBank
 
     if not banks:
         space = shipped_space(bundle)

@@ -15,7 +15,8 @@ from morelli.images import Limits, decode, image_errors, image_generator, pertur
 if TYPE_CHECKING:
     from PIL import Image
 
-    from morelli.images import ImageFacts, Transform
+    from morelli.images import ImageFacts
+    from morelli.images.transforms import Transform
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from morelli.inspection import _answers as a
+from morelli.inspection import answers as a
 
 if TYPE_CHECKING:
     from morelli.detectors import Verdict

@@ -6,10 +6,10 @@ image becomes a `Detection` with its failure and stops nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from morelli.encoders import PreparedImage, encode_stream
 from morelli.errors import ImageError
@@ -17,10 +17,11 @@ from morelli.images import Limits, image_errors, read_image, thumbnail
 from morelli.inspection._sentence import verdict_line
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from PIL import Image
 
     from morelli.detectors import Bundle, Verdict
-    from morelli.encoders import EncodedBatch, Encoder
+    from morelli.encoders import Encoder
     from morelli.images import ImageFacts, ImageItem
 
 
@@ -76,7 +77,13 @@ def detect(
     )
     with closing(stream):
         for batch in stream:
-            yield from _judged(batch, bundle, encoder)
+            verdicts = {}
+            if batch.rows:
+                good = [batch.images[row] for row in batch.rows]
+                judged = _judged(good, batch.vectors, bundle, encoder)
+                verdicts = dict(zip(batch.rows, judged, strict=True))
+            for row, detection in enumerate(batch.images):
+                yield replace(detection, verdict=verdicts[row]) if row in verdicts else detection
 
 
 @dataclass(frozen=True)
@@ -99,19 +106,19 @@ class _Preparation:
         return PreparedImage(replace(detection, facts=decoded.facts, thumbnail=small), pixels)
 
 
-def _judged(batch: EncodedBatch[Detection], bundle: Bundle, encoder: Encoder) -> Iterator[Detection]:
-    """The detections of `batch` in order, good ones with their verdict."""
-    verdicts: dict[int, Verdict] = {}
-    if batch.rows:
-        from morelli.features import Features
+def _judged(
+    good: Sequence[Detection],
+    vectors: Mapping[str, NDArray[Any]],
+    bundle: Bundle,
+    encoder: Encoder,
+) -> list[Verdict]:
+    """The verdicts of a batch's readable images, from their vectors (n, …) of each kind."""
+    from morelli.features import Features
 
-        good = [batch.images[row] for row in batch.rows]
-        features = Features.from_arrays(
-            batch.vectors,
-            build=encoder.build,
-            uri=[detection.uri for detection in good],
-            sha256=[detection.facts.sha256 for detection in good if detection.facts is not None],
-        )
-        verdicts = dict(zip(batch.rows, bundle.verdicts(features), strict=True))
-    for row, detection in enumerate(batch.images):
-        yield replace(detection, verdict=verdicts[row]) if row in verdicts else detection
+    features = Features.from_arrays(
+        vectors,
+        build=encoder.build,
+        uri=[detection.uri for detection in good],
+        sha256=[detection.facts.sha256 for detection in good if detection.facts is not None],
+    )
+    return list(bundle.verdicts(features))

@@ -16,8 +16,8 @@ from morelli.metrics._bootstrap import (
 )
 from morelli.metrics._group_bootstrap import bootstrap_counts, group_draws
 from morelli.metrics._operating_points import OperatingPoints
-from morelli.metrics._probabilities import log_loss_terms, probability_bins, weighted_calibration_error
 from morelli.metrics._ranking import Ranked
+from morelli.metrics.probabilities import log_loss_terms, probability_bins, weighted_calibration_error
 
 __all__ = [
     "OperatingPoints",

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from morelli.atlas import BINS, by_evidence, p_text, verify_atlas
+from morelli.artefacts import write_file
+from morelli.atlas import by_evidence, p_text, verify_atlas
 from morelli.errors import UsageError
 from morelli.palette import css_variables
 
@@ -58,9 +59,7 @@ def export_atlas(atlas: Atlas, out: Path | str, select: str | None = None, view:
         told = f"{len(atlas) if selection is None else selection.counts['count']:,} images"
     else:
         raise UsageError(f"{out} ends in neither .html, .png, .csv, .parquet nor .txt; choose one of them.")
-    part = out.with_name(f".{out.name}.part")
-    part.write_bytes(content)
-    part.replace(out)
+    write_file(out, content)
     return told
 
 
@@ -211,7 +210,7 @@ def _histogram(dimension: dict[str, Any], width: int = 240, height: int = 56) ->
         counts = np.asarray(dimension[name], dtype=float)
         shares[name] = counts / max(counts.sum(), 1)
     top = max(float(np.sqrt(s.max(initial=0))) for s in shares.values()) or 1.0
-    step = width / BINS
+    step = width / len(dimension["real"])
     for name, sign in (("real", -1), ("fake", 1)):
         tall = sign * np.sqrt(shares[name]) / top * (middle - 2)
         points = " ".join(

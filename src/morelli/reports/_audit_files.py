@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from morelli.reports.plots import plot_audit
+from morelli.artefacts import write_file
+from morelli.artefacts.text import markdown_page
+from morelli.reports._folders import replacing_report
+from morelli.reports.plots._audit import plot_audit
 
 if TYPE_CHECKING:
     from morelli.audit import AuditReport
@@ -100,18 +103,27 @@ def audit_markdown(report: AuditReport, plots: Sequence[str] = ()) -> str:
 
 
 def write_audit(report: AuditReport, folder: Path | str, *, plots: bool = True) -> Path:
-    """Write the report into `folder`, which it returns.
+    """Write the report's folder, whole or not at all, and return it; an older audit there is replaced.
 
     Files: audit.json, audit.md, facts.parquet, duplicates.csv, fair_subset.csv, and the plots.
+
+    Raises:
+        UsageError: `folder` holds something else than an audit.
     """
+    folder = Path(folder)
+    with replacing_report(folder, "audit") as fresh:
+        _write_files(report, fresh, plots=plots)
+    return folder
+
+
+def _write_files(report: AuditReport, folder: Path, *, plots: bool) -> None:
     import pyarrow.parquet as pq
 
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     drawn = plot_audit(report, folder) if plots and report.baseline is not None else []
     text = json.dumps(report.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / "audit.json").write_text(text + "\n", "utf-8")
-    (folder / "audit.md").write_text(audit_markdown(report, [path.name for path in drawn]), "utf-8")
+    write_file(folder / "audit.json", text + "\n", lock=False)
+    plotted = [path.name for path in drawn]
+    write_file(folder / "audit.md", markdown_page(audit_markdown(report, plotted), plotted), lock=False)
     pq.write_table(report.table, folder / "facts.parquet")
     rows = [
         (
@@ -132,7 +144,6 @@ def write_audit(report: AuditReport, folder: Path | str, *, plots: bool = True) 
             ("row", "path", "label", "generator"),
             list(zip(report.fair.rows, *(column.to_pylist() for column in kept.columns), strict=True)),
         )
-    return folder
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -140,7 +151,7 @@ def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]])
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(["" if value is None else value for value in row] for row in rows)
-    path.write_text(buffer.getvalue(), "utf-8")
+    write_file(path, buffer.getvalue(), lock=False)
 
 
 def _shares(values: dict[str, float], kind: str) -> str:

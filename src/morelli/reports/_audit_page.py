@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from morelli.artefacts import write_file
+from morelli.reports._audit_files import write_audit
 from morelli.reports._figures import interval_bar
+from morelli.reports._folders import replacing_report
 from morelli.reports._templates import page_environment
 from morelli.reports._thumbnails import png
 
 if TYPE_CHECKING:
-    from morelli.audit import AuditReport, MetadataBaseline
+    from morelli.audit import AuditReport
 
 LISTED = 40
 
@@ -32,6 +36,9 @@ def audit_page(found: AuditReport, aligned: AuditReport | None = None) -> str:
         ("aligned copies: format, size and shape", aligned.baseline if aligned else None),
         ("aligned copies: bytes per pixel too", aligned.with_bytes if aligned else None),
     ]
+    estimates: list[tuple[str, dict[str, float | None]]] = [
+        (name, {"value": b.auc, "low": b.interval[0], "high": b.interval[1]}) for name, b in baselines if b
+    ]
     return (
         page_environment()
         .get_template("audit.html.j2")
@@ -40,12 +47,16 @@ def audit_page(found: AuditReport, aligned: AuditReport | None = None) -> str:
             failed=found.failed[:LISTED],
             duplicates=found.duplicates[:LISTED],
             n_duplicates=len(found.duplicates),
-            baselines=[(name, _estimate(b), interval_bar(_estimate(b))) for name, b in baselines if b],
+            baselines=[(name, estimate, interval_bar(estimate)) for name, estimate in estimates],
             pictures=pictures,
         )
     )
 
 
-def _estimate(baseline: MetadataBaseline) -> dict[str, float | None]:
-    low, high = baseline.interval
-    return {"value": baseline.auc, "low": low, "high": high}
+def write_audit_folder(found: AuditReport, out: Path, aligned: AuditReport | None = None) -> None:
+    """The audit's folder: its own files, the page, and the audit of aligned copies below it."""
+    with replacing_report(out, "audit") as fresh:
+        write_audit(found, fresh)
+        if aligned is not None:
+            write_audit(aligned, fresh / "aligned")
+        write_file(fresh / "audit.html", audit_page(found, aligned), lock=False)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from morelli.inspection import Case
+    from morelli.inspection.answers import Case
 
 MOST_PARTS = 3
 SIZE = 224

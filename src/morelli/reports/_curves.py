@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.evaluation import POOLED, TRANSFER, Predictions, Result
+from morelli.evaluation import Predictions, Result, protocols
 from morelli.metrics import tpr_at_fprs
 
 GRID = 80
@@ -20,7 +20,7 @@ def roc(rows: Predictions, protocol: str) -> dict[str, list[float]] | None:
     lacks a class.
     """
     codes, _ = rows.codes("fold")
-    pooled = protocol in POOLED
+    pooled = protocol in protocols.POOLED
     folds = [np.arange(len(rows))] if pooled else [np.flatnonzero(codes == c) for c in np.unique(codes)]
     labels, logits = rows.labels, rows.logits
     reals = [int((labels[f] == 0).sum()) for f in folds]
@@ -37,7 +37,7 @@ def matrix(result: Result) -> dict[str, Any] | None:
 
     Generators are ordered by how well they are recognised by detectors of the others, best first.
     """
-    if result.protocol != TRANSFER or not result.folds:
+    if result.protocol != protocols.TRANSFER or not result.folds:
         return None
     rows = [f.name for f in result.folds]
     columns = sorted({g.name for f in result.folds for g in f.generators})

@@ -7,79 +7,62 @@ from dataclasses import asdict
 from typing import Any
 
 from morelli.artefacts import plain_json
-from morelli.evaluation import (
-    ALL,
-    CLEAN,
-    ERA,
-    FAMILY,
-    FIXED,
-    LINEAGE,
-    POOLED,
-    SOURCE,
-    TRANSFER,
-    UNIVFD,
-    CurvePoint,
-    Predictions,
-    Result,
-    Summary,
-    robustness_curves,
-)
-from morelli.evaluation import NAME as ROBUSTNESS
+from morelli.evaluation import CurvePoint, Predictions, Result, Summary, protocols, robustness_curves
 from morelli.reports._curves import matrix, roc, worst
 from morelli.reports._published import PUBLISHED, comparable
 
 FORMAT, VERSION = "morelli-report", 1
 
 ABOUT: Mapping[str, tuple[str, str]] = {
-    LINEAGE: (
+    protocols.LINEAGE: (
         "Leave one lineage out",
         "Each image is scored once, by a detector that has seen neither its generator's lineage nor its "
         "source of real images. This is what to expect on a generator that nobody has collected yet.",
     ),
-    SOURCE: (
+    protocols.SOURCE: (
         "By real source",
         "Each source of real images is scored by a detector that has never seen that camera or data set.",
     ),
-    TRANSFER: (
+    protocols.TRANSFER: (
         "Train on one, test on all",
         "One detector for each generator, fitted on half of its images and half of the real ones, tested on "
         "everything else. Figures are means over the trained generators.",
     ),
-    FAMILY: (
+    protocols.FAMILY: (
         "Leave one family out",
         "Fitted without a whole family (GAN, diffusion, …), tested on it. Figures are means over families.",
     ),
-    ERA: (
+    protocols.ERA: (
         "From past to next year",
         "Fitted on generators up to one year, tested on the next. Figures are means over the steps.",
     ),
-    FIXED: ("As it is", "A finished bundle, scored without fitting anything."),
-    UNIVFD: (
+    protocols.FIXED: ("As it is", "A finished bundle, scored without fitting anything."),
+    protocols.UNIVFD: (
         "UnivFD's protocol",
         "Trained on one generator, tested on every set. Average precision, accuracy at 0.5 with real and "
         "generated apart, at a threshold tuned on held-in data, and at the oracle threshold of each set; "
         "means are unweighted.",
     ),
     "external": ("Another tool's detector", "Scored as it came; whether it saw these images is not known."),
-    ROBUSTNESS: ("Delivered worse", "The same images after compression, scaling, blur and noise."),
+    protocols.ROBUSTNESS: ("Delivered worse", "The same images after compression, scaling, blur and noise."),
 }
 
 
 def robustness_rows(predictions: Predictions) -> Predictions | None:
     """The rows of a robustness sweep; None where the table has none."""
-    rows = predictions.select(protocol=ROBUSTNESS)
+    rows = predictions.select(protocol=protocols.ROBUSTNESS)
     return rows if len(rows) else None
 
 
 def measured_rows(predictions: Predictions) -> Predictions:
     """All other rows, and of a table that holds nothing but a sweep its clean images."""
     codes, names = predictions.codes("protocol")
-    if ROBUSTNESS not in names:
+    if protocols.ROBUSTNESS not in names:
         return predictions
-    others = predictions.rows(codes != names.index(ROBUSTNESS))
+    others = predictions.rows(codes != names.index(protocols.ROBUSTNESS))
     if len(others):
         return others
-    return predictions.select(perturbation=CLEAN)
+    return predictions.select(perturbation=protocols.CLEAN)
 
 
 def document(
@@ -90,13 +73,15 @@ def document(
     results = []
     for result in summary.results:
         rows = tested.select(
-            protocol=result.protocol, detector=result.detector, perturbation=result.perturbation or CLEAN
+            protocol=result.protocol,
+            detector=result.detector,
+            perturbation=result.perturbation or protocols.CLEAN,
         )
         if not len(rows):  # a table of another tool has no delivery at all
             rows = tested.select(protocol=result.protocol, detector=result.detector)
         values = plain_json(result)
         # The matrix takes hundreds of curves that nobody could read.
-        values["roc"] = None if result.protocol == TRANSFER else roc(rows, result.protocol)
+        values["roc"] = None if result.protocol == protocols.TRANSFER else roc(rows, result.protocol)
         values["matrix"] = plain_json(matrix(result))
         results.append(values)
     lead = leading(summary.results)
@@ -134,7 +119,16 @@ def document(
 
 def leading(results: Sequence[Result]) -> Result:
     """The result that stands first: the highest AUC under the strictest protocol that was run."""
-    order = [LINEAGE, SOURCE, ERA, FAMILY, UNIVFD, FIXED, "external", TRANSFER]
+    order = [
+        protocols.LINEAGE,
+        protocols.SOURCE,
+        protocols.ERA,
+        protocols.FAMILY,
+        protocols.UNIVFD,
+        protocols.FIXED,
+        "external",
+        protocols.TRANSFER,
+    ]
     present = [r.protocol for r in results]
     first = min(present, key=lambda p: order.index(p) if p in order else len(order))
     own = [r for r in results if r.protocol == first]
@@ -148,14 +142,14 @@ def about(protocol: str) -> tuple[str, str]:
 
 def pooled(protocol: str) -> bool:
     """Whether the protocol's scores are one set."""
-    return protocol in POOLED
+    return protocol in protocols.POOLED
 
 
 def robustness_series(
     points: Sequence[Mapping[str, Any]],
 ) -> dict[str, dict[str, list[tuple[str, Mapping[str, Any]]]]]:
     """AUC on all generators by perturbation axis, then by detector, mildest first, clean in front."""
-    everything = [p for p in points if p["family"] == ALL]
+    everything = [p for p in points if p["family"] == protocols.ALL]
     axes = list(dict.fromkeys(p["axis"] for p in everything if p["axis"]))
     result: dict[str, dict[str, list[tuple[str, Mapping[str, Any]]]]] = {}
     for axis in axes:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from morelli.explanation import CONFOUNDED
-
 if TYPE_CHECKING:
-    from morelli.explanation import ConceptFinding, GeneratorExplanation
+    from morelli.explanation import GeneratorExplanation
 
 
 def explanation_sentences(explanation: GeneratorExplanation, most: int = 5) -> list[str]:
@@ -17,7 +15,7 @@ def explanation_sentences(explanation: GeneratorExplanation, most: int = 5) -> l
     """
     e = explanation
     named = e.named
-    out = [_finding(e, finding) for finding in named[:most]]
+    out = _findings(e, most)
     if not named:
         best = e.findings[0]
         out.append(
@@ -44,7 +42,7 @@ def _warnings(explanation: GeneratorExplanation) -> list[str]:
             f"Caution: {e.noise:.0%} of the residual's squared length is what {e.n_first} and {e.n_second} "
             "images give by sampling alone; more images would sharpen it."
         )
-    if e.metadata_auc is not None and e.metadata_auc >= CONFOUNDED:
+    if e.metadata_auc is not None and e.files_confound:
         out.append(
             f"Caution: file facts alone (format, size) tell the two sets apart with an area under the curve "
             f"of {e.metadata_auc:.2f}, so the residual may show how files were stored rather than made."
@@ -57,7 +55,7 @@ def _warnings(explanation: GeneratorExplanation) -> list[str]:
             f"Every image went through {e.delivery} before it was encoded, which levels the files; what an "
             "earlier compression or resizing left in the pixels remains."
         )
-    elif e.confounds or (e.metadata_auc or 0) >= CONFOUNDED:
+    elif e.confounds or e.files_confound:
         out.append("Extract both sets alike (morelli extract --perturb align:288,85) and explain again.")
     shared = [f for f in e.named if f.sources_beyond is not None and f.sources_beyond > 0]
     if shared:
@@ -69,16 +67,19 @@ def _warnings(explanation: GeneratorExplanation) -> list[str]:
     return out + list(e.notes)
 
 
-def _finding(e: GeneratorExplanation, f: ConceptFinding) -> str:
-    low, high = f.interval
-    text = (
-        f"{e.first} leans towards {f.name!r} (away from {f.opposite!r}) compared with {e.second}: cosine "
-        f"{f.cosine:.2f} [{low:.2f}, {high:.2f}] with the residual, {f.effect:+.2f} standard deviations, "
-        f"p = {_p(f.p_family)} corrected for {len(e.findings)} concepts"
-    )
-    if f.sources_beyond is not None:
-        text += f"; {f.sources_beyond:.0%} of the real sources differ as much among themselves"
-    return f"{text}."
+def _findings(e: GeneratorExplanation, most: int) -> list[str]:
+    out = []
+    for f in e.named[:most]:
+        low, high = f.interval
+        text = (
+            f"{e.first} leans towards {f.name!r} (away from {f.opposite!r}) compared with {e.second}: cosine "
+            f"{f.cosine:.2f} [{low:.2f}, {high:.2f}] with the residual, {f.effect:+.2f} standard deviations, "
+            f"p = {_p(f.p_family)} corrected for {len(e.findings)} concepts"
+        )
+        if f.sources_beyond is not None:
+            text += f"; {f.sources_beyond:.0%} of the real sources differ as much among themselves"
+        out.append(f"{text}.")
+    return out
 
 
 def _p(value: float) -> str:

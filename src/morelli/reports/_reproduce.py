@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from morelli.artefacts import check_results, read_json
 from morelli.errors import ArtifactError, UsageError
 from morelli.evaluation import Input, MeasureOptions, Predictions, Run, execute, file_digest
 
@@ -102,6 +103,10 @@ def reproduce(
         )
     elif file_digest(beside) != stated:
         differences.append(Difference("predictions.parquet beside the report", stated, file_digest(beside)))
+    try:
+        check_results(folder, but=("report.json", "predictions.parquet"))  # both are compared themselves
+    except ArtifactError as error:
+        differences.append(Difference("files of the report", "as they were written", str(error)))
     with tempfile.TemporaryDirectory(prefix="morelli-reproduce-") as scratch:
         rebuilt_hash = made.predictions.write(Path(scratch) / "predictions.parquet")
     exact = rebuilt_hash == stated
@@ -123,12 +128,9 @@ def read_report(report: str | Path) -> tuple[Path, dict[str, Any]]:
     """A report's folder and its document; raises ArtifactError where there is none."""
     path = Path(report)
     file = path if path.is_file() else path / "report.json"
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ArtifactError(f"{path} is no report: it has no report.json") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ArtifactError(f"{file} cannot be read: {error}") from error
+    if not file.exists():
+        raise ArtifactError(f"{path} is no report: it has no report.json")
+    content = read_json(file, what="report")
     if not isinstance(content, dict) or content.get("format") != "morelli-report":
         raise ArtifactError(f"{file} is not a report of `morelli evaluate`")
     if content.get("version") != 1:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from morelli.explanation import TransferMatrix
-from morelli.explanation.study import HeadFacts, StudyRow, TransferStudy
+from morelli.artefacts import dump_json, write_file
+from morelli.artefacts.text import markdown_page
+from morelli.explanation.study import StudyRow, TransferStudy
 from morelli.palette import INK, SERIES
+from morelli.reports._folders import replacing_report
+
+if TYPE_CHECKING:
+    from morelli.detectors import Bundle
 
 # A gain is no class of images, so its colours are those of series.
 BASE, GAIN, LOSS = INK, SERIES[0], SERIES[4]
@@ -30,7 +35,7 @@ def study_json(study: TransferStudy) -> dict[str, Any]:
         "winner": study.winner.name,
         "rows": [_row(row) for row in study.rows],
         "isotropy": {name: value.to_json() for name, value in study.isotropy.items()},
-        "heads": None if study.heads is None else _heads(study.heads),
+        "heads": _heads(study),
         "notes": list(study.notes),
         "sentences": study_sentences(study),
     }
@@ -52,12 +57,15 @@ def _row(row: StudyRow) -> dict[str, Any]:
         "kept": None if row.kept is None else dict(zip(("least", "median", "most"), row.kept, strict=True)),
         "total": row.total or None,
         "contender": row.contender,
-        "matrix": _matrix(row.matrix),
-        "families": None if row.families is None else _matrix(row.families),
+        "matrix": row.matrix.to_json(),
+        "families": None if row.families is None else row.families.to_json(),
     }
 
 
-def _heads(heads: HeadFacts) -> dict[str, Any]:
+def _heads(study: TransferStudy) -> dict[str, Any] | None:
+    heads = study.heads
+    if heads is None:
+        return None
     return {
         "names": list(heads.names),
         "auc": [[round(float(v), 5) for v in line] for line in heads.map],
@@ -65,11 +73,6 @@ def _heads(heads: HeadFacts) -> dict[str, Any]:
         "order": list(heads.order),
         "kept": list(heads.kept),
     }
-
-
-def _matrix(matrix: TransferMatrix) -> dict[str, Any]:
-    cells = [[None if np.isnan(v) else round(float(v), 5) for v in line] for line in matrix.mean]
-    return {"train": list(matrix.generators), "test": list(matrix.generators), "auc": cells}
 
 
 def _plain(value: Any) -> Any:
@@ -139,7 +142,7 @@ def study_markdown(study: TransferStudy) -> str:
     lines += ["", "Measured on all images, with components and heads chosen on all: it scores nothing.", ""]
     for row in dict.fromkeys((first, winner)):
         lines += [f"## {row.title[:1].upper()}{row.title[1:]}: trained on rows, tested on columns", ""]
-        lines += [*_matrix_lines(row.matrix), ""]
+        lines += [*_matrix_lines(row), ""]
     lines += [f"- {note}" for note in study.notes]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -176,7 +179,8 @@ def _line(row: StudyRow, *, bold: bool) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _matrix_lines(matrix: TransferMatrix) -> list[str]:
+def _matrix_lines(row: StudyRow) -> list[str]:
+    matrix = row.matrix
     head = ["| |" + "|".join(matrix.generators) + "|", "|---|" + "---|" * len(matrix.generators)]
     return head + [
         f"|{name}|" + "|".join("" if np.isnan(v) else f"{v:.2f}" for v in line) + "|"
@@ -216,12 +220,36 @@ def plot_study(study: TransferStudy, path: str | Path) -> Path:
     return path
 
 
-def write_study(study: TransferStudy, folder: str | Path) -> list[Path]:
-    """Write study.json, study.md and study.png into `folder`, which is made if need be."""
+def write_study(
+    study: TransferStudy,
+    folder: str | Path,
+    *,
+    page: str | None = None,
+    explanations: Sequence[Mapping[str, Any]] = (),
+    bundle: Bundle | None = None,
+) -> list[Path]:
+    """Write study.json, study.md and study.png as `folder`, whole or not at all; an older study is replaced.
+
+    Args:
+        study: what was found.
+        folder: where to.
+        page: the text of study.html, see `study_page`.
+        explanations: of generators, for explanations.json.
+        bundle: of the winner, for the folder `bundle`.
+
+    Raises:
+        UsageError: `folder` holds something else than a study.
+    """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / "study.json", folder / "study.md"]
-    text = json.dumps(study_json(study), indent=1, ensure_ascii=False, allow_nan=False)
-    for path, content in zip(paths, (text + "\n", study_markdown(study)), strict=True):
-        path.write_text(content, encoding="utf-8")
-    return [*paths, plot_study(study, folder / "study.png")]
+    with replacing_report(folder, "study") as fresh:
+        write_file(fresh / "study.json", dump_json(study_json(study), indent=1), lock=False)
+        write_file(fresh / "study.md", markdown_page(study_markdown(study)), lock=False)
+        plot_study(study, fresh / "study.png")
+        if page is not None:
+            write_file(fresh / "study.html", page, lock=False)
+        if explanations:
+            text = json.dumps(explanations, indent=1, ensure_ascii=False)
+            write_file(fresh / "explanations.json", text + "\n", lock=False)
+        if bundle is not None:
+            bundle.save(fresh / "bundle")
+    return [folder / name for name in ("study.json", "study.md", "study.png")]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from morelli.errors import MorelliError, UsageError
+from morelli.artefacts import dump_json, write_file
+from morelli.artefacts.text import markdown_page
+from morelli.errors import MorelliError
 from morelli.evaluation import Executed, MeasureOptions, Predictions, Summary, summarize
 from morelli.reports._document import document, measured_rows
 from morelli.reports._figures import scatter
+from morelli.reports._folders import replacing_report, report_folder
 from morelli.reports._html import page
 from morelli.reports._provenance import provenance
 from morelli.reports._summary_tables import summary_markdown, summary_rows, table
@@ -26,10 +28,8 @@ if TYPE_CHECKING:
 Maps = Literal["tsne", "umap", "pca", "none"]
 PAGE, DATA, TEXT, PREDICTIONS = "report.html", "report.json", "report.md", "predictions.parquet"
 TABLES = ("estimates.csv", "transfer.csv", "worst_cases.csv", "robustness.csv")
-SWEEP = "robustness.lance"
 TITLES = {"tsne": "t-SNE", "umap": "UMAP", "pca": "The first two principal components"}
 FEWEST, MOST = 10, 24  # images behind a spectrum; spectra shown
-OURS = frozenset({PAGE, DATA, TEXT, PREDICTIONS, SWEEP})
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def write_report(
 
     Args:
         made: what `execute` gave, or a predictions table alone.
-        folder: to write into; made if it is not there.
+        folder: to write, whole or not at all; an older report there is replaced, files of others stay.
         options: of the metrics and their intervals.
         name: title of the report.
         command: how it was made, for the provenance.
@@ -83,46 +83,29 @@ def write_report(
         (made.predictions, made.run, made.features) if isinstance(made, Executed) else (made, None, None)
     )
     folder = report_folder(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     tell("measuring")
     summary = summarize(measured_rows(predictions), options)
-    digest = predictions.write(folder / PREDICTIONS)
-    facts = provenance(
-        run=run, record=predictions.run, predictions_sha256=digest, command=command, folder=folder
-    )
-    content = document(predictions, summary, provenance=facts, name=name)
-    worst_images = [w for kind in content["worst"].values() for w in kind]
-    listed = None
-    found: dict[str, str] = {}
-    if thumbnails:
-        tell("pictures")
-        listed = list(images()) if images is not None else None
-        places = [Path(i.path).resolve().parent for i in run.inputs] if run is not None else []
-        found = find_images(worst_images, listed, places)
-    pictures = list(_pictures(features, listed, images, maps=maps, spectra=spectra, tell=tell))
-    _write(folder / DATA, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    _write(folder / TEXT, markdown(content, summary))
-    written = tables(content, summary)
-    for file in TABLES:  # an older report's table would contradict this one
-        if file in written:
-            _write(folder / file, _csv(written[file]))
-        else:
-            (folder / file).unlink(missing_ok=True)
-    _write(folder / PAGE, page(content, thumbnails=found, pictures=pictures, audit=audit))
+    with replacing_report(folder) as fresh:
+        digest = predictions.write(fresh / PREDICTIONS)
+        facts = provenance(
+            run=run, record=predictions.run, predictions_sha256=digest, command=command, folder=folder
+        )
+        content = document(predictions, summary, provenance=facts, name=name)
+        worst_images = [w for kind in content["worst"].values() for w in kind]
+        listed = None
+        found: dict[str, str] = {}
+        if thumbnails:
+            tell("pictures")
+            listed = list(images()) if images is not None else None
+            places = [Path(i.path).resolve().parent for i in run.inputs] if run is not None else []
+            found = find_images(worst_images, listed, places)
+        pictures = list(_pictures(features, listed, images, maps=maps, spectra=spectra, tell=tell))
+        write_file(fresh / DATA, dump_json(content, indent=1), lock=False)
+        write_file(fresh / TEXT, markdown_page(markdown(content, summary)), lock=False)
+        for file, rows in tables(content, summary).items():
+            write_file(fresh / file, _csv(rows), lock=False)
+        write_file(fresh / PAGE, page(content, thumbnails=found, pictures=pictures, audit=audit), lock=False)
     return Report(folder, summary, content, digest)
-
-
-def report_folder(path: str | Path) -> Path:
-    """The path, if a report may be written there: a new or empty folder, or an older report.
-
-    Raises UsageError otherwise; ask before an evaluation, not after it.
-    """
-    folder = Path(path)
-    if folder.is_file():
-        raise UsageError(f"{folder} is a file; a report is a folder, name another one")
-    if folder.is_dir() and any(folder.iterdir()) and not any((folder / n).exists() for n in OURS):
-        raise UsageError(f"{folder} holds something else than a report; name another folder, or empty it")
-    return folder
 
 
 def _pictures(
@@ -269,10 +252,3 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     writer.writeheader()
     writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in rows)
     return buffer.getvalue()
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)

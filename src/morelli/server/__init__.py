@@ -9,15 +9,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from morelli.server._settings import RequestLimits, ServerSettings
+from morelli.server._settings import ServerSettings
 
 if TYPE_CHECKING:
     from morelli.server._app import create_app
-    from morelli.server._serve import address_of, new_token, serve
+    from morelli.server._serve import new_token, serve
 
-__all__ = ["RequestLimits", "ServerSettings", "address_of", "create_app", "new_token", "serve"]
+__all__ = ["ServerSettings", "create_app", "new_token", "serve"]
 
-_PLACES = {"create_app": "_app", "address_of": "_serve", "new_token": "_serve", "serve": "_serve"}
+_PLACES = {"create_app": "_app", "new_token": "_serve", "serve": "_serve"}
 
 
 def __getattr__(name: str) -> Any:

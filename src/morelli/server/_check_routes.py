@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,18 +11,10 @@ import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as InPath
 
+from morelli.artefacts import write_file
 from morelli.errors import ImageError
-from morelli.inspection import (
-    STABILITY_PERTURBATIONS,
-    Case,
-    Evidence,
-    Inspector,
-    Neighbors,
-    Stability,
-    StoredCase,
-    stability_answer,
-    whole_picture,
-)
+from morelli.inspection import STABILITY_PERTURBATIONS, Inspector, StoredCase, stability_answer, whole_picture
+from morelli.inspection.answers import Case, Evidence, Neighbors, Stability
 from morelli.server import _models as m
 from morelli.server._etags import cached, etag_of
 from morelli.server._problems import ProblemError, documented, problem_of
@@ -335,12 +325,8 @@ def _relevance_png(
 
 def _keep(folder: Path, id: str, upload: Upload) -> None:
     """Store one file under its hash; the client's name never becomes a path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{id}.{os.getpid()}.part"
-    with contextlib.ExitStack() as stack:
-        stack.callback(part.unlink, missing_ok=True)
-        part.write_bytes(upload.data)
-        part.replace(folder / id)
+    # Without a lock: the name is the content's, so that two writers write the same.
+    write_file(folder / id, upload.data, lock=False)
 
 
 def _info(state: ServerState) -> m.Info:

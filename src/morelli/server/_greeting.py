@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from morelli.artefacts import check_results
 from morelli.errors import UsageError
 from morelli.server._settings import ServerSettings, artefact_name, is_loopback
 from morelli.server._static import STATIC
@@ -57,4 +58,5 @@ def _atlases(settings: ServerSettings) -> str:
 def _report(path: Path) -> str:
     if not any((path / name).is_file() for name in ("report.html", "report.json")):
         raise UsageError(f"{path} holds no report; write one with `morelli evaluate`.")
+    check_results(path, but=("predictions.parquet",))
     return artefact_name(path)

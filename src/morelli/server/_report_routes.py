@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +10,10 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as InPath
 from pydantic import TypeAdapter
 
-from morelli.inspection import Case, Inspector, StoredCase
+from morelli.artefacts import read_json
+from morelli.errors import ArtifactError
+from morelli.inspection import Inspector, StoredCase
+from morelli.inspection.answers import Case
 from morelli.server import _models as m
 from morelli.server._check_routes import CaseId
 from morelli.server._etags import cached, etag_of
@@ -113,9 +115,9 @@ async def report(
 def _report(path: Path) -> m.Report:
     title = ""
     try:
-        data = json.loads((path / DATA).read_text(encoding="utf-8"))
+        data = read_json(path / DATA, what="report")
         title = str(data.get("name") or data.get("title") or "")
-    except (OSError, ValueError, AttributeError):
+    except (ArtifactError, AttributeError):
         pass  # listed all the same: asking for it says what is wrong
     name = artefact_name(path)
     return m.Report(name=name, title=title or name)

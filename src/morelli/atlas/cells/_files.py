@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from morelli.artefacts import parse_json as parse_text
+from morelli.artefacts import read_json as parse_json
+from morelli.artefacts import replacing_file, write_file
+from morelli.artefacts.tensors import pack_tensors
 from morelli.errors import ArtifactError
 
 
 def write_array(path: Path, array: NDArray[Any]) -> None:
     """Write an array as .npy, which can be memory-mapped."""
-
-    def write(part: Path) -> None:
-        with part.open("wb") as file:
-            np.save(file, np.ascontiguousarray(array), allow_pickle=False)
-
-    _whole(path, write)
+    with replacing_file(path) as file:
+        np.save(file, np.ascontiguousarray(array), allow_pickle=False)
 
 
 def read_array(path: Path, dtype: Any, ndim: int) -> NDArray[Any]:
@@ -45,12 +44,8 @@ def read_array(path: Path, dtype: Any, ndim: int) -> NDArray[Any]:
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Write a table as an uncompressed Arrow IPC file, which can be memory-mapped."""
-
-    def write(part: Path) -> None:
-        with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table.combine_chunks())
-
-    _whole(path, write)
+    with replacing_file(path) as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
 
 
 def read_table(path: Path) -> pa.Table:
@@ -67,8 +62,7 @@ def read_table(path: Path) -> pa.Table:
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write JSON with sorted keys."""
-    text = json.dumps(data, indent=2, sort_keys=True) + "\n"
-    _whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+    write_file(path, json.dumps(data, indent=2, sort_keys=True) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -78,9 +72,9 @@ def read_json(path: Path) -> dict[str, Any]:
         ArtifactError: missing, damaged, or no object.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path} cannot be read ({error}); build the atlas again") from error
+        data = parse_json(path, what="atlas")
+    except ArtifactError as error:
+        raise ArtifactError(f"{error}; build the atlas again") from error
     if not isinstance(data, dict):
         raise ArtifactError(f"{path} holds no JSON object; build the atlas again")
     return data
@@ -88,12 +82,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> None:
     """Write arrays and one JSON object as safetensors."""
-    from safetensors.numpy import save_file
-
     # One key only: safetensors keeps its metadata in a hash map, whose order differs from run to run.
     metadata = {"about": json.dumps(about, sort_keys=True)}
-    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    _whole(path, lambda part: save_file(arrays, part, metadata=metadata))
+    write_file(path, pack_tensors(tensors, metadata))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -106,18 +97,9 @@ def read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
 
     try:
         with safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {})["about"])
+            about = parse_text((file.metadata() or {})["about"], path)
+            if not isinstance(about, dict):
+                raise ArtifactError("its facts are no object")
             return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (ArtifactError, OSError, ValueError, KeyError, SafetensorError) as error:
         raise ArtifactError(f"{path} cannot be read ({error}); build the atlas again") from error
-
-
-def _whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside `path` and rename, so that a reader meets the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        write(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

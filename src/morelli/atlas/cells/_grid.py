@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from morelli.artefacts.schema import check_schema
 from morelli.atlas.cells._files import read_tensors, write_tensors
 from morelli.atlas.cells._morton import DEPTH, morton
 from morelli.errors import ArtifactError, UsageError
@@ -91,6 +92,7 @@ class Grid:
         tensors, about = read_tensors(Path(path))
         if about.get("format") != "morelli-grid" or about.get("version") != 1:
             raise ArtifactError(f"{path} is no grid of version 1; build the atlas again")
+        check_schema(about, {"equalise": float}, path)
         try:
             grid = cls(tensors["x"], tensors["y"], float(about["equalise"]))
         except KeyError as error:

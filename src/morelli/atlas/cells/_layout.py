@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from morelli.artefacts.schema import check_schema
 from morelli.atlas.cells._files import read_array, read_tensors, write_array, write_tensors
 from morelli.atlas.cells._placement import Landmarks
 from morelli.errors import ArtifactError, UsageError
@@ -89,8 +90,9 @@ class Layout:
                 else Landmarks(tensors["landmarks"], tensors["places"])
             )
             known = {name: tensors[name] for name in ("centre", "scale", "bounds")}
-        except KeyError as error:
+        except (KeyError, ValueError, TypeError, IndexError) as error:
             raise ArtifactError(f"{path} lacks {error}; build the atlas again") from error
+        check_schema(about, {"seed": int}, path)
         xy = read_array(Path(folder) / "xy.npy", np.float32, 2)
         return cls(xy, about["method"], int(about["seed"]), frame=frame, **known)
 

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from morelli.artefacts import replacing_folder
+from morelli.artefacts.schema import Number, check_schema
 from morelli.atlas.cells._files import (
     read_array,
     read_json,
@@ -31,6 +33,12 @@ _COLUMNS: dict[str, tuple[type, int]] = {
     "copies": (np.int32, 1),
 }
 _ABOUT = "cells.json"
+_SCHEMA = {
+    "images": Number(0, 2**31, whole=True),
+    "levels": Number(0, 16, whole=True),
+    "columns": [str],
+    "scoring": {"calibration": dict, "real": float, "ai": float},
+}
 
 
 def write_pyramid(
@@ -42,19 +50,8 @@ def write_pyramid(
     scoring: Scoring,
     tables: tuple[pa.Table, ...],
 ) -> None:
-    """Write all files into `folder`, `cells.json` last, and remove what an older pyramid left there."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the folder whole or not at all; an older pyramid there is replaced."""
     columns = rows.columns()
-    (folder / _ABOUT).unlink(missing_ok=True)
-    for level, table in enumerate(tables):
-        write_table(folder / f"level-{level:02d}.arrow", table)
-    for name, column in {"order": order, "codes": codes, **columns}.items():
-        write_array(folder / f"{name}.npy", column)
-    kept = {f"level-{level:02d}.arrow" for level in range(len(tables))}
-    stale = [path for path in folder.glob("level-*.arrow") if path.name not in kept]
-    stale += [folder / f"{f.name}.npy" for f in fields(Rows) if f.name not in columns]
-    for path in stale:
-        path.unlink(missing_ok=True)
     about = {
         "format": "morelli-cells",
         "version": 1,
@@ -68,7 +65,17 @@ def write_pyramid(
             "ai": scoring.ai,
         },
     }
-    write_json(folder / _ABOUT, about)
+    with replacing_folder(folder, what="pyramid", ours=lambda _: True, replaced=_own_names) as fresh:
+        for level, table in enumerate(tables):
+            write_table(fresh / f"level-{level:02d}.arrow", table)
+        for name, column in {"order": order, "codes": codes, **columns}.items():
+            write_array(fresh / f"{name}.npy", column)
+        write_json(fresh / _ABOUT, about)
+
+
+def _own_names(folder: Path) -> set[str]:
+    columns = {f"{name}.npy" for name in ("order", "codes", *(f.name for f in fields(Rows)))}
+    return {_ABOUT, *columns, *(path.name for path in folder.glob("level-*.arrow"))}
 
 
 def read_pyramid(
@@ -82,6 +89,7 @@ def read_pyramid(
     about = read_json(folder / _ABOUT)
     if about.get("format") != "morelli-cells" or about.get("version") != 1:
         raise ArtifactError(f"{folder / _ABOUT} describes no cells of version 1; build the atlas again")
+    check_schema(about, _SCHEMA, folder / _ABOUT)
     try:
         n, levels, named = int(about["images"]), int(about["levels"]), list(about["columns"])
         told = about["scoring"]

@@ -22,7 +22,7 @@ from morelli.atlas.distiller._map import DistilledMap
 from morelli.atlas.distiller._matching import match_dimensions
 from morelli.atlas.distiller._starts import cluster_start, random_start
 from morelli.atlas.distiller._training import Layers, Objective, train
-from morelli.detectors import Calibration, GroupWeight, balanced_weights, grouped_folds
+from morelli.detectors import Calibration, balanced_weights, grouped_folds
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Distiller(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
         n_seeds: int = 3,
         n_folds: int = 5,
         class_weight: Literal["balanced"] | None = "balanced",
-        group_weight: GroupWeight = "image",
+        group_weight: Literal["image", "sqrt", "equal"] = "image",
         random_state: int | None = 0,
     ) -> None:
         self.n_dimensions = n_dimensions

@@ -12,18 +12,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from morelli.artefacts import Format, read_folder, read_manifest, write_folder
 from morelli.atlas.distiller._activation import unit_rows
-from morelli.errors import UsageError
-
-if TYPE_CHECKING:
-    from morelli.encoders import Build
+from morelli.atlas.distiller._map import FORM as MAP_FORM
+from morelli.atlas.distiller._map import default_map_path
+from morelli.encoders import Build
+from morelli.errors import ArtifactError, UsageError
 
 _RIDGE = 0.1
+TENSORS = "spelling.safetensors"
+
+
+def _files_of_version_1(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {TENSORS: {"sha256": document.get("tensors_sha256")}}
+
+
+FORM = Format(
+    name="morelli-spelling",
+    what="forget-to-spell projection",
+    manifest="spelling.json",
+    version=2,
+    again="make it again",
+    schema={"kind": str, "build": dict, "record": dict},
+    dtypes=("float16",),
+    largest=1 << 30,
+    files_of=_files_of_version_1,
+    known_by=(MAP_FORM.manifest,),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,28 +209,55 @@ class Spelling:
         return np.asarray(unit_rows(np.asarray(X)) @ self.basis)
 
     def save(self, folder: str | Path, build: Build, kind: str = "final") -> None:
-        """Write `spelling.json` and `spelling.safetensors` (float16) into `folder`."""
-        from morelli.atlas.distiller._spelling_files import write_spelling
+        """Write `spelling.json` and `spelling.safetensors` (float16), both or neither.
 
-        write_spelling(self, Path(folder), build, kind)
+        They may share the folder with a distilled map, as the shipped ones do.
+
+        Raises:
+            UsageError: `folder` holds something else.
+        """
+        parts = {"basis": self.basis, "before": self.before, "after": self.after}
+        tensors = {name: part.astype(np.float16) for name, part in parts.items() if part is not None}
+        document = {"kind": kind, "build": build.to_json(), "record": dict(self.record)}
+        write_folder(folder, FORM, document, tensors={TENSORS: tensors})
 
     @classmethod
-    def load(cls, folder: str | Path, build: Build, kind: str = "final") -> Spelling:
+    def load(cls, folder: str | Path, build: Build, kind: str = "final") -> Self:
         """Read what `save` wrote.
 
         Raises:
             ArtifactError: missing or damaged files, or another feature kind.
             BuildMismatchError: features of another build.
         """
-        from morelli.atlas.distiller._spelling_files import read_spelling
-
-        return read_spelling(Path(folder), build, kind)
+        folder = Path(folder)
+        found = read_folder(folder, FORM)
+        _build_of(found.document, folder).require_same(build, what="the features to be projected")
+        if found.document["kind"] != kind:
+            raise ArtifactError(f"{folder} holds a projection of {found.document['kind']}, not of {kind}")
+        tensors = {name: part.astype(np.float64) for name, part in found.tensors.get(TENSORS, {}).items()}
+        try:
+            # The stored numbers are rounded to float16: the basis is made orthonormal again.
+            basis, triangle = np.linalg.qr(tensors["basis"])
+            basis *= np.where(np.diag(triangle) < 0, -1.0, 1.0)
+            return cls(basis, tensors.get("before"), tensors.get("after"), found.document["record"])
+        except (KeyError, TypeError, ValueError, UsageError) as error:
+            raise ArtifactError(
+                f"{folder / TENSORS} holds a damaged projection ({error}); {FORM.again}"
+            ) from error
 
 
 def default_spelling(build: Build, kind: str) -> Spelling | None:
     """The projection that ships for this build and kind; None where there is none."""
-    from morelli.atlas.distiller._map import default_map_path
-    from morelli.atlas.distiller._spelling_files import spelling_fits
-
     folder = default_map_path()
-    return Spelling.load(folder, build, kind) if spelling_fits(folder, build, kind) else None
+    if not (folder / FORM.manifest).is_file():
+        return None
+    document = read_manifest(folder, FORM)
+    fits = document["kind"] == kind and _build_of(document, folder) == build
+    return Spelling.load(folder, build, kind) if fits else None
+
+
+def _build_of(document: Mapping[str, Any], folder: Path) -> Build:
+    try:
+        return Build.from_json(document["build"])
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{folder / FORM.manifest} names no build; {FORM.again}") from error

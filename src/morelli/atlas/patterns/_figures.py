@@ -15,12 +15,12 @@ from morelli.atlas.patterns._facts import Fact, confound, expected_impacts
 from morelli.atlas.patterns._prototypes import PatchFeatures, Prototypes, patch_features, prototype_schema
 from morelli.atlas.patterns._regions import relevant_regions
 from morelli.atlas.patterns._significance import Units, bootstrap_ratio, permutation_test
-from morelli.metrics import wilson_intervals
+from morelli.metrics.shares import wilson_intervals
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from morelli.atlas.patterns._find import PatternOptions
+    from morelli.atlas.patterns._options import PatternOptions
 
 Array = NDArray[Any]
 _TYPICAL_MAPS = 256

@@ -19,7 +19,7 @@ from morelli.errors import UsageError
 
 if TYPE_CHECKING:
     from morelli.atlas.patterns._prototypes import Prototypes
-    from morelli.explanation import ConceptBank
+    from morelli.explanation.concepts import ConceptBank
 
 Array = NDArray[Any]
 LEAST_COSINE = 0.2

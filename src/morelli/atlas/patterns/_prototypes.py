@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from morelli.artefacts import Format, parse_json, read_file, read_folder, write_folder
+from morelli.artefacts.tensors import pack_tensors, unpack_tensors
 from morelli.atlas.patterns._clusters import nearest_centre
 from morelli.atlas.patterns._presence import Presence
 from morelli.atlas.patterns._space import PatternSpace
@@ -30,6 +33,16 @@ VERSION = 1
 TABLE = "prototypes.arrow"
 TENSORS = "prototypes.safetensors"
 CHUNK = 100_000
+FORM = Format(
+    name=FORMAT,
+    what="set of prototypes",
+    manifest="prototypes.json",
+    version=2,
+    oldest=2,
+    again="build the atlas again",
+    suffixes=(".safetensors", ".arrow"),
+    known_by=(TABLE,),
+)
 
 
 def prototype_schema() -> pa.Schema:
@@ -109,8 +122,11 @@ class Prototypes:
         Raises:
             ArtifactError: they are not of this format or do not fit each other.
         """
+        missing = set(prototype_schema().names) - set(table.column_names)
+        if missing:
+            raise ArtifactError(f"The prototypes lack {', '.join(sorted(missing))}; build the atlas again.")
         try:
-            document = json.loads((table.schema.metadata or {})[b"morelli"])
+            document = parse_json((table.schema.metadata or {})[b"morelli"], "The prototypes' metadata")
             if document["format"] != FORMAT or document["version"] != VERSION:
                 raise ArtifactError(f"The prototypes are not of version {VERSION}; build the atlas again.")
             presence = Presence(tensors["typical"], float(tensors["threshold"][0]))
@@ -144,23 +160,25 @@ class Prototypes:
         }
 
     def save(self, folder: str | Path) -> Path:
-        """Write `prototypes.arrow` and `prototypes.safetensors` into a folder, which is made."""
-        import pyarrow as pa
-        from safetensors.numpy import save
+        """Write the folder whole or not at all; older prototypes there are replaced.
 
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        data = save({name: np.ascontiguousarray(array) for name, array in self.tensors().items()})
+        Raises:
+            UsageError: something else stands at `folder`.
+        """
+        import pyarrow as pa
+
+        tensors = self.tensors()
         table = self.to_arrow()
-        known = {**table.schema.metadata, b"sha256": hashlib.sha256(data).hexdigest().encode()}
+        # Version 1 had no manifest and kept the tensors' digest here.
+        digest = hashlib.sha256(pack_tensors(tensors)).hexdigest()
+        known = {b"sha256": digest.encode(), b"manifest": FORM.manifest.encode()}
+        table = table.replace_schema_metadata({**table.schema.metadata, **known})
         sink = pa.BufferOutputStream()
-        with pa.ipc.new_file(sink, table.schema.with_metadata(known)) as writer:
-            writer.write_table(table.replace_schema_metadata(known))
-        for name, content in ((TENSORS, data), (TABLE, sink.getvalue().to_pybytes())):
-            part = folder / f".{name}.part"
-            part.write_bytes(content)
-            part.replace(folder / name)
-        return folder
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        others = {TABLE: sink.getvalue().to_pybytes()}
+        write_folder(folder, FORM, {}, tensors={TENSORS: tensors}, others=others)
+        return Path(folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -170,20 +188,37 @@ class Prototypes:
             ArtifactError: a file is missing, damaged or was changed.
         """
         import pyarrow as pa
-        from safetensors import SafetensorError
-        from safetensors.numpy import load
 
         folder = Path(folder)
+        former = not os.path.lexists(folder / FORM.manifest) and (folder / TABLE).is_file()
         try:
-            data = (folder / TENSORS).read_bytes()
-            with pa.ipc.open_file((folder / TABLE).read_bytes()) as reader:
+            if former:
+                data = read_file(folder / TENSORS, what=FORM.what)
+                content = read_file(folder / TABLE, what=FORM.what)
+                tensors = unpack_tensors(data, folder / TENSORS)
+            else:
+                found = read_folder(folder, FORM)
+                if set(found.tensors) != {TENSORS} or set(found.paths) != {TABLE}:
+                    raise ArtifactError(f"{folder / FORM.manifest} must list {TABLE} and {TENSORS}")
+                tensors = found.tensors[TENSORS]
+                content = read_file(folder / TABLE, what=FORM.what)
+                if hashlib.sha256(content).hexdigest() != found.document["files"][TABLE]["sha256"]:
+                    raise ArtifactError(f"{folder / TABLE} was changed while it was read; try again")
+            with pa.ipc.open_file(content) as reader:
                 table = reader.read_all()
-            tensors = load(data)
-        except (OSError, pa.ArrowInvalid, SafetensorError) as error:
-            raise ArtifactError(f"{folder} holds no prototypes ({error}); build the atlas again.") from error
-        stated = (table.schema.metadata or {}).get(b"sha256", b"").decode()
-        if hashlib.sha256(data).hexdigest() != stated:
-            raise ArtifactError(f"{folder / TENSORS} was changed since it was written; build the atlas anew.")
+            table.validate(full=True)
+        except (pa.ArrowException, OSError) as error:
+            raise ArtifactError(
+                f"{folder / TABLE} cannot be read ({error}); build the atlas again"
+            ) from error
+        if former:
+            if b"manifest" in (table.schema.metadata or {}):
+                raise ArtifactError(f"{folder / FORM.manifest} is missing; build the atlas again")
+            stated = (table.schema.metadata or {}).get(b"sha256", b"").decode("ascii", "replace")
+            if hashlib.sha256(data).hexdigest() != stated:
+                raise ArtifactError(
+                    f"{folder / TENSORS} was changed since it was written; build the atlas again"
+                )
         return cls.from_arrow(table, tensors)
 
     def with_columns(self, **columns: Any) -> Self:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from morelli.explanation.concepts._antonyms import ANTONYMS, TEMPLATES
-from morelli.explanation.concepts._bank import Concept, ConceptBank, ConceptSource, default_concepts_path
+from morelli.explanation.concepts._bank import ConceptBank, default_concepts_path
 from morelli.explanation.concepts._edit_bank import edit_banks
-from morelli.explanation.concepts._edits import EDITS, Edit, edit
 from morelli.explanation.concepts._examples import example_concepts
 from morelli.explanation.concepts._texts import (
     concepts_of_text_bank,
@@ -15,16 +13,9 @@ from morelli.explanation.concepts._texts import (
 )
 
 __all__ = [
-    "ANTONYMS",
-    "EDITS",
-    "TEMPLATES",
-    "Concept",
     "ConceptBank",
-    "ConceptSource",
-    "Edit",
     "concepts_of_text_bank",
     "default_concepts_path",
-    "edit",
     "edit_banks",
     "example_concepts",
     "read_text_list",

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from morelli.artefacts import COUNT, Format, read_folder, write_folder
+from morelli.artefacts import Format, read_folder, write_folder
+from morelli.artefacts.schema import COUNT
 from morelli.errors import ArtifactError, BuildMismatchError, UsageError
 
 if TYPE_CHECKING:

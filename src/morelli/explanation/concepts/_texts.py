@@ -20,10 +20,14 @@ from morelli.explanation.concepts._antonyms import ANTONYMS, TEMPLATES
 from morelli.explanation.concepts._bank import Concept, ConceptBank
 
 if TYPE_CHECKING:
-    from morelli.encoders import Build, Encoder, Progress, TextBank, TextTower
+    from collections.abc import Callable
+
+    from morelli.encoders import Build, Encoder, TextBank, TextTower
 
 
-def require_text_tower(encoder: Encoder, progress: Progress | None = None) -> TextTower:
+def require_text_tower(
+    encoder: Encoder, progress: Callable[[str, float | None], None] | None = None
+) -> TextTower:
     """The encoder's text tower, fetched where its weights come without one and another's serves them.
 
     Raises:
@@ -69,7 +73,7 @@ def text_concepts(
     texts: Sequence[str | tuple[str, str]] | None = None,
     *,
     templates: Sequence[str] = TEMPLATES,
-    progress: Progress | None = None,
+    progress: Callable[[str, float | None], None] | None = None,
 ) -> ConceptBank:
     """Concepts from texts; a pair is one direction from its second end to its first.
 
@@ -122,7 +126,7 @@ def vocabulary_concepts(
     whole_words: bool = True,
     least_letters: int = 3,
     template: str = "{}",
-    progress: Progress | None = None,
+    progress: Callable[[str, float | None], None] | None = None,
 ) -> ConceptBank:
     """One concept per entry of the text tower's own vocabulary (49,408 in CLIP), centred by their mean.
 

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from morelli.explanation.study._bundle import study_bundle
-from morelli.explanation.study._study import HeadFacts, StudyOptions, StudyRow, TransferStudy, transfer_study
+from morelli.explanation.study._study import StudyOptions, StudyRow, TransferStudy, transfer_study
 
-__all__ = ["HeadFacts", "StudyOptions", "StudyRow", "TransferStudy", "study_bundle", "transfer_study"]
+__all__ = [
+    "StudyOptions",
+    "StudyRow",
+    "TransferStudy",
+    "study_bundle",
+    "transfer_study",
+]

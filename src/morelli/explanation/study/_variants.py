@@ -13,7 +13,7 @@ from morelli.explanation._head_selection import HeadSelection, fit_heads
 from morelli.explanation._heads import Heads, row_numbers
 from morelli.explanation._residuals import fit_residual
 from morelli.explanation._transfer import Array, Context, Fit, Score, fit_discriminant
-from morelli.explanation.components import fit_masked
+from morelli.explanation.components._mask import fit_masked
 
 BASELINE = "final"
 HEADS_REMOVED = "heads removed"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from morelli.atlas import BINS, by_evidence, p_text
+from morelli.atlas import by_evidence, p_text
 from morelli.reports.plots._style import FAKE, INK, PALE, REAL
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def dimensions_chart(atlas: Atlas, selection: Selection | None = None) -> Figure
     axes = figure.subplots(rows, columns, squeeze=False)
     for ax, view in zip(axes.flat, views, strict=False):
         least, most = view["edges"]
-        edges = np.linspace(float(least), float(most), BINS + 1)
+        edges = np.linspace(float(least), float(most), len(view["real"]) + 1)
         for name, sign, colour in (("real", 1, REAL), ("fake", -1, FAKE)):
             counts = np.asarray(view[name], dtype=float)
             ax.stairs(sign * np.sqrt(counts / max(counts.sum(), 1)), edges, fill=True, color=colour)

@@ -13,7 +13,7 @@ from morelli.reports.plots._style import DASHES, FAKE, INK, LINES, MARKERS, PALE
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from morelli.evaluation import BankPoint, CurvePoint, LayerAblation, SinkAnalysis
+    from morelli.evaluation import Analyses, CurvePoint
 
 _AXES = {
     "jpeg": "JPEG quality",
@@ -103,10 +103,10 @@ def robustness_figure(points: Sequence[CurvePoint], *, value: str = "auc", lines
     return figure
 
 
-def layers_figure(ablation: LayerAblation) -> Figure:
+def layers_figure(analyses: Analyses) -> Figure:
     """AUC of each feature kind with its interval, and the mean and worst over generators."""
     # The final embedding comes after the last block, whatever the order of the table.
-    scores = sorted(ablation.scores, key=lambda score: score.kind == "final")
+    scores = sorted(analyses.layers.scores, key=lambda score: score.kind == "final")
     x = np.arange(len(scores))
     figure, axes = panels(1, 1, max(6.0, 1.5 + 0.55 * len(scores)), 4.2)
     ax = axes[0, 0]
@@ -140,8 +140,9 @@ def layers_figure(ablation: LayerAblation) -> Figure:
     return figure
 
 
-def bank_figure(points: Sequence[BankPoint]) -> Figure:
+def bank_figure(analyses: Analyses) -> Figure:
     """AUC against the bank's size, a line for each k."""
+    points = analyses.bank
     figure, axes = panels(1, 1, 6.4, 4.0)
     ax = axes[0, 0]
     sizes = list(dict.fromkeys(point.size for point in points))
@@ -166,8 +167,12 @@ def bank_figure(points: Sequence[BankPoint]) -> Figure:
     return figure
 
 
-def sink_figure(analysis: SinkAnalysis, *, least: int = 5) -> Figure:
-    """Left: share of each unseen generator that the threshold calls real. Right: where its centroid lies."""
+def sink_figure(analyses: Analyses, family: str, *, least: int = 5) -> Figure:
+    """Where a `family` that was held out falls, one of `analyses.sinks`.
+
+    Left: share of each unseen generator that the threshold calls real. Right: where its centroid lies.
+    """
+    analysis = analyses.sinks[family]
     groups = [group for group in analysis.groups if group.n >= least] or list(analysis.groups)
     figure, axes = panels(1, 2, 11, 2.0 + 0.19 * len(groups), sharey=True)
     left, right = axes[0]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from morelli import palette
+from morelli.artefacts import replacing_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,8 +24,10 @@ DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0,
 
 def save_figure(figure: Figure, path: Path | str, dpi: int = 130) -> Path:
     """Write the figure; the suffix chooses the format (.png, .svg, .pdf)."""
-    figure.savefig(path, dpi=dpi, facecolor="white")
-    return Path(path)
+    path = Path(path)
+    with replacing_file(path) as file:
+        figure.savefig(file, format=path.suffix.removeprefix(".") or "png", dpi=dpi, facecolor="white")
+    return path
 
 
 def figure_png(figure: Figure, dpi: int = 110) -> bytes:

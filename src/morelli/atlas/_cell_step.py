@@ -1,0 +1,42 @@
+"""The layout of an atlas and its cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from morelli.atlas._collection import Collection
+from morelli.atlas._options import AtlasOptions
+
+if TYPE_CHECKING:
+    from morelli.atlas.cells import Grid
+    from morelli.atlas.cells._layout import Layout
+
+
+def lay_out(impacts: NDArray[Any], options: AtlasOptions) -> tuple[Layout, Grid]:
+    """Project held-out impacts (n, K) and fit the grid of cells.
+
+    Values of the full fit would draw two crowds wherever it has learnt its own images by heart.
+    """
+    from morelli.atlas.cells import Grid, project
+
+    layout = project(impacts, options.projection, seed=options.seed)
+    return layout, Grid.fit(layout.xy)
+
+
+def write_cells(folder: Path, collection: Collection, copies: NDArray[Any]) -> int:
+    """Sum up and save the cells into a new folder; returns the finest level."""
+    from morelli.atlas.cells import Pyramid, Rows
+    from morelli.atlas.cells._rows import Scoring
+
+    rows = Rows.of(
+        collection.labels,
+        collection.held_impacts,
+        collection.held_logits,
+        copies=copies,
+    )
+    pyramid = Pyramid.build(collection.codes, rows, scoring=Scoring(collection.distilled.calibration))
+    pyramid.save(folder)
+    return pyramid.levels

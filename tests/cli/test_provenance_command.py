@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from morelli.cli import app
+from tests.provenance.made import BLOCK, jpeg_xmp, picture, png, saved, typed
+from tests.provenance.signing import chain, created, sign
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "a.png").write_bytes(png(parameters=BLOCK + "Version: v1.10.1"))
+    (tmp_path / "b.jpg").write_bytes(sign(saved(picture(), "JPEG"), "JPEG", created()))
+    (tmp_path / "c.jpg").write_bytes(saved(picture(), "JPEG"))
+    return tmp_path
+
+
+def test_the_table_names_claim_tool_and_worth(folder: Path) -> None:
+    result = runner.invoke(app, ["provenance", str(folder)], env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    for words in (
+        "AUTOMATIC1111 web UI v1.10.1",
+        "Some Model 3",
+        "signed, unknown",
+        "not signed",
+        "says nothing",
+    ):
+        assert words in result.output
+    assert "3 files: 2 generated, 1 no claim" in result.output
+    assert "proves nothing" in result.output
+
+
+def test_json_holds_every_finding(folder: Path) -> None:
+    anchors = folder / "anchors.pem"
+    anchors.write_text(chain().root)
+    result = runner.invoke(app, ["provenance", str(folder), "--trust", str(anchors), "--json", "--pixels"])
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    files = {Path(one["uri"]).name: one for one in document["files"]}
+    assert files["b.jpg"]["findings"][0]["strength"] == "signed_trusted"
+    assert files["a.png"]["findings"][0]["details"]["seed"] == "123456"
+    assert files["c.jpg"]["findings"] == []
+    assert files["c.jpg"]["watermarks"] == {"invisible-watermark": "not available"}
+    assert document["summary"]["claims"]["generated"] == 2
+
+
+def test_a_bad_file_ends_nothing(folder: Path) -> None:
+    (folder / "d.jpg").write_bytes(b"no image at all")
+    (folder / "e.jpg").write_bytes((folder / "b.jpg").read_bytes()[:3000])
+    result = runner.invoke(app, ["provenance", str(folder), "--json"])
+    assert result.exit_code == 3
+    files = {Path(one["uri"]).name: one for one in json.loads(result.stdout)["files"]}
+    assert files["d.jpg"]["error"]["reason"] == "not_an_image"
+    assert files["e.jpg"]["claims"] == "none"
+    assert len(files) == 5
+
+
+def test_a_bad_trust_list_is_wrong_usage(folder: Path) -> None:
+    bad = folder / "bad.pem"
+    bad.write_text("nothing")
+    result = runner.invoke(app, ["provenance", str(folder / "a.png"), "--trust", str(bad)])
+    assert result.exit_code == 2
+    assert "holds no certificate" in result.output
+
+
+def test_texts_of_files_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    hostile = jpeg_xmp(typed("trainedAlgorithmicMedia") + ' Iptc4xmpExt:AISystemUsed="[bold]x[/] &#x85;"')
+    (tmp_path / "a.jpg").write_bytes(hostile)
+    result = runner.invoke(app, ["provenance", str(tmp_path / "a.jpg")], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    assert "[bold]x[/]" in result.output
+    assert "\x85" not in result.output

@@ -1,12 +1,10 @@
 """The command line of Morelli. Importing it loads no model library; each command imports what it needs.
 
-`app` is the Typer application (the documentation and the tests read it), `main` the entry point.
+`main` is the entry point.
 """
 
 from __future__ import annotations
 
 from morelli.cli._app import main
 
-__all__ = [
-    "main",
-]
+__all__ = ["main"]

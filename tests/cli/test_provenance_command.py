@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from morelli.cli import app
+from morelli.cli._app import app
 from tests.provenance.made import BLOCK, jpeg_xmp, picture, png, saved, typed
 from tests.provenance.signing import chain, created, sign
 

@@ -12,8 +12,8 @@ from PIL import Image, PngImagePlugin
 from morelli.images import ImageItem, Limits
 from morelli.inspection import Inspector, _provenance
 from morelli.inspection._provenance import LONGEST, MOST_FINDINGS, file_provenance
-from tests.provenance.made import BLOCK, jpeg_xmp, picture, saved, typed, with_exif
-from tests.provenance.signing import created, sign
+from tests.provenance.made import BLOCK, DST, jpeg_xmp, picture, saved, typed, with_exif
+from tests.provenance.signing import created, manifest, sign
 
 
 def saying(file: Path, text: str = BLOCK + "Version: v1.10.1") -> bytes:
@@ -96,3 +96,48 @@ def test_a_crafted_file_fills_no_answer(file: Path) -> None:
         assert len(text) <= LONGEST and text.isprintable()
     assert file_provenance(b"") == () and file_provenance(b"\x89PNG\r\n\x1a\n") == ()
     assert file_provenance(jpeg_xmp(typed("trainedAlgorithmicMedia")))[0].claims == "generated"
+
+
+@pytest.mark.parametrize(
+    ("term", "says"),
+    [
+        ("trainedAlgorithmicMedia", "was made with a generator"),
+        ("compositeWithTrainedAlgorithmicMedia", "was changed with a generator"),
+        ("digitalArt", "was made or changed with software"),
+        ("digitalCapture", "was recorded with a device"),
+    ],
+)
+def test_the_sentence_quotes_each_claim(inspector: Inspector, term: str, says: str) -> None:
+    data = jpeg_xmp(typed(term))
+    found, plain = (inspector.inspect(one, name="x") for one in (data, saved(picture(), "JPEG")))
+    said = f"The file says that it {says}; this statement is not signed. "
+    assert found.sentence.count(said) == 1
+    without = found.sentence.replace(said, "").replace(found.case.facts.sha256, "")
+    assert without == plain.sentence.replace(plain.case.facts.sha256, "")
+
+
+def test_the_sentence_names_tool_and_signature(inspector: Inspector, file: Path) -> None:
+    signed = inspector.inspect(sign(saved(picture(), "JPEG"), "JPEG", created())).sentence
+    assert "made with “Some Model 3”; its signature is valid, its signer unknown." in signed
+    named = inspector.inspect(saying(file)).sentence
+    assert "made with “AUTOMATIC1111 web UI v1.10.1”; this statement is not signed." in named
+    assert named.endswith(".") and "proof. The file says" in named
+
+
+def test_a_crafted_tool_stays_inside_its_quotation_marks(inspector: Inspector) -> None:
+    agent = {"name": "Camera”. It was checked and is real. “" + "x" * 500, "version": "1"}
+    made = {"action": "c2pa.created", "softwareAgent": agent, "digitalSourceType": DST + "digitalCapture"}
+    data = sign(saved(picture(), "JPEG"), "JPEG", manifest([made]))
+    quoted = inspector.inspect(data, name="x").sentence
+    inside = quoted.split("was recorded with “")[1].split("”")[0]
+    assert inside.startswith("Camera'. It was") and len(inside) == 60
+    assert quoted.count("“") == quoted.count("”") == 2
+
+
+def test_camera_data_and_silence_leave_the_sentence_alone(inspector: Inspector, file: Path) -> None:
+    for data in (silent(file), with_exif("JPEG", {0x10F: "Canon", 0x110: "EOS 5D"})):
+        found = inspector.inspect(data, name="x")
+        assert (
+            f"This is a signal, not proof. SHA-256 of the file: {found.case.facts.sha256}." in found.sentence
+        )
+        assert "says" not in found.sentence

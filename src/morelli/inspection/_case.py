@@ -47,4 +47,5 @@ class StoredCase:
         """Bytes that the case holds, about."""
         vectors = sum(array.nbytes for array in self.features.vectors.values())
         maps = 0 if self.maps is None else self.maps.nbytes
-        return len(self.data) + len(self.judged) + vectors + maps + 8192
+        said = sum(len(one.sentence) + 1024 for one in self.provenance)
+        return len(self.data) + len(self.judged) + vectors + maps + said + 8192

@@ -9,9 +9,10 @@ from pathlib import Path, PurePath
 from typing import Literal
 
 from morelli.errors import UsageError
-from morelli.images._files import file_item, is_image_name, iter_folder, iter_glob, read_head
+from morelli.images._files import file_item, fixed_part, is_image_name, iter_folder, iter_glob, read_head
 from morelli.images._item import ImageItem, printable, problem_item
 from morelli.images._labels import FAKE, group_of_folders, label_of_folders
+from morelli.images._leavings import is_left_member
 from morelli.images._limits import Limits
 from morelli.images._manifest import SUFFIXES as MANIFEST_SUFFIXES
 from morelli.images._manifest import iter_manifest
@@ -143,25 +144,38 @@ def _iter_one(
         matches = iter_glob(spec)
         if not matches:
             yield problem_item(printable(spec), "missing", f"{printable(spec)} matches no file"), ()
+        base = fixed_part(spec)
         for match in matches:
-            if os.path.isdir(match):  # noqa: PTH112
+            below = os.path.relpath(match, base)
+            if is_left_member(below):
+                continue
+            above = (PurePath(base).name, *PurePath(below).parent.parts)
+            if os.path.isdir(match):  # noqa: PTH112 - see _files
                 # A glob with ** lists the files below by itself.
                 if "**" not in spec:
-                    yield from iter_folder(match, limits, recursive, claim)
+                    yield from iter_folder(match, limits, recursive, claim, above)
             else:
-                yield from _iter_file(match, limits, root, claim)
+                yield from _iter_file(match, limits, root, claim, above)
     else:
         yield problem_item(printable(spec), "missing", f"{printable(spec)} does not exist"), ()
 
 
 def _iter_file(
-    path: str, limits: Limits, root: str | Path | None, claim: _Claim
+    path: str,
+    limits: Limits,
+    root: str | Path | None,
+    claim: _Claim,
+    above: tuple[str, ...] | None = None,
 ) -> Iterator[tuple[ImageItem, tuple[str, ...]]]:
+    """The images of one file. `above`: the folders of a glob, its fixed part's name first.
+
+    A picture's own folder counts as the name of a folder that is given does. An archive is the
+    source itself: what it lies in is only the way to it.
+    """
     name = path.lower()
-    folders = PurePath(path).parent.parts
     if PurePath(name).suffix in MANIFEST_SUFFIXES:
         for item in iter_manifest(path, limits, None if root is None else os.fspath(root), claim):
-            yield item, PurePath(item.uri).parent.parts
+            yield item, _parts_in_manifest(item.uri, PurePath(path).parent if root is None else root)
         return
     head = read_head(path)
     if name.endswith(".zip") or (head.startswith(b"PK\x03\x04") and not is_image_name(name)):
@@ -170,8 +184,15 @@ def _iter_file(
         members = iter_tar(path, printable(path), limits)
     else:
         if claim(path):
-            yield file_item(path, path, limits), folders
+            yield file_item(path, path, limits), (PurePath(path).parent.name,) if above is None else above
         return
     if claim(path):
+        folders = () if above is None else above[1:]
         for item, member in members:
             yield item, (*folders, *PurePath(member).parent.parts)
+
+
+def _parts_in_manifest(uri: str, base: str | Path | PurePath) -> tuple[str, ...]:
+    """The folders that a manifest's row names; those that lead to the manifest mean nothing."""
+    path = PurePath(uri)
+    return (path.relative_to(base) if path.is_relative_to(base) else path).parent.parts

@@ -19,6 +19,7 @@ from typing import IO, Any, cast
 from morelli.errors import ImageError
 from morelli.images._files import is_image_name, os_problem, read_part, too_many_bytes
 from morelli.images._item import ImageItem, printable, problem_item
+from morelli.images._leavings import is_left_member, may_be_apple_double
 from morelli.images._limits import Limits
 from morelli.images._sniff import HEAD_BYTES, sniff
 from morelli.images._webdataset import MOST_SAMPLE, MOST_SIDECAR, SIDECARS, Sample, finished, key_of
@@ -56,6 +57,16 @@ def iter_tar(path: str, uri: str, limits: Limits) -> Iterator[tuple[ImageItem, s
     try:
         for info, offset in archive.members():
             name = info.name
+            # Before the key: tar on a Mac puts ._a.jpg between the members of a sample.
+            if not unsafe_name(name) and (
+                is_left_member(name)
+                or (
+                    info.isreg()
+                    and may_be_apple_double(name)
+                    and not archive.looks_like_image(offset, info.size)
+                )
+            ):
+                continue
             key = key_of(name)
             if key != sample.key or len(sample.images) >= MOST_SAMPLE:
                 yield from finished(sample)

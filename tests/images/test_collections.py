@@ -1,0 +1,111 @@
+"""Collections as people have them: what systems leave, folder names of data sets, labels of other tasks."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from morelli.images import ImageItem, decode, iter_source
+from tests.images.hostile import encoded
+
+APPLE_DOUBLE = bytes.fromhex("0005160700020000") + b"Mac OS X        " + bytes(82)
+LEFT = {
+    "set/._a.jpg": APPLE_DOUBLE,
+    "__MACOSX/set/._a.jpg": APPLE_DOUBLE,
+    "__MACOSX/set/a.jpg": APPLE_DOUBLE,
+    "set/Thumbs.db": bytes.fromhex("d0cf11e0a1b11ae1") + bytes(504),
+    "set/.DS_Store": b"\0\0\0\1Bud1" + bytes(64),
+    "set/desktop.ini": b"[.ShellClassInfo]\r\n",
+    "set/@eaDir/a.jpg/SYNOPHOTO_THUMB_XL.jpg": encoded("JPEG"),
+    "set/.ipynb_checkpoints/a-checkpoint.jpg": encoded("JPEG"),
+    "set/$RECYCLE.BIN/$R1.png": encoded("PNG"),
+    "lost+found/#12.jpg": b"",
+}
+
+
+def write_folder(root: Path, files: dict[str, bytes]) -> Path:
+    for name, data in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    return root
+
+
+def write_zip(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def write_tar(path: Path, files: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path
+
+
+def members(items: list[ImageItem]) -> list[str]:
+    """Names of the listed members, all of which must be pictures."""
+    assert all(decode(item.read()).image.size for item in items)
+    return [item.uri.split("::")[1] for item in items]
+
+
+def test_what_systems_leave_in_folders_is_no_picture(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "all", {**LEFT, "set/a.jpg": encoded("JPEG"), "set/b.png": encoded("PNG")})
+    items = list(iter_source(root))
+    assert [Path(item.uri).relative_to(root).as_posix() for item in items] == ["set/a.jpg", "set/b.png"]
+    items = list(iter_source(str(root / "set" / "*")))
+    assert [Path(item.uri).name for item in items] == ["a.jpg", "b.png"]
+
+
+@pytest.mark.parametrize("name", ["all.zip", "all.tar", "all.tar.gz"])
+def test_what_systems_leave_in_archives_is_no_picture(tmp_path: Path, name: str) -> None:
+    files = {**LEFT, "set/a.jpg": encoded("JPEG")}
+    path = (write_zip if name.endswith("zip") else write_tar)(tmp_path / name, files)
+    assert members(list(iter_source(path))) == ["set/a.jpg"]
+
+
+@pytest.mark.parametrize("name", ["all.zip", "all.tar", "all.tar.gz"])
+def test_a_picture_may_be_named_like_a_resource_fork(tmp_path: Path, name: str) -> None:
+    path = (write_zip if name.endswith("zip") else write_tar)(tmp_path / name, {"._a.jpg": encoded("JPEG")})
+    assert members(list(iter_source(path))) == ["._a.jpg"]
+    root = write_folder(tmp_path / "all", {"._a.jpg": encoded("JPEG")})
+    assert [Path(item.uri).name for item in iter_source(root)] == ["._a.jpg"]
+
+
+def test_resource_forks_do_not_split_a_webdataset_sample(tmp_path: Path) -> None:
+    files = {"._1.jpg": APPLE_DOUBLE, "1.jpg": encoded("JPEG"), "._1.cls": APPLE_DOUBLE, "1.cls": b"1"}
+    (item,) = iter_source(write_tar(tmp_path / "shard.tar", files))
+    assert item.label == 1
+
+
+@pytest.mark.parametrize("above", ["ai", "real", "fake"])
+def test_the_way_to_a_source_gives_no_label(tmp_path: Path, above: str) -> None:
+    root = write_folder(tmp_path / above / "photos", {"a.jpg": encoded("JPEG")})
+    archives = [
+        write_zip(tmp_path / above / "a.zip", {"a.jpg": encoded("JPEG")}),
+        write_tar(tmp_path / above / "a.tar", {"a.jpg": encoded("JPEG")}),
+    ]
+    (tmp_path / above / "list.csv").write_text("path\nphotos/a.jpg\n")
+    for source in [root, root / "a.jpg", str(root / "*.jpg"), *archives, tmp_path / above / "list.csv"]:
+        assert [item.label for item in iter_source(source, label_from="folders")] == [None]
+
+
+def test_folders_of_a_glob_and_of_rows_give_labels(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "set", {f"{n}/x/a.jpg": encoded("JPEG") for n in ("fake", "real")})
+    (root / "list.csv").write_text("path\nfake/x/a.jpg\nreal/x/a.jpg\n")
+    for source in ("*/x/a.jpg", "*", "**/*.jpg", "list.csv"):
+        items = list(iter_source(str(root / source), label_from="folders"))
+        assert [(i.label, i.generator) for i in items] == [(1, "x"), (0, None)]
+    (item,) = iter_source(root / "fake" / "x" / "a.jpg", label_from="folders", generator="x")
+    assert item.label is None
+    (tmp_path / "fake").mkdir()
+    (tmp_path / "fake" / "b.jpg").write_bytes(encoded("JPEG"))
+    for own in (tmp_path / "fake", tmp_path / "fake" / "b.jpg", str(tmp_path / "fake" / "*.jpg")):
+        assert [item.label for item in iter_source(own, label_from="folders")] == [1]

@@ -109,3 +109,59 @@ def test_folders_of_a_glob_and_of_rows_give_labels(tmp_path: Path) -> None:
     (tmp_path / "fake" / "b.jpg").write_bytes(encoded("JPEG"))
     for own in (tmp_path / "fake", tmp_path / "fake" / "b.jpg", str(tmp_path / "fake" / "*.jpg")):
         assert [item.label for item in iter_source(own, label_from="folders")] == [1]
+
+
+@pytest.mark.parametrize(
+    ("folder", "label"),
+    [
+        ("Fakes", 1),
+        ("fake_images", 1),
+        ("AI-generated", 1),
+        ("training_fake", 1),
+        ("synthetic", 1),
+        ("1_generated", 1),
+        ("deepfakes", 1),
+        ("REALS", 0),
+        ("real photos", 0),
+        ("human", 0),
+        ("authentic", 0),
+        ("real-vs-fake", None),
+        ("human_faces", None),
+        ("photos", None),
+        ("fake/sdxl/human", 1),  # a class of pictures
+        ("real/coco/synthetic", 0),
+    ],
+)
+def test_spellings_of_folders(tmp_path: Path, folder: str, label: int | None) -> None:
+    root = write_folder(tmp_path / "set", {f"{folder}/a.png": encoded("PNG")})
+    assert [item.label for item in iter_source(root, label_from="folders")] == [label]
+
+
+@pytest.mark.parametrize(
+    ("path", "generator"),
+    [
+        ("GenImage/ADM/imagenet_ai_0508_adm/val/ai", "ADM"),
+        ("ADM/imagenet_ai_0508_adm/val/ai", "ADM"),
+        ("GenImage/unheard/imagenet_unheard/train/ai", "unheard"),
+        ("ForenSynths/test/stylegan/bedroom/1_fake", "stylegan"),
+        ("ForenSynths/crn/1_fake", "crn"),
+        ("progan/car/1_fake", "progan"),
+        ("biggan/1_fake", "biggan"),
+        ("sets/sdxl/fake", "sdxl"),
+        ("sets/fake/sdxl", "sdxl"),
+        ("sets/1_fake", None),
+        ("sets/train/fake", None),
+        ("sets/faces/fake", None),
+        ("GenImage/ADM/imagenet_ai_0508_adm/val/nature", None),
+        ("ForenSynths/crn/0_real", None),
+    ],
+)
+def test_the_generator_of_known_layouts(tmp_path: Path, path: str, generator: str | None) -> None:
+    write_folder(tmp_path, {f"{path}/a.png": encoded("PNG")})
+    (item,) = iter_source(tmp_path / path.split("/")[0], label_from="folders")
+    assert item.label is not None
+    assert item.generator == generator
+    (item,) = iter_source(
+        write_zip(tmp_path / "a.zip", {f"{path}/a.png": encoded("PNG")}), label_from="folders"
+    )
+    assert item.generator == generator

@@ -51,8 +51,11 @@ def iter_source(
         generator: likewise.
         recursive: also what lies below a folder.
         label_from: ``"folders"`` takes the label from folders named real, fake, 0_real, 1_fake,
-            nature or ai, the innermost one deciding, and from the folder right below it the
-            generator of a fake or the `source` of a real image; otherwise names mean nothing.
+            nature or ai, the innermost one deciding (without one, from other spellings: human,
+            AI-generated, real_images, …), and from the folder right below it the generator of a
+            fake or the `source` of a real image; in the layouts of GenImage and ForenSynths the
+            generator from the folder above. Folders that lead to what is given mean nothing,
+            nor does the folder of an archive. Otherwise names mean nothing.
         root: the folder that a manifest's paths are relative to, instead of its own.
 
     Raises:
@@ -195,4 +198,6 @@ def _iter_file(
 def _parts_in_manifest(uri: str, base: str | Path | PurePath) -> tuple[str, ...]:
     """The folders that a manifest's row names; those that lead to the manifest mean nothing."""
     path = PurePath(uri)
-    return (path.relative_to(base) if path.is_relative_to(base) else path).parent.parts
+    if not path.is_relative_to(base):
+        return path.parent.parts
+    return ("", *path.relative_to(base).parent.parts)  # the first is what was given, and means nothing here

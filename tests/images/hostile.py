@@ -304,7 +304,7 @@ def _tars(folder: Path) -> list[Hostile]:
     add("slip.tar.gz", "unsafe_name", (member("../../evil.jpg"), jpeg), mode="w:gz")
     add("xz.tar.xz", "unsupported_compression", mode="w:xz")
     add("bad-sidecar.tar", "bad_sidecar", (member("1.jpg"), jpeg), (member("1.json"), b'{"label": '))
-    add("bad-label.tar", "bad_sidecar", (member("1.jpg"), jpeg), (member("1.json"), b'{"label": "dog"}'))
+    add("list.tar", "bad_sidecar", (member("1.jpg"), jpeg), (member("1.json"), b'["dog"]'))
     cut = add("cut.tar", "truncated")
     cut.write_bytes(cut.read_bytes()[:800])
     cut = add(

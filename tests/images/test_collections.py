@@ -158,10 +158,71 @@ def test_spellings_of_folders(tmp_path: Path, folder: str, label: int | None) ->
 )
 def test_the_generator_of_known_layouts(tmp_path: Path, path: str, generator: str | None) -> None:
     write_folder(tmp_path, {f"{path}/a.png": encoded("PNG")})
-    (item,) = iter_source(tmp_path / path.split("/")[0], label_from="folders")
+    (item,) = iter_source(tmp_path / Path(path).parts[0], label_from="folders")
     assert item.label is not None
     assert item.generator == generator
     (item,) = iter_source(
         write_zip(tmp_path / "a.zip", {f"{path}/a.png": encoded("PNG")}), label_from="folders"
     )
     assert item.generator == generator
+
+
+def shard(path: Path, sidecars: dict[str, bytes]) -> Path:
+    """A shard with one picture for each key of the sidecars, before them."""
+    files: dict[str, bytes] = {}
+    for name, data in sidecars.items():
+        files.setdefault(name.rpartition(".")[0] + ".jpg", encoded("JPEG"))
+        files[name] = data
+    return write_tar(path, files)
+
+
+@pytest.mark.parametrize("name", ["s.tar", "s.tar.gz"])
+@pytest.mark.parametrize(
+    "other", [{"3.cls": b"207"}, {"3.json": b'{"label": "cat"}'}, {"3.json": b'{"label": 7}'}]
+)
+def test_class_indices_are_no_labels(tmp_path: Path, name: str, other: dict[str, bytes]) -> None:
+    sidecars = {"1.cls": b"0", "2.cls": b"1\n", **other, "4.json": b'{"label": 1}', "5.cls": b"fake"}
+    items = list(iter_source(shard(tmp_path / name, sidecars)))
+    assert [item.label for item in items] == [None, None, None, None, 1]
+    assert [(item.metadata.get("cls"), item.metadata.get("label")) for item in items[:2]] == [
+        ("0", None),
+        ("1", None),
+    ]
+    assert items[3].metadata["label"] == "1"
+    assert all(decode(item.read()).image.size for item in items)
+
+
+def test_a_label_that_the_caller_knows_beats_a_bare_number_but_no_word(tmp_path: Path) -> None:
+    path = shard(
+        tmp_path / "s.tar", {"1.cls": b"0", "2.cls": b"1", "3.cls": b"fake", "4.json": b'{"label": "ai"}'}
+    )
+    assert [item.label for item in iter_source(path)] == [0, 1, 1, 1]
+    assert [item.label for item in iter_source(path, label=0)] == [0, 0, 1, 1]
+
+
+def test_sidecars_of_names_with_dots(tmp_path: Path) -> None:
+    sidecars = {}
+    for n in range(150):
+        sidecars[f"a.b/run-0.5_{n:03}.cls"] = str(n % 2).encode()
+        sidecars[f"a.b/run-0.5_{n:03}.json"] = f'{{"seed": {n}}}'.encode()
+    items = list(iter_source(shard(tmp_path / "s.tar", sidecars)))
+    assert [(item.label, item.metadata["seed"]) for item in items] == [(n % 2, str(n)) for n in range(150)]
+
+
+def test_sidecars_count_for_the_pictures_of_their_name(tmp_path: Path) -> None:
+    files = {"1.left.jpg": b"", "1.right.jpg": b"", "1.right.json": b'{"generator": "g"}', "1.cls": b"1"}
+    files = {name: data or encoded("JPEG") for name, data in files.items()}
+    items = list(iter_source(write_tar(tmp_path / "s.tar", files)))
+    assert [(item.label, item.generator) for item in items] == [(1, None), (1, "g")]
+
+
+@pytest.mark.parametrize("name", ["s.tar", "s.tar.gz", "s.zip"])
+def test_a_member_is_a_picture_by_its_content(tmp_path: Path, name: str) -> None:
+    files = {
+        "1.image": encoded("JPEG"),
+        "1.bin": bytes(300),
+        "2.input.dat": encoded("PNG"),
+        "3": encoded("WEBP"),
+    }
+    path = (write_zip if name.endswith("zip") else write_tar)(tmp_path / name, files)
+    assert members(list(iter_source(path))) == ["1.image", "2.input.dat", "3"]

@@ -26,7 +26,7 @@ UNKNOWN: Final = frozenset({"", "unknown", "none", "null", "nan", "na", "n/a"})
 """Spellings of "no label is known"."""
 
 _SPLITS: Final = "train|training|val|valid|validation|test|testing|dev|eval"
-# "0_human", "real_images", "AI-generated", "training_fake": a split or a class number, the word, what is shown.
+# "0_human", "real_images", "training_fake": a split or a class number, the word, what is shown.
 _NAME: Final = re.compile(
     rf"(?:(?:{_SPLITS}|[01])[ _-])?"
     r"(?:(?P<real>reals?|nature|natural|authentic|genuine|humans?|human[ _-]?(?:made|created)|non[ _-]?ai)"
@@ -46,8 +46,9 @@ _GENERATOR: Final = re.compile(
 )
 _CLASSES: Final = frozenset(
     # LSUN's and COCO's classes in ForenSynths (progan, cyclegan, stylegan, stylegan2).
-    "airplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant "
-    "sheep sofa train tvmonitor apple orange summer winter zebra bedroom church".split()
+    {"airplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable"}
+    | {"dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"}
+    | {"apple", "orange", "summer", "winter", "zebra", "bedroom", "church"}
 )
 
 

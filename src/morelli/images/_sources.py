@@ -47,7 +47,8 @@ def iter_source(
     Args:
         spec: path, glob, or a sequence of them.
         limits: see `Limits`.
-        label: 0 or 1 for every image that brings no label of its own.
+        label: 0 or 1 for every image that brings no label of its own; the bare numbers 0 and 1 in a
+            shard's ``.cls`` are taken for class indices then, not for labels.
         generator: likewise.
         recursive: also what lies below a folder.
         label_from: ``"folders"`` takes the label from folders named real, fake, 0_real, 1_fake,
@@ -97,7 +98,7 @@ def _iter_specs(
         return True
 
     for each in specs:
-        for item, parts in _iter_one(os.fspath(each), limits, recursive, root, claim):
+        for item, parts in _iter_one(os.fspath(each), limits, recursive, root, claim, label=label):
             found = item.label
             if found is None and label_from == "folders":
                 found = label_of_folders(parts)
@@ -119,7 +120,13 @@ def _with_group(item: ImageItem, label: int | None, group: str | None) -> ImageI
 
 
 def _iter_one(
-    spec: str, limits: Limits, recursive: bool, root: str | Path | None, claim: _Claim
+    spec: str,
+    limits: Limits,
+    recursive: bool,
+    root: str | Path | None,
+    claim: _Claim,
+    *,
+    label: int | None,
 ) -> Iterator[tuple[ImageItem, tuple[str, ...]]]:
     if not spec:
         raise UsageError("an empty path was given as a source")
@@ -133,11 +140,11 @@ def _iter_one(
     if is_folder:
         yield from iter_folder(spec, limits, recursive, claim)
     elif exists:
-        yield from _iter_file(spec, limits, root, claim)
+        yield from _iter_file(spec, limits, root, claim, label=label)
     elif "::" in spec and os.path.lexists(spec.split("::", 1)[0]):
         archive, member = spec.split("::", 1)
         found = False
-        for item, parts in _iter_file(archive, limits, root, lambda _: True):
+        for item, parts in _iter_file(archive, limits, root, lambda _: True, label=label):
             if item.uri == f"{printable(archive)}::{member}" and claim(spec):
                 found = True
                 yield item, parts
@@ -158,7 +165,7 @@ def _iter_one(
                 if "**" not in spec:
                     yield from iter_folder(match, limits, recursive, claim, above)
             else:
-                yield from _iter_file(match, limits, root, claim, above)
+                yield from _iter_file(match, limits, root, claim, label=label, above=above)
     else:
         yield problem_item(printable(spec), "missing", f"{printable(spec)} does not exist"), ()
 
@@ -168,6 +175,8 @@ def _iter_file(
     limits: Limits,
     root: str | Path | None,
     claim: _Claim,
+    *,
+    label: int | None,
     above: tuple[str, ...] | None = None,
 ) -> Iterator[tuple[ImageItem, tuple[str, ...]]]:
     """The images of one file. `above`: the folders of a glob, its fixed part's name first.
@@ -184,7 +193,7 @@ def _iter_file(
     if name.endswith(".zip") or (head.startswith(b"PK\x03\x04") and not is_image_name(name)):
         members = iter_zip(path, printable(path), limits)
     elif name.endswith(_TAR_SUFFIXES):
-        members = iter_tar(path, printable(path), limits)
+        members = iter_tar(path, printable(path), limits, label)
     else:
         if claim(path):
             yield file_item(path, path, limits), (PurePath(path).parent.name,) if above is None else above

@@ -46,6 +46,30 @@ def test_folders_become_labels_generators_and_sources(
     assert len(FeatureTable.open(out)) == 20
 
 
+def test_missing_and_contradicting_labels_are_reported(
+    tmp_path: Path, collection: Path, tiny_clip_dir: Path
+) -> None:
+    first, second, third = sorted((collection / "real" / "chelsea").iterdir())[:3]
+    for place, image in [("fakes", first), ("reals", first), ("reals", second), ("more", third)]:
+        (tmp_path / "set" / place).mkdir(parents=True, exist_ok=True)
+        shutil.copy(image, tmp_path / "set" / place / f"{place}-{image.name}")
+    options = ["--label-from", "folders", "--kinds", "final"]
+    run = extract(tmp_path / "set", tmp_path / "F.lance", tiny_clip_dir, *options)
+    assert run.code == 0, run.err
+    assert "images without a label: 1;" in run.err
+    assert "opposite label: 1;" in run.err
+    assert f"reals-{first.name}" in run.err
+    assert sorted(FeatureTable.open(tmp_path / "F.lance").load().column("label").tolist(), key=str) == [
+        0,
+        1,
+        None,
+    ]
+
+    again = extract(tmp_path / "set" / "reals", tmp_path / "F.lance", tiny_clip_dir, *options)
+    assert "opposite label: 1;" in again.err  # with what the table holds from before
+    assert "without a label" not in again.err
+
+
 def test_bad_images_are_listed_and_the_exit_code_says_so(
     tmp_path: Path, photo_dir: Path, tiny_clip_dir: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -135,7 +136,9 @@ class ParquetPictures:
 
     def item(self, number: int, path: str) -> ImageItem:
         """The item of row `number` (from 1), called ``FILE::NUMBER`` and the name that stands beside it."""
-        beside = PurePath(path.replace("\\", "/")).name if path else ""
+        beside = PurePath(path.replace("\\", "/")).name
+        if beside in (".", ".."):
+            beside = ""
         uri = printable(f"{self._table.path}::{number}" + (f"/{beside}" if beside else ""))
         return ImageItem(uri, partial(self._read, number - 1, uri, path))
 
@@ -161,7 +164,9 @@ class ParquetPictures:
         if not self._ends:
             with pyarrow.parquet.ParquetFile(self._table.path) as file:
                 self._ends = _ends(file)
-        group = next(i for i, end in enumerate(self._ends) if row < end)
+        group = bisect_right(self._ends, row)
+        if group == len(self._ends):
+            raise ValueError("the file has fewer rows than when it was listed")
         if group not in self._groups:
             with pyarrow.parquet.ParquetFile(self._table.path) as file:
                 self._groups[group] = self._load(file, group)
@@ -184,7 +189,9 @@ class ParquetPictures:
         if size > _MOST_GROUP:
             raise ValueError(f"a row group of {size:,} bytes is too large; write smaller row groups")
         values = file.read_row_group(group, columns=[column]).column(column)
-        return pyarrow.compute.struct_field(values, "bytes") if _is_struct(values.type) else values
+        if _is_struct(values.type):
+            values = pyarrow.compute.struct_field(values, "bytes")
+        return values.cast(pyarrow.large_binary()) if pyarrow.types.is_binary_view(values.type) else values
 
 
 def _ends(file: pq.ParquetFile) -> list[int]:
@@ -253,7 +260,7 @@ def _is_struct(kind: pa.DataType) -> bool:
 def _is_binary(kind: pa.DataType) -> bool:
     from pyarrow import types
 
-    return bool(types.is_binary(kind) or types.is_large_binary(kind))
+    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+import tarfile
 from pathlib import Path
 
 from morelli.features import FeatureTable
@@ -68,6 +70,20 @@ def test_missing_and_contradicting_labels_are_reported(
     again = extract(tmp_path / "set" / "reals", tmp_path / "F.lance", tiny_clip_dir, *options)
     assert "opposite label: 1;" in again.err  # with what the table holds from before
     assert "without a label" not in again.err
+
+
+def test_classes_of_another_task_are_reported(tmp_path: Path, collection: Path, tiny_clip_dir: Path) -> None:
+    first, second = sorted((collection / "real" / "chelsea").iterdir())[:2]
+    with tarfile.open(tmp_path / "shard.tar", "w") as archive:
+        for key, image, number in (("a", first, b"1"), ("b", second, b"340")):
+            archive.add(image, f"{key}.png")
+            info = tarfile.TarInfo(f"{key}.cls")
+            info.size = len(number)
+            archive.addfile(info, io.BytesIO(number))
+    run = extract(tmp_path / "shard.tar", tmp_path / "F.lance", tiny_clip_dir, "--kinds", "final")
+    assert run.code == 0, run.err
+    assert "a class of another task: 2;" in run.err
+    assert set(FeatureTable.open(tmp_path / "F.lance").load().column("label").tolist()) == {None}
 
 
 def test_bad_images_are_listed_and_the_exit_code_says_so(

@@ -200,6 +200,12 @@ def test_a_label_that_the_caller_knows_beats_a_bare_number_but_no_word(tmp_path:
     assert [item.label for item in iter_source(path, label=0)] == [0, 0, 1, 1]
 
 
+def test_an_unknown_label_says_nothing_of_the_others(tmp_path: Path) -> None:
+    sidecars = {"1.cls": b"0", "2.cls": b"-1", "3.cls": b"1", "4.json": b'{"label": "unknown"}', "5.cls": b""}
+    items = list(iter_source(shard(tmp_path / "s.tar", sidecars)))
+    assert [item.label for item in items] == [0, None, 1, None, None]
+
+
 def test_sidecars_of_names_with_dots(tmp_path: Path) -> None:
     sidecars = {}
     for n in range(150):

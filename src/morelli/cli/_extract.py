@@ -106,7 +106,7 @@ def extract(
         offline=offline,
         quiet=quiet,
     )
-    unlabelled = 0
+    unlabelled = classes = 0
     with progress(quiet) as display:
         # Listing twice is cheap beside encoding, and only a known total gives a remaining time.
         total = None if display.disable else sum(1 for _ in items())
@@ -116,9 +116,11 @@ def extract(
             display.update(task, completed=done + skipped + failed, total=total)
 
         def counted() -> Iterator[ImageItem]:
-            nonlocal unlabelled
+            nonlocal unlabelled, classes
             for item in items():
-                unlabelled += item.label is None and item.problem is None
+                if item.label is None and item.problem is None:
+                    unlabelled += 1
+                    classes += "cls" in item.metadata or "label" in item.metadata
                 yield item
 
         report = run(
@@ -134,7 +136,7 @@ def extract(
             progress=advance,
         )
     here = report.skipped + report.duplicates
-    _warn_about_labels(unlabelled if label_from else 0, report.conflicts)
+    _warn_about_labels(unlabelled if label_from else 0, classes, report.conflicts)
     if not quiet:
         speed = f", {report.done / report.seconds:.1f} images/s" if report.seconds > 0 else ""
         typer.echo(
@@ -156,11 +158,16 @@ def extract(
     raise typer.Exit(outcome(report.done + here, len(report.failed)))
 
 
-def _warn_about_labels(unlabelled: int, conflicts: Sequence[str]) -> None:
+def _warn_about_labels(unlabelled: int, classes: int, conflicts: Sequence[str]) -> None:
     if unlabelled:
         warn(
             f"images without a label: {unlabelled:,}; no folder of theirs is named real, fake, 0_real, "
             "1_fake, ai, nature or the like; rename the folders, or give --label or a manifest"
+        )
+    if classes:
+        warn(
+            f"images whose label is a class of another task: {classes:,}; it is kept in their metadata, and "
+            "real or fake is unknown; give --label or a manifest"
         )
     if conflicts:
         more = f", and {len(conflicts) - 3:,} more" if len(conflicts) > 3 else ""

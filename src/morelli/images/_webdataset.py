@@ -113,7 +113,8 @@ def speaks_of_another_task(name: str, data: bytes) -> bool:
             text = str(_object(data).get("label") or "")
         except ValueError:
             return False
-    return text.strip().lower() not in UNKNOWN and label_of(text) is None
+    # -1 is how class numbers write "unknown".
+    return text.strip().lower() not in UNKNOWN | {"-1"} and label_of(text) is None
 
 
 def is_sidecar(name: str) -> bool:

@@ -28,13 +28,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "provenance": {"images"},
     "encoders": {"images"},
     "features": {"images", "encoders"},
-    "audit": {"images", "features"},
+    "audit": {"images", "features", "provenance"},
     "detectors": {"images", "encoders", "features"},
     "evaluation": {"images", "encoders", "features", "audit", "detectors"},
     "explanation": {"images", "encoders", "features", "detectors"},
     "atlas": {"images", "encoders", "features", "audit", "detectors", "evaluation", "explanation"},
     "inspection": {
-        *("images", "encoders", "features", "audit"),
+        *("images", "provenance", "encoders", "features", "audit"),
         *("detectors", "evaluation", "explanation", "atlas"),
     },
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,10 @@ from morelli.audit._associations import cramers_v
 from morelli.errors import UsageError
 from morelli.images import iter_source
 from morelli.reports._audit_files import write_audit
+from morelli.reports._audit_page import audit_page
 from tests.planted_sets import Photos, crops, format_shortcut
+from tests.provenance.made import typed, xmp
+from tests.provenance.signing import created, sign
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +157,65 @@ def test_different_pictures_are_no_duplicates(tmp_path: Path, photos: Photos) ->
         Image.new("RGB", (64, 64), (grey, grey, grey)).save(tmp_path / f"blank{grey}.png")
     names = {frozenset(Path(uri).stem for uri in group.uris) for group in audit(tmp_path).duplicates}
     assert all(name == frozenset({"5", "6"}) for name in names), names  # at most the stereo pair
+
+
+def labelled(folder: Path, photos: Photos, real: list[str], fake: list[str]) -> Path:
+    """Pictures that say what `real` and `fake` list: nothing, a generator, credentials, a camera."""
+    camera = Image.Exif()
+    camera[0x10F], camera[0x110] = "Canon", "EOS 5D"
+    images = iter(crops(photos, len(real) + len(fake)))
+    for label, kinds in (("real", real), ("fake", fake)):
+        (folder / label).mkdir(parents=True)
+        for number, kind in enumerate(kinds):
+            file = BytesIO()
+            options = {"exif": camera} if kind == "camera" else {}
+            if kind == "generator":
+                options = {"xmp": xmp(typed("trainedAlgorithmicMedia"))}
+            image = next(images).convert("RGB")
+            image.info.clear()
+            image.save(file, "JPEG", **options)
+            data = file.getvalue()
+            if kind == "credentials":
+                data = sign(data, "JPEG", created())
+            (folder / label / f"{number}.jpg").write_bytes(data)
+    return folder
+
+
+def test_statements_of_files_are_counted_by_class(tmp_path: Path, photos: Photos) -> None:
+    real = ["camera", "camera", "", "", ""]
+    fake = ["generator", "credentials", "camera", ""]
+    report = audit(labelled(tmp_path / "set", photos, real, fake), label_from="folders", workers=1)
+    assert report.statement_shares == {
+        "generator metadata": {"real": 0.0, "generated": 0.25},
+        "Content Credentials": {"real": 0.0, "generated": 0.25},
+        "camera data": {"real": 0.4, "generated": 0.25},
+    }
+    assert report.to_json()["statements"]["real"]["camera"] == 2
+    found = {one.code: one for one in report.findings}
+    leak = found["generator_metadata_leak"]
+    assert leak.severity == "high" and "1 of 4 generated images (25.0%)" in leak.sentence
+    assert "0.jpg" in leak.sentence and "--align" in leak.advice
+    assert "1.jpg" in found["credentials_leak"].sentence
+    write_audit(report, tmp_path / "out", plots=False)
+    text = (tmp_path / "out" / "audit.md").read_text()
+    assert "| camera data | 40.0% | 25.0% |" in text
+    assert '<td>camera data</td><td class="n">40.0 %</td>' in audit_page(report)
+    table = pq.read_table(tmp_path / "out" / "facts.parquet")
+    assert sorted(filter(None, table.column("statements").to_pylist())) == sorted(filter(None, real + fake))
+    made = align(tmp_path / "set", tmp_path / "aligned", AlignRecipe(side=96), label_from="folders")
+    assert audit(made.manifest).statement_shares == {}
+
+
+def test_metadata_in_both_classes_is_no_leak_in_real_ones_a_question(tmp_path: Path, photos: Photos) -> None:
+    both = labelled(tmp_path / "both", photos, ["generator", ""], ["generator", ""])
+    assert "generator_metadata_leak" not in {f.code for f in audit(both, label_from="folders").findings}
+    silent = audit(labelled(tmp_path / "silent", photos, ["", ""], ["", ""]), label_from="folders")
+    assert silent.statement_shares == {} and not any("leak" in f.code for f in silent.findings)
+    wrong = audit(labelled(tmp_path / "wrong", photos, ["generator", ""], ["", ""]), label_from="folders")
+    (leak,) = [f for f in wrong.findings if f.code == "generator_metadata_leak"]
+    assert "real images" in leak.sentence and leak.advice.startswith("Check their labels first")
+    alone = audit(tmp_path / "wrong" / "real")
+    assert not any("leak" in f.code for f in alone.findings)
 
 
 def test_fair_subset_is_level(tmp_path: Path, photos: Photos) -> None:

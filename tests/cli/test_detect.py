@@ -18,7 +18,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from morelli.detectors import Bundle
 from morelli.encoders import encoder_for_build
@@ -26,6 +26,7 @@ from morelli.images import ImageItem, iter_source
 from morelli.inspection._stream import detect
 from tests.cli.conftest import Finished, morelli, peak_of_morelli, run_morelli
 from tests.images.hostile import write_hostile_files
+from tests.provenance.made import BLOCK
 
 VERDICTS = {"ai", "real", "inconclusive", "out_of_domain"}
 
@@ -69,6 +70,40 @@ def test_every_picture_gets_a_verdict_with_its_evidence(judge: Judge, photo_dir:
     document = json.loads(run.out)
     assert document["summary"]["done"] == len(rows)
     assert document["bundle"]["build"] == Bundle.load(judge.bundle).build.fingerprint
+
+
+def test_what_a_file_says_is_beside_its_verdict(judge: Judge, photo_dir: Path, tmp_path: Path) -> None:
+    photo = sorted(photo_dir.glob("*.jpg"))[0]
+    folder = tmp_path / "in"
+    folder.mkdir()
+    with Image.open(photo) as opened:
+        image = opened.convert("RGB")
+        info = PngImagePlugin.PngInfo()
+        info.add_text("parameters", BLOCK + "Version: v1.10.1")
+        image.save(folder / "plain.png")
+        image.save(folder / "says.png", pnginfo=info)
+        camera = Image.Exif()
+        camera[0x10F], camera[0x110] = "Canon", "EOS 5D"
+        image.save(folder / "shot.jpg", exif=camera)
+    (folder / "zut.png").write_bytes((folder / "says.png").read_bytes()[:150])
+    outputs = {name: tmp_path / f"v.{name}" for name in ("jsonl", "csv", "parquet")}
+    run = judge(folder, *(part for name, path in outputs.items() for part in (f"--{name}", str(path))))
+    assert run.code == 3, run.err
+    assert "▲ the file says that a generator made it: AUTOMATIC1111 web UI v1.10.1 (not signed)" in run.out
+    assert run.out.count("the file says") == 1
+    rows = {Path(row["uri"]).name: row for row in map(json.loads, outputs["jsonl"].read_text().splitlines())}
+    assert rows["plain.png"]["provenance"] == [] and "provenance" not in rows["zut.png"]
+    (one,) = rows["says.png"]["provenance"]
+    assert set(one) == {"kind", "claims", "strength", "tool", "version", "sentence", "where"}
+    for name in ("verdict", "interval", "logit", "probability", "reasons"):
+        assert rows["plain.png"][name] == rows["says.png"][name]
+    with outputs["csv"].open(newline="") as file:
+        cells = [row["provenance"] for row in csv.DictReader(file)]
+    assert cells == ["", "generated: AUTOMATIC1111 web UI v1.10.1", "camera data: Canon EOS 5D", ""]
+    column = pq.read_table(outputs["parquet"]).column("provenance").to_pylist()
+    assert column == [*cells[:3], None]
+    silent = judge(folder / "plain.png", folder / "shot.jpg")
+    assert silent.code == 0 and "says" not in silent.out
 
 
 def test_the_collection_it_was_fitted_on_is_told_apart(judge: Judge, collection: Path) -> None:

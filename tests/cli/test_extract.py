@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+import tarfile
 from pathlib import Path
 
 from morelli.features import FeatureTable
@@ -44,6 +46,44 @@ def test_folders_become_labels_generators_and_sources(
     assert again.code == 0
     assert "0 new, 20 already there" in again.err
     assert len(FeatureTable.open(out)) == 20
+
+
+def test_missing_and_contradicting_labels_are_reported(
+    tmp_path: Path, collection: Path, tiny_clip_dir: Path
+) -> None:
+    first, second, third = sorted((collection / "real" / "chelsea").iterdir())[:3]
+    for place, image in [("fakes", first), ("reals", first), ("reals", second), ("more", third)]:
+        (tmp_path / "set" / place).mkdir(parents=True, exist_ok=True)
+        shutil.copy(image, tmp_path / "set" / place / f"{place}-{image.name}")
+    options = ["--label-from", "folders", "--kinds", "final"]
+    run = extract(tmp_path / "set", tmp_path / "F.lance", tiny_clip_dir, *options)
+    assert run.code == 0, run.err
+    assert "images without a label: 1;" in run.err
+    assert "opposite label: 1;" in run.err
+    assert f"reals-{first.name}" in run.err
+    assert sorted(FeatureTable.open(tmp_path / "F.lance").load().column("label").tolist(), key=str) == [
+        0,
+        1,
+        None,
+    ]
+
+    again = extract(tmp_path / "set" / "reals", tmp_path / "F.lance", tiny_clip_dir, *options)
+    assert "opposite label: 1;" in again.err  # with what the table holds from before
+    assert "without a label" not in again.err
+
+
+def test_classes_of_another_task_are_reported(tmp_path: Path, collection: Path, tiny_clip_dir: Path) -> None:
+    first, second = sorted((collection / "real" / "chelsea").iterdir())[:2]
+    with tarfile.open(tmp_path / "shard.tar", "w") as archive:
+        for key, image, number in (("a", first, b"1"), ("b", second, b"340")):
+            archive.add(image, f"{key}.png")
+            info = tarfile.TarInfo(f"{key}.cls")
+            info.size = len(number)
+            archive.addfile(info, io.BytesIO(number))
+    run = extract(tmp_path / "shard.tar", tmp_path / "F.lance", tiny_clip_dir, "--kinds", "final")
+    assert run.code == 0, run.err
+    assert "a class of another task: 2;" in run.err
+    assert set(FeatureTable.open(tmp_path / "F.lance").load().column("label").tolist()) == {None}
 
 
 def test_bad_images_are_listed_and_the_exit_code_says_so(

@@ -7,6 +7,7 @@ import io
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,11 +15,12 @@ import pytest
 from PIL import Image
 
 from morelli.cli._outputs import COLUMNS, Csv, JsonDocument, JsonLines, Parquet, flat, record
-from morelli.cli._verdict_table import BAR, SHOWN, Summary, bar, verdict_table, why
+from morelli.cli._verdict_table import BAR, SHOWN, Summary, bar, statements, verdict_table, why
 from morelli.detectors import Neighbor, Verdict
 from morelli.errors import ImageError
 from morelli.images import decode
 from morelli.inspection import Detection
+from morelli.inspection.answers import ProvenanceFinding
 from morelli.reports import Picture, contact_sheet
 
 VERDICT = Verdict(
@@ -141,8 +143,6 @@ def test_a_long_run_is_counted_in_full_and_remembered_in_part(detections: list[D
 
 
 def test_a_reason_that_many_share_is_said_once(detections: list[Detection]) -> None:
-    from dataclasses import replace
-
     summary = Summary()
     for index, reason in enumerate(
         ["probability 0.91 lies above 0.7", "probability 0.88 lies above 0.7", "odd"]
@@ -152,6 +152,29 @@ def test_a_reason_that_many_share_is_said_once(detections: list[Detection]) -> N
     assert [line.plain for line in why(summary)] == ["▲ lies above 0.7", "▲ odd – set/2.jpg"]
     assert str(verdict_table(summary).columns[0].header) == "image in set/"
     assert [str(cell) for cell in verdict_table(summary).columns[0].cells] == ["0.jpg", "1.jpg", "2.jpg"]
+
+
+def test_files_that_claim_generation_are_named_and_the_rest_counted(detections: list[Detection]) -> None:
+    said = ProvenanceFinding(
+        kind="generator_metadata",
+        claims="edited_with_ai",
+        strength="statement",
+        tool="Com\x1b[2Jfy",
+        version="1",
+        sentence="…",
+        where="PNG text",
+    )
+    camera = replace(said, kind="camera", claims="camera", strength="weak")
+    summary = Summary()
+    for index in range(60):
+        found = (said, camera) if index % 2 else (camera,)
+        summary.add(Detection(f"{index}.png", facts=detections[0].facts, verdict=VERDICT, provenance=found))
+    lines = [line.plain for line in statements(summary)]
+    assert lines[0] == r"△ the file says that a generator changed it: Com\x1b[2Jfy 1 (not signed) – 1.png"
+    assert len(lines) == 9 and lines[-1] == "… and so do 22 more files"
+    quiet = Summary()
+    quiet.add(Detection("a.png", facts=detections[0].facts, verdict=VERDICT, provenance=(camera,)))
+    assert statements(quiet) == []
 
 
 def test_a_file_name_cannot_steer_the_terminal(detections: list[Detection]) -> None:
@@ -170,8 +193,6 @@ def test_a_file_name_cannot_steer_the_terminal(detections: list[Detection]) -> N
 def test_a_contact_sheet_frames_each_picture_in_its_verdicts_colour(
     photos: list[tuple[str, Image.Image]],
 ) -> None:
-    from dataclasses import replace
-
     from morelli.reports._contact_sheet import CELL, COLOURS, GAP
 
     kinds = ["ai", "real", "inconclusive", "out_of_domain"]

@@ -107,7 +107,7 @@ def _files() -> Iterator[Entry]:
     yield bad("header-only.jpg", jpeg[: jpeg.index(b"\xff\xda")], "truncated")
     yield bad("no-pixels.jpg", builders.jpeg_with_size(jpeg, 0, 0), "damaged")
     yield bad("huge.jpg", builders.jpeg_with_size(jpeg, 65_500, 65_500), "too_many_pixels")
-    yield bad("twelve-bits.jpg", builders.jpeg_with_precision(jpeg, 12), "damaged")
+    yield bad("twelve-bits.jpg", builders.jpeg_with_precision(jpeg, 12), "unsupported_format")
     yield bad("no-tables.jpg", builders.jpeg_without(jpeg, 0xDB), "damaged")
     many = encoded("JPEG", Image.new("L", (4000, 4000), 90), progressive=True)
     yield bad("thousand-scans.jpg", builders.jpeg_with_scans(many, 1000), "too_slow")
@@ -145,7 +145,9 @@ def _files() -> Iterator[Entry]:
     yield bad("absurd-tile.tif", builders.tiff(tiles), "too_many_pixels")
     strips = {256: 16, 257: 16, 258: 8, 259: 1, 262: 1, 277: 1, 278: 16}
     yield bad("data-beyond.tif", builders.tiff({**strips, 273: 1 << 30, 279: 256}), "truncated")
-    yield bad("unknown-codec.tif", builders.tiff({**strips, 259: 4242, 273: 8, 279: 256}), "damaged")
+    yield bad(
+        "unknown-codec.tif", builders.tiff({**strips, 259: 4242, 273: 8, 279: 256}), "unsupported_format"
+    )
     yield bad("many-strips.tif", builders.tiff(strips, many={273: 1 << 24}), "damaged")
     yield bad("broken-big.tif", b"II+\x00\x08\x00\x00\x00" + b"\xff" * 64, "damaged")
 
@@ -304,7 +306,7 @@ def _tars(folder: Path) -> list[Hostile]:
     add("slip.tar.gz", "unsafe_name", (member("../../evil.jpg"), jpeg), mode="w:gz")
     add("xz.tar.xz", "unsupported_compression", mode="w:xz")
     add("bad-sidecar.tar", "bad_sidecar", (member("1.jpg"), jpeg), (member("1.json"), b'{"label": '))
-    add("bad-label.tar", "bad_sidecar", (member("1.jpg"), jpeg), (member("1.json"), b'{"label": "dog"}'))
+    add("list.tar", "bad_sidecar", (member("1.jpg"), jpeg), (member("1.json"), b'["dog"]'))
     cut = add("cut.tar", "truncated")
     cut.write_bytes(cut.read_bytes()[:800])
     cut = add(

@@ -193,13 +193,14 @@ def test_streams_are_read_once_when_read_along(tmp_path, monkeypatch):
     monkeypatch.setattr(tar.gzip, "open", lambda *a: opened.append(a) or real_open(*a))
     monkeypatch.setattr(tar, "_MOST_KEPT", 1_000_000)
     assert [item.read() for item in iter_source(path)] == list(pictures.values())
-    assert len(opened) == 1
+    # Once more to see whether the shard's numbers 0 and 1 are labels or classes among others.
+    assert len(opened) == 2
     listed = list(iter_source(path))
     opened.clear()
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda item: item.read(), listed)) == list(pictures.values())
     # All at once needs one more pass; a thread that falls far behind may cost another, not one per image.
-    assert len(opened) <= 4
+    assert len(opened) <= 5
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])

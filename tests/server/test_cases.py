@@ -19,6 +19,8 @@ from morelli.palette import GENERATED, REAL, rgb
 from morelli.reports.plots import relevance_png
 from morelli.reports.plots._relevance import relevance_layer
 from morelli.server import ServerSettings
+from tests.provenance.made import DST
+from tests.provenance.signing import manifest, sign
 from tests.server.conftest import DIMENSIONS
 from tests.server.running import Running, running
 
@@ -228,6 +230,34 @@ def test_a_report_opens_anywhere_and_escapes_what_came_from_outside(server: Runn
     data = server.get(f"/cases/{case['id']}/report", params={"format": "json", "download": True})
     assert json.loads(data.text) == case
     assert data.headers["content-disposition"].startswith("attachment")
+
+
+def test_what_the_file_says_is_in_every_answer(server: Running, picture: bytes) -> None:
+    agent = {"name": "<script>alert(1)</script>", "version": "3"}
+    made = {
+        "action": "c2pa.created",
+        "softwareAgent": agent,
+        "digitalSourceType": f"{DST}trainedAlgorithmicMedia",
+    }
+    case = server.upload(("says.png", sign(picture, "PNG", manifest([made])))).json()["cases"][0]
+    (one,) = case["provenance"]
+    assert (one["kind"], one["claims"]) == ("content_credentials", "generated")
+    assert (one["strength"], one["where"]) == ("signed_unknown", "PNG caBX chunk")
+    assert "The file says that it was made with “<script>alert(1)</script> 3”" in case["sentence"]
+    assert server.get(f"/cases/{case['id']}").json() == case
+    page = server.get(f"/cases/{case['id']}/report").text
+    assert (
+        "What the file says of itself" in page and "made by a generator" in page and "unknown signer" in page
+    )
+    assert "<script" not in page and "&lt;script&gt;" in page
+    question = {"edits": [{"name": "jpeg", "value": 60}], "off": []}
+    edited = server.post(f"/cases/{case['id']}/whatif", json=question).json()
+    assert edited["after"]["provenance"] == case["provenance"]
+
+
+def test_a_silent_file_has_no_such_part(server: Running, case: dict) -> None:  # type: ignore[type-arg]
+    assert case["provenance"] == [] and "The file says" not in case["sentence"]
+    assert "What the file says" not in server.get(f"/cases/{case['id']}/report").text
 
 
 def test_the_least_used_cases_make_room(with_limits, photos: list[tuple[str, Image.Image]]) -> None:  # type: ignore[no-untyped-def]

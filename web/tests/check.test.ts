@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { BASE_RATE_STEPS, nearestStep, parseBaseRate, rateWords } from "../src/ui/base_rate";
 import { formatSettings, KNOBS, parseOff, parseSettings, toEdits } from "../src/check/edits";
 import { overlayPixels, patchesForHalf } from "../src/check/overlay";
-import { change, deliveryWords, doubt, headline, isInBank } from "../src/check/words";
+import { change, claimWords, deliveryWords, doubt, headline, isInBank, worth } from "../src/check/words";
 
 describe("what-if settings", () => {
   it("come back from the address as they were", () => {
@@ -89,6 +89,13 @@ describe("a verdict in words", () => {
     const one = { id: "a", name: null, generator: null, label: "real", distance: 0 } as const;
     expect(isInBank({ id: "a", neighbors: { fake: [], real: [one] } })).toBe(true);
     expect(isInBank({ id: "b", neighbors: { fake: [], real: [one] } })).toBe(false);
+  });
+
+  it("names what a file claims with its tool, and says what an unsigned claim is worth", () => {
+    expect(claimWords({ claims: "generated", tool: "ComfyUI", version: "0.3" })).toBe("made by a generator: ComfyUI 0.3");
+    expect(claimWords({ claims: "edited_with_ai", tool: null, version: null })).toBe("changed by a generator");
+    expect(worth("statement")).toMatch(/not signed/);
+    expect(worth("signed_unknown")).toMatch(/unknown/);
   });
 
   it("names deliveries as people know them", () => {

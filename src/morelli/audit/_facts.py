@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from morelli.audit._statements import statements
 from morelli.errors import ImageError
 from morelli.images import (
     ImageFacts,
@@ -52,7 +53,8 @@ class FileFacts:
     """One image's file facts; `width` and `height` in pixels after orientation, `bytes` of the file.
 
     `quantisation` is the first 8 hex digits of the SHA-256 over a JPEG's tables ("" for other formats),
-    `thumb` the bytes of a 16 × 16 grey picture, `phash` the 64-bit perceptual hash.
+    `statements` the kinds of statements that the file makes about itself, `thumb` the bytes of a 16 × 16 grey
+    picture, `phash` the 64-bit perceptual hash.
     """
 
     uri: str
@@ -75,6 +77,7 @@ class FileFacts:
     has_exif: bool
     camera: str
     software: str
+    statements: str
     has_icc: bool
     has_alpha: bool
     animated: bool
@@ -192,6 +195,7 @@ def file_facts(item: ImageItem, data: bytes, image: Image.Image, facts: ImageFac
         has_exif=facts.has_exif,
         camera=camera,
         software=software,
+        statements=statements(data),
         has_icc=facts.has_icc,
         has_alpha=has_alpha,
         animated=facts.frames > 1,

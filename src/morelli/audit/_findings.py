@@ -15,6 +15,7 @@ from morelli.audit._duplicates import DuplicateGroup
 from morelli.audit._facts import Unreadable
 from morelli.audit._fair_subset import FairSubset
 from morelli.audit._metadata_baseline import MetadataBaseline
+from morelli.audit._statements import STATEMENTS, statements_by_class
 
 Severity = Literal["high", "medium", "low", "info"]
 _ORDER = {"high": 0, "medium": 1, "low": 2, "info": 3}
@@ -47,6 +48,7 @@ def find(
         *_shortcut(baseline, with_bytes),
         *_rules(rules),
         *_leaks(duplicates),
+        *_statements(table),
         *_unreadable(table, failed),
         *_history(facts),
         *_sources(table),
@@ -204,6 +206,43 @@ def _leaks(duplicates: Sequence[DuplicateGroup]) -> list[Finding]:
             )
         )
     return found
+
+
+def _statements(table: pa.Table) -> list[Finding]:
+    """Generator metadata or credentials that one class alone carries."""
+    by_class = statements_by_class(table)
+    if not {"real", "generated"} <= set(by_class):
+        return []
+    found = []
+    for kind, code in (("generator", "generator_metadata_leak"), ("credentials", "credentials_leak")):
+        carrying = [name for name in ("real", "generated") if by_class[name].share(kind)]
+        if len(carrying) != 1:
+            continue
+        (name,) = carrying
+        own, other = by_class[name], "real" if name == "generated" else "generated"
+        share = own.share(kind)
+        advice = (
+            "Whatever reads the files can tell these images by that, without a pixel. Remove the metadata of "
+            "both classes before sharing or comparing (`--align` writes copies without any)."
+        )
+        if name == "real" and kind == "generator":
+            advice = f"Check their labels first: they say themselves that a generator had a part. {advice}"
+        found.append(
+            Finding(
+                "high" if share >= 0.2 else "medium" if share >= 0.02 else "low",
+                code,
+                f"{getattr(own, kind):,} of {own.files:,} {name} images ({share:.1%}) carry "
+                f"{STATEMENTS[kind]}, and no {other} image does, such as {_first_with(table, kind, name)}.",
+                advice,
+            )
+        )
+    return found
+
+
+def _first_with(table: pa.Table, kind: str, name: str) -> str:
+    label = int(name == "generated")
+    rows = zip(*(table.column(c).to_pylist() for c in ("uri", "label", "statements")), strict=True)
+    return next(str(uri) for uri, value, words in rows if value == label and kind in words.split())
 
 
 def _copies(groups: Sequence[DuplicateGroup], phrase: str) -> str:

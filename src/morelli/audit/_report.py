@@ -14,6 +14,7 @@ from morelli.audit._facts import Unreadable
 from morelli.audit._fair_subset import FairSubset
 from morelli.audit._findings import Finding
 from morelli.audit._metadata_baseline import MetadataBaseline
+from morelli.audit._statements import STATEMENTS, ClassStatements, statements_by_class
 
 LISTED = 200  # duplicates and unreadable files that JSON spells out; the CSV files hold all
 
@@ -49,6 +50,24 @@ class AuditReport:
             "unreadable": len(self.failed),
         }
 
+    @property
+    def statements(self) -> dict[str, ClassStatements]:
+        """What the files of each class say of themselves."""
+        return statements_by_class(self.table)
+
+    @property
+    def statement_shares(self) -> dict[str, dict[str, float]]:
+        """Share of each class's files that carry a kind of statement, by the kind in words, if any file does.
+
+        Such as ``{"camera data": {"real": 0.4, "generated": 0.0}}``.
+        """
+        by_class = self.statements
+        shares = {
+            title: {name: one.share(kind) for name, one in by_class.items()}
+            for kind, title in STATEMENTS.items()
+        }
+        return {title: row for title, row in shares.items() if any(row.values())}
+
     def to_json(self) -> dict[str, Any]:
         """The report as plain JSON values; long lists are cut to their first `LISTED` entries."""
         fair = None
@@ -64,6 +83,7 @@ class AuditReport:
         return {
             "source": self.source,
             "counts": self.counts,
+            "statements": {name: one.to_json() for name, one in self.statements.items()},
             "findings": [asdict(finding) for finding in self.findings],
             "metadata_only": self.baseline.to_json() if self.baseline else None,
             "metadata_and_bytes_only": self.with_bytes.to_json() if self.with_bytes else None,

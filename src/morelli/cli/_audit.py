@@ -168,6 +168,9 @@ def show(found: AuditReport) -> None:
             "0.5 is chance.",
             highlight=False,
         )
+    for title, row in found.statement_shares.items():
+        shares = ", ".join(f"{share:.1%} of the {name} images" for name, share in row.items())
+        screen.print(f"{title[0].upper()}{title[1:]}: {shares}.", highlight=False, soft_wrap=True)
     table = Table("", "finding", "what to do", box=box.SIMPLE_HEAD, pad_edge=False)
     for one in found.findings:
         tone = TONES[one.severity]

@@ -28,7 +28,7 @@ from morelli.cli._options import (
     Workers,
 )
 from morelli.cli._outputs import Csv, JsonDocument, JsonLines, Output, Parquet
-from morelli.cli._verdict_table import SHOWN, Summary, verdict_table, why
+from morelli.cli._verdict_table import SHOWN, Summary, statements, verdict_table, why
 from morelli.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _say(summary: Summary, *, table: bool) -> None:
     screen = console() if table else error_console()
     if table and summary.shown:
         screen.print(verdict_table(summary, screen.width))
-        for reason in why(summary):
+        for reason in [*why(summary), *statements(summary)]:
             screen.print(reason, soft_wrap=True)
         screen.print()
         if summary.done > SHOWN:

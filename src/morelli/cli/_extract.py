@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,6 +106,7 @@ def extract(
         offline=offline,
         quiet=quiet,
     )
+    unlabelled = classes = 0
     with progress(quiet) as display:
         # Listing twice is cheap beside encoding, and only a known total gives a remaining time.
         total = None if display.disable else sum(1 for _ in items())
@@ -114,8 +115,16 @@ def extract(
         def advance(done: int, total: int | None, skipped: int, failed: int) -> None:
             display.update(task, completed=done + skipped + failed, total=total)
 
+        def counted() -> Iterator[ImageItem]:
+            nonlocal unlabelled, classes
+            for item in items():
+                if item.label is None and item.problem is None:
+                    unlabelled += 1
+                    classes += "cls" in item.metadata or "label" in item.metadata
+                yield item
+
         report = run(
-            items(),
+            counted(),
             out,
             encoder=eye,
             kinds=kinds.split(","),
@@ -127,6 +136,7 @@ def extract(
             progress=advance,
         )
     here = report.skipped + report.duplicates
+    _warn_about_labels(unlabelled if label_from else 0, classes, report.conflicts)
     if not quiet:
         speed = f", {report.done / report.seconds:.1f} images/s" if report.seconds > 0 else ""
         typer.echo(
@@ -146,6 +156,26 @@ def extract(
     if not report.done + here + len(report.failed):
         raise SourceError(f"No image found in {', '.join(sources)}.")
     raise typer.Exit(outcome(report.done + here, len(report.failed)))
+
+
+def _warn_about_labels(unlabelled: int, classes: int, conflicts: Sequence[str]) -> None:
+    if unlabelled:
+        warn(
+            f"images without a label: {unlabelled:,}; no folder of theirs is named real, fake, 0_real, "
+            "1_fake, ai, nature or the like; rename the folders, or give --label or a manifest"
+        )
+    if classes:
+        warn(
+            f"images whose label is a class of another task: {classes:,}; it is kept in their metadata, and "
+            "real or fake is unknown; give --label or a manifest"
+        )
+    if conflicts:
+        more = f", and {len(conflicts) - 3:,} more" if len(conflicts) > 3 else ""
+        warn(
+            f"images with the content of another and the opposite label: {len(conflicts):,}; the label that "
+            f"came first was kept, one of them is wrong: "
+            f"{', '.join(printable(uri) for uri in conflicts[:3])}{more}"
+        )
 
 
 def _label(text: str | None) -> int | None:

@@ -63,7 +63,7 @@ Offline = Annotated[bool, typer.Option("--offline", help="Never use the network,
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No table, no summary, no progress.")]
 LabelFrom = Annotated[
     LabelSource | None,
-    typer.Option(help="Take labels from folders named real, fake, 0_real or 1_fake."),
+    typer.Option(help="Take labels from folders named real, fake, 0_real, 1_fake and the like."),
 ]
 WeightsPath = Annotated[
     Path | None,

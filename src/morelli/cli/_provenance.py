@@ -11,6 +11,7 @@ import typer
 from morelli.cli._console import console, printable, progress
 from morelli.cli._errors import outcome, warn
 from morelli.cli._options import Quiet, Root, Sources
+from morelli.cli._outputs import CLAIMS, STRENGTHS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,21 +19,6 @@ if TYPE_CHECKING:
 
     from morelli.provenance import Finding, Provenance
 
-# A mark of its own for each claim: colour alone says nothing to a log file or to colour-blind eyes.
-CLAIMS = {
-    "generated": ("▲", "generated", "dark_orange3"),
-    "edited_with_ai": ("△", "edited with AI", "dark_orange3"),
-    "processed": ("◇", "processed", "yellow3"),
-    "captured": ("●", "captured", "dodger_blue1"),
-    "camera": ("○", "camera data", "dodger_blue1"),
-    "none": ("–", "no claim", "grey58"),
-}
-STRENGTHS = {
-    "signed_trusted": "signed, trusted",
-    "signed_unknown": "signed, unknown signer",
-    "statement": "not signed",
-    "weak": "weak",
-}
 SHOWN = 50
 FAILED_SHOWN = 20
 SHORT = 60

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from morelli.cli._console import printable
-from morelli.cli._outputs import LABELS, flat, record
+from morelli.cli._outputs import CLAIMS, LABELS, STRENGTHS, flat, record
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,6 +25,8 @@ VERDICTS = {
 
 SHOWN = 50
 REASONS = 8
+# What a file says of itself, where it has to be said beside the verdict.
+GENERATION = {"generated": "made", "edited_with_ai": "changed"}
 BAR = 12
 # Characters that a folder or a neighbour's path may take; the end of it is what tells it from others.
 LONGEST = 28
@@ -36,7 +38,8 @@ _OWN_PROBABILITY = re.compile(r"^probability \d\.\d+,? ")
 class Summary:
     """What a run needs to remember about its detections, however many there are.
 
-    Counts of verdicts, in all and by label; the first rows for the table; the failures with their reasons.
+    Counts of verdicts, in all and by label; the first rows for the table; the failures with their reasons;
+    how many files say themselves that a generator made or changed them.
     """
 
     def __init__(self) -> None:
@@ -44,6 +47,7 @@ class Summary:
         self.by_label: dict[int, Counter[str]] = {}
         self.failures: list[tuple[str, str, str]] = []
         self.shown: list[dict[str, Any]] = []
+        self.saying = 0
 
     @property
     def done(self) -> int:
@@ -59,6 +63,7 @@ class Summary:
         self.counts[row["verdict"]] += 1
         if detection.label is not None:
             self.by_label.setdefault(detection.label, Counter())[row["verdict"]] += 1
+        self.saying += _generation(row) is not None
         if len(self.shown) < SHOWN:
             self.shown.append(row)
         return row
@@ -136,6 +141,35 @@ def why(summary: Summary) -> list[Text]:
             line.append(f" – {printable(uris[0])}", style="dim")
         lines.append(line)
     return lines
+
+
+def statements(summary: Summary) -> list[Text]:
+    """What files say of themselves, where they claim generation: one line for each file, `REASONS` at most.
+
+    Nothing where no file says so. The verdicts do not depend on it.
+    """
+    lines: list[Text] = []
+    for row in summary.shown:
+        if (finding := _generation(row)) is None or len(lines) == REASONS:
+            continue
+        mark, _, colour = CLAIMS[finding["claims"]]
+        tool = " ".join(filter(None, (finding["tool"], finding["version"])))
+        said = f"the file says that a generator {GENERATION[finding['claims']]} it"
+        line = _text(f"{mark} ", colour)
+        line.append(printable(f"{said}: {tool}" if tool else said))
+        line.append(f" ({STRENGTHS[finding['strength']]})")
+        if len(summary.shown) > 1:
+            line.append(f" – {printable(row['uri'])}", style="dim")
+        lines.append(line)
+    if summary.saying > len(lines):
+        lines.append(_text(f"… and so do {summary.saying - len(lines):,} more files", "dim"))
+    return lines
+
+
+def _generation(row: dict[str, Any]) -> dict[str, Any] | None:
+    """The strongest finding of a record that claims generation."""
+    found = (finding for finding in row["provenance"] if finding["claims"] in GENERATION)
+    return next(found, None)
 
 
 def _shared_folder(uris: list[str]) -> str:

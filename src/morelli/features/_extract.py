@@ -47,7 +47,8 @@ class ExtractReport:
 
     `done` images gave a new row, `skipped` were in the table already, `duplicates` had the content of
     an earlier image of the same source (one row stands for both, under the first uri), `failed` gave
-    none and are listed.
+    none and are listed. `conflicts` names the images whose content is in the table with the other
+    label: one of the two is wrong, and the label that came first stands.
     """
 
     table: Path
@@ -56,6 +57,7 @@ class ExtractReport:
     duplicates: int
     failed: tuple[Failure, ...]
     seconds: float
+    conflicts: tuple[str, ...] = ()
 
 
 def extract(
@@ -131,7 +133,7 @@ def extract(
             table.clean()
         else:
             table = FeatureTable.create(out, spec.build, spec.kinds, dtype)
-        present = table.identities()
+        present = table.labels()
         run = _Run(table, flush_rows=flush_rows, present=present)
 
         def admit(image: PreparedImage[New | Known | Failure]) -> bool:
@@ -164,7 +166,13 @@ def extract(
     if progress:
         progress(run.done, total_of(), run.skipped + run.duplicates, len(run.failed))
     return ExtractReport(
-        out, run.done, run.skipped, run.duplicates, tuple(run.failed), time.monotonic() - started
+        out,
+        run.done,
+        run.skipped,
+        run.duplicates,
+        tuple(run.failed),
+        time.monotonic() - started,
+        tuple(run.conflicts),
     )
 
 
@@ -175,7 +183,7 @@ class _Run:
     same batches as an uninterrupted one, and its vectors are equal to the last bit.
     """
 
-    def __init__(self, table: FeatureTable, *, flush_rows: int, present: set[Identity]) -> None:
+    def __init__(self, table: FeatureTable, *, flush_rows: int, present: dict[Identity, int | None]) -> None:
         self.table = table
         self.spec = table.spec
         self.flush_rows = max(1, min(flush_rows, FLUSH_BYTES // table.spec.row_bytes))
@@ -186,18 +194,26 @@ class _Run:
         self.flushed = time.monotonic()
         self.done = self.skipped = self.duplicates = 0
         self.failed: list[Failure] = []
+        self.conflicts: list[str] = []
 
     def take(self, image: New | Known | Failure) -> bool:
         """Account for the next image of the source; True where it is to be encoded."""
         if isinstance(image, Failure):
             self.failed.append(image)
-        elif image.identity in self.fresh:
+            return False
+        uri, label = (
+            (image.uri, image.label) if isinstance(image, Known) else (image.row["uri"], image.row["label"])
+        )
+        there = self.present.get(image.identity)
+        if label is not None and there is not None and label != there:
+            self.conflicts.append(uri)
+        if image.identity in self.fresh:
             self.duplicates += 1
         elif isinstance(image, Known):
             self.skipped += 1
         else:
             self.fresh.add(image.identity)
-            self.present.add(image.identity)  # spares the decode threads later copies
+            self.present[image.identity] = label  # spares the decode threads later copies
             return True
         return False
 

@@ -36,6 +36,8 @@ class Known:
     """An image that was there already, recognised by its content; it was read but not decoded."""
 
     identity: Identity
+    uri: str
+    label: int | None
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Preparation:
         changed = self.perturbation.id if self.perturbation else ""
         identity = (digest, changed)
         if identity in self.present:
-            return PreparedImage(Known(identity))
+            return PreparedImage(Known(identity, item.uri, item.label))
         decoded = decode(data, self.limits)
         del data
         image, facts = decoded.image, decoded.facts

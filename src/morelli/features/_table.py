@@ -307,6 +307,11 @@ class FeatureTable:
         """(SHA-256 of the bytes, perturbation id) of every row."""
         return set(_identities(self._dataset.to_table(columns=["sha256", "perturbation"])))
 
+    def labels(self) -> dict[tuple[bytes, str], int | None]:
+        """The label (0 real, 1 fake, None unknown) of every row, by what `identities` gives."""
+        meta = self._dataset.to_table(columns=["sha256", "perturbation", "label"])
+        return dict(zip(_identities(meta), meta.column("label").to_pylist(), strict=True))
+
     def compact(self) -> None:
         """Join the small fragments of many appends into large ones; the rows' order stays."""
         rows = max(1024, COMPACT_BYTES // self.spec.row_bytes)

@@ -17,6 +17,7 @@ from morelli.images._problems import image_errors
 from morelli.images._quiet import quiet_pillow
 from morelli.images._sniff import HEAD_BYTES, SUFFIXES, other_format, sniff
 
+_OTHER_BYTES = 4096
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -103,7 +104,7 @@ def _decode(data: bytes, limits: Limits, name: str | None) -> Decoded:
         )
     format = sniff(data[:HEAD_BYTES])
     if format is None:
-        other = other_format(data[:HEAD_BYTES])
+        other = other_format(data[:_OTHER_BYTES])
         if other:
             raise ImageError(
                 "unsupported_format",

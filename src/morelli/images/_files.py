@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 
 from morelli.errors import ImageError
 from morelli.images._item import ImageItem, printable, problem_item
+from morelli.images._leavings import is_left_file, is_left_folder, may_be_apple_double
 from morelli.images._limits import Limits
 from morelli.images._sniff import HEAD_BYTES, OTHER_IMAGE_SUFFIXES, SUFFIXES, sniff
 
@@ -90,18 +91,20 @@ def is_image_name(name: str) -> bool:
 
 
 def iter_folder(
-    folder: str, limits: Limits, recursive: bool, claim: Callable[[str], bool]
+    folder: str, limits: Limits, recursive: bool, claim: Callable[[str], bool], leading: tuple[str, ...] = ()
 ) -> Iterator[tuple[ImageItem, tuple[str, ...]]]:
     """The images of a folder in the order of their names, each with the folders that lead to it.
 
+    These begin with `leading` and the folder's own name; what lies further up means nothing.
     Links are followed. A link to a folder above it is reported as ``cyclic_link``; a folder that
     links reach twice is listed once. Pipes, sockets and devices with an image's name are reported
     and never opened. Without an image's suffix a file is taken when its first bytes are an image's.
+    What systems keep for themselves (``Thumbs.db``, ``._a.jpg``, ``@eaDir``, …) is passed over.
     """
     # An explicit stack: a hostile tree may be deeper than Python's.
     root = _identity(folder)
     seen = {root} if root else set()
-    top = (PurePath(folder).name or "",)
+    top = (*leading, PurePath(folder).name or "")
     pending: list[tuple[str, tuple[str, ...], frozenset[tuple[int, int]], bool]] = []
     pending.append((folder, top, frozenset(seen), True))
     listed = 0
@@ -145,6 +148,17 @@ def iter_glob(pattern: str) -> list[str]:
     return sorted(glob.glob(pattern, recursive=True), key=os.fsencode)  # noqa: PTH207 - see read_file
 
 
+def fixed_part(pattern: str) -> str:
+    """The folder of a glob before its first part with a wildcard; "." where there is none.
+
+    >>> fixed_part("data/sets/*/train/*.jpg"), fixed_part("*.jpg")
+    ('data/sets', '.')
+    """
+    parts = PurePath(pattern).parts
+    wild = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
+    return str(PurePath(*parts[:wild]))
+
+
 def _look(
     entry: os.DirEntry[str],
     path: str,
@@ -153,14 +167,17 @@ def _look(
     recursive: bool,
 ) -> str | ImageError:
     """'folder', 'image', '' for what is none of ours, or the problem to report."""
-    by_name = is_image_name(entry.name)
+    if is_left_file(entry.name):
+        return ""
+    # AppleDouble files repeat the picture's name: only their content can make them a picture.
+    by_name = is_image_name(entry.name) and not may_be_apple_double(entry.name)
     try:
         status = entry.stat()
     except OSError as error:
         looped = error.errno == errno.ELOOP
         return os_problem(error, path) if by_name or looped else ""
     if stat.S_ISDIR(status.st_mode):
-        if not recursive:
+        if not recursive or is_left_folder(entry.name):
             return ""
         identity = (status.st_dev, status.st_ino)
         if identity in above:

@@ -58,6 +58,16 @@ _PLUGINS: dict[str, Callable[[BytesIO, str], Image.Image]] = {
 }
 # Pixels × scans that a second decodes at the least, measured low on purpose.
 _SCAN_PIXELS_PER_SECOND = 50e6
+# What Pillow says of whole files that it has no reader for, rather than of broken ones.
+_UNREAD = (
+    "unknown pixel mode",
+    "unknown data organization",
+    "unrecognized image mode",
+    "not available",
+    "unsupported",
+    "not supported",
+    "cannot handle",
+)
 
 
 @dataclass
@@ -183,4 +193,11 @@ def _explained(error: Exception, limits: Limits) -> ImageError:
         word in low for word in ("truncat", "end of file", "eof", "too short", "requires a buffer")
     ):
         return ImageError("truncated", f"the file ends before its picture does: {text}")
+    # 2 and 64 bits are kinds of BMP; other depths than Pillow's are nonsense.
+    nonsense = "bmp pixel depth" in low and not low.endswith(("(2)", "(64)"))
+    if any(word in low for word in _UNREAD) and not nonsense:
+        return ImageError(
+            "unsupported_format",
+            f"a kind of this format that is not read ({text}); convert it to an 8-bit PNG or JPEG first",
+        )
     return ImageError("damaged", f"the image data are damaged: {text}")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+from PIL import TiffImagePlugin
+
 from morelli.errors import ImageError
 from morelli.images._jpeg import jpeg_scans
 from morelli.images._limits import Limits
 from morelli.images._png import check_png
-from morelli.images._tiff import directories
+from morelli.images._tiff import directories, hides_its_picture
 
 _MOST_STRIPS = 1 << 20
 _MOST_GIF_BLOCKS = 2_000_000
@@ -86,6 +88,18 @@ def _check_tiff(data: bytes, limits: Limits) -> None:
     first = next(directories(data), None)
     if first is None:
         raise ImageError("damaged", "the TIFF file has no readable directory")
+    hidden = hides_its_picture(data)
+    if hidden is not None:
+        raise ImageError(
+            "unsupported_format",
+            f"the content is a {hidden}, which is not read; export the photograph as JPEG or TIFF first",
+        )
+    compression = first.integer(259)
+    if compression is not None and compression not in TiffImagePlugin.COMPRESSION_INFO:
+        raise ImageError(
+            "unsupported_format",
+            f"TIFF compression {compression} is not read; convert the image to PNG or JPEG first",
+        )
     width, height = first.integer(256), first.integer(257)
     if width is None or height is None:
         raise ImageError("damaged", "the TIFF file does not state its size")

@@ -13,7 +13,8 @@ class ImageItem:
     """One image that a source offers; its bytes are read when `read` is called.
 
     Attributes:
-        uri: stable and readable: ``dir/a.jpg``, ``set.zip::inner/a.png``, ``shard.tar::0001.jpg``.
+        uri: stable and readable: ``dir/a.jpg``, ``set.zip::inner/a.png``, ``shard.tar::0001.jpg``,
+            ``set.parquet::1/a.jpg`` (row 1, and the name that stands beside the picture).
             Characters that a line or a UTF-8 column cannot hold are written as escapes.
         read: returns the bytes; raises `ImageError` (``missing``, ``too_many_bytes``, …). May be
             called from any thread, and more than once.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 REAL: Final = 0
@@ -24,37 +25,115 @@ _FOLDERS: Final = {"real": REAL, "0_real": REAL, "fake": FAKE, "1_fake": FAKE, "
 UNKNOWN: Final = frozenset({"", "unknown", "none", "null", "nan", "na", "n/a"})
 """Spellings of "no label is known"."""
 
+_SPLITS: Final = "train|training|val|valid|validation|test|testing|dev|eval"
+# "0_human", "real_images", "training_fake": a split or a class number, the word, what is shown.
+_NAME: Final = re.compile(
+    rf"(?:(?:{_SPLITS}|[01])[ _-])?"
+    r"(?:(?P<real>reals?|nature|natural|authentic|genuine|humans?|human[ _-]?(?:made|created)|non[ _-]?ai)"
+    r"|(?P<fake>fakes?|deep[ _-]?fakes?|synthetics?|synthesi[sz]ed|generated|artificial|aigc"
+    r"|(?:ai|gan|machine)[ _-]?(?:generated|gen|made|created|synthesi[sz]ed)|ai))"
+    r"(?:[ _-]?(?:images?|imgs?|photos?|photographs?|pictures?|pics?|art|artworks?|faces?|samples?|data))?"
+)
+_PEOPLE: Final = re.compile(r"human.*(?:fac|photo|pic|sample|data)", re.IGNORECASE)
+"""Pictures of people, not by people."""
+_SPLIT: Final = re.compile(rf"(?:{_SPLITS})")
+# Names of generators, as data sets write them: they tell a generator's folder from a class of pictures.
+_GENERATOR: Final = re.compile(
+    r"(?<!or)gan(?![a-z])|gan\d|diffusion|midjourney|(?<![a-z])(?:mj|sd|adm|ldm|vqdm|ddpm|dit|crn|imle|san|pndm|dfgan"
+    r"|sdxl|iddpm|glide|flux|imagen|firefly|guided|wukong|stable|kandinsky|pixart|deepfake|seeingdark"
+    r"|whichfaceisreal|dalle?|dall)(?![a-z])|sdv\d|sdxl|glide|dall-?e",
+    re.IGNORECASE,
+)
+_CLASSES: Final = frozenset(
+    # LSUN's and COCO's classes in ForenSynths (progan, cyclegan, stylegan, stylegan2).
+    {"airplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable"}
+    | {"dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"}
+    | {"apple", "orange", "summer", "winter", "zebra", "bedroom", "church"}
+)
+
 
 def label_of(text: str) -> int | None:
     """0 or 1 for a label's usual spellings, in any case; None for anything else.
 
-    >>> label_of("Fake"), label_of("0"), label_of("cat")
-    (1, 0, None)
+    >>> label_of("Fake"), label_of("0"), label_of("AI-generated"), label_of("cat")
+    (1, 0, 1, None)
     """
     word = text.strip().lower()
     if word in ("0.0", "1.0"):  # a column of numbers that was once read with gaps in it
         word = word[0]
-    return _WORDS.get(word)
+    found = _WORDS.get(word)
+    return _label_in_name(word) if found is None else found
 
 
 def label_of_folders(parts: Iterable[str]) -> int | None:
-    """The label that the innermost folder named real, fake, 0_real, 1_fake, nature or ai gives."""
-    found = None
-    for part in parts:
-        found = _FOLDERS.get(part.lower(), found)
-    return found
+    """The label that the innermost folder with a label's name gives.
+
+    real, fake, 0_real, 1_fake, nature and ai decide before other spellings (human, synthetic,
+    real_images, AI-generated, …), which may also be a class of pictures below a generator.
+
+    >>> label_of_folders(["set", "AI_generated"]), label_of_folders(["fake", "sdxl", "human"])
+    (1, 1)
+    """
+    found = _label_folder(list(parts))
+    return None if found is None else found[1]
 
 
 def group_of_folders(parts: Iterable[str]) -> str | None:
-    """The folder right below the innermost folder that gives a label: a generator, or a real source.
+    """The generator, or the real source, that a path names; its first part is what was given as a source.
+
+    It is the folder right below the innermost folder that gives a label. Where nothing lies below, it
+    is looked for above, in the layouts of GenImage (``GEN/imagenet_…/train/{ai,nature}``) and
+    ForenSynths (``GEN/{0_real,1_fake}``, ``GEN/CLASS/{0_real,1_fake}``): for generated images only.
 
     >>> group_of_folders(["data", "fake", "sdxl", "2024"]), group_of_folders(["real"])
     ('sdxl', None)
+    >>> group_of_folders(["sets", "progan", "airplane", "1_fake"])
+    'progan'
     """
-    group, below = None, False
-    for part in parts:
-        if part.lower() in _FOLDERS:
-            group, below = None, True
-        elif below:
-            group, below = part, False
-    return group
+    names = list(parts)
+    found = _label_folder(names)
+    if found is None:
+        return None
+    at, label = found
+    if at + 1 < len(names):
+        return names[at + 1]
+    return _generator_above(names[:at], names[at].lower()) if label == FAKE else None
+
+
+def _label_folder(parts: Sequence[str]) -> tuple[int, int] | None:
+    """Place and label of the folder that decides."""
+    for read in (_FOLDERS.get, _label_in_name):
+        for at in range(len(parts) - 1, -1, -1):
+            label = read(parts[at].lower())
+            if label is not None:
+                return at, label
+    return None
+
+
+def _label_in_name(name: str) -> int | None:
+    match = _NAME.fullmatch(name.strip().lower())
+    if match is None or _PEOPLE.search(name):
+        return None
+    return REAL if match["real"] else FAKE
+
+
+def _generator_above(above: Sequence[str], label: str) -> str | None:
+    """The generator among the folders that lead to a label's folder; the first of them was given."""
+    plain = [name for name in above if name and not _SPLIT.fullmatch(name.lower())]
+    split = len(plain) < sum(map(bool, above))
+    kept = [
+        name for name in plain if not name.lower().startswith("imagenet") and name.lower() not in _CLASSES
+    ]
+    packed = len(kept) < len(plain)
+    # The folder that was given is a generator's only where a class or an ImageNet pack lies below it.
+    inside = kept if packed or above[:1] != kept[:1] else kept[1:]
+    for name in reversed(inside):
+        if _GENERATOR.search(name):
+            return name
+    if label == "1_fake" and inside:
+        return inside[0]
+    if label == "1_fake" and kept and _GENERATOR.search(kept[0]):
+        return kept[0]
+    if label == "ai" and inside and (split or packed):
+        return inside[-1]
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 HEAD_BYTES: Final = 64
@@ -32,7 +33,8 @@ SUFFIXES: Final = {
 
 OTHER_IMAGE_SUFFIXES: Final = frozenset(
     {".jp2", ".j2k", ".jxl", ".psd", ".ico", ".svg", ".tga", ".exr", ".hdr", ".ppm", ".pgm", ".pbm", ".qoi"}
-    | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}
+    | {".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".raf", ".orf", ".rw2", ".rwl"}
+    | {".pef", ".srw", ".3fr", ".fff", ".iiq", ".mef", ".mos", ".mrw", ".erf", ".dcr", ".kdc", ".x3f"}
 )
 """Image suffixes whose files are listed and then refused with a reason, never passed over in silence."""
 
@@ -42,6 +44,28 @@ _HEIF_BRANDS: Final = frozenset(
 _AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
 _OTHERS: Final = (
     (b"%PDF", "PDF"),
+    (b"FUJIFILMCCD-RAW", "camera raw file"),
+    (b"IIU\x00", "camera raw file"),  # Panasonic
+    (b"IIRO", "camera raw file"),  # Olympus
+    (b"IIRS", "camera raw file"),
+    (b"MMOR", "camera raw file"),
+    (b"\x00MRM", "camera raw file"),  # Minolta
+    (b"FOVb", "camera raw file"),  # Sigma
+    (b"II\x1a\x00\x00\x00HEAPCCDR", "camera raw file"),  # Canon, before its TIFF
+    (b"II\xbc", "JPEG XR"),
+    (b"BPG\xfb", "BPG"),
+    (b"FLIF", "FLIF"),
+    (b"DDS ", "DDS texture"),
+    (b"icns", "ICNS"),
+    (b"\x00\x00\x02\x00\x01\x00", "CUR"),
+    (b"gimp xcf", "GIMP drawing"),
+    (b"AT&TFORM", "DjVu"),
+    (b"SIMPLE  =", "FITS image"),
+    (b"\xd7\xcd\xc6\x9a", "Windows metafile"),
+    (b"%!PS", "PostScript"),
+    (b"P7\n", "PNM"),
+    (b"PF\n", "PFM"),
+    (b"Pf\n", "PFM"),
     (b"8BPS", "PSD"),
     (b"\x00\x00\x01\x00", "ICO"),
     (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
@@ -64,6 +88,9 @@ _OTHERS: Final = (
     (b"\x7fELF", "program"),
     (b"MZ", "program"),
 )
+
+
+_SVG: Final = re.compile(r"<(?:[a-z]+:)?svg[\s>/]")
 
 
 def sniff(head: bytes) -> str | None:
@@ -90,13 +117,46 @@ def sniff(head: bytes) -> str | None:
 
 
 def other_format(head: bytes) -> str | None:
-    """The name of a format that is recognised but not accepted, or None."""
+    """The name of a format that is recognised but not accepted, or None.
+
+    `HEAD_BYTES` are enough for most; an SVG drawing may begin with a long comment, and an
+    uncompressed TGA is known by its header alone.
+
+    >>> other_format(b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>')
+    'SVG'
+    """
     for magic, name in _OTHERS:
         if head.startswith(magic):
             return name
     if head[4:8] == b"ftyp":
-        return "ISO media file"
-    return None
+        return "camera raw file" if head[8:12] == b"crx " else "ISO media file"
+    if _is_svg(head):
+        return "SVG"
+    return "TGA" if _is_tga(head) else None
+
+
+def _is_svg(head: bytes) -> bool:
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = head[: len(head) // 2 * 2].decode("utf-16", "replace")
+    else:
+        text = head.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
+    text = text.lstrip()
+    return text.startswith(("<svg", "<?xml", "<!--", "<!DOCTYPE svg")) and bool(_SVG.search(text))
+
+
+def _is_tga(head: bytes) -> bool:
+    """True for a Truevision TGA header: it has no magic number, but few values are allowed."""
+    if len(head) < 18:
+        return False
+    map_type, kind, map_bits, bits, flags = head[1], head[2], head[7], head[16], head[17]
+    width, height = int.from_bytes(head[12:14], "little"), int.from_bytes(head[14:16], "little")
+    if not width or not height or flags & 0xC0:
+        return False
+    if kind in (1, 9):
+        return map_type == 1 and map_bits in (15, 16, 24, 32) and bits in (8, 16)
+    if map_type != 0 or any(head[3:8]):
+        return False
+    return (kind in (2, 10) and bits in (15, 16, 24, 32)) or (kind in (3, 11) and bits in (8, 16))
 
 
 def _sniff_brands(head: bytes) -> str | None:

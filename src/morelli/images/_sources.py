@@ -9,9 +9,10 @@ from pathlib import Path, PurePath
 from typing import Literal
 
 from morelli.errors import UsageError
-from morelli.images._files import file_item, is_image_name, iter_folder, iter_glob, read_head
+from morelli.images._files import file_item, fixed_part, is_image_name, iter_folder, iter_glob, read_head
 from morelli.images._item import ImageItem, printable, problem_item
 from morelli.images._labels import FAKE, group_of_folders, label_of_folders
+from morelli.images._leavings import is_left_member
 from morelli.images._limits import Limits
 from morelli.images._manifest import SUFFIXES as MANIFEST_SUFFIXES
 from morelli.images._manifest import iter_manifest
@@ -46,12 +47,16 @@ def iter_source(
     Args:
         spec: path, glob, or a sequence of them.
         limits: see `Limits`.
-        label: 0 or 1 for every image that brings no label of its own.
+        label: 0 or 1 for every image that brings no label of its own; the bare numbers 0 and 1 in a
+            shard's ``.cls`` are taken for class indices then, not for labels.
         generator: likewise.
         recursive: also what lies below a folder.
         label_from: ``"folders"`` takes the label from folders named real, fake, 0_real, 1_fake,
-            nature or ai, the innermost one deciding, and from the folder right below it the
-            generator of a fake or the `source` of a real image; otherwise names mean nothing.
+            nature or ai, the innermost one deciding (without one, from other spellings: human,
+            AI-generated, real_images, …), and from the folder right below it the generator of a
+            fake or the `source` of a real image; in the layouts of GenImage and ForenSynths the
+            generator from the folder above. Folders that lead to what is given mean nothing,
+            nor does the folder of an archive. Otherwise names mean nothing.
         root: the folder that a manifest's paths are relative to, instead of its own.
 
     Raises:
@@ -93,7 +98,7 @@ def _iter_specs(
         return True
 
     for each in specs:
-        for item, parts in _iter_one(os.fspath(each), limits, recursive, root, claim):
+        for item, parts in _iter_one(os.fspath(each), limits, recursive, root, claim, label=label):
             found = item.label
             if found is None and label_from == "folders":
                 found = label_of_folders(parts)
@@ -115,7 +120,13 @@ def _with_group(item: ImageItem, label: int | None, group: str | None) -> ImageI
 
 
 def _iter_one(
-    spec: str, limits: Limits, recursive: bool, root: str | Path | None, claim: _Claim
+    spec: str,
+    limits: Limits,
+    recursive: bool,
+    root: str | Path | None,
+    claim: _Claim,
+    *,
+    label: int | None,
 ) -> Iterator[tuple[ImageItem, tuple[str, ...]]]:
     if not spec:
         raise UsageError("an empty path was given as a source")
@@ -129,11 +140,11 @@ def _iter_one(
     if is_folder:
         yield from iter_folder(spec, limits, recursive, claim)
     elif exists:
-        yield from _iter_file(spec, limits, root, claim)
+        yield from _iter_file(spec, limits, root, claim, label=label)
     elif "::" in spec and os.path.lexists(spec.split("::", 1)[0]):
         archive, member = spec.split("::", 1)
         found = False
-        for item, parts in _iter_file(archive, limits, root, lambda _: True):
+        for item, parts in _iter_file(archive, limits, root, lambda _: True, label=label):
             if item.uri == f"{printable(archive)}::{member}" and claim(spec):
                 found = True
                 yield item, parts
@@ -143,35 +154,59 @@ def _iter_one(
         matches = iter_glob(spec)
         if not matches:
             yield problem_item(printable(spec), "missing", f"{printable(spec)} matches no file"), ()
+        base = fixed_part(spec)
         for match in matches:
-            if os.path.isdir(match):  # noqa: PTH112
+            below = os.path.relpath(match, base)
+            if is_left_member(below):
+                continue
+            above = (PurePath(base).name, *PurePath(below).parent.parts)
+            if os.path.isdir(match):  # noqa: PTH112 - see _files
                 # A glob with ** lists the files below by itself.
                 if "**" not in spec:
-                    yield from iter_folder(match, limits, recursive, claim)
+                    yield from iter_folder(match, limits, recursive, claim, above)
             else:
-                yield from _iter_file(match, limits, root, claim)
+                yield from _iter_file(match, limits, root, claim, label=label, above=above)
     else:
         yield problem_item(printable(spec), "missing", f"{printable(spec)} does not exist"), ()
 
 
 def _iter_file(
-    path: str, limits: Limits, root: str | Path | None, claim: _Claim
+    path: str,
+    limits: Limits,
+    root: str | Path | None,
+    claim: _Claim,
+    *,
+    label: int | None,
+    above: tuple[str, ...] | None = None,
 ) -> Iterator[tuple[ImageItem, tuple[str, ...]]]:
+    """The images of one file. `above`: the folders of a glob, its fixed part's name first.
+
+    A picture's own folder counts as the name of a folder that is given does. An archive is the
+    source itself: what it lies in is only the way to it.
+    """
     name = path.lower()
-    folders = PurePath(path).parent.parts
     if PurePath(name).suffix in MANIFEST_SUFFIXES:
         for item in iter_manifest(path, limits, None if root is None else os.fspath(root), claim):
-            yield item, PurePath(item.uri).parent.parts
+            yield item, _parts_in_manifest(item.uri, PurePath(path).parent if root is None else root)
         return
     head = read_head(path)
     if name.endswith(".zip") or (head.startswith(b"PK\x03\x04") and not is_image_name(name)):
         members = iter_zip(path, printable(path), limits)
     elif name.endswith(_TAR_SUFFIXES):
-        members = iter_tar(path, printable(path), limits)
+        members = iter_tar(path, printable(path), limits, label)
     else:
         if claim(path):
-            yield file_item(path, path, limits), folders
+            yield file_item(path, path, limits), (PurePath(path).parent.name,) if above is None else above
         return
     if claim(path):
+        folders = () if above is None else above[1:]
         for item, member in members:
             yield item, (*folders, *PurePath(member).parent.parts)
+
+
+def _parts_in_manifest(uri: str, base: str | Path | PurePath) -> tuple[str, ...]:
+    """The folders that a manifest's row names; those that lead to the manifest mean nothing."""
+    path = PurePath(uri)
+    if not path.is_relative_to(base):
+        return path.parent.parts
+    return ("", *path.relative_to(base).parent.parts)  # the first is what was given, and means nothing here

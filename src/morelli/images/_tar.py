@@ -13,15 +13,23 @@ import zlib
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import IO, Any, cast
 
 from morelli.errors import ImageError
 from morelli.images._files import is_image_name, os_problem, read_part, too_many_bytes
 from morelli.images._item import ImageItem, printable, problem_item
+from morelli.images._leavings import is_left_member, may_be_apple_double
 from morelli.images._limits import Limits
 from morelli.images._sniff import HEAD_BYTES, sniff
-from morelli.images._webdataset import MOST_SAMPLE, MOST_SIDECAR, SIDECARS, Sample, finished, key_of
+from morelli.images._webdataset import (
+    MOST_SIDECAR,
+    Sample,
+    finished,
+    is_sidecar,
+    key_of,
+    speaks_of_another_task,
+)
 from morelli.images._zip import ARCHIVE_SUFFIXES, unsafe_name
 
 _MOST_HEADER = 4 << 20
@@ -39,11 +47,15 @@ _ERRORS = (
 )
 
 
-def iter_tar(path: str, uri: str, limits: Limits) -> Iterator[tuple[ImageItem, str]]:
+def iter_tar(
+    path: str, uri: str, limits: Limits, label: int | None = None
+) -> Iterator[tuple[ImageItem, str]]:
     """The images of a tar archive in its order, each with its member name.
 
     Consecutive members of one key make a webdataset sample: ``.cls`` (0 or 1) gives the label,
-    ``.json`` the label, generator and metadata, ``.txt`` the metadata ``text``. A plain archive's
+    ``.json`` the label, generator and metadata, ``.txt`` the metadata ``text``. Numbers 0 and 1 are
+    classes of another task where the shard holds other classes too (the first one met costs a look
+    at all sidecars), and in ``.cls`` where the caller knows the `label`. A plain archive's
     members are read by position; a compressed one is one stream, of which a little is kept so that
     reading along with the listing, or slightly out of order, costs one pass.
     """
@@ -52,32 +64,56 @@ def iter_tar(path: str, uri: str, limits: Limits) -> Iterator[tuple[ImageItem, s
     except ImageError as error:
         yield problem_item(uri, error.reason, str(error)), ""
         return
+    is_label = cache(lambda: not _other_task(path, limits))
     sample = Sample()
     try:
         for info, offset in archive.members():
             name = info.name
-            key = key_of(name)
-            if key != sample.key or len(sample.images) >= MOST_SAMPLE:
-                yield from finished(sample)
-                sample = Sample(key)
+            # Before the key: tar on a Mac puts ._a.jpg between the members of a sample.
+            if not unsafe_name(name) and (
+                is_left_member(name)
+                or (
+                    info.isreg()
+                    and may_be_apple_double(name)
+                    and not archive.looks_like_image(offset, info.size)
+                )
+            ):
+                continue
+            if not sample.takes(name):
+                yield from finished(sample, is_label, label)
+                sample = Sample(key_of(name))
             where = f"{uri}::{printable(name)}"
             problem = _member_problem(info)
             if problem is not None:
                 yield problem_item(where, problem.reason, f"{where}: {problem}"), name
             elif not info.isreg():
                 continue
-            elif name[len(key) :].lower() in SIDECARS:
+            elif is_sidecar(name):
                 if info.size <= MOST_SIDECAR:
-                    sample.sidecars[name[len(key) :].lower()] = archive.sidecar(offset, info.size)
-            elif is_image_name(name) or (
-                "." not in name[len(key) :] and archive.looks_like_image(offset, info.size)
-            ):
+                    sample.add_sidecar(name, archive.sidecar(offset, info.size))
+            elif is_image_name(name) or archive.looks_like_image(offset, info.size):
                 sample.images.append((archive.image(where, offset, info.size), name))
     except ImageError as error:
-        yield from finished(sample)
+        yield from finished(sample, is_label, label)
         yield problem_item(uri, error.reason, str(error)), ""
         return
-    yield from finished(sample)
+    yield from finished(sample, is_label, label)
+
+
+def _other_task(path: str, limits: Limits) -> bool:
+    """True where a sidecar of the archive has a label that is neither real nor fake."""
+    try:
+        archive = _Tar(path, limits)
+        for info, offset in archive.members():
+            name = info.name
+            if info.isreg() and name.lower().endswith((".cls", ".json")) and info.size <= MOST_SIDECAR:
+                if may_be_apple_double(name) or unsafe_name(name):
+                    continue
+                if speaks_of_another_task(name, archive.sidecar(offset, info.size)):
+                    return True
+    except ImageError:
+        pass  # the listing reports it; what was read so far decides
+    return False
 
 
 class _Tar:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 _SIZES = {
     1: 1,
@@ -29,6 +30,15 @@ _MOST_ENTRIES = 4096
 _MOST_FRAMES = 10_000
 
 ORIENTATION = 274
+_NEW_SUBFILE_TYPE = 254
+_COMPRESSION = 259
+_PHOTOMETRIC = 262
+_SUB_IFDS = 330
+_DNG_VERSION = 50706
+_SENSOR = (32803, 34892)
+# Sony, Samsung, Nikon, Kodak (two), Pentax; 34892 is DNG's lossy JPEG.
+_RAW_COMPRESSION = (32767, 32770, 34713, 34892, 65000, 32867, 65535)
+_MOST_INNER = 64
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,25 @@ class Directory:
             return None
         return int(struct.unpack_from(code, self.data, entry.offset)[0])
 
+    def inner(self) -> list[Directory]:
+        """The directories that this one names as parts of its picture (SubIFDs), without broken ones."""
+        entry = self.entries.get(_SUB_IFDS)
+        head = _header(self.data)
+        if entry is None or head is None or entry.kind not in _CODES:
+            return []
+        code = self.order + _CODES[entry.kind]
+        width = struct.calcsize(code)
+        found = []
+        for index in range(min(entry.count, _MOST_INNER)):
+            at = entry.offset + index * width
+            if at + width > len(self.data):
+                break
+            (offset,) = struct.unpack_from(code, self.data, at)
+            directory = _directory(self.data, self.order, head[1], offset) if offset > 0 else None
+            if directory is not None:
+                found.append(directory)
+        return found
+
 
 def directories(data: bytes) -> Iterator[Directory]:
     """The directories of a TIFF (or BigTIFF) file in order; ends at the first broken or repeated one."""
@@ -79,6 +108,39 @@ def directories(data: bytes) -> Iterator[Directory]:
             return
         yield directory
         offset = directory.next
+
+
+def hides_its_picture(data: bytes) -> str | None:
+    """What a TIFF is whose first directory is not its picture, None for an ordinary TIFF.
+
+    Camera raw files (DNG, NEF, ARW, CR2, PEF, …) are TIFFs that begin with a thumbnail, or with the
+    sensor's values. DNG 1.7 (DNGVersion, photometric 32803 and 34892), TIFF 6.0 (NewSubfileType),
+    TIFF/EP (SubIFDs) and the makers' compression numbers.
+    """
+    first = next(directories(data), None)
+    if first is None:
+        return None
+    inner = first.inner()
+    if (
+        _DNG_VERSION in first.entries
+        or data[8:10] == b"CR"
+        or any(
+            each.integer(_PHOTOMETRIC) in _SENSOR or each.integer(_COMPRESSION) in _RAW_COMPRESSION
+            for each in (first, *inner)
+        )
+    ):
+        return "camera raw file"
+    kind = first.integer(_NEW_SUBFILE_TYPE)
+    if kind is None or not kind & 1:
+        return None
+    following = [each for each in islice(directories(data), 1, _MOST_INNER) if not _is_reduced(each)]
+    if any(not _is_reduced(each) for each in (*inner, *following)):
+        return "TIFF that begins with a thumbnail, as camera raw files do"
+    return None
+
+
+def _is_reduced(directory: Directory) -> bool:
+    return bool((directory.integer(_NEW_SUBFILE_TYPE) or 0) & 1)
 
 
 def exif_orientation(exif: bytes | None) -> int:

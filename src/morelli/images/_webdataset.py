@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from morelli.images._item import ImageItem, problem_item
-from morelli.images._labels import label_of
+from morelli.images._labels import UNKNOWN, label_of
 
 SIDECARS = (".cls", ".json", ".txt")
 MOST_SIDECAR = 1 << 20
@@ -16,65 +17,144 @@ MOST_SIDECAR = 1 << 20
 MOST_SAMPLE = 64
 """Images of one sample; a shard of one endless sample is cut here, so that memory stays bounded."""
 
+_MOST_SIDECARS = 4 << 20
+_NUMBERS = ("0", "1", "0.0", "1.0")
+
 
 @dataclass
 class Sample:
-    """Consecutive members that share a key (webdataset: the name up to its first dot)."""
+    """Consecutive members that share a key (webdataset: the name up to its first dot).
+
+    Names with further dots (``v1.0_0001.jpg``) share a key without belonging together: a sidecar
+    counts for the images whose name begins with the sidecar's name up to its last dot.
+    """
 
     key: str = ""
     images: list[tuple[ImageItem, str]] = field(default_factory=list)
-    sidecars: dict[str, bytes] = field(default_factory=dict)
+    sidecars: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    size: int = 0
+
+    def takes(self, name: str) -> bool:
+        """True where the member `name` belongs to this sample, or may."""
+        if key_of(name) != self.key:
+            return False
+        if len(self.images) < MOST_SAMPLE and self.size < _MOST_SIDECARS:
+            return True
+        # A full sample is cut between two images, not between an image and its sidecars.
+        stem = split_suffix(name)[0]
+        return bool(self.images) and len(self.images) < 2 * MOST_SAMPLE and _belongs(self.images[-1][1], stem)
+
+    def add_sidecar(self, name: str, data: bytes) -> None:
+        """Keep a sidecar for the images of the same name."""
+        self.sidecars[split_suffix(name)] = data
+        self.size += len(data) + len(name)
 
 
-def finished(sample: Sample) -> Iterator[tuple[ImageItem, str]]:
-    """The images of a sample, with the label and metadata that its sidecars give."""
-    if not sample.images:
-        return
-    try:
-        label, generator, metadata = _sidecars(sample)
-    except ValueError as error:
-        for item, name in sample.images:
-            yield problem_item(item.uri, "bad_sidecar", f"{item.uri}: {error}"), name
-        return
+def finished(
+    sample: Sample, is_label: Callable[[], bool], label: int | None = None
+) -> Iterator[tuple[ImageItem, str]]:
+    """The images of a sample, with the label and metadata that its sidecars give.
+
+    `is_label` is asked whether the shard's bare numbers 0 and 1 stand for real and fake; else they are
+    the class indices of another task, kept in the metadata. So is a bare number in a ``.cls`` where the
+    caller knows the `label`.
+    """
     for item, name in sample.images:
+        # The sidecar with the longer name is about fewer images, and decides.
+        own = {
+            suffix: data
+            for (stem, suffix), data in sorted(sample.sidecars.items(), key=lambda pair: len(pair[0][0]))
+            if _belongs(name, stem)
+        }
+        try:
+            found, generator, metadata = _read(own, is_label, label is None)
+        except ValueError as error:
+            yield problem_item(item.uri, "bad_sidecar", f"{item.uri}: {error}"), name
+            continue
         if item.problem is None:
-            item = replace(item, label=label, generator=generator, metadata=metadata)  # noqa: PLW2901
+            item = replace(item, label=found, generator=generator, metadata=metadata)  # noqa: PLW2901
         yield item, name
 
 
-def _sidecars(sample: Sample) -> tuple[int | None, str | None, dict[str, str]]:
+def _read(
+    sidecars: Mapping[str, bytes], is_label: Callable[[], bool], class_numbers: bool
+) -> tuple[int | None, str | None, dict[str, str]]:
     label: int | None = None
     generator: str | None = None
     metadata: dict[str, str] = {}
-    if ".txt" in sample.sidecars:
-        metadata["text"] = sample.sidecars[".txt"].decode("utf-8", "replace").strip()
-    if ".json" in sample.sidecars:
-        try:
-            found = json.loads(sample.sidecars[".json"])
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"its .json is not readable: {error}") from error
-        if not isinstance(found, dict):
-            raise ValueError("its .json is not an object")
-        for key, value in found.items():
+    if ".txt" in sidecars:
+        metadata["text"] = sidecars[".txt"].decode("utf-8", "replace").strip()
+    if ".json" in sidecars:
+        for key, value in _object(sidecars[".json"]).items():
             if key == "label" and value is not None:
-                label = label_of(str(value))
-                if label is None:
-                    raise ValueError(f"label {value!r} in its .json is not understood; use real/0 or fake/1")
+                label = _label(str(value), is_label)
+                if label is None and isinstance(value, str | int | float) and str(value).strip():
+                    metadata["label"] = str(value)
             elif key == "generator" and value:
                 generator = str(value)
             elif isinstance(value, str | int | float | bool):
                 metadata[str(key)] = str(value)
-    if ".cls" in sample.sidecars:
-        text = sample.sidecars[".cls"].decode("utf-8", "replace").strip()
-        found_label = label_of(text)
-        if found_label is None:
+    if ".cls" in sidecars:
+        text = sidecars[".cls"].decode("utf-8", "replace").strip()
+        found = _label(text, is_label if class_numbers else lambda: False)
+        if found is None:
             metadata["cls"] = text  # a class index of another task
         else:
-            label = found_label
+            label = found
     return label, generator, metadata
+
+
+def speaks_of_another_task(name: str, data: bytes) -> bool:
+    """True for a sidecar whose label is neither real nor fake: its shard's 0 and 1 are classes, too."""
+    if name.lower().endswith(".cls"):
+        text = data.decode("utf-8", "replace")
+    else:
+        try:
+            text = str(_object(data).get("label") or "")
+        except ValueError:
+            return False
+    # -1 is how class numbers write "unknown".
+    return text.strip().lower() not in UNKNOWN | {"-1"} and label_of(text) is None
+
+
+def is_sidecar(name: str) -> bool:
+    """True for a name that ends as a sidecar's does."""
+    return split_suffix(name)[1] in SIDECARS
 
 
 def key_of(name: str) -> str:
     """The key of a member: its name up to the first dot after the last slash."""
     folder, slash, base = name.rpartition("/")
     return folder + slash + base.split(".", 1)[0]
+
+
+def split_suffix(name: str) -> tuple[str, str]:
+    """A member's name up to its last dot, and the lower-case suffix from there.
+
+    >>> split_suffix("a.b/v1.0_0001.CLS"), split_suffix("a.b/0001")
+    (('a.b/v1.0_0001', '.cls'), ('a.b/0001', ''))
+    """
+    folder, slash, base = name.rpartition("/")
+    stem, dot, suffix = base.rpartition(".")
+    return (folder + slash + stem, dot + suffix.lower()) if dot else (name, "")
+
+
+def _belongs(name: str, stem: str) -> bool:
+    return name == stem or name.startswith(stem + ".")
+
+
+def _label(text: str, is_label: Callable[[], bool]) -> int | None:
+    label = label_of(text)
+    if label is not None and text.strip() in _NUMBERS and not is_label():
+        return None
+    return label
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"its .json is not readable: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError("its .json is not an object")  # noqa: TRY004 - of the sidecar's content
+    return found

@@ -14,6 +14,7 @@ from functools import partial
 from morelli.errors import ImageError
 from morelli.images._files import is_image_name, os_problem, read_part, too_many_bytes
 from morelli.images._item import ImageItem, printable, problem_item
+from morelli.images._leavings import is_left_member, may_be_apple_double
 from morelli.images._limits import Limits
 from morelli.images._sniff import HEAD_BYTES, sniff
 
@@ -28,7 +29,8 @@ def iter_zip(path: str, uri: str, limits: Limits) -> Iterator[tuple[ImageItem, s
     """The images of a zip archive in the order of its directory, each with its member name.
 
     Members with absolute names or ``..`` (zip-slip), links, encrypted members, nested archives and
-    members that would unpack to more than the limits are listed with their problem.
+    members that would unpack to more than the limits are listed with their problem. What systems
+    leave in archives (``__MACOSX/._a.jpg``, ``Thumbs.db``) is passed over.
     """
     try:
         _check_directory(path, limits)
@@ -41,6 +43,10 @@ def iter_zip(path: str, uri: str, limits: Limits) -> Iterator[tuple[ImageItem, s
             continue
         # zipfile cuts names at NUL and normalises separators; orig_filename is what the archive says.
         name = info.filename
+        if not unsafe_name(info.orig_filename) and (
+            is_left_member(name) or (may_be_apple_double(name) and not archive.looks_like_image(info))
+        ):
+            continue
         where = f"{uri}::{printable(name)}"
         problem = _member_problem(info, limits)
         if problem is not None:

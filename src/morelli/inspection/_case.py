@@ -11,6 +11,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from morelli.features import Features
     from morelli.images import ImageFacts
+    from morelli.inspection.answers import ProvenanceFinding
 
 
 @dataclass(eq=False)
@@ -27,6 +28,7 @@ class StoredCase:
         edits: canonical perturbation, empty for a picture as it came.
         derived_from: id of the case that was edited.
         maps: relevance (K + 1, g, g), filled when first asked for.
+        provenance: what the original file says of itself, the strongest first.
     """
 
     id: str
@@ -38,10 +40,12 @@ class StoredCase:
     edits: str = ""
     derived_from: str | None = None
     maps: npt.NDArray[np.float32] | None = None
+    provenance: tuple[ProvenanceFinding, ...] = ()
 
     @property
     def size(self) -> int:
         """Bytes that the case holds, about."""
         vectors = sum(array.nbytes for array in self.features.vectors.values())
         maps = 0 if self.maps is None else self.maps.nbytes
-        return len(self.data) + len(self.judged) + vectors + maps + 8192
+        said = sum(len(one.sentence) + 1024 for one in self.provenance)
+        return len(self.data) + len(self.judged) + vectors + maps + said + 8192

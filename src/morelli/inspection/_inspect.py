@@ -18,7 +18,15 @@ from morelli.inspection._sentence import verdict_line
 if TYPE_CHECKING:
     from PIL import Image
 
-    from morelli.inspection.answers import Case, Distilled, Evidence, Neighbors, Stability, Word
+    from morelli.inspection.answers import (
+        Case,
+        Distilled,
+        Evidence,
+        Neighbors,
+        ProvenanceFinding,
+        Stability,
+        Word,
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -74,6 +82,11 @@ class Inspection:
     def sentence(self) -> str:
         """One sentence to quote, with the probability, its interval and the version."""
         return self.case.sentence
+
+    @property
+    def provenance(self) -> list[ProvenanceFinding]:
+        """What the file says of itself, the strongest first; it moves no verdict, and none proves nothing."""
+        return self.case.provenance
 
     @property
     def distilled(self) -> Distilled | None:

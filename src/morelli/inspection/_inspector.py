@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -176,7 +176,9 @@ class Inspector:
             UsageError: an unknown perturbation or value.
             ImageError: the change cannot be made with this picture.
         """
-        return prepare_edited(stored.data, stored.name, perturbation, self.encoder.transform, limits)
+        prepared = prepare_edited(stored.data, stored.name, perturbation, self.encoder.transform, limits)
+        # An edit writes the picture without its metadata; what the original says stays evidence of it.
+        return replace(prepared, provenance=stored.provenance)
 
     def stored(self, prepared: PreparedCase, vectors: Vectors) -> StoredCase:
         """The case of one encoded picture."""
@@ -197,6 +199,7 @@ class Inspector:
             features=features,
             edits=prepared.edits,
             derived_from=prepared.derived_from,
+            provenance=prepared.provenance,
         )
 
     # Questions about a case
@@ -244,6 +247,7 @@ class Inspector:
             reasons=list(verdict.reasons),
             sentence=sentence(stored, verdict, bundle),
             facts=facts_answer(stored),
+            provenance=list(stored.provenance),
             logit=verdict.logit,
             domain_distance=None if math.isnan(verdict.domain_distance) else verdict.domain_distance,
             distilled=distilled,

@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from morelli.images import Limits, decode, image_errors, image_generator, perturbation
+from morelli.inspection._provenance import file_provenance
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from morelli.images import ImageFacts
     from morelli.images.transforms import Transform
+    from morelli.inspection.answers import ProvenanceFinding
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class PreparedCase:
         facts: of the original file.
         edits: canonical perturbation, empty for a picture as it came.
         derived_from: id of the case that was edited.
+        provenance: what the original file says of itself.
     """
 
     id: str
@@ -40,6 +43,7 @@ class PreparedCase:
     facts: ImageFacts
     edits: str = ""
     derived_from: str | None = None
+    provenance: tuple[ProvenanceFinding, ...] = ()
 
 
 def prepare(data: bytes, name: str, transform: Transform, limits: Limits) -> PreparedCase:
@@ -50,7 +54,10 @@ def prepare(data: bytes, name: str, transform: Transform, limits: Limits) -> Pre
     """
     with image_errors():
         decoded = decode(data, limits, name=name)
-        return PreparedCase(decoded.facts.sha256, name, data, transform(decoded.image), decoded.facts)
+        pixels = transform(decoded.image)
+    return PreparedCase(
+        decoded.facts.sha256, name, data, pixels, decoded.facts, provenance=file_provenance(data)
+    )
 
 
 def prepare_edited(

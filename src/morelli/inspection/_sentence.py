@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from morelli.detectors import Bundle, Verdict
     from morelli.inspection._case import StoredCase
+    from morelli.inspection.answers import ProvenanceFinding
 
 _FOUND = {
     "ai": "finds signs that {name} was made by AI",
@@ -14,6 +16,20 @@ _FOUND = {
     "inconclusive": "cannot decide whether {name} was made by AI",
     "out_of_domain": "knows no pictures like {name}, so its answer means little",
 }
+_SAID = {
+    "generated": ("was made with", "a generator"),
+    "edited_with_ai": ("was changed with", "a generator"),
+    "processed": ("was made or changed with", "software"),
+    "captured": ("was recorded with", "a device"),
+}
+_WORTH = {
+    "signed_trusted": "its signature is valid and its signer is trusted",
+    "signed_unknown": "its signature is valid, its signer unknown",
+    "statement": "this statement is not signed",
+    "weak": "this is a weak mark, which any program may have left",
+}
+_LONGEST_TOOL = 60
+_QUOTES = str.maketrans(dict.fromkeys("“”„‟«»", "'"))
 _SHORT = {
     "ai": "AI-generated",
     "real": "real",
@@ -23,7 +39,10 @@ _SHORT = {
 
 
 def sentence(stored: StoredCase, verdict: Verdict, bundle: Bundle) -> str:
-    """A sentence to quote, with the probability, its interval, the assumption behind it and the version."""
+    """A sentence to quote, with the probability, its interval, the assumption behind it and the version.
+
+    Where the file claims to be made, changed or recorded with something, a second one says so.
+    """
     from morelli._version import __version__
 
     low, high = verdict.interval
@@ -34,8 +53,25 @@ def sentence(stored: StoredCase, verdict: Verdict, bundle: Bundle) -> str:
         f"Morelli {__version__} with the detector {bundle.name} (build {bundle.build.fingerprint}) {found}: "
         f"the estimated probability is {percent(verdict.probability)} (interval {percent(low)} to "
         f"{percent(high)}), assuming that {percent(bundle.base_rate)} of such pictures are generated. This "
-        f"is a signal, not proof. SHA-256 of the file: {stored.facts.sha256}."
+        f"is a signal, not proof. {_said(stored.provenance)}SHA-256 of the file: {stored.facts.sha256}."
     )
+
+
+def _said(findings: Sequence[ProvenanceFinding]) -> str:
+    """What the file says of itself, as its strongest finding has it; empty where it claims nothing.
+
+    Camera data alone are no claim: they name a camera, and are copied in a second. The tool stands short and
+    in quotation marks, so that a crafted name cannot pass for words of this program.
+    """
+    if not findings or findings[0].claims not in _SAID:
+        return ""
+    first = findings[0]
+    verb, something = _SAID[first.claims]
+    tool = " ".join(filter(None, (first.tool, first.version))).translate(_QUOTES)
+    if len(tool) > _LONGEST_TOOL:
+        tool = tool[: _LONGEST_TOOL - 1] + "…"
+    named = f"“{tool}”" if tool else something
+    return f"The file says that it {verb} {named}; {_WORTH[first.strength]}. "
 
 
 def verdict_line(name: str, verdict: str, probability: float, interval: tuple[float, float]) -> str:

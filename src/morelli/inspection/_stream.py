@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from morelli.encoders import PreparedImage, encode_stream
 from morelli.errors import ImageError
-from morelli.images import Limits, image_errors, read_image, thumbnail
+from morelli.images import Limits, decode, image_errors, read_bytes, thumbnail
+from morelli.inspection._provenance import file_provenance
 from morelli.inspection._sentence import verdict_line
 
 if TYPE_CHECKING:
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
     from morelli.detectors import Bundle, Verdict
     from morelli.encoders import Encoder
     from morelli.images import ImageFacts, ImageItem
+    from morelli.inspection.answers import ProvenanceFinding
 
 
 @dataclass(frozen=True)
 class Detection:
     """What became of one image: either `verdict` and `facts`, or `failure`.
 
-    `thumbnail` (RGB, at most 220 pixels) is there when it was asked for.
+    `provenance` is what the file says of itself, the strongest first: evidence apart from the verdict, empty
+    where it says nothing. `thumbnail` (RGB, at most 220 pixels) is there when it was asked for.
     """
 
     uri: str
@@ -39,6 +42,7 @@ class Detection:
     verdict: Verdict | None = None
     failure: ImageError | None = None
     thumbnail: Image.Image | None = field(default=None, repr=False)
+    provenance: tuple[ProvenanceFinding, ...] = ()
 
     def __str__(self) -> str:
         if self.verdict is not None:
@@ -97,13 +101,15 @@ class _Preparation:
     def __call__(self, item: ImageItem) -> PreparedImage[Detection]:
         detection = Detection(item.uri, item.label, item.generator)
         try:
-            decoded = read_image(item, self.limits)
+            data = read_bytes(item)
+            decoded = decode(data, self.limits)
             with image_errors():
                 pixels = self.encoder.transform(decoded.image)
                 small = thumbnail(decoded.image) if self.thumbnails else None
         except ImageError as error:
             return PreparedImage(replace(detection, failure=error))
-        return PreparedImage(replace(detection, facts=decoded.facts, thumbnail=small), pixels)
+        detection = replace(detection, facts=decoded.facts, thumbnail=small, provenance=file_provenance(data))
+        return PreparedImage(detection, pixels)
 
 
 def _judged(

@@ -15,6 +15,13 @@ Share = Annotated[float, Interval(ge=0, le=1)]
 """A probability or a share, 0 to 1."""
 Word = Literal["ai", "real", "inconclusive", "out_of_domain"]
 """The verdict."""
+# The words of `morelli.provenance.Finding`, whose values are checked against these where they are copied.
+Kind = Literal["content_credentials", "iptc", "generator_metadata", "camera", "watermark"]
+"""Which sort of evidence a finding is."""
+Claim = Literal["generated", "edited_with_ai", "processed", "captured", "camera", "none"]
+"""What a place in a file claims."""
+Strength = Literal["signed_trusted", "signed_unknown", "statement", "weak"]
+"""What a claim is worth."""
 
 
 class Answer:
@@ -46,6 +53,19 @@ class Facts(Answer):
     has_icc: bool
     has_exif: bool
     notes: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProvenanceFinding(Answer):
+    """One statement of the file about itself: it may raise suspicion, and never lowers it."""
+
+    kind: Kind
+    claims: Claim
+    strength: Strength
+    tool: str | None = field(metadata={"description": "The program, service or camera that is named."})
+    version: str | None
+    sentence: str
+    where: str = field(metadata={"description": "The place in the file."})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +178,12 @@ class Case(Answer):
     reasons: list[str]
     sentence: str = field(metadata={"description": "A sentence to quote."})
     facts: Facts
+    provenance: list[ProvenanceFinding] = field(
+        metadata={
+            "description": "What the file says of itself, the strongest first; it moves no verdict, and an "
+            "empty list proves nothing."
+        }
+    )
     logit: float
     domain_distance: float | None
     distilled: Distilled | None = field(

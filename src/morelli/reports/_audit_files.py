@@ -39,6 +39,15 @@ def audit_markdown(report: AuditReport, plots: Sequence[str] = ()) -> str:
     for finding in report.findings:
         lines += [f"- **{finding.severity}** – {finding.sentence} *{finding.advice}*"]
     lines += [""]
+    if report.statement_shares:
+        lines += ["## What the files say of themselves", ""]
+        lines += [f"| share of files with | {' | '.join(report.statements)} |"]
+        lines += ["|---|" + "---|" * len(report.statements)]
+        lines += [
+            f"| {title} | {' | '.join(f'{share:.1%}' for share in row.values())} |"
+            for title, row in report.statement_shares.items()
+        ]
+        lines += [""]
     if report.baseline is not None:
         lines += ["## Metadata-only classifier", "", "| facts | AUC | 90 % interval |", "|---|---|---|"]
         for name, entry in (

@@ -49,6 +49,7 @@ def audit_page(found: AuditReport, aligned: AuditReport | None = None) -> str:
             n_duplicates=len(found.duplicates),
             baselines=[(name, estimate, interval_bar(estimate)) for name, estimate in estimates],
             pictures=pictures,
+            said=found.statement_shares,
         )
     )
 

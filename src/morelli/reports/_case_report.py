@@ -23,6 +23,20 @@ HEADINGS = {
     "inconclusive": "Inconclusive",
     "out_of_domain": "Out of domain",
 }
+CLAIMS = {
+    "generated": "made by a generator",
+    "edited_with_ai": "changed by a generator",
+    "processed": "made or changed by software",
+    "captured": "recorded by a device",
+    "camera": "camera data stand there",
+    "none": "claims nothing",
+}
+STRENGTHS = {
+    "signed_trusted": "signed by a trusted signer",
+    "signed_unknown": "validly signed by an unknown signer",
+    "statement": "not signed: easily added, changed and removed",
+    "weak": "weak: anybody or any program may have left it",
+}
 
 
 def case_page(case: Case, picture: bytes, maps: npt.NDArray[np.float32] | None) -> str:
@@ -50,6 +64,8 @@ def case_page(case: Case, picture: bytes, maps: npt.NDArray[np.float32] | None) 
             picture=_inline(picture, "image/jpeg"),
             parts=[] if maps is None else _parts(case, picture, maps),
             percent=percent,
+            claims=CLAIMS,
+            strengths=STRENGTHS,
         )
     )
 

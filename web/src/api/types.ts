@@ -90,6 +90,21 @@ export interface FileFacts {
   readonly notes: readonly string[];
 }
 
+export type Claim = "generated" | "edited_with_ai" | "processed" | "captured" | "camera" | "none";
+export type Strength = "signed_trusted" | "signed_unknown" | "statement" | "weak";
+
+/** One statement of the file about itself: it may raise suspicion, and never lowers it. */
+export interface ProvenanceFinding {
+  readonly kind: string;
+  readonly claims: Claim;
+  readonly strength: Strength;
+  readonly tool: string | null;
+  readonly version: string | null;
+  readonly sentence: string;
+  /** The place in the file. */
+  readonly where: string;
+}
+
 export interface Delivery {
   readonly delivery: string;
   readonly probability: number;
@@ -118,6 +133,8 @@ export interface Case {
   /** A sentence to quote. */
   readonly sentence: string;
   readonly facts: FileFacts;
+  /** What the file says of itself, the strongest first; missing from cases of older servers. */
+  readonly provenance?: readonly ProvenanceFinding[];
   readonly logit: number;
   readonly domain_distance: number | null;
   /** Null where the server has no distilled map. */

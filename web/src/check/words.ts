@@ -1,5 +1,5 @@
 /** The verdict in words. What is said never goes further than the server's verdict does. */
-import type { Case, Word } from "../api/types";
+import type { Case, Claim, ProvenanceFinding, Strength, Word } from "../api/types";
 import { percent, probability } from "../ui/format";
 
 export type Side = "real" | "generated" | "unsure";
@@ -41,6 +41,33 @@ export function doubt({ verdict, probability: p, interval: [low, high] }: Judged
     return `The detector would say ${probability(p)}, but it has seen nothing like this picture, so the number means little.`;
   }
   return `Probability ${probability(p)} that a model made it; detectors fitted on other draws of the same images say ${range}.`;
+}
+
+const CLAIMS: Record<Claim, string> = {
+  generated: "made by a generator",
+  edited_with_ai: "changed by a generator",
+  processed: "made or changed by software",
+  captured: "recorded by a device",
+  camera: "camera data",
+  none: "claims nothing",
+};
+
+const STRENGTHS: Record<Strength, string> = {
+  signed_trusted: "signed by a trusted signer",
+  signed_unknown: "validly signed by an unknown signer",
+  statement: "not signed: easily added, changed and removed",
+  weak: "weak: any program may have left it",
+};
+
+/** What a place in the file claims, with the tool that it names. */
+export function claimWords({ claims, tool, version }: Pick<ProvenanceFinding, "claims" | "tool" | "version">): string {
+  const named = [tool, version].filter((one) => one !== null && one !== "").join(" ");
+  return named === "" ? CLAIMS[claims] : `${CLAIMS[claims]}: ${named}`;
+}
+
+/** What a claim is worth. */
+export function worth(strength: Strength): string {
+  return STRENGTHS[strength];
 }
 
 /** True when this very file is one that the detector was fitted on, so that its verdict tests nothing. */

@@ -1,0 +1,102 @@
+"""Rows of CSV and TSV files, as people and spreadsheets write them."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import TextIO
+
+from morelli.errors import UsageError
+
+_DELIMITERS = (",", ";", "\t", "|")
+
+
+def csv_rows(path: str, check: Callable[[Sequence[str]], None]) -> Iterator[tuple[int, dict[str, str]]]:
+    """(number, row) with every value as text; rows are numbered from 1, the header not counted.
+
+    The delimiter is the suffix's (comma, or tab for .tsv), unless a line ``sep=;`` names another or only
+    another one gives the header the columns that `check` asks for. Empty rows, with or without
+    delimiters, are passed over; so are empty cells behind the last column.
+
+    Args:
+        path: the file: UTF-8, with or without a byte order mark, or UTF-16 with one.
+        check: raises UsageError where the header lacks what is needed.
+
+    Raises:
+        UsageError: the file cannot be parsed, or `check` refuses its header.
+    """
+    name = Path(path).name
+    try:
+        delimiter = _delimiter(path, check)
+        with _opened(path) as file:
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            header: list[str] = []
+            number = 0
+            for values in reader:
+                blank = not any(value.strip() for value in values)
+                if not header:
+                    if not blank and _named_delimiter(values, delimiter) is None:
+                        header = [column.strip() for column in values]
+                    continue
+                if not values:
+                    continue
+                number += 1
+                if blank:
+                    continue
+                while len(values) > len(header) and not values[-1].strip():
+                    values.pop()
+                if len(values) > len(header):
+                    counts = f"{len(values)} values for {len(header)} columns"
+                    raise UsageError(f"{name}, row {number}: {counts}; quote values with commas")
+                yield number, dict(zip_longest(header, values, fillvalue=""))
+    except UnicodeError as error:
+        reason = getattr(error, "reason", None) or error
+        raise UsageError(f"{name} is not UTF-8 text ({reason}); save it as CSV in UTF-8") from error
+    except csv.Error as error:
+        raise UsageError(f"{name} is not a readable CSV file: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{name} cannot be read: {error.strerror}") from error
+
+
+def _delimiter(path: str, check: Callable[[Sequence[str]], None]) -> str:
+    """The delimiter that a line ``sep=`` names, or else the first that gives the header its columns."""
+    usual = "\t" if path.lower().endswith(".tsv") else ","
+    problem: UsageError | None = None
+    for delimiter in (usual, *_DELIMITERS):
+        with _opened(path) as file:
+            header: list[str] = []
+            for values in csv.reader(file, delimiter=delimiter, strict=True):
+                if named := _named_delimiter(values, delimiter):
+                    return named
+                if any(value.strip() for value in values):
+                    header = [column.strip() for column in values]
+                    break
+        if not header:
+            raise UsageError(f"{Path(path).name} is empty; a manifest needs a header with a column 'path'")
+        try:
+            check(header)
+        except UsageError as error:
+            problem = problem or error
+        else:
+            return delimiter
+    assert problem is not None
+    raise problem
+
+
+def _named_delimiter(values: list[str], delimiter: str) -> str | None:
+    """What a spreadsheet's line ``sep=;`` names, seen through any delimiter."""
+    line = delimiter.join(values).strip(" ")
+    rest = line[4:] if line.lower().startswith("sep=") else ""
+    return rest[0] if rest[:1] in _DELIMITERS and not rest[1:].strip(rest[0] + " ") else None
+
+
+def _opened(path: str) -> TextIO:
+    file = Path(path)
+    with file.open("rb") as raw:
+        head = raw.read(2)
+    # utf-8-sig: spreadsheets write a byte order mark, which would become part of the first column.
+    encoding = "utf-16" if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    return file.open(encoding=encoding, newline="")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from morelli.inspection.answers import Case
+from morelli.inspection.answers import Case, Word
 
 Dimension = Annotated[
     str, Query(pattern=r"^(logit|[0-9]{1,3})$", description="A distilled dimension's number, or `logit`.")
@@ -95,7 +95,7 @@ class JobRow(Answer):
 
     uri: str
     label: Literal["real", "fake"] | None
-    verdict: Literal["ai", "real", "inconclusive", "out_of_domain"] | None
+    verdict: Word | None
     probability: float | None
     interval: tuple[float, float] | None
     logit: float | None

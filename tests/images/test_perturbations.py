@@ -28,6 +28,10 @@ SPECS = [
     "social:whatsapp",
     "longside:640+jpeg:88",
     "crop:0.9+blur:0.5+jpeg:70",
+    "align:180-320,75-100+jpeg:88+mirror:0.5",
+    "longside:100-200",
+    "resize:0.25-0.5",
+    "redelivered:2",
 ]
 
 
@@ -102,6 +106,37 @@ def test_crops_lie_in_the_picture_and_move(photo):
     assert len(places) > 1
 
 
+def test_a_range_draws_a_value_for_each_image_and_both_ends_occur(photo):
+    sides = {
+        max(perturbation("longside:100-103")(photo, np.random.default_rng(seed)).size) for seed in range(40)
+    }
+    assert sides == {100, 101, 102, 103}
+    factors = [
+        perturbation("resize:0.25-0.5")(photo, np.random.default_rng(seed)).width / photo.width
+        for seed in range(40)
+    ]
+    assert 0.24 < min(factors) < 0.3 and 0.45 < max(factors) < 0.51
+
+
+def test_a_picture_is_mirrored_with_the_probability_given(photo):
+    turned = photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT).tobytes()
+    assert perturbation("mirror:1")(photo, np.random.default_rng(0)).tobytes() == turned
+    assert perturbation("mirror:0")(photo, np.random.default_rng(0)).tobytes() == photo.tobytes()
+    half = [
+        perturbation("mirror:0.5")(photo, np.random.default_rng(seed)).tobytes() == turned
+        for seed in range(60)
+    ]
+    assert 15 <= sum(half) <= 45
+
+
+def test_redeliveries_differ_by_image_and_by_their_number(photo):
+    one = [perturbation("redelivered:1")(photo, np.random.default_rng(seed)) for seed in range(12)]
+    assert len({image.tobytes() for image in one}) == 12
+    assert len({image.size for image in one}) > 4
+    three = perturbation("redelivered:3")(photo, np.random.default_rng(0))
+    assert three.tobytes() not in {image.tobytes() for image in one}
+
+
 def test_noise_has_its_sigma():
     grey = Image.new("RGB", (300, 300), (128, 128, 128))
     got = np.asarray(perturbation("noise:4")(grey, np.random.default_rng(0)), float) - 128
@@ -136,6 +171,14 @@ def test_chains_run_in_order(photo):
         "jpeg:85+",
         "+",
         "resize:inf",
+        "jpeg:90-50",
+        "jpeg:50-",
+        "jpeg:50-60-70",
+        "longside:100-200.5",
+        "resize:0.5-9",
+        "redelivered",
+        "redelivered:9",
+        "mirror:2",
     ],
 )
 def test_nonsense_is_refused_in_words(spec):

@@ -7,6 +7,7 @@ canonical id that `perturbation` understands again.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
@@ -81,12 +82,17 @@ def perturbation(spec: str) -> Perturbation:
     ``align:N,Q``           shorter side exactly N pixels, then JPEG of quality Q
     ``screenshot``          shown at another scale, cut at the edges, saved as PNG or JPEG
     ``social:NAME``         re-delivery as a service does it: longest side, then JPEG
+    ``mirror:P``            left and right exchanged with probability P
+    ``redelivered:N``       N random re-deliveries, and a crop half of the time
     ======================  ==========================================================
 
-    Steps are chained with ``+``.
+    Steps are chained with ``+``. Where a whole number or a factor F stands, a range ``LOW-HIGH`` draws one
+    for each image, both ends included: deliveries for training, the same for both classes.
 
     >>> perturbation("longside:640+jpeg:88").id
     'longside:640+jpeg:88'
+    >>> perturbation("align:180-320,75-100+mirror:0.5").id
+    'align:180-320,75-100+mirror:0.5'
 
     Raises:
         UsageError: an unknown name or a value out of range; the text lists what there is.
@@ -117,13 +123,13 @@ def image_generator(sha256: bytes, perturbation: str) -> np.random.Generator:
 
 
 def _jpeg(argument: str) -> tuple[str, _Step]:
-    quality = _integer("jpeg", argument, 1, 100)
-    return str(quality), lambda image, rng: _as_jpeg(image, quality)
+    quality = _integers("jpeg", argument, 1, 100)
+    return str(quality), lambda image, rng: _as_jpeg(image, int(quality.draw(rng)))
 
 
 def _webp(argument: str) -> tuple[str, _Step]:
-    quality = _integer("webp", argument, 1, 100)
-    return str(quality), lambda image, rng: _reopened(image, "WEBP", quality=quality)
+    quality = _integers("webp", argument, 1, 100)
+    return str(quality), lambda image, rng: _reopened(image, "WEBP", quality=int(quality.draw(rng)))
 
 
 def _blur(argument: str) -> tuple[str, _Step]:
@@ -132,8 +138,8 @@ def _blur(argument: str) -> tuple[str, _Step]:
 
 
 def _resize(argument: str) -> tuple[str, _Step]:
-    factor = _number("resize", argument, 0.01, 8)
-    return f"{factor:g}", lambda image, rng: _scaled(image, factor)
+    factor = _numbers("resize", argument, 0.01, 8)
+    return str(factor), lambda image, rng: _scaled(image, factor.draw(rng))
 
 
 def _downup(argument: str) -> tuple[str, _Step]:
@@ -146,15 +152,15 @@ def _downup(argument: str) -> tuple[str, _Step]:
 
 
 def _crop(argument: str) -> tuple[str, _Step]:
-    factor = _number("crop", argument, 0.01, 1)
+    factor = _numbers("crop", argument, 0.01, 1)
+    return str(factor), lambda image, rng: _cropped(image, factor.draw(rng), rng)
 
-    def step(image: Image.Image, rng: Draw) -> Image.Image:
-        width, height = _part(image.width, factor), _part(image.height, factor)
-        left = int(rng.integers(0, image.width - width + 1))
-        top = int(rng.integers(0, image.height - height + 1))
-        return image.crop((left, top, left + width, top + height))
 
-    return f"{factor:g}", step
+def _cropped(image: Image.Image, factor: float, rng: Draw) -> Image.Image:
+    width, height = _part(image.width, factor), _part(image.height, factor)
+    left = int(rng.integers(0, image.width - width + 1))
+    top = int(rng.integers(0, image.height - height + 1))
+    return image.crop((left, top, left + width, top + height))
 
 
 def _centercrop(argument: str) -> tuple[str, _Step]:
@@ -180,19 +186,19 @@ def _noise(argument: str) -> tuple[str, _Step]:
 
 
 def _longside(argument: str) -> tuple[str, _Step]:
-    longest = _integer("longside", argument, 16, _LONGEST)
-    return str(longest), lambda image, rng: _at_most(image, longest)
+    longest = _integers("longside", argument, 16, _LONGEST)
+    return str(longest), lambda image, rng: _at_most(image, int(longest.draw(rng)))
 
 
 def _align(argument: str) -> tuple[str, _Step]:
     side, comma, rest = argument.partition(",")
     if not comma:
         raise UsageError(f"align needs a short side and a JPEG quality, as in align:288,85; got {argument!r}")
-    short = _integer("align", side, 16, 4096)
-    quality = _integer("align", rest, 1, 100)
+    short = _integers("align", side, 16, 4096)
+    quality = _integers("align", rest, 1, 100)
 
     def step(image: Image.Image, rng: Draw) -> Image.Image:
-        return _as_jpeg(_scaled(image, short / min(image.size)), quality)
+        return _as_jpeg(_scaled(image, short.draw(rng) / min(image.size)), int(quality.draw(rng)))
 
     return f"{short},{quality}", step
 
@@ -229,6 +235,40 @@ def _shoot(image: Image.Image, rng: Draw) -> Image.Image:
     return _as_jpeg(shown, quality) if lossy else shown
 
 
+def _mirror(argument: str) -> tuple[str, _Step]:
+    probability = _number("mirror", argument, 0, 1)
+
+    def step(image: Image.Image, rng: Draw) -> Image.Image:
+        return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < probability else image
+
+    return f"{probability:g}", step
+
+
+def _redelivered(argument: str) -> tuple[str, _Step]:
+    count = _integer("redelivered", argument, 1, 8)
+    cut = _crop("0.75-1")[1]
+    ways = tuple(perturbation(way) for way in REDELIVERIES)
+
+    def step(image: Image.Image, rng: Draw) -> Image.Image:
+        if rng.random() < 0.5:
+            image = cut(image, rng)
+        for index in rng.integers(0, len(ways), count):
+            image = ways[index](image, rng)
+        return image
+
+    return str(count), step
+
+
+REDELIVERIES: Final = (
+    "jpeg:40-95",
+    "webp:50-90",
+    "resize:0.4-1",
+    "resize:0.4-1+jpeg:60-95",
+    "longside:320-640+jpeg:70-90",
+    "screenshot",
+)
+"""What one of ``redelivered:N``'s steps is, each with the same probability."""
+
 _MAKERS: Final[dict[str, Callable[[str], tuple[str, _Step]]]] = {
     "jpeg": _jpeg,
     "webp": _webp,
@@ -240,6 +280,8 @@ _MAKERS: Final[dict[str, Callable[[str], tuple[str, _Step]]]] = {
     "noise": _noise,
     "longside": _longside,
     "align": _align,
+    "mirror": _mirror,
+    "redelivered": _redelivered,
     "screenshot": _screenshot,
     "social": _social,
 }
@@ -284,6 +326,46 @@ def _reopened(image: Image.Image, format: str, **options: object) -> Image.Image
         ) from error
     with Image.open(BytesIO(buffer.getvalue()), formats=[format]) as reopened:
         return reopened.convert("RGB")
+
+
+@dataclass(frozen=True)
+class _Range:
+    """A value, or two between which each image's own is drawn; its text is what the id says."""
+
+    low: float
+    high: float
+    whole: bool
+
+    def __str__(self) -> str:
+        return f"{self.low:g}" if self.low == self.high else f"{self.low:g}-{self.high:g}"
+
+    def draw(self, rng: Draw) -> float:
+        """The value; nothing is taken from `rng` where there is no range."""
+        if self.low == self.high:
+            return self.low
+        return float(
+            rng.integers(int(self.low), int(self.high) + 1)
+            if self.whole
+            else rng.uniform(self.low, self.high)
+        )
+
+
+def _integers(name: str, text: str, low: int, high: int) -> _Range:
+    first, last = _ends(text)
+    smallest = _integer(name, first, low, high)
+    return _Range(smallest, smallest if last is None else _integer(name, last, smallest, high), whole=True)
+
+
+def _numbers(name: str, text: str, low: float, high: float) -> _Range:
+    first, last = _ends(text)
+    smallest = _number(name, first, low, high)
+    return _Range(smallest, smallest if last is None else _number(name, last, smallest, high), whole=False)
+
+
+def _ends(text: str) -> tuple[str, str | None]:
+    """Both ends of ``LOW-HIGH``; a minus sign or an exponent is none between two ends."""
+    found = re.fullmatch(r"(\d[\d.]*)-(\d[\d.]*)", text)
+    return (text, None) if found is None else (found[1], found[2])
 
 
 def _part(side: int, factor: float) -> int:

@@ -15,6 +15,7 @@ from morelli.detectors._bank import Bank
 from morelli.detectors._bundle_parts import HeldOut, NeighborRule, Origin
 from morelli.detectors._bundle_record import read_record, write_record
 from morelli.detectors._calibration import Calibration, Method, fit_calibration
+from morelli.detectors._expert_head import ExpertHead
 from morelli.detectors._linear_head import LinearHead
 from morelli.detectors._thresholds import Threshold, conformal_miss_threshold, conformal_threshold
 from morelli.detectors._verdict import Case, Neighbor, Verdict, decide
@@ -32,9 +33,9 @@ EVIDENCE = 3
 class Bundle:
     """A fitted detector bound to its encoder build, calibration, thresholds, bank and history.
 
-    Either `head` (over `head_kinds`, each image scaled to unit length first if `unit`) or
-    `neighbor_rule` (over the bank) gives the logit. The bank, where there is one, gives evidence and
-    the domain. `base_rate` is the share of generated images that probabilities assume; thresholds
+    Either `head` (linear, or of experts, over `head_kinds`, each image scaled to unit length first if
+    `unit`) or `neighbor_rule` (over the bank) gives the logit. The bank, where there is one, gives evidence
+    and the domain. `base_rate` is the share of generated images that probabilities assume; thresholds
     are on logits and do not move with it. `training`, `recipe` and `metrics` are plain JSON values.
     `origin` is where it was read from, and goes along with every change of it: `save` needs it.
 
@@ -46,7 +47,7 @@ class Bundle:
     head_kinds: tuple[str, ...]
     ai: Threshold
     real: Threshold
-    head: LinearHead | None = None
+    head: LinearHead | ExpertHead | None = None
     neighbor_rule: NeighborRule | None = None
     bank: Bank | None = None
     unit: bool = False
@@ -182,6 +183,7 @@ class Bundle:
             self.calibration,
             fpr=fpr,
             miss_rate=self.real.rate if miss_rate is None else miss_rate,
+            groups=self.held_out.groups,
         )
         return replace(self, ai=ai, real=real)
 
@@ -253,7 +255,7 @@ class Bundle:
     def _rate(self, base_rate: float | None) -> float:
         return self.base_rate if base_rate is None else base_rate
 
-    def _head(self) -> LinearHead:
+    def _head(self) -> LinearHead | ExpertHead:
         assert self.head is not None
         return self.head
 
@@ -266,7 +268,7 @@ class Bundle:
         self.check_build(features.build)
         self._check_kinds(features, self.head_kinds)
         X = features.matrix(self.head_kinds)
-        expected = len(self._head().weights)
+        expected = self._head().width
         if X.shape[1] != expected:
             raise UsageError(
                 f"features {', '.join(self.head_kinds)} have {X.shape[1]} values in all, "
@@ -323,18 +325,26 @@ class Bundle:
 
 
 def verdict_thresholds(
-    logits: ArrayLike, labels: ArrayLike, calibration: Calibration, *, fpr: float, miss_rate: float
+    logits: ArrayLike,
+    labels: ArrayLike,
+    calibration: Calibration,
+    *,
+    fpr: float,
+    miss_rate: float,
+    groups: ArrayLike | None = None,
 ) -> tuple[Threshold, Threshold]:
     """The thresholds (ai, real) on held-out logits (n,): false alarms on reals, misses on generated.
 
-    Both stay on their side of even odds: an image of probability under one half is never called
+    With `groups` (n,) the rates are for images of lineages and sources that are not among them. Both
+    stay on their side of even odds: an image of probability under one half is never called
     generated however rare such reals are, and the other way round.
     """
     z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels)
     even = _even_logit(calibration, z)
-    ai = conformal_threshold(z[y == 0], fpr)
+    of = [None, None] if groups is None else [np.asarray(groups)[y == value] for value in (0, 1)]
+    ai = conformal_threshold(z[y == 0], fpr, groups=of[0])
     # Without a miss rate (an imported head) the lower threshold asks for the same rate as the upper one.
-    real = conformal_miss_threshold(z[y == 1], fpr if math.isnan(miss_rate) else miss_rate)
+    real = conformal_miss_threshold(z[y == 1], fpr if math.isnan(miss_rate) else miss_rate, groups=of[1])
     if ai.logit < even:
         ai = _moved(ai, even, float((z[y == 0] > even).mean()))
     if real.logit > even:

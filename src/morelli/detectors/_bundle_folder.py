@@ -33,7 +33,14 @@ _BANK = {
 _SCHEMA = {
     "name": str,
     "build": dict,
-    "detector": {"kinds": [str], "unit": bool, "type": str, "k?": _NEIGHBORS, "voting?": str},
+    "detector": {
+        "kinds": [str],
+        "unit": bool,
+        "type": str,
+        "k?": _NEIGHBORS,
+        "voting?": str,
+        "experts?": [str],
+    },
     "calibration": dict,
     "thresholds": {"ai": _THRESHOLD, "real": _THRESHOLD},
     "base_rate": Number(0, 1, inside=True),
@@ -54,5 +61,5 @@ FORM = Format(
     version=1,
     again="fit the bundle again",
     schema=_SCHEMA,
-    dtypes=("float16", "float32", "float64", "uint8", "int8"),
+    dtypes=("float16", "float32", "float64", "uint8", "int8", "int32"),
 )

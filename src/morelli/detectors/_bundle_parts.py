@@ -22,10 +22,15 @@ class NeighborRule:
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Out-of-fold logits (n,) and labels (n,) that calibration and thresholds came from."""
+    """Out-of-fold logits (n,) and labels (n,) that calibration and thresholds came from.
+
+    groups: (n,) number of each image's lineage or source where thresholds are for an image of a new one,
+    see `conformal_threshold`; None where they are for a new image.
+    """
 
     logits: NDArray[np.float64]
     labels: NDArray[np.int8]
+    groups: NDArray[np.int32] | None = None
 
 
 class Origin(NamedTuple):

@@ -15,6 +15,7 @@ from morelli.detectors._bank import Bank
 from morelli.detectors._bundle_folder import BANK, CARD, FORM, HEAD, HELD_OUT, MANIFEST, MEMBERS
 from morelli.detectors._bundle_parts import HeldOut, NeighborRule
 from morelli.detectors._calibration import Calibration
+from morelli.detectors._expert_head import ExpertHead
 from morelli.detectors._linear_head import LinearHead
 from morelli.detectors._model_card import model_card
 from morelli.detectors._thresholds import Threshold
@@ -28,11 +29,12 @@ def write_record(stored: Mapping[str, Any], path: Path, *, unless_changed: str |
     """Write a bundle's fields at `path`, see `write_folder`; the digest of what was written."""
     tensors: dict[str, Tensors] = {}
     columns: dict[str, Any] = {}
-    head: LinearHead | None = stored["head"]
+    head: LinearHead | ExpertHead | None = stored["head"]
     bank: Bank | None = stored["bank"]
     held_out: HeldOut | None = stored["held_out"]
     if head is not None:
-        tensors[HEAD] = {"weights": head.weights, "bias": np.array([head.bias])}
+        bias = head.biases if isinstance(head, ExpertHead) else np.array([head.bias])
+        tensors[HEAD] = {"weights": head.weights, "bias": bias}
         if head.draws is not None and head.draw_biases is not None:
             tensors[HEAD] |= {"draws": head.draws, "draw_biases": head.draw_biases}
     if bank is not None:
@@ -42,6 +44,8 @@ def write_record(stored: Mapping[str, Any], path: Path, *, unless_changed: str |
         columns[MEMBERS] = {name: list(getattr(bank, name)) for name in _COLUMNS}
     if held_out is not None:
         tensors[HELD_OUT] = {"logits": held_out.logits, "labels": held_out.labels}
+        if held_out.groups is not None:
+            tensors[HELD_OUT]["groups"] = held_out.groups
     document = _document(stored)
     written = write_folder(
         path,
@@ -77,6 +81,8 @@ def _document(stored: Mapping[str, Any]) -> dict[str, Any]:
     }
     rule: NeighborRule | None = stored["neighbor_rule"]
     bank: Bank | None = stored["bank"]
+    if isinstance(stored["head"], ExpertHead):
+        document["detector"] |= {"type": "experts", "experts": list(stored["head"].experts)}
     if rule is not None:
         document["detector"] |= {"type": "neighbors", "k": rule.k, "voting": rule.voting}
     if bank is not None:
@@ -110,9 +116,12 @@ def _fields(
 ) -> dict[str, Any]:
     detector = document["detector"]
     kinds = tuple(str(kind) for kind in detector["kinds"])
-    head = rule = held_out = None
+    head: LinearHead | ExpertHead | None = None
+    rule = held_out = None
     if detector["type"] == "linear":
         head = _head(path, tensors)
+    elif detector["type"] == "experts":
+        head = _expert_head(path, tensors, tuple(detector.get("experts", ())))
     elif detector["type"] == "neighbors":
         if detector["voting"] not in ("mean_similarity", "majority"):
             raise ArtifactError(f"unknown neighbour rule: k {detector['k']}, voting {detector['voting']!r}")
@@ -123,7 +132,14 @@ def _fields(
         logits, labels = tensors[HELD_OUT]["logits"], tensors[HELD_OUT]["labels"]
         if logits.ndim != 1 or logits.shape != labels.shape or not np.isin(labels, (0, 1)).all():
             raise ArtifactError(f"{HELD_OUT}: logits and labels (0, 1) must be two lists of one length")
-        held_out = HeldOut(logits.astype(np.float64), labels.astype(np.int8))
+        groups = tensors[HELD_OUT].get("groups")
+        if groups is not None and groups.shape != logits.shape:
+            raise ArtifactError(f"{HELD_OUT}: groups {groups.shape} do not fit logits {logits.shape}")
+        held_out = HeldOut(
+            logits.astype(np.float64),
+            labels.astype(np.int8),
+            None if groups is None else groups.astype(np.int32),
+        )
     return {
         "name": str(document["name"]),
         "build": Build.from_json(document["build"]),
@@ -160,6 +176,29 @@ def _head(path: Path, tensors: dict[str, Tensors]) -> LinearHead:
     return LinearHead(
         weights.astype(np.float64),
         float(bias[0]),
+        None if draws is None else draws.astype(np.float32),
+        None if biases is None else biases.astype(np.float64),
+    )
+
+
+def _expert_head(path: Path, tensors: dict[str, Tensors], experts: tuple[str, ...]) -> ExpertHead:
+    found = _required(path, tensors, HEAD, {"weights": 2, "bias": 1})
+    weights, bias = found["weights"], found["bias"]
+    draws, biases = found.get("draws"), found.get("draw_biases")
+    if len(experts) < 2 or len(weights) != len(experts) or bias.shape != (len(experts),):
+        raise ArtifactError(
+            f"{HEAD}: {len(experts)} experts do not fit weights {weights.shape} and biases {bias.shape}"
+        )
+    if (draws is None) != (biases is None):
+        raise ArtifactError(f"{HEAD}: draws and draw_biases belong together")
+    if draws is not None and biases is not None:
+        shape = (draws.shape[0], *weights.shape)
+        if draws.shape != shape or biases.shape != shape[:2]:
+            raise ArtifactError(f"{HEAD}: draws {draws.shape} do not fit weights {weights.shape}")
+    return ExpertHead(
+        experts,
+        weights.astype(np.float64),
+        bias.astype(np.float64),
         None if draws is None else draws.astype(np.float32),
         None if biases is None else biases.astype(np.float64),
     )

@@ -21,7 +21,10 @@ from morelli.detectors._calibration import (
     cross_fitted_probabilities,
     fit_calibration,
 )
-from morelli.detectors._folds import CrossFit, cross_fit, fit_rows
+from morelli.detectors._expert_head import ExpertHead
+from morelli.detectors._expert_probe import ExpertProbe, expert_codes
+from morelli.detectors._fit_experts import FittedExperts, fit_experts
+from morelli.detectors._folds import CrossFit, cross_fit, fit_rows, grouped_folds
 from morelli.detectors._held_out_figures import held_out_figures
 from morelli.detectors._linear_head import LinearHead, fold_affine
 from morelli.detectors._neighbors import NearestNeighborDetector
@@ -37,11 +40,14 @@ from morelli.metrics.resampling import group_draws
 class Recipe:
     """How a bundle is made.
 
-    estimator: a linear model, a Pipeline of affine stages that ends in one, or a NearestNeighborDetector.
+    estimator: a linear model, a Pipeline of affine stages that ends in one, a NearestNeighborDetector, or an
+    ExpertProbe: one expert for the generators until each of `expert_years` (column `era`), see `ExpertHead`.
     kinds: what it sees, side by side; a neighbour detector compares them with equal say.
     unit: scale the joined features of an image to length 1 first (a linear head only).
     calibration, prior: see `fit_calibration`. calibration_weight: what a group counts there.
-    fpr, miss_rate: of the thresholds for `ai` and `real`.
+    fpr, miss_rate: of the thresholds for `ai` and `real`. new_groups: these rates are promised for images
+    of a lineage or source that is not among the given ones, each of which then counts the same; otherwise
+    for new images of the given ones.
     scored: perturbation ids whose rows calibrate, set thresholds, enter the bank and are measured;
     None: every row. Other rows (augmented views) only train.
     bank_kinds: of the evidence bank, () for none. bank_center: take the common direction away.
@@ -59,8 +65,10 @@ class Recipe:
     calibration: Method = "platt"
     calibration_weight: GroupWeight = "image"
     prior: float = 0.5
+    expert_years: Sequence[int] = ()
     fpr: float = 0.05
     miss_rate: float = 0.05
+    new_groups: bool = False
     scored: Sequence[str] | None = None
     bank_kinds: Sequence[str] = ("final",)
     bank_center: bool = True
@@ -144,6 +152,7 @@ def fit_bundle(
     scored = _scored_rows(features, recipe)
 
     by_neighbors = isinstance(recipe.estimator, NearestNeighborDetector)
+    rng = np.random.default_rng(recipe.seed)
     X = features.matrix(recipe.kinds)
     X = unit_rows(X) if recipe.unit else X
     estimator = recipe.estimator
@@ -153,16 +162,29 @@ def fit_bundle(
     elif isinstance(estimator, LinearProbe) and estimator.C == "cv" and not recipe.nested:
         whole = fit_rows(estimator, X, y, groups=names, sample_weight=image_weight)
         estimator = clone(estimator).set_params(C=whole.C_)
-    crossed = cross_fit(
-        estimator,
-        X,
-        y,
-        names,
-        recipe.n_folds,
-        recipe.seed,
-        sample_weight=None if by_neighbors else image_weight,
-        folds=folds,
-    )
+    experts: FittedExperts | None = None
+    if isinstance(estimator, ExpertProbe):
+        codes, kinds = expert_codes(y, features.column("era").tolist(), recipe.expert_years)
+        parts = (
+            grouped_folds(y, names, recipe.n_folds, recipe.seed)
+            if folds is None
+            else np.asarray(folds, dtype=np.int64)
+        )
+        experts = fit_experts(
+            estimator, X, codes, kinds, names, parts, scored, image_weight, recipe.n_draws, rng
+        )
+        crossed = experts.crossed
+    else:
+        crossed = cross_fit(
+            estimator,
+            X,
+            y,
+            names,
+            recipe.n_folds,
+            recipe.seed,
+            sample_weight=None if by_neighbors else image_weight,
+            folds=folds,
+        )
 
     z, target, kept, parts = crossed.logits[scored], y[scored], names[scored], crossed.folds[scored]
     weights = balanced_weights(target, kept, by_group=recipe.calibration_weight, by_class=False)
@@ -170,11 +192,18 @@ def fit_bundle(
     honest = cross_fitted_probabilities(
         z, target, parts, recipe.calibration, prior=recipe.prior, sample_weight=weights
     )
-    ai, real = verdict_thresholds(z, target, calibration, fpr=recipe.fpr, miss_rate=recipe.miss_rate)
+    numbers = np.unique(kept, return_inverse=True)[1].astype(np.int32) if recipe.new_groups else None
+    ai, real = verdict_thresholds(
+        z, target, calibration, fpr=recipe.fpr, miss_rate=recipe.miss_rate, groups=numbers
+    )
 
-    rng = np.random.default_rng(recipe.seed)
     bank = _bank(features.take(scored), kept, recipe, by_neighbors, rng)
-    head, chosen = (None, None) if by_neighbors else _head(estimator, recipe, X, y, names, image_weight, rng)
+    head: LinearHead | ExpertHead | None = None
+    chosen = getattr(estimator, "C", None)
+    if experts is not None:
+        head = experts.head
+    elif not by_neighbors:
+        head, chosen = _head(estimator, recipe, X, y, names, image_weight, rng)
     figures = held_out_figures(z, target, kept, honest, ai.logit, np.random.default_rng([recipe.seed, 1]))
     bundle = Bundle(
         name=recipe.name,
@@ -189,7 +218,7 @@ def fit_bundle(
         bank=bank,
         unit=recipe.unit,
         calibration=calibration,
-        held_out=HeldOut(z, np.asarray(target, dtype=np.int8)),
+        held_out=HeldOut(z, np.asarray(target, dtype=np.int8), numbers),
         interval_level=recipe.interval_level,
         training={**_training(features, y, names, crossed, recipe), "C": chosen},
         recipe=recipe.to_json(),

@@ -23,6 +23,15 @@ class LinearHead:
     draws: NDArray[np.float32] | None = None
     draw_biases: NDArray[np.float64] | None = None
 
+    @property
+    def width(self) -> int:
+        """Number of values d that the head reads."""
+        return len(self.weights)
+
+    def local(self, X: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Weights (n, d) and biases (n,) for the rows of X (n, d): all the same, see `ExpertHead.local`."""
+        return np.broadcast_to(self.weights, (len(X), self.width)), np.full(len(X), self.bias)
+
     def logits(self, X: NDArray[Any]) -> NDArray[np.float64]:
         """Logits (n,) of X (n, d)."""
         return np.asarray(X.astype(np.float64) @ self.weights + self.bias)

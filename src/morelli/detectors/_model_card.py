@@ -63,6 +63,11 @@ def _detector(document: Mapping[str, Any]) -> str:
     detector, recipe = document["detector"], document["recipe"]
     if detector["type"] == "neighbors":
         return f"nearest neighbours, k = {detector['k']}, {detector['voting']}"
+    if detector["type"] == "experts":
+        return (
+            f"one linear head for generators {', one for those '.join(detector['experts'])}, joined "
+            f"(log-sum-exp), over {', '.join(detector['kinds'])}"
+        )
     return f"linear head ({recipe.get('estimator', 'imported')}) over {', '.join(detector['kinds'])}"
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from morelli.errors import ArtifactError, UsageError
 from morelli.metrics.shares import clopper_pearson_upper
@@ -63,7 +63,7 @@ class Threshold:
         return read
 
 
-def conformal_threshold(scores_real: ArrayLike, fpr: float) -> Threshold:
+def conformal_threshold(scores_real: ArrayLike, fpr: float, *, groups: ArrayLike | None = None) -> Threshold:
     """The lowest score t such that a new real image scores above t with a chance of at most `fpr`.
 
     t is the ceil((1 - fpr)(n + 1))-th smallest of the n held-out scores: the conservative order
@@ -72,9 +72,15 @@ def conformal_threshold(scores_real: ArrayLike, fpr: float) -> Threshold:
     `guaranteed` is False and `note` says what n can give. The room `metrics` has the other threshold, which
     keeps the rate among the given images alone.
 
+    With `groups` the new image is one of a new group: a source of photographs or a lineage of generators
+    that is not among the given ones. Each of the G groups then counts the same, whatever its number of
+    images: t is the lowest score with (sum over groups of the share of the group above t, + 1) / (G + 1)
+    <= `fpr` (hierarchical conformal prediction, Lee, Barber and Willett 2023, section 3).
+
     Args:
         scores_real: (n,) finite held-out scores of real images.
         fpr: in (0, 1).
+        groups: (n,) group of each image; None: images of one kind, each for itself.
 
     Raises:
         UsageError: there is no score, one is not finite, or the rate is no share.
@@ -90,6 +96,8 @@ def conformal_threshold(scores_real: ArrayLike, fpr: float) -> Threshold:
         raise UsageError(f"a threshold needs finite held-out scores, got {n}")
     if not 0 < fpr < 1:
         raise UsageError(f"the error rate is {fpr}; give a share between 0 and 1, both excluded")
+    if groups is not None:
+        return _grouped_threshold(np.asarray(scores_real, dtype=np.float64), fpr, np.asarray(groups))
     # The tiny step keeps (1 - 0.05) * 100 = 95.00000000000001 from rounding up a rank.
     rank = math.ceil((1 - fpr) * (n + 1) - 1e-9)
     guaranteed = rank <= n
@@ -104,7 +112,32 @@ def conformal_threshold(scores_real: ArrayLike, fpr: float) -> Threshold:
     return Threshold(value, float(fpr), above / n, n, clopper_pearson_upper(above, n), guaranteed, note)
 
 
-def conformal_miss_threshold(scores_fake: ArrayLike, rate: float) -> Threshold:
+def _grouped_threshold(scores: NDArray[np.float64], rate: float, groups: NDArray[Any]) -> Threshold:
+    """`conformal_threshold` for a new group."""
+    _, codes, sizes = np.unique(groups.astype(str), return_inverse=True, return_counts=True)
+    n, n_groups = len(scores), len(sizes)
+    order = np.argsort(scores, kind="stable")
+    share = 1 / sizes[codes[order]]
+    # Mass above each candidate: that of all images that score strictly higher.
+    above = np.concatenate([np.cumsum(share[::-1])[::-1][1:], [0.0]])
+    last = np.searchsorted(scores[order], scores[order], side="right") - 1
+    # The tiny step keeps a sum of shares such as 3 * (1 / 3) from lying above a whole number.
+    kept = np.flatnonzero((above[last] + 1) / (n_groups + 1) <= rate + 1e-9)
+    guaranteed = bool(kept.size)
+    value = float(scores[order][kept[0] if guaranteed else -1])
+    count = int((scores > value).sum())
+    note = f"each of {n_groups} groups counts the same" + (
+        ""
+        if guaranteed
+        else f"; {n_groups} groups cannot promise {_percent(rate)} for an image of a new one, "
+        f"at best {_percent(1 / (n_groups + 1))} of such images lie above the largest score"
+    )
+    return Threshold(value, float(rate), count / n, n, clopper_pearson_upper(count, n), guaranteed, note)
+
+
+def conformal_miss_threshold(
+    scores_fake: ArrayLike, rate: float, *, groups: ArrayLike | None = None
+) -> Threshold:
     """The highest score t such that a new generated image scores at or below t with a chance <= `rate`.
 
     The mirror of `conformal_threshold`, with the same guarantee, fields and errors.
@@ -112,11 +145,12 @@ def conformal_miss_threshold(scores_fake: ArrayLike, rate: float) -> Threshold:
     Args:
         scores_fake: (n,) finite held-out scores of generated images.
         rate: share of generated images that may be missed, in (0, 1).
+        groups: (n,) lineage of each image, see `conformal_threshold`.
 
     >>> round(conformal_miss_threshold(range(1, 100), 0.05).logit, 6)
     5.0
     """
-    mirrored = conformal_threshold(-np.asarray(scores_fake, dtype=np.float64), rate)
+    mirrored = conformal_threshold(-np.asarray(scores_fake, dtype=np.float64), rate, groups=groups)
     # The mirror gives P(score < t) <= rate; one step down makes "at or below" keep the same promise.
     value = float(np.nextafter(-mirrored.logit, -np.inf))
     note = mirrored.note.replace("above the largest", "below the smallest")

@@ -76,8 +76,9 @@ def decide(case: Case) -> Verdict:
     """Apply the rules, the first that fits.
 
     1. Farther from the bank than its limit: out_of_domain.
-    2. Above the upper threshold: ai; at or below the lower one: real – unless the interval at even
-       odds holds one half, so that resampled heads disagree: inconclusive.
+    2. Above the upper threshold: ai; at or below the lower one: real – unless that threshold has too few
+       held-out images to promise its rate, and the interval at even odds holds one half, so that resampled
+       heads disagree: inconclusive.
     3. Between the thresholds: inconclusive.
     """
     word, reason = _word(case)
@@ -106,11 +107,11 @@ def _word(case: Case) -> tuple[Word, str]:
     low, high = case.even_interval
     straddles = low <= 0.5 <= high
     if case.logit > case.ai.logit:
-        if straddles and low < high:
+        if straddles and low < high and not case.ai.guaranteed:
             return "inconclusive", _disagreement(case, p)
         return "ai", f"{p} lies above the threshold {case.ai_probability:.2f}{_keeps_false_alarms(case.ai)}"
     if case.logit <= case.real.logit:
-        if straddles and low < high:
+        if straddles and low < high and not case.real.guaranteed:
             return "inconclusive", _disagreement(case, p)
         return "real", f"{p} lies below the threshold {case.real_probability:.2f}{_keeps_misses(case.real)}"
     return (

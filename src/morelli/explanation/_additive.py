@@ -1,6 +1,7 @@
 """Additive evidence: one image's logit as bias + named parts + rest, summing exactly.
 
-For a linear head, logit = w·x + b. Relative to a reference μ (the mean of real images) this is
+For a linear head, logit = w·x + b; a head of experts has such a w and b at each image, its gradient there
+(`ExpertHead.local`). Relative to a reference μ (the mean of real images) this is
 b + w·μ, what a typical real image gets, plus w·(x − μ). The difference is written as Σ aₖ cₖ + e over the
 concepts' directions, a = (C Cᵀ + λI)⁻¹ C (x − μ), so that part k is aₖ (w·cₖ) and the rest w·e. Taking part
 k away means replacing x by x − aₖ cₖ, and then the logit falls by exactly that part: this is what
@@ -177,21 +178,21 @@ class ConceptSpace:
 
 
 def additive_evidence(
-    X: Array, weights: Array, bias: float, space: ConceptSpace, *, uris: Sequence[str] | None = None
+    X: Array, weights: Array, bias: float | Array, space: ConceptSpace, *, uris: Sequence[str] | None = None
 ) -> list[Evidence]:
-    """Evidence for every row of X (n, d) under the head w (d,), b.
+    """Evidence for every row of X (n, d) under the head w (d,), b, or under each row's own (n, d), (n,).
 
     bias + Σ parts + rest equals the logit to rounding (float64), by construction: the rest is the head
     applied to what the concepts leave over, and the identity is checked.
     """
     X = np.atleast_2d(np.asarray(X, dtype=np.float64))
-    w = np.asarray(weights, dtype=np.float64)
-    logit = X @ w + bias
-    start = float(bias + space.reference @ w)
+    w = np.broadcast_to(np.asarray(weights, dtype=np.float64), X.shape)
+    logit = (X * w).sum(axis=1) + bias
+    start = np.broadcast_to(bias + w @ space.reference, len(X))
     a = space.coordinates(X)
-    per_direction = a * (space.directions @ w)
+    per_direction = a * (w @ space.directions.T)
     leftover = X - space.reference - a @ space.directions
-    rest = leftover @ w
+    rest = (leftover * w).sum(axis=1)
     k = len(space.names)
     parts, amount = np.zeros((len(X), k)), np.zeros((len(X), k))
     np.add.at(parts.T, space.concept, per_direction.T)
@@ -211,7 +212,7 @@ def additive_evidence(
             for j in order
         )
         name = uris[i] if uris is not None else f"row {i}"
-        out.append(Evidence(name, float(logit[i]), start, listed, float(rest[i])))
+        out.append(Evidence(name, float(logit[i]), float(start[i]), listed, float(rest[i])))
     return out
 
 
@@ -259,4 +260,5 @@ def bundle_evidence(bundle: Bundle, features: Features, space: ConceptSpace) -> 
     X = head_rows(bundle, features)
     assert bundle.head is not None
     uris = [str(uri) for uri in features.column("uri")]
-    return additive_evidence(X, bundle.head.weights, bundle.head.bias, space, uris=uris)
+    weights, biases = bundle.head.local(X)
+    return additive_evidence(X, weights, biases, space, uris=uris)

@@ -91,7 +91,7 @@ def concept_faithfulness(
     Args:
         X: embeddings as the head takes them.
         logits: the detector itself, (k, d) → (k,); need not be linear.
-        weights: (d,) of the linear head that the evidence was computed with.
+        weights: (d,) of the linear head that the evidence was computed with, or (n, d), each row's own.
         probability: logits → probabilities; logistic if None.
         control: random directions: ``images``, differences of random pairs of images (what embeddings
             really vary along; the harder control), or ``isotropic``, all directions alike.
@@ -106,7 +106,7 @@ def concept_faithfulness(
     step = space.displacement(X, name)
     before = np.asarray(logits(X), dtype=np.float64)
     after = np.asarray(logits(X - step), dtype=np.float64)
-    predicted, observed = -step @ np.asarray(weights, dtype=np.float64), after - before
+    predicted, observed = -(step * np.asarray(weights, dtype=np.float64)).sum(axis=1), after - before
     p_before = squash(before)
     change = squash(after) - p_before
     moved = float(np.abs(change).mean())
@@ -154,7 +154,7 @@ def bundle_faithfulness(
 
     return [
         concept_faithfulness(
-            X, logits, bundle.head.weights, space, name,
+            X, logits, bundle.head.local(X)[0], space, name,
             probability=lambda z: bundle.calibration.probability(z, bundle.base_rate),
             control=control, draws=draws, random_state=random_state,
         )

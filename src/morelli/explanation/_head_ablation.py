@@ -105,17 +105,18 @@ def bundle_ablation(bundle: Bundle, features: Features, heads: Heads | None = No
     Raises:
         UsageError: the bundle has no linear head, or reads other kinds than `final`.
     """
-    if bundle.head is None or bundle.head_kinds != ("final",):
+    if bundle.head is None or bundle.head.weights.ndim != 1 or bundle.head_kinds != ("final",):
         raise UsageError(
             f"Bundle {bundle.name} reads {', '.join(bundle.kinds)}; heads sum to final alone. Fit one on it: "
             "morelli fit F.lance -o BUNDLE --detector probe --kinds final."
         )
     bundle.check_build(features.build)
+    weights, biases = bundle.head.local(features.vectors["final"][:1])
     return ablate_heads(
         heads or Heads.of(features),
         features.vectors["final"],
-        bundle.head.weights,
-        bundle.head.bias,
+        weights[0],
+        float(biases[0]),
         unit=bundle.unit,
         threshold=bundle.ai.logit,
     )

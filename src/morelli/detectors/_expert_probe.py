@@ -1,0 +1,159 @@
+"""Probes for several kinds of generator: each kind against all real images, all folds and draws at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize
+from scipy.special import logsumexp
+
+from morelli.detectors._logistic import rotate, solve_many
+from morelli.detectors._weights import GroupWeight, balanced_weights
+from morelli.errors import UsageError
+
+Array = NDArray[np.float64]
+REAL = 0
+
+
+@dataclass(frozen=True)
+class ExpertProbe:
+    """Logistic regression of each kind of generator against all real images.
+
+    Attributes:
+        C: inverse regularisation, as in scikit-learn, on standardised features.
+        group_weight: what a lineage or source counts, see `balanced_weights`.
+        tol: largest error of the solution in the norm of its Hessian.
+    """
+
+    C: float = 2e-3
+    group_weight: GroupWeight = "sqrt"
+    tol: float = 1e-3
+
+    def get_params(self) -> dict[str, Any]:
+        """The parameters, for the record of a recipe."""
+        return {"C": self.C, "group_weight": self.group_weight, "tol": self.tol}
+
+    def fit_heads(
+        self,
+        X: NDArray[np.floating],
+        codes: ArrayLike,
+        groups: ArrayLike,
+        draws: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> tuple[Array, Array]:
+        """Heads of every draw and kind: weights (B, K, d) and biases (B, K).
+
+        One rotation of X serves all of them, so features are standardised by the rows of all draws; labels
+        play no part in that.
+
+        Args:
+            X: (n, d) features. codes: (n,) 0 for real, k for the k-th kind of generator, 1 … K.
+            groups: (n,) lineage or source of each row.
+            draws: (n, B) how often each row counts in each draw; a fold is a draw that leaves rows out.
+            sample_weight: (n,) weights to start from, such as 1 / number of views of an image.
+
+        Raises:
+            UsageError: a draw holds no image of a kind, or no real one.
+        """
+        kind = np.asarray(codes, dtype=np.int64)
+        counts = np.asarray(draws, dtype=np.float64)
+        n_draws, n_kinds = counts.shape[1], int(kind.max())
+        base = np.ones(len(kind)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        columns = np.empty((len(kind), n_draws, n_kinds))
+        for k in range(1, n_kinds + 1):
+            rows = (kind == REAL) | (kind == k)
+            own = np.zeros(len(kind))
+            own[rows] = balanced_weights(
+                kind[rows],
+                np.asarray(groups)[rows],
+                by_group=self.group_weight,
+                sample_weight=base[rows],
+            )
+            weights = counts * own[:, None]
+            for value in (REAL, k):
+                total = weights[kind == value].sum(axis=0)
+                if not (total > 0).all():
+                    what = "real images" if value == REAL else f"images of the {k}. kind of generator"
+                    raise UsageError(f"a draw or fold holds no {what}; use fewer kinds or fewer folds")
+                # Each class counts half in every draw, whatever the draw holds of it.
+                weights[kind == value] *= rows.sum() / 2 / total
+            columns[:, :, k - 1] = weights
+        basis = rotate(X)
+        a, b, _ = solve_many(
+            basis.coordinates,
+            (kind != REAL).astype(np.float64),
+            columns.reshape(len(kind), -1),
+            np.full(n_draws * n_kinds, self.C),
+            tol=self.tol,
+        )
+        weights, biases = basis.unfold(a, b)
+        return weights.reshape(n_draws, n_kinds, -1), biases.reshape(n_draws, n_kinds)
+
+
+def expert_codes(
+    labels: ArrayLike, eras: Sequence[Any], years: Sequence[int]
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """The expert of each image by the year of its generator: codes (n,), 0 for real, and the experts' names.
+
+    Args:
+        labels: (n,) real 0, fake 1.
+        eras: (n,) texts with a year, of which the last counts (`2021-2022`); a generated image of an unknown
+            year counts as one of the newest.
+        years: in which each further expert begins: (2023,) makes two.
+
+    Raises:
+        UsageError: an expert has no image.
+
+    Example:
+        >>> expert_codes([0, 1, 1], [None, "2017-2020", "2024"], [2023])
+        (array([0, 1, 2]), ('until 2022', '2023 and later'))
+    """
+    starts = sorted(int(year) for year in years)
+    names = (
+        f"until {starts[0] - 1}",
+        *(f"{first} to {after - 1}" for first, after in pairwise(starts)),
+        f"{starts[-1]} and later",
+    )
+    codes = np.zeros(len(eras), dtype=np.int64)
+    for i, (label, era) in enumerate(zip(np.asarray(labels).tolist(), eras, strict=True)):
+        if label:
+            found = re.findall(r"\d{4}", str(era))
+            year = int(found[-1]) if found else starts[-1]
+            codes[i] = 1 + int(np.searchsorted(starts, year, side="right"))
+    for k, name in enumerate(names, start=1):
+        if not (codes == k).any():
+            raise UsageError(f"no generated image is of a generator {name}; choose other years than {starts}")
+    return codes, names
+
+
+def fit_shifts(logits: Array, labels: ArrayLike, sample_weight: ArrayLike) -> Array:
+    """What to add to each expert's logit before they are joined: (K,).
+
+    Found together with a slope and an offset, which the calibration finds again: the least cross-entropy of
+    sigmoid(slope · log Σ_k exp(z_k + shift_k) + offset) on held-out logits. The shifts have mean 0.
+
+    Args:
+        logits: (n, K) held-out logits of the experts. labels: (n,) real 0, fake 1.
+        sample_weight: (n,) of the images; both classes should have the same total.
+    """
+    z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels, dtype=np.float64)
+    weight = np.asarray(sample_weight, dtype=np.float64) / np.sum(sample_weight)
+
+    def loss(parameters: Array) -> float:
+        slope, offset, *shift = parameters
+        f = np.exp(slope) * logsumexp(z + np.asarray(shift) - np.mean(shift), axis=1) + offset
+        return float(weight @ (np.logaddexp(0, f) - y * f))
+
+    found = minimize(loss, np.zeros(2 + z.shape[1]), method="L-BFGS-B").x[2:]
+    return np.asarray(found - found.mean())
+
+
+def joined(logits: Array, shifts: Array) -> Array:
+    """The joint logit (n,) of the experts' logits (n, K)."""
+    return np.asarray(logsumexp(logits + shifts, axis=-1))

@@ -1,0 +1,174 @@
+"""Experts by year: exact parts, joint logits, thresholds for new groups, and their bundle as a folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from morelli.detectors import (
+    Bundle,
+    LinearProbe,
+    Recipe,
+    conformal_miss_threshold,
+    conformal_threshold,
+    cross_fit,
+    fit_bundle,
+)
+from morelli.detectors._expert_head import ExpertHead
+from morelli.detectors._expert_probe import ExpertProbe, expert_codes, fit_shifts, joined
+from morelli.errors import UsageError
+from morelli.features import Features
+
+WIDTH = 12
+
+
+@pytest.fixture(scope="module")
+def two_traces() -> Features:
+    """Old generators leave a trace in one direction, new ones in another; real images reach into neither."""
+    rng = np.random.default_rng(7)
+    rows, labels, lineage, source, era = [], [], [], [], []
+    for g in range(10):
+        mean = rng.normal(0, 0.3, WIDTH)
+        for _ in range(30):
+            rows.append(mean + rng.normal(0, 1, WIDTH))
+            labels.append(0), lineage.append(None), source.append(f"camera {g}"), era.append(None)
+        # An old trace comes with the lack of the new one, so that one direction cannot serve both.
+        old, axis = (g < 5), (0 if g < 5 else 1)
+        for _ in range(30):
+            x = mean + rng.normal(0, 1, WIDTH)
+            x[axis] += 4
+            x[1 - axis] -= 3
+            rows.append(x)
+            labels.append(1), lineage.append(f"line {g}"), source.append(None)
+            era.append("2019-2020" if old else "2024")
+    return Features.from_arrays(
+        np.asarray(rows, np.float32), labels=labels, lineage=lineage, source=source, era=era
+    )
+
+
+def fitted(features: Features, **changes):
+    recipe = Recipe(
+        estimator=ExpertProbe(C=0.05), expert_years=(2023,), n_draws=8, n_folds=5, new_groups=True, fpr=0.1,
+        miss_rate=0.1,
+    )  # fmt: skip
+    return fit_bundle(features, replace(recipe, **changes))
+
+
+def test_experts_find_what_one_direction_cannot(two_traces):
+    experts = fitted(two_traces).bundle
+    one = cross_fit(LinearProbe(C=0.05), two_traces.matrix(), two_traces.labels, two_traces.groups())
+    assert roc_auc_score(two_traces.labels, one.logits) < 0.8
+    assert experts.metrics["auc"]["value"] > 0.9
+    assert experts.head.experts == ("until 2022", "2023 and later")
+
+
+def test_each_expert_is_the_logistic_regression_of_its_own_rows(two_traces):
+    from sklearn.linear_model import LogisticRegression
+
+    X, y = two_traces.matrix().astype(float), np.asarray(two_traces.labels)
+    codes, _ = expert_codes(y, two_traces.column("era").tolist(), (2023,))
+    weights, biases = ExpertProbe(C=0.1, group_weight="image", tol=1e-8).fit_heads(
+        X, codes, two_traces.groups(), np.ones((len(y), 1))
+    )
+    scale, mean = X.std(axis=0), X.mean(axis=0)
+    for k in (1, 2):
+        rows = (codes == 0) | (codes == k)
+        model = LogisticRegression(C=0.1, class_weight="balanced", tol=1e-10, max_iter=5000)
+        model.fit((X[rows] - mean) / scale, y[rows])
+        assert np.allclose(weights[0, k - 1] * scale, model.coef_[0], atol=1e-3)
+        assert np.isclose(biases[0, k - 1] + weights[0, k - 1] @ mean, model.intercept_[0], atol=1e-3)
+
+
+def test_a_fold_is_scored_by_experts_that_never_saw_it(two_traces):
+    """Experts fitted without the rows of a fold rank that fold as its held-out logits do."""
+    run = fitted(two_traces)
+    fold = run.folds == 0
+    one = two_traces.take(np.flatnonzero(~fold))
+    alone = fit_bundle(
+        one,
+        Recipe(estimator=ExpertProbe(C=0.05, tol=1e-8), expert_years=(2023,), n_draws=0),
+        folds=np.unique(run.folds[~fold], return_inverse=True)[1],
+    )
+    inside = run.logits[fold]
+    outside = alone.bundle.head.logits(two_traces.matrix()[fold])
+    assert np.corrcoef(inside, outside)[0, 1] > 0.999
+
+
+def test_local_weights_give_the_logit_exactly():
+    rng = np.random.default_rng(0)
+    head = ExpertHead(("a", "b", "c"), rng.normal(size=(3, 6)), rng.normal(size=3))
+    X = rng.normal(size=(20, 6)) * 3
+    weights, biases = head.local(X)
+    assert np.allclose((X * weights).sum(axis=1) + biases, head.logits(X), atol=1e-12)
+    step = 1e-6
+    for axis in range(6):
+        moved = X.copy()
+        moved[:, axis] += step
+        slope = (head.logits(moved) - head.logits(X)) / step
+        assert np.allclose(slope, weights[:, axis], atol=1e-4)
+
+
+def test_shifts_mend_a_prior_that_is_off():
+    rng = np.random.default_rng(1)
+    y = np.repeat([0, 1], 400)
+    z = rng.normal(0, 1, (800, 2)) - 3
+    z[400:600, 0] += 6
+    z[600:, 1] += 6
+    spoilt = z + np.array([3.0, -3.0])
+    even = np.ones(800)
+    shifts = fit_shifts(spoilt, y, even)
+    assert abs(shifts.sum()) < 1e-9
+    gap = (shifts[1] - shifts[0]) - 6
+    assert abs(gap) < 1
+    assert np.corrcoef(joined(spoilt, shifts), joined(z, np.zeros(2)))[0, 1] > 0.99
+
+
+def test_years_divide_generators():
+    codes, names = expert_codes(
+        [0, 1, 1, 1, 1], ["2024", "2017-2020", "2021-2022", "2023", None], [2021, 2023]
+    )
+    assert codes.tolist() == [0, 1, 2, 3, 3]
+    assert names == ("until 2020", "2021 to 2022", "2023 and later")
+    with pytest.raises(UsageError, match="until 2016"):
+        expert_codes([0, 1], [None, "2024"], [2017])
+
+
+def test_a_bundle_of_experts_comes_back_from_its_folder(two_traces, tmp_path):
+    bundle = fitted(two_traces).bundle
+    bundle.save(tmp_path / "b")
+    again = Bundle.load(tmp_path / "b")
+    assert again.head.experts == bundle.head.experts
+    assert np.array_equal(again.logits(two_traces), bundle.logits(two_traces))
+    assert np.array_equal(again.intervals(two_traces), bundle.intervals(two_traces))
+    assert again.with_fpr(0.2).ai == bundle.with_fpr(0.2).ai
+    assert "generators until 2022" in (tmp_path / "b" / "MODEL_CARD.md").read_text()
+
+
+def test_thresholds_for_a_new_group_keep_their_rate():
+    """Groups of very different level and size: the chance over new groups stays within the rate."""
+    rng = np.random.default_rng(3)
+    rates, plain = [], []
+    for _ in range(300):
+        levels, sizes = rng.normal(0, 1, 60), rng.choice([2, 5, 100], 60)
+        parts = [level + rng.normal(0, 0.3, n) for level, n in zip(levels, sizes, strict=True)]
+        scores = np.concatenate(parts)
+        groups = np.repeat(np.arange(60), sizes)
+        new = rng.normal(0, 1, 500) + rng.normal(0, 0.3, 500)
+        rates.append((new > conformal_threshold(scores, 0.1, groups=groups).logit).mean())
+        plain.append((new > conformal_threshold(scores, 0.1).logit).mean())
+    assert 0.07 < np.mean(rates) < 0.102
+    assert np.std(plain) > np.std(rates)
+
+
+def test_few_groups_cannot_promise_a_small_rate():
+    scores, groups = np.arange(40.0), np.repeat(np.arange(8), 5)
+    found = conformal_threshold(scores, 0.05, groups=groups)
+    assert not found.guaranteed and found.logit == 39.0
+    assert "8 groups cannot promise 5 %" in found.note
+    one_each = conformal_threshold(np.arange(1.0, 100), 0.05, groups=np.arange(99))
+    assert one_each.logit == conformal_threshold(np.arange(1.0, 100), 0.05).logit
+    missed = conformal_miss_threshold(np.arange(1.0, 100), 0.05, groups=np.arange(99))
+    assert missed.logit == conformal_miss_threshold(np.arange(1.0, 100), 0.05).logit

@@ -294,10 +294,8 @@ def test_verdicts_follow_the_thresholds_and_bring_evidence(story: Features, fitt
     for i, v in enumerate(verdicts):
         if v.verdict == "ai":
             assert v.logit > bundle.ai.logit
-            assert v.interval[0] > 0.5
         if v.verdict == "real":
             assert v.logit <= bundle.real.logit
-            assert v.interval[1] < 0.5
         assert v.interval[0] <= v.probability <= v.interval[1]
         assert v.neighbors[0].similarity == pytest.approx(1, abs=1e-4), "the image itself is in the bank"
         assert v.neighbors[0].uri == f"images/{i}.png"
@@ -307,6 +305,27 @@ def test_verdicts_follow_the_thresholds_and_bring_evidence(story: Features, fitt
     said = {v.verdict: v.reasons[0] for v in verdicts}
     assert "keeps false alarms at 5 %" in said["ai"]
     assert "lies below the threshold" in said["real"]
+
+
+def test_heads_must_agree_where_the_thresholds_promise_nothing(story: Features, fitted: FittedBundle) -> None:
+    """With enough held-out images the thresholds decide alone; else the interval must leave even odds out."""
+    sure = fitted.bundle
+    unsure = dataclasses.replace(
+        sure,
+        ai=dataclasses.replace(sure.ai, guaranteed=False),
+        real=dataclasses.replace(sure.real, guaranteed=False),
+    )
+    before, after = sure.verdicts(story), unsure.verdicts(story)
+    even = sure.intervals(story, base_rate=0.5)
+    changed = 0
+    for old, new, (low, high) in zip(before, after, even, strict=True):
+        if old.verdict in ("ai", "real") and low <= 0.5 <= high:
+            assert new.verdict == "inconclusive"
+            assert "disagree" in new.reasons[0]
+            changed += 1
+        else:
+            assert new.verdict == old.verdict
+    assert changed
 
 
 def test_an_image_unlike_the_bank_is_out_of_domain(story: Features, fitted: FittedBundle) -> None:

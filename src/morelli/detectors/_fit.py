@@ -49,7 +49,9 @@ class Recipe:
     of a lineage or source that is not among the given ones, each of which then counts the same; otherwise
     for new images of the given ones.
     scored: perturbation ids whose rows calibrate, set thresholds, enter the bank and are measured;
-    None: every row. Other rows (augmented views) only train.
+    None: every row. Other rows (augmented views) only train. trained: perturbation ids whose rows the head
+    is fitted on, None: every row; others get a held-out score all the same (an ExpertProbe alone).
+    banked: perturbation ids of the scored rows that enter the bank; None: all of them.
     bank_kinds: of the evidence bank, () for none. bank_center: take the common direction away.
     domain_k, domain_quantile: see `Bank`. n_draws: bootstrap heads, 0 for no interval.
     real_groups, n_folds, seed: of the folds.
@@ -70,6 +72,8 @@ class Recipe:
     miss_rate: float = 0.05
     new_groups: bool = False
     scored: Sequence[str] | None = None
+    trained: Sequence[str] | None = None
+    banked: Sequence[str] | None = None
     bank_kinds: Sequence[str] = ("final",)
     bank_center: bool = True
     bank_uris: bool = True
@@ -103,7 +107,7 @@ class FittedBundle:
     """A bundle and the held-out scores behind its figures.
 
     rows: (m,) rows of the features that are scored. logits, probabilities (cross-fitted calibration),
-    folds, labels, groups: (m,) of those rows.
+    folds, labels, groups: (m,) of those rows. held_out_logits: (n,) of all rows.
     """
 
     bundle: Bundle
@@ -113,6 +117,7 @@ class FittedBundle:
     folds: NDArray[np.int64]
     labels: NDArray[np.int8]
     groups: NDArray[Any]
+    held_out_logits: NDArray[np.float64]
 
 
 def fit_bundle(
@@ -149,7 +154,8 @@ def fit_bundle(
     # Several views of one image share its weight, so augmentation does not change what an image counts.
     views = np.unique(sha, return_inverse=True, return_counts=True)
     image_weight = 1.0 / views[2][views[1]]
-    scored = _scored_rows(features, recipe)
+    scored = _rows_of(features, recipe.scored)
+    banked = scored[np.isin(scored, _rows_of(features, recipe.banked))]
 
     by_neighbors = isinstance(recipe.estimator, NearestNeighborDetector)
     rng = np.random.default_rng(recipe.seed)
@@ -170,9 +176,11 @@ def fit_bundle(
             if folds is None
             else np.asarray(folds, dtype=np.int64)
         )
-        experts = fit_experts(
-            estimator, X, codes, kinds, names, parts, scored, image_weight, recipe.n_draws, rng
-        )
+        trains = np.zeros(len(y))
+        trains[_rows_of(features, recipe.trained)] = 1
+        seen = np.bincount(views[1], weights=trains)[views[1]]
+        shared = np.divide(trains, seen, out=np.zeros(len(y)), where=seen > 0)
+        experts = fit_experts(estimator, X, codes, kinds, names, parts, scored, shared, recipe.n_draws, rng)
         crossed = experts.crossed
     else:
         crossed = cross_fit(
@@ -197,7 +205,7 @@ def fit_bundle(
         z, target, calibration, fpr=recipe.fpr, miss_rate=recipe.miss_rate, groups=numbers
     )
 
-    bank = _bank(features.take(scored), kept, recipe, by_neighbors, rng)
+    bank = _bank(features.take(banked), names[banked], recipe, by_neighbors, rng)
     head: LinearHead | ExpertHead | None = None
     chosen = getattr(estimator, "C", None)
     if experts is not None:
@@ -227,7 +235,9 @@ def fit_bundle(
         command=command,
         notes=tuple(recipe.notes),
     )
-    return FittedBundle(bundle, scored, z, honest, parts, np.asarray(target, dtype=np.int8), kept)
+    return FittedBundle(
+        bundle, scored, z, honest, parts, np.asarray(target, dtype=np.int8), kept, crossed.logits
+    )
 
 
 def training_hash(sha256: ArrayLike, labels: ArrayLike) -> str:
@@ -237,14 +247,14 @@ def training_hash(sha256: ArrayLike, labels: ArrayLike) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _scored_rows(features: Features, recipe: Recipe) -> NDArray[np.int64]:
-    if recipe.scored is None:
+def _rows_of(features: Features, perturbations: Sequence[str] | None) -> NDArray[np.int64]:
+    if perturbations is None:
         return np.arange(len(features))
     perturbation = features.column("perturbation").astype(str)
-    rows = np.flatnonzero(np.isin(perturbation, list(recipe.scored)))
+    rows = np.flatnonzero(np.isin(perturbation, list(perturbations)))
     if not len(rows):
         present = sorted(set(perturbation.tolist()))
-        raise UsageError(f"no row has a perturbation of {list(recipe.scored)}; present are {present}")
+        raise UsageError(f"no row has a perturbation of {list(perturbations)}; present are {present}")
     return rows
 
 

@@ -40,10 +40,10 @@ from numpy.typing import NDArray
 
 from morelli.audit import metadata_only_auc
 from morelli.audit._metadata_baseline import MetadataBaseline
-from morelli.detectors import Bundle, FittedBundle, Recipe, fit_bundle, grouped_folds
+from morelli.detectors import Bundle, ExpertProbe, Recipe, fit_bundle, grouped_folds
 from morelli.detectors._bundle import verdict_thresholds
-from morelli.detectors._expert_probe import ExpertProbe, expert_codes
-from morelli.detectors._fit_experts import fit_experts
+from morelli.detectors._expert_probe import expert_codes
+from morelli.detectors._fit import FittedBundle
 from morelli.encoders import load_encoder
 from morelli.evaluation import MeasureOptions, Predictions, measure
 from morelli.evaluation._measure import Measurement
@@ -68,7 +68,7 @@ STABILITY_EVERY = 5
 KINDS = ("layer:7", "layer:8", "layer:9", "layer:10", "layer:11", "layer:12", "final")
 MEANS = tuple(f"mean:{k}" for k in range(5, 12))
 YEARS = (2023,)
-PROBE = ExpertProbe(C=2e-3)
+PROBE = ExpertProbe(YEARS, C=2e-3)
 FPR, MISS_RATE = 0.05, 0.10
 LEAST_KIND = 40
 """Real kinds of fewer images have no figure of their own."""
@@ -224,8 +224,9 @@ def held_out_logits(views: Features, step: Step) -> Array:
     X = views.matrix(step.kinds)
     if step.years:
         scored = np.flatnonzero(np.isin(views.column("perturbation").astype(str), list(WORDS)))
-        rng = np.random.default_rng(0)
-        return fit_experts(PROBE, X, codes, names, groups, folds, scored, share, 0, rng).crossed.logits
+        return PROBE.fit_folds(
+            X, codes, names, groups, folds=folds, scored=scored, sample_weight=share
+        ).held_out_logits
     masks = (folds[:, None] != np.arange(int(folds.max()) + 1)).astype(np.float64)
     weights, biases = PROBE.fit_heads(X, codes, groups, masks, share)
     logits = np.empty(len(y))
@@ -320,7 +321,6 @@ def fitted_bundle(views: Features) -> FittedBundle:
             name="default",
             kinds=KINDS,
             estimator=PROBE,
-            expert_years=YEARS,
             calibration="platt",
             calibration_weight="sqrt",
             fpr=FPR,

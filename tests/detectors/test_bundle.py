@@ -21,7 +21,6 @@ from sklearn.preprocessing import StandardScaler
 from morelli.artefacts._json import document_digest
 from morelli.detectors import (
     Bundle,
-    FittedBundle,
     LinearProbe,
     NearestNeighborDetector,
     Recipe,
@@ -29,6 +28,7 @@ from morelli.detectors import (
     fit_bundle,
     training_hash,
 )
+from morelli.detectors._fit import FittedBundle
 from morelli.errors import ArtifactError, BuildMismatchError, UsageError
 from morelli.features import Features
 from tests.detectors.conftest import make_features

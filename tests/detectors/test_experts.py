@@ -51,7 +51,7 @@ def two_traces() -> Features:
 
 def fitted(features: Features, **changes):
     recipe = Recipe(
-        estimator=ExpertProbe(C=0.05), expert_years=(2023,), n_draws=8, n_folds=5, new_groups=True, fpr=0.1,
+        estimator=ExpertProbe(C=0.05), n_draws=8, n_folds=5, new_groups=True, fpr=0.1,
         miss_rate=0.1,
     )  # fmt: skip
     return fit_bundle(features, replace(recipe, **changes))
@@ -89,7 +89,7 @@ def test_a_fold_is_scored_by_experts_that_never_saw_it(two_traces):
     one = two_traces.take(np.flatnonzero(~fold))
     alone = fit_bundle(
         one,
-        Recipe(estimator=ExpertProbe(C=0.05, tol=1e-8), expert_years=(2023,), n_draws=0),
+        Recipe(estimator=ExpertProbe(C=0.05, tol=1e-8), n_draws=0),
         folds=np.unique(run.folds[~fold], return_inverse=True)[1],
     )
     inside = run.logits[fold]
@@ -172,3 +172,14 @@ def test_few_groups_cannot_promise_a_small_rate():
     assert one_each.logit == conformal_threshold(np.arange(1.0, 100), 0.05).logit
     missed = conformal_miss_threshold(np.arange(1.0, 100), 0.05, groups=np.arange(99))
     assert missed.logit == conformal_miss_threshold(np.arange(1.0, 100), 0.05).logit
+
+
+def test_experts_are_refitted_on_every_split_of_an_evaluation(two_traces, tmp_path):
+    from morelli.evaluation._protocols import leave_one_lineage_out
+    from morelli.evaluation._detector_specs import refitted
+
+    candidate, _ = refitted(fitted(two_traces).bundle, "mine", two_traces.vectors)
+    assert isinstance(candidate.detector, ExpertProbe)
+    assert candidate.detector.years == (2023,)
+    rows = leave_one_lineage_out(two_traces, [candidate])
+    assert roc_auc_score(rows.labels, rows.logits) > 0.85

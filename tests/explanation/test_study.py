@@ -114,7 +114,7 @@ def test_a_winner_becomes_a_bundle_that_reads_what_was_chosen(study, tmp_path, w
         features = Features(vectors, features.meta, features.build)
     won = replace(study, rows=tuple(r for r in study.rows if r.name in ("final", winner)))
     assert won.winner.name == winner
-    made = study_bundle(won, features).bundle
+    made = study_bundle(won, features)
     made.save(tmp_path / "bundle")
     again = Bundle.load(tmp_path / "bundle")
     logits = again.logits(features)

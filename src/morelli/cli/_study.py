@@ -151,7 +151,7 @@ def transfer(
     if bundle and result.winner.name != "residual":
         if tell:
             tell("bundle of the winner")
-        fitted = study_bundle(result, features, name=out.resolve().name, command=command).bundle
+        fitted = study_bundle(result, features, name=out.resolve().name, command=command)
     write_study(result, out, page=page, explanations=explained, bundle=fitted)
     if quiet:
         return

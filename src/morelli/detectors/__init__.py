@@ -8,7 +8,8 @@ from __future__ import annotations
 from morelli.detectors._bank import Bank
 from morelli.detectors._bundle import Bundle, default_bundle_path
 from morelli.detectors._calibration import Calibration, fit_calibration
-from morelli.detectors._fit import FittedBundle, Recipe, fit_bundle, training_hash
+from morelli.detectors._expert_probe import ExpertProbe
+from morelli.detectors._fit import Recipe, fit_bundle, training_hash
 from morelli.detectors._folds import cross_fit, grouped_folds
 from morelli.detectors._import_univfd import import_univfd
 from morelli.detectors._neighbors import NearestNeighborDetector
@@ -22,7 +23,7 @@ __all__ = [
     "Bank",
     "Bundle",
     "Calibration",
-    "FittedBundle",
+    "ExpertProbe",
     "LinearProbe",
     "NearestNeighborDetector",
     "Neighbor",

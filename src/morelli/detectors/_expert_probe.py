@@ -6,13 +6,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
-from scipy.special import logsumexp
+from scipy.special import expit, logsumexp
+from sklearn.base import BaseEstimator
 
+from morelli.detectors._expert_head import ExpertHead
+from morelli.detectors._folds import grouped_folds
 from morelli.detectors._logistic import rotate, solve_many
 from morelli.detectors._weights import GroupWeight, balanced_weights
 from morelli.errors import UsageError
@@ -21,23 +24,133 @@ Array = NDArray[np.float64]
 REAL = 0
 
 
-@dataclass(frozen=True)
-class ExpertProbe:
-    """Logistic regression of each kind of generator against all real images.
+@dataclass(frozen=True, eq=False)
+class FittedExperts:
+    """The head fitted on everything, and logits (n,) of experts that saw no row of the same fold."""
 
-    Attributes:
+    head: ExpertHead
+    held_out_logits: Array
+
+
+class ExpertProbe(BaseEstimator):  # type: ignore[misc]
+    """Logistic regression of the generators of each span of years against all real images, joined.
+
+    logit = log Σ_k exp(z_k + shift_k): what an image shows of one kind of generator is enough (`ExpertHead`).
+
+    Args:
+        years: in which each further expert begins: (2023,) makes two, of generators until 2022 and later.
         C: inverse regularisation, as in scikit-learn, on standardised features.
         group_weight: what a lineage or source counts, see `balanced_weights`.
+        n_folds: folds of groups whose held-out logits give the shifts.
         tol: largest error of the solution in the norm of its Hessian.
+        random_state: seed of the folds.
+
+    Learnt by `fit`: `head_`, an `ExpertHead`; `classes_`.
     """
 
-    C: float = 2e-3
-    group_weight: GroupWeight = "sqrt"
-    tol: float = 1e-3
+    def __init__(
+        self,
+        years: tuple[int, ...] = (2023,),
+        *,
+        C: float = 2e-3,
+        group_weight: GroupWeight = "sqrt",
+        n_folds: int = 5,
+        tol: float = 1e-3,
+        random_state: int | None = 0,
+    ) -> None:
+        self.years = years
+        self.C = C
+        self.group_weight = group_weight
+        self.n_folds = n_folds
+        self.tol = tol
+        self.random_state = random_state
 
-    def get_params(self) -> dict[str, Any]:
-        """The parameters, for the record of a recipe."""
-        return {"C": self.C, "group_weight": self.group_weight, "tol": self.tol}
+    def fit(
+        self,
+        X: NDArray[np.floating],
+        y: ArrayLike,
+        *,
+        eras: ArrayLike,
+        groups: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Fit on X (n, d), y (n,) real 0 and fake 1; eras (n,) hold generators' years, see `expert_codes`.
+
+        Raises:
+            UsageError: an expert has no image, or a class has fewer than two groups.
+        """
+        names = np.asarray(groups).astype(str)
+        codes, experts = expert_codes(y, np.asarray(eras, dtype=object).tolist(), self.years)
+        self.head_ = self.fit_folds(
+            np.asarray(X),
+            codes,
+            experts,
+            names,
+            folds=grouped_folds(y, names, self.n_folds, self.random_state),
+            sample_weight=sample_weight,
+        ).head
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def decision_function(self, X: NDArray[np.floating]) -> Array:
+        """Logits (n,)."""
+        return self.head_.logits(np.asarray(X))
+
+    def predict_proba(self, X: NDArray[np.floating]) -> Array:
+        """Probabilities (n, 2) of real and fake."""
+        p = expit(self.decision_function(X))
+        return np.column_stack([1 - p, p])
+
+    def predict(self, X: NDArray[np.floating]) -> NDArray[np.int64]:
+        """Labels (n,): 1 where the logit is positive."""
+        return np.asarray(self.decision_function(X) > 0).astype(np.int64)
+
+    def fit_folds(
+        self,
+        X: NDArray[np.floating],
+        codes: NDArray[np.int64],
+        experts: tuple[str, ...],
+        groups: NDArray[Any],
+        *,
+        folds: NDArray[np.int64],
+        scored: NDArray[np.int64] | None = None,
+        sample_weight: ArrayLike | None = None,
+        draws: NDArray[Any] | None = None,
+    ) -> FittedExperts:
+        """Fit on everything and without each fold, and shift the experts by their held-out logits.
+
+        The shifts of a fold come from the other folds, those of the head from all of them.
+
+        Args:
+            X: (n, d). codes: (n,) 0 for real, else the expert; experts: their names; see `expert_codes`.
+            groups, folds: (n,). scored: rows that the shifts are taken from; None: all.
+            sample_weight: (n,). draws: (n, B) bootstrap counts of further heads.
+        """
+        labels = (codes > 0).astype(np.int8)
+        scored = np.arange(len(codes)) if scored is None else scored
+        masks = folds[:, None] != np.arange(int(folds.max()) + 1)
+        parts = [masks, np.ones((len(codes), 1)), *([] if draws is None else [draws])]
+        weights, biases = self.fit_heads(X, codes, groups, np.concatenate(parts, axis=1), sample_weight)
+        n_folds = masks.shape[1]
+        each = np.empty((len(codes), len(experts)))
+        for fold in range(n_folds):
+            rows = folds == fold
+            each[rows] = X[rows].astype(np.float64) @ weights[fold].T + biases[fold]
+        even = balanced_weights(labels[scored], groups[scored], by_group=self.group_weight)
+        logits = np.empty(len(codes))
+        for fold in range(n_folds):
+            rest = folds[scored] != fold
+            shifts = fit_shifts(each[scored][rest], labels[scored][rest], even[rest])
+            logits[folds == fold] = joined(each[folds == fold], shifts)
+        shifts = fit_shifts(each[scored], labels[scored], even)
+        head = ExpertHead(
+            experts,
+            weights[n_folds],
+            biases[n_folds] + shifts,
+            None if draws is None else np.ascontiguousarray(weights[n_folds + 1 :], dtype=np.float32),
+            None if draws is None else biases[n_folds + 1 :] + shifts,
+        )
+        return FittedExperts(head, logits)
 
     def fit_heads(
         self,

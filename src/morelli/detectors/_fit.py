@@ -22,8 +22,7 @@ from morelli.detectors._calibration import (
     fit_calibration,
 )
 from morelli.detectors._expert_head import ExpertHead
-from morelli.detectors._expert_probe import ExpertProbe, expert_codes
-from morelli.detectors._fit_experts import FittedExperts, fit_experts
+from morelli.detectors._expert_probe import ExpertProbe, FittedExperts, expert_codes
 from morelli.detectors._folds import CrossFit, cross_fit, fit_rows, grouped_folds
 from morelli.detectors._held_out_figures import held_out_figures
 from morelli.detectors._linear_head import LinearHead, fold_affine
@@ -41,7 +40,7 @@ class Recipe:
     """How a bundle is made.
 
     estimator: a linear model, a Pipeline of affine stages that ends in one, a NearestNeighborDetector, or an
-    ExpertProbe: one expert for the generators until each of `expert_years` (column `era`), see `ExpertHead`.
+    ExpertProbe, which needs the column `era`.
     kinds: what it sees, side by side; a neighbour detector compares them with equal say.
     unit: scale the joined features of an image to length 1 first (a linear head only).
     calibration, prior: see `fit_calibration`. calibration_weight: what a group counts there.
@@ -67,7 +66,6 @@ class Recipe:
     calibration: Method = "platt"
     calibration_weight: GroupWeight = "image"
     prior: float = 0.5
-    expert_years: Sequence[int] = ()
     fpr: float = 0.05
     miss_rate: float = 0.05
     new_groups: bool = False
@@ -170,18 +168,22 @@ def fit_bundle(
         estimator = clone(estimator).set_params(C=whole.C_)
     experts: FittedExperts | None = None
     if isinstance(estimator, ExpertProbe):
-        codes, kinds = expert_codes(y, features.column("era").tolist(), recipe.expert_years)
-        parts = (
-            grouped_folds(y, names, recipe.n_folds, recipe.seed)
-            if folds is None
-            else np.asarray(folds, dtype=np.int64)
-        )
+        codes, kinds = expert_codes(y, features.column("era").tolist(), estimator.years)
+        parts = grouped_folds(y, names, recipe.n_folds, recipe.seed) if folds is None else np.asarray(folds)
         trains = np.zeros(len(y))
         trains[_rows_of(features, recipe.trained)] = 1
         seen = np.bincount(views[1], weights=trains)[views[1]]
-        shared = np.divide(trains, seen, out=np.zeros(len(y)), where=seen > 0)
-        experts = fit_experts(estimator, X, codes, kinds, names, parts, scored, shared, recipe.n_draws, rng)
-        crossed = experts.crossed
+        experts = estimator.fit_folds(
+            X,
+            codes,
+            kinds,
+            names,
+            folds=parts.astype(np.int64),
+            scored=scored,
+            sample_weight=np.divide(trains, seen, out=np.zeros(len(y)), where=seen > 0),
+            draws=group_draws(y, names, recipe.n_draws, rng) if recipe.n_draws else None,
+        )
+        crossed = CrossFit(experts.held_out_logits, parts, ())
     else:
         crossed = cross_fit(
             estimator,

@@ -83,9 +83,9 @@ def refitted(
     """
     from sklearn.base import clone
 
-    from morelli.detectors import LinearProbe, NearestNeighborDetector
+    from morelli.detectors import ExpertProbe, LinearProbe, NearestNeighborDetector
 
-    classes = {c.__name__: c for c in (LinearProbe, NearestNeighborDetector)}
+    classes = {c.__name__: c for c in (LinearProbe, NearestNeighborDetector, ExpertProbe)}
     chosen = bundle.recipe.get("estimator")
     if chosen not in classes:
         raise UsageError(

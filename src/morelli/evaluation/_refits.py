@@ -98,7 +98,8 @@ def score_splits(
                 results[place] = shared[offset]
                 continue
             split = splits[place]
-            fitted = _fit(candidate, X, y, split.train, groups=groups, image_groups=image_groups)
+            columns = {"groups": groups, "image_groups": image_groups, "eras": features.column("era")}
+            fitted = _fit(candidate, X, y, split.train, **columns)
             results[place] = _scored(fitted, X[np.concatenate([split.test, split.held_in])], candidate)
     return [r for r in results if r is not None]
 
@@ -111,12 +112,16 @@ def _fit(
     *,
     groups: AnyArray,
     image_groups: AnyArray,
+    eras: AnyArray,
 ) -> Any:
     from sklearn.base import clone
 
     fresh = clone(candidate.detector)
     extra = {}
-    if "groups" in inspect.signature(fresh.fit).parameters:
+    taken = inspect.signature(fresh.fit).parameters
+    if "eras" in taken:
+        extra["eras"] = eras[rows]
+    if "groups" in taken:
         names = groups[rows].copy()
         for label in (0, 1):
             own = y[rows] == label

@@ -16,7 +16,7 @@ from morelli.explanation.study._study import TransferStudy, fitted_mask, labelle
 from morelli.explanation.study._variants import HEADS_REMOVED, PROJECTED
 
 if TYPE_CHECKING:
-    from morelli.detectors import FittedBundle
+    from morelli.detectors import Bundle
     from morelli.features import Features
 
 NOTE = (
@@ -56,7 +56,7 @@ class ChosenMap(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 def study_bundle(
     study: TransferStudy, features: Features, *, name: str = "study", command: str = ""
-) -> FittedBundle:
+) -> Bundle:
     """Fit the winner's recipe on all images and calibrate it on scores of held-out groups.
 
     Args:
@@ -133,4 +133,4 @@ def study_bundle(
         notes=(NOTE,) if winner != "final" else (),
     )
     metrics = {"study": {"winner": winner, "ood_auc": study.winner.ood, "baseline": study.rows[0].ood}}
-    return fit_bundle(features, recipe, metrics=metrics, command=command)
+    return fit_bundle(features, recipe, metrics=metrics, command=command).bundle

@@ -176,3 +176,30 @@ def test_a_univfd_head_becomes_a_bundle(tmp_path: Path) -> None:
     assert head is not None
     assert np.allclose(head.weights, weights.numpy()[0])
     assert head.bias == pytest.approx(-0.5)
+
+
+def test_experts_by_year_from_a_manifest(tmp_path: Path, collection: Path, tiny_clip_dir: Path) -> None:
+    """Each folder of generated pictures is a lineage with a year of its own; both experts judge."""
+    lines, years = ["path,label,generator,lineage,source,era"], ["2019", "2024"]
+    for number, folder in enumerate(sorted(one for one in (collection / "fake").iterdir() if one.is_dir())):
+        for file in sorted(folder.iterdir()):
+            era = years[number % 2]
+            lines.append(f"{file},fake,{folder.name},{folder.name},,{era}")
+    for number, file in enumerate(sorted(one for one in (collection / "real").rglob("*") if one.is_file())):
+        lines.append(f"{file},real,,,camera {number % 4},")
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    table = tmp_path / "F.lance"
+    assert morelli("extract", manifest, "-o", table, "--encoder", tiny_clip_dir, "--kinds", "final").code == 0
+    asked = ["--detector", "experts", "--folds", "2"]
+    run = morelli("fit", table, "-o", tmp_path / "b", *asked)
+    assert run.code == 0, run.err
+    bundle = Bundle.load(tmp_path / "b")
+    assert bundle.head.experts == ("until 2022", "2023 and later")
+    odd = morelli("fit", table, "-o", tmp_path / "c", *asked, "--expert-years", "soon")
+    assert odd.code == 2
+    assert "--expert-years takes years" in odd.err
+    nobody = morelli("fit", table, "-o", tmp_path / "c", *asked, "--expert-years", "1990")
+    assert nobody.code == 2
+    assert "until 1989" in nobody.err
+    assert not (tmp_path / "c").exists()

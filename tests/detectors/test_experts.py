@@ -175,8 +175,8 @@ def test_few_groups_cannot_promise_a_small_rate():
 
 
 def test_experts_are_refitted_on_every_split_of_an_evaluation(two_traces, tmp_path):
-    from morelli.evaluation._protocols import leave_one_lineage_out
     from morelli.evaluation._detector_specs import refitted
+    from morelli.evaluation._protocols import leave_one_lineage_out
 
     candidate, _ = refitted(fitted(two_traces).bundle, "mine", two_traces.vectors)
     assert isinstance(candidate.detector, ExpertProbe)

@@ -6,7 +6,7 @@ import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,6 +24,7 @@ class DetectorChoice(StrEnum):
 
     probe = "probe"
     neighbors = "neighbors"
+    experts = "experts"
 
 
 class RealGroupChoice(StrEnum):
@@ -46,13 +47,28 @@ def fit(
         typer.Option(help="Feature kinds to look at, by commas, such as layer:6-9; else all of the table."),
     ] = None,
     detector: Annotated[
-        DetectorChoice, typer.Option(help="A linear probe, or nearest neighbours.")
+        DetectorChoice,
+        typer.Option(help="A linear probe, nearest neighbours, or one probe for each span of years, joined."),
     ] = DetectorChoice.probe,
+    expert_years: Annotated[
+        str,
+        typer.Option(
+            metavar="YEARS",
+            help="Years in which each further expert begins, by commas; from the column era.",
+        ),
+    ] = "2023",
     k: Annotated[int, typer.Option(min=1, help="How many neighbours vote.")] = 5,
     fpr: Annotated[float, typer.Option(help="Share of real images that may be called AI-generated.")] = 0.05,
     miss_rate: Annotated[
         float, typer.Option(help="Share of generated images that may be called real.")
     ] = 0.05,
+    new_groups: Annotated[
+        bool,
+        typer.Option(
+            "--new-groups",
+            help="Promise these shares for images of sources and generators that are not in the table.",
+        ),
+    ] = False,
     real_groups: Annotated[
         RealGroupChoice, typer.Option(help="Keep real images together by their source, or not at all.")
     ] = RealGroupChoice.source,
@@ -74,8 +90,10 @@ def fit(
         morelli fit mine.lance -o knn/ --detector neighbors --k 9 --kinds final
 
         morelli fit mine.lance -o strict/ --kinds layer:6-9 --fpr 0.01
+
+        morelli fit mine.lance -o both/ --detector experts --expert-years 2023 --new-groups
     """
-    from morelli.detectors import LinearProbe, NearestNeighborDetector, Recipe, fit_bundle
+    from morelli.detectors import Recipe, fit_bundle
     from morelli.features import FeatureTable
 
     source = FeatureTable.open(table)
@@ -86,14 +104,14 @@ def fit(
         raise UsageError(
             f"{table} has no labelled image. Extract with --label-from folders, --label, or a manifest."
         )
-    neighbors = detector is DetectorChoice.neighbors
     recipe = Recipe(
         name=name or out.resolve().name,
         kinds=chosen,
-        estimator=NearestNeighborDetector(k=k) if neighbors else LinearProbe(random_state=seed),
+        estimator=_estimator(detector, k, expert_years, seed),
         bank_kinds=evidence,
         fpr=fpr,
         miss_rate=miss_rate,
+        new_groups=new_groups,
         real_groups=real_groups.value,
         n_folds=folds,
         seed=seed,
@@ -103,6 +121,19 @@ def fit(
     bundle.save(out)
     if not quiet:
         _say(bundle, out, unlabelled=len(source) - len(features))
+
+
+def _estimator(detector: DetectorChoice, k: int, expert_years: str, seed: int) -> Any:
+    from morelli.detectors import ExpertProbe, LinearProbe, NearestNeighborDetector
+
+    if detector is DetectorChoice.neighbors:
+        return NearestNeighborDetector(k=k)
+    if detector is DetectorChoice.probe:
+        return LinearProbe(random_state=seed)
+    years = [text.strip() for text in expert_years.split(",")]
+    if not all(text.isdigit() for text in years):
+        raise UsageError(f"--expert-years takes years by commas, such as 2021,2023; got {expert_years!r}.")
+    return ExpertProbe(tuple(int(text) for text in years), random_state=seed)
 
 
 def _chosen(source: FeatureTable, kinds: str | None) -> tuple[str, ...]:

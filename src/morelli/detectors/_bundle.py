@@ -335,21 +335,30 @@ def verdict_thresholds(
 ) -> tuple[Threshold, Threshold]:
     """The thresholds (ai, real) on held-out logits (n,): false alarms on reals, misses on generated.
 
-    With `groups` (n,) the rates are for images of lineages and sources that are not among them. Both
+    With `groups` (n,) the rates hold both for a new image and for an image of a lineage or source that is
+    not among them: the stricter of the two thresholds. Both
     stay on their side of even odds: an image of probability under one half is never called
     generated however rare such reals are, and the other way round.
     """
     z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels)
     even = _even_logit(calibration, z)
-    of = [None, None] if groups is None else [np.asarray(groups)[y == value] for value in (0, 1)]
-    ai = conformal_threshold(z[y == 0], fpr, groups=of[0])
     # Without a miss rate (an imported head) the lower threshold asks for the same rate as the upper one.
-    real = conformal_miss_threshold(z[y == 1], fpr if math.isnan(miss_rate) else miss_rate, groups=of[1])
+    miss_rate = fpr if math.isnan(miss_rate) else miss_rate
+    ai = conformal_threshold(z[y == 0], fpr)
+    real = conformal_miss_threshold(z[y == 1], miss_rate)
+    if groups is not None:
+        of = np.asarray(groups)
+        ai = max(ai, conformal_threshold(z[y == 0], fpr, groups=of[y == 0]), key=_logit)
+        real = min(real, conformal_miss_threshold(z[y == 1], miss_rate, groups=of[y == 1]), key=_logit)
     if ai.logit < even:
         ai = _moved(ai, even, float((z[y == 0] > even).mean()))
     if real.logit > even:
         real = _moved(real, even, float((z[y == 1] <= even).mean()))
     return ai, real
+
+
+def _logit(threshold: Threshold) -> float:
+    return threshold.logit
 
 
 def _moved(threshold: Threshold, even: float, observed: float) -> Threshold:

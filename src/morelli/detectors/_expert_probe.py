@@ -136,7 +136,8 @@ class ExpertProbe(BaseEstimator):  # type: ignore[misc]
         for fold in range(n_folds):
             rows = folds == fold
             each[rows] = X[rows].astype(np.float64) @ weights[fold].T + biases[fold]
-        even = balanced_weights(labels[scored], groups[scored], by_group=self.group_weight)
+        # Shifts are the experts' prior odds; how often each kind of generator is met is a matter of images.
+        even = balanced_weights(labels[scored])
         logits = np.empty(len(codes))
         for fold in range(n_folds):
             rest = folds[scored] != fold

@@ -44,9 +44,8 @@ class Recipe:
     kinds: what it sees, side by side; a neighbour detector compares them with equal say.
     unit: scale the joined features of an image to length 1 first (a linear head only).
     calibration, prior: see `fit_calibration`. calibration_weight: what a group counts there.
-    fpr, miss_rate: of the thresholds for `ai` and `real`. new_groups: these rates are promised for images
-    of a lineage or source that is not among the given ones, each of which then counts the same; otherwise
-    for new images of the given ones.
+    fpr, miss_rate: of the thresholds for `ai` and `real`. new_groups: the rates are also promised for images
+    of a lineage or source that is not among the given ones, each of which then counts the same.
     scored: perturbation ids whose rows calibrate, set thresholds, enter the bank and are measured;
     None: every row. Other rows (augmented views) only train. trained: perturbation ids whose rows the head
     is fitted on, None: every row; others get a held-out score all the same (an ExpertProbe alone).

@@ -183,3 +183,16 @@ def test_experts_are_refitted_on_every_split_of_an_evaluation(two_traces, tmp_pa
     assert candidate.detector.years == (2023,)
     rows = leave_one_lineage_out(two_traces, [candidate])
     assert roc_auc_score(rows.labels, rows.logits) > 0.85
+
+
+def test_a_verdict_says_which_expert_spoke(two_traces):
+    bundle = fitted(two_traces).bundle
+    eras = two_traces.column("era")
+    right = said = 0
+    for verdict, era in zip(bundle.verdicts(two_traces), eras, strict=True):
+        named = [reason for reason in verdict.reasons if reason.startswith("it resembles generators")]
+        assert bool(named) == (verdict.verdict == "ai")
+        if named and era is not None:
+            said += 1
+            right += ("until 2022" in named[0]) == (era == "2019-2020")
+    assert right / said > 0.9

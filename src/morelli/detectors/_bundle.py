@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
 
 from morelli.detectors._bank import Bank
 from morelli.detectors._bundle_parts import HeldOut, NeighborRule, Origin
@@ -140,6 +141,7 @@ class Bundle:
         interval = self._intervals(logits, drawn, rate)
         even = self._intervals(logits, drawn, 0.5)
         distance, neighbors = self._evidence(features)
+        experts = self._experts(features)
         ends = self.calibration.probability([self.ai.logit, self.real.logit], rate)
         limit = None if self.bank is None else self.bank.limit
         return [
@@ -156,6 +158,7 @@ class Bundle:
                     distance=float(distance[i]),
                     limit=limit,
                     neighbors=neighbors[i],
+                    expert=experts[i],
                 )
             )
             for i in range(len(logits))
@@ -295,6 +298,15 @@ class Bundle:
             rule = self.neighbor_rule
             return self._bank().draw_scores(self._prepared(features), rule.k, rule.voting)
         return self._head().draw_logits(self._matrix(features))
+
+    def _experts(self, features: Features) -> list[tuple[str, float] | None]:
+        """The expert with the largest share of the odds, and that share; None for heads without experts."""
+        if not isinstance(self.head, ExpertHead):
+            return [None] * len(features)
+        share = softmax(self.head.expert_logits(self._matrix(features)), axis=1)
+        return [
+            (self.head.experts[k], float(row[k])) for row, k in zip(share, share.argmax(axis=1), strict=True)
+        ]
 
     def _intervals(
         self, logits: NDArray[np.float64], drawn: NDArray[np.float64] | None, rate: float

@@ -16,8 +16,8 @@ vectors a_h of one token. Of a target with cotangent g = ∂/∂x, back through 
     ∂/∂z = LNᵀ(Pᵀ g),    ∂/∂u = ∂/∂z + LN₂ᵀ(F₁ᵀ(φ' ∘ F₂ᵀ ∂/∂z)),    ∂/∂a = Oᵀ ∂/∂u,          (3)
     ∂/∂A_hj = ⟨∂/∂a_h, v_hj⟩ = ⟨V_hᵀ ∂/∂a_h, y_j⟩ + ⟨∂/∂a_h, b_h⟩,                              (4)
 
-with LNᵀ the derivative of a layer norm (`_vit_arrays`, equation 5). By the second form of (4) neither keys nor
-values of all tokens are ever computed.
+with LNᵀ the derivative of a layer norm (`_vit_arrays`, equation 5). By the second form of (4) neither keys
+nor values of all tokens are ever computed.
 
 Shapes: b images, n = P + 1 tokens (class token first), D width, H heads of c = D / H, d length of the kind,
 K targets.
@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -77,13 +77,13 @@ class ClassAttention:
         return np.asarray(rows + self.bias * weights.sum(axis=-1, keepdims=True))
 
     def by_weights(self, gradient: Floats) -> Floats:
-        """Equation 4: cotangents (b, K, H, c) of what the heads mixed to those of the weights, (b, K, H, n)."""
-        b, k, heads, size = gradient.shape
+        """Equation 4: cotangents (b, K, H, c) of the heads' mixtures to those of the weights (b, K, H, n)."""
+        (b, k, heads, size), (_, n, width) = gradient.shape, self.normed.shape
         by_head = gradient.transpose(2, 0, 1, 3).reshape(heads, b * k, size)
-        onto = (by_head @ self.matrix).reshape(heads, b, k, -1).transpose(1, 2, 0, 3)
-        found = onto.reshape(b, k * heads, -1) @ self.normed.swapaxes(1, 2)
+        onto = (by_head @ self.matrix).reshape(heads, b, k, width).transpose(1, 2, 0, 3)
+        found = onto.reshape(b, k * heads, width) @ self.normed.swapaxes(1, 2)
         constant = np.einsum("bkhc,hc->bkh", gradient, self.bias)
-        return np.asarray(found.reshape(b, k, heads, -1) + constant[..., None])
+        return np.asarray(found.reshape(b, k, heads, n) + constant[..., None])
 
 
 class LastBlock:
@@ -93,8 +93,8 @@ class LastBlock:
     >>> block.inputs                                              # doctest: +SKIP
     ('layer:11', 'tokens:11')
 
-    It computes in float32 on the processor, whatever the encoder itself runs on. Calls keep no state and may
-    come from several threads.
+    It computes in float32 on the CPU, whatever the encoder itself runs on. Calls keep no state and may come
+    from several threads.
 
     Attributes:
         kind: the feature that comes out, `final` or `layer:k`.
@@ -145,7 +145,7 @@ class LastBlock:
                 f"{self.inputs[0]} as (b, {self.width}) and {self.inputs[1]} as "
                 f"(b, {self.patches}, {self.width})."
             )
-        block, (b, width), heads = self._weights, first.shape, self.heads
+        block, width, heads = self._weights, self.width, self.heads
         y = vit_arrays.norm_forward(block.norm1, np.concatenate([first[:, None], rest], axis=1))
         queries, keys, values = block.qkv.weight.reshape(3, heads, width // heads, width)
         bias = np.zeros(3 * width, np.float32) if block.qkv.bias is None else block.qkv.bias
@@ -178,8 +178,8 @@ class LastBlock:
             by_z = np.asarray(cotangents, np.float32)
             if by_z.ndim != 3 or by_z.shape[0] != len(x) or by_z.shape[2] != self.dim:
                 raise UsageError(
-                    f"Gradients by the feature of {len(x)} images must be ({len(x)}, K, {self.dim}); got shape "
-                    f"{by_z.shape}."
+                    f"Gradients by the feature of {len(x)} images must be ({len(x)}, K, {self.dim}); got "
+                    f"shape {by_z.shape}."
                 )
             if self._projected:
                 by_z = vit_arrays.project_gradient(vit, z, by_z)
@@ -190,7 +190,7 @@ class LastBlock:
             )
             by_u += by_z
             found = vit_arrays.apply_gradient(block.out, by_u)
-            return found.reshape(*found.shape[:2], self.heads, -1)
+            return found.reshape(*found.shape[:2], self.heads, self.width // self.heads)
 
         return x, pullback
 
@@ -206,4 +206,37 @@ def clip_weights(encoder: Encoder, what: str) -> VisionTransformer:
     Raises:
         UsageError: another family; `what` is what it is needed for.
     """
-    raise NotImplementedError
+    tower: Any = encoder.tower
+    if encoder.card.family != "clip" or not hasattr(tower, "vit"):
+        raise UsageError(
+            f"{what} exists for CLIP encoders; {encoder.card.name} is a {encoder.card.family} encoder, which "
+            "runs in transformers as a whole. Use clip-vit-b16 or another CLIP."
+        )
+    return _arrays_of(tower.vit)
+
+
+def _arrays_of(vit: Any) -> VisionTransformer:
+    """The tower's tensors as arrays."""
+    from morelli.encoders._vit_weights import Block, Linear, Norm, VisionTransformer
+
+    def array(tensor: Any) -> Any:
+        return None if tensor is None else tensor.float().cpu().numpy()
+
+    def norm(one: Any) -> Norm:
+        return Norm(array(one.scale), array(one.shift), one.eps)
+
+    def linear(one: Any) -> Linear:
+        return Linear(array(one.weight), array(one.bias))
+
+    blocks = tuple(
+        Block(
+            norm(one.norm1), linear(one.qkv), linear(one.out), norm(one.norm2), linear(one.fc1),
+            linear(one.fc2), one.heads, one.activation,
+        )
+        for one in vit.blocks
+    )  # fmt: skip
+    projection = None if vit.projection is None else linear(vit.projection)
+    return VisionTransformer(
+        array(vit.class_token), linear(vit.patch), array(vit.positions), norm(vit.pre_norm), blocks,
+        norm(vit.post_norm), projection, vit.side, vit.image_size,
+    )  # fmt: skip

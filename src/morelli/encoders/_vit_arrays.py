@@ -1,7 +1,7 @@
 """CLIP's vision transformer in numpy, forwards and backwards, block by block.
 
-The runtime behind `Encoder.trace` gives features; this module gives what it cannot: gradients in closed form,
-and a forward pass on tokens of one's own choice. Equations 1 to 4 are those of Dosovitskiy et al., *An Image is
+The runtime behind `Encoder.trace` gives features; this module gives what it cannot: gradients in closed
+form, and a forward pass on chosen tokens. Equations 1 to 4 are those of Dosovitskiy et al., *An Image is
 Worth 16x16 Words* (2021), with CLIP's layer norm before the first block (Radford et al. 2021, section 2.4):
 
     z_0  = LN([class; x_1 E; ...; x_P E] + E_pos)                                    (1)
@@ -55,13 +55,13 @@ def apply(linear: Linear, x: Floats) -> Floats:
     rows = x.reshape(-1, x.shape[-1]) @ linear.weight.T
     if linear.bias is not None:
         rows += linear.bias
-    return rows.reshape(*x.shape[:-1], -1)
+    return rows.reshape(*x.shape[:-1], rows.shape[-1])
 
 
 def apply_gradient(linear: Linear, gradient: Floats) -> Floats:
     """Cotangents of `apply` to those of x."""
     rows = gradient.reshape(-1, gradient.shape[-1]) @ linear.weight
-    return rows.reshape(*gradient.shape[:-1], -1)
+    return rows.reshape(*gradient.shape[:-1], rows.shape[-1])
 
 
 def activate(block: Block, x: Floats) -> Floats:

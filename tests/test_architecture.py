@@ -221,6 +221,23 @@ def test_rooms_other_than_encoders_load_without_torch() -> None:
     assert not loaded_after(code) & {"torch", "transformers"}
 
 
+def test_torch_is_imported_by_towers_alone() -> None:
+    """Not even late: whatever else needs a gradient or a forward pass has it in numpy or from the runtime."""
+    allowed = {
+        *("_vit", "_torch_tower", "_decomposition", "_pooling_parts", "_runtime", "_text"),
+        *("_pretrained", "_processor", "_transformers_parts", "_transformers_tower"),
+    }
+    importing = set()
+    for name, source in module_sources().items():
+        for node in ast.walk(ast.parse(source)):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            if {one.partition(".")[0] for one in names} & {"torch", "transformers"}:
+                importing.add(name)
+    assert importing <= {f"morelli.encoders.{module}" for module in allowed}
+
+
 # Modules beside the doors that other rooms and users import too: one idea each, small enough to list nowhere.
 PUBLIC_MODULES = {
     *("__main__", "errors", "palette"),

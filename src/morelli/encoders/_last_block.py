@@ -143,14 +143,19 @@ def clip_weights(encoder: Encoder, what: str) -> VisionTransformer:
     Raises:
         UsageError: another family; `what` is what it is needed for.
     """
-    from morelli.encoders._vit import ClipTower
+    import torch
 
-    if not isinstance(encoder.tower, ClipTower):
+    from morelli.encoders._vit import ClipTower, vit_from_weights
+
+    if isinstance(encoder.tower, ClipTower):
+        return encoder.tower.vit
+    if encoder.vision is None:
         raise UsageError(
             f"{what} exists for CLIP encoders; {encoder.card.name} is a {encoder.card.family} encoder, which "
             "runs in transformers as a whole. Use clip-vit-b16 or another CLIP."
         )
-    return encoder.tower.vit
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[encoder.build.dtype]
+    return vit_from_weights(encoder.vision, dtype=dtype, device=torch.device(encoder.device))
 
 
 @contextmanager
@@ -158,9 +163,9 @@ def full_float32(device: str) -> Iterator[None]:
     """The tower's own rule for CUDA: no TF32. On a CPU nothing changes."""
     import torch
 
-    from morelli.encoders._encoder import _full_float32
+    from morelli.encoders._torch_tower import full_float32 as on_device
 
-    with _full_float32(torch.device(device)):
+    with on_device(torch.device(device)):
         yield
 
 

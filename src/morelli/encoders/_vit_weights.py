@@ -21,6 +21,9 @@ Floats = npt.NDArray[np.float32]
 QUICK_GELU_SLOPE = 1.702
 """quick_gelu(x) = x sigmoid(1.702 x), CLIP's activation."""
 
+PROJECTION = "visual_projection.weight"
+"""The one tensor that a checkpoint may lack."""
+
 PREFIXES = ("vision_model.", "visual_projection.")
 """Beginnings of the names of all tensors that the image tower needs."""
 
@@ -131,7 +134,7 @@ def vit_weights_from_state(state: Mapping[str, Floats], config: Mapping[str, Any
         pre_norm=norm(root + "pre_layrnorm"),
         blocks=tuple(block(f"{root}encoder.layers.{k}") for k in range(int(config["num_hidden_layers"]))),
         post_norm=norm(root + "post_layernorm"),
-        projection=Linear(take(_PROJECTION)) if _PROJECTION in state else None,
+        projection=Linear(take(PROJECTION)) if PROJECTION in state else None,
         side=int(config["patch_size"]),
         image_size=int(config["image_size"]),
     )
@@ -145,15 +148,12 @@ def check_shapes(shapes: Mapping[str, tuple[int, ...]], config: Mapping[str, Any
             unknown.
     """
     _activation(config)
-    for name, shape in _expected(config, shapes.get(_PROJECTION)).items():
+    for name, shape in _expected(config, shapes.get(PROJECTION)).items():
         found = shapes.get(name)
         if found is None:
             raise WeightsError(f"The weights lack the tensor {name!r}. Is this really a CLIP checkpoint?")
         if tuple(found) != shape:
             raise WeightsError(f"The tensor {name!r} has shape {tuple(found)}; the config says {shape}.")
-
-
-_PROJECTION = "visual_projection.weight"
 
 
 def _activation(config: Mapping[str, Any]) -> str:
@@ -191,5 +191,5 @@ def _expected(config: Mapping[str, Any], projection: tuple[int, ...] | None) -> 
         linear(f"{prefix}.mlp.fc2", width, inner)
     norm(root + "post_layernorm")
     if projection is not None:
-        found[_PROJECTION] = (projection[0] if projection else 0, width)
+        found[PROJECTION] = (projection[0] if projection else 0, width)
     return found

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from morelli.atlas.distiller import DistilledMap
-from morelli.encoders import _vit, _vit_weights
+from morelli.encoders import Encoder
+from morelli.encoders._vit import VisionTransformer, vit_from_weights
 
 
-def torch_vit(weights: _vit_weights.VisionTransformer) -> _vit.VisionTransformer:
-    """Torch's tower on these arrays."""
-    found = _in_torch(weights)
-    assert isinstance(found, _vit.VisionTransformer)
-    return found
+def torch_vit(encoder: Encoder) -> VisionTransformer:
+    """Torch's tower on the weights of a CLIP, whatever the encoder itself runs on."""
+    assert encoder.vision is not None
+    return vit_from_weights(encoder.vision, dtype=torch.float32, device=torch.device("cpu"))
 
 
 def torch_values(distilled: DistilledMap) -> Callable[[Tensor], Tensor]:
@@ -30,14 +27,3 @@ def torch_values(distilled: DistilledMap) -> Callable[[Tensor], Tensor]:
         return {"relu": torch.relu, "tanh": torch.tanh, "identity": torch.clone}[distilled.activation](h)
 
     return values
-
-
-def _in_torch(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return torch.from_numpy(value)
-    if isinstance(value, tuple):
-        return tuple(map(_in_torch, value))
-    if not dataclasses.is_dataclass(value):
-        return value
-    parts = {one.name: _in_torch(getattr(value, one.name)) for one in dataclasses.fields(value)}
-    return getattr(_vit, type(value).__name__)(**parts)

@@ -10,7 +10,6 @@ import torch
 
 from morelli.encoders import LastBlock, _vit, attention_pass, encode_kept, load_encoder
 from morelli.encoders import _vit_arrays as vit_arrays
-from morelli.encoders._last_block import clip_weights
 from morelli.encoders._vit_weights import Norm
 from morelli.errors import UsageError
 from tests.encoders.closeness import assert_close
@@ -25,14 +24,14 @@ def tiny(tiny_clip_dir):
 @pytest.fixture(scope="module", params=["quick_gelu", "gelu"])
 def weights(request, tiny):
     """The small tower, with either activation."""
-    found = clip_weights(tiny, "The test")
+    found = tiny.vision
     blocks = tuple(dataclasses.replace(block, activation=request.param) for block in found.blocks)
     return dataclasses.replace(found, blocks=blocks)
 
 
 def test_a_forward_pass_is_torchs(weights, tiny, photos):
     pixels = np.stack([tiny.transform(image) for _, image in photos[:3]])
-    theirs = torch_vit(weights)
+    theirs = _vit.vit_from_weights(weights, dtype=torch.float32, device=torch.device("cpu"))
     z, expected = vit_arrays.embed(weights, pixels), _vit.embed(theirs, torch.from_numpy(pixels))
     for ours, block in zip(weights.blocks, theirs.blocks, strict=True):
         assert_close(
@@ -73,7 +72,7 @@ def test_gradients_by_every_attention_are_those_of_autograd(tiny, photos):
     found = attention_pass(tiny, pixels[0])
     assert_close(found.final, tiny.encode(pixels)[0])
     cotangents = np.random.default_rng(0).normal(size=(3, tiny.dim)).astype(np.float32)
-    vit = torch_vit(clip_weights(tiny, "The test"))
+    vit = torch_vit(tiny)
     z = _vit.embed(vit, torch.from_numpy(pixels)).requires_grad_()
     attentions = []
     for block in vit.blocks:

@@ -11,7 +11,6 @@ import transformers
 
 from morelli.atlas.distiller import DistilledMap
 from morelli.encoders import Build, LastBlock, load_encoder
-from morelli.encoders._last_block import clip_weights
 from morelli.encoders._vit import attend, attention_weights, block_forward, embed, mlp, project
 from morelli.encoders._vit import queries_keys_values as qkv_of
 from morelli.errors import UsageError
@@ -77,7 +76,7 @@ def test_equals_a_backward_pass_per_dimension_through_the_real_tower(real_encode
     batch, class_token, tokens = _inputs(real_encoder, photos, block, n=2)
     found = relevance_maps(block, class_token, tokens, distilled.values_and_gradients, weights)
     assert found.maps.shape == (2, 17, 196)
-    vit = torch_vit(clip_weights(real_encoder, "The test"))
+    vit = torch_vit(real_encoder)
     last = vit.blocks[-1]
     for i, pixels in enumerate(torch.from_numpy(batch)):
         # Gradients from the pixels on, as a plain implementation would take them.

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,7 +38,7 @@ from morelli.errors import UsageError
 
 if TYPE_CHECKING:
     from morelli.encoders._encoder import Encoder
-    from morelli.encoders._vit_weights import Block, VisionTransformer
+    from morelli.encoders._vit_weights import VisionTransformer
 
 Floats = NDArray[np.float32]
 Pullback = Callable[[ArrayLike], Floats]
@@ -104,12 +104,11 @@ class LastBlock:
     """
 
     def __init__(self, encoder: Encoder, kind: str = "final") -> None:
-        """Take the weights of `encoder`.
+        """Read the weights of that block.
 
         Raises:
             UsageError: the encoder is no CLIP, or `kind` is not `final` or `layer:k` with k from 2.
         """
-        self._vit = clip_weights(encoder, "The last block alone")
         parsed = parse_kind(kind, layers=encoder.layers, heads=encoder.heads)
         if parsed.name not in ("final", "layer"):
             raise UsageError(
@@ -123,10 +122,8 @@ class LastBlock:
         self.inputs = (f"layer:{self.block - 1}", f"tokens:{self.block - 1}")
         self.width, self.heads, self.patches = encoder.width, encoder.heads, encoder.patches
         self.dim = encoder.dim if self._projected else encoder.width
-
-    @property
-    def _weights(self) -> Block:
-        return self._vit.blocks[self.block - 1]
+        self._vit = clip_weights(encoder, "The last block alone", block=self.block)
+        (self._weights,) = self._vit.blocks
 
     def attention(self, class_token: ArrayLike, tokens: ArrayLike) -> ClassAttention:
         """The class token's row of attention and what it mixes.
@@ -200,43 +197,16 @@ class LastBlock:
         return self.vector(found.mixed, found.residual)
 
 
-def clip_weights(encoder: Encoder, what: str) -> VisionTransformer:
-    """The weights of a CLIP tower.
+def clip_weights(encoder: Encoder, what: str, *, block: int | None = None) -> VisionTransformer:
+    """The weights of a CLIP tower; with `block`, numbered from 1, its `blocks` are that one alone.
 
     Raises:
         UsageError: another family; `what` is what it is needed for.
     """
-    tower: Any = encoder.tower
-    if encoder.card.family != "clip" or not hasattr(tower, "vit"):
+    found = encoder.vision if block is None else encoder.vision_of_block(block)
+    if found is None:
         raise UsageError(
             f"{what} exists for CLIP encoders; {encoder.card.name} is a {encoder.card.family} encoder, which "
             "runs in transformers as a whole. Use clip-vit-b16 or another CLIP."
         )
-    return _arrays_of(tower.vit)
-
-
-def _arrays_of(vit: Any) -> VisionTransformer:
-    """The tower's tensors as arrays."""
-    from morelli.encoders._vit_weights import Block, Linear, Norm, VisionTransformer
-
-    def array(tensor: Any) -> Any:
-        return None if tensor is None else tensor.float().cpu().numpy()
-
-    def norm(one: Any) -> Norm:
-        return Norm(array(one.scale), array(one.shift), one.eps)
-
-    def linear(one: Any) -> Linear:
-        return Linear(array(one.weight), array(one.bias))
-
-    blocks = tuple(
-        Block(
-            norm(one.norm1), linear(one.qkv), linear(one.out), norm(one.norm2), linear(one.fc1),
-            linear(one.fc2), one.heads, one.activation,
-        )
-        for one in vit.blocks
-    )  # fmt: skip
-    projection = None if vit.projection is None else linear(vit.projection)
-    return VisionTransformer(
-        array(vit.class_token), linear(vit.patch), array(vit.positions), norm(vit.pre_norm), blocks,
-        norm(vit.post_norm), projection, vit.side, vit.image_size,
-    )  # fmt: skip
+    return found

@@ -21,6 +21,9 @@ Floats = npt.NDArray[np.float32]
 QUICK_GELU_SLOPE = 1.702
 """quick_gelu(x) = x sigmoid(1.702 x), CLIP's activation."""
 
+PROJECTION = "visual_projection.weight"
+"""The one tensor that a checkpoint may lack."""
+
 PREFIXES = ("vision_model.", "visual_projection.")
 """Beginnings of the names of all tensors that the image tower needs."""
 
@@ -80,12 +83,15 @@ class VisionTransformer:
     image_size: int
 
 
-def vit_weights_from_state(state: Mapping[str, Floats], config: Mapping[str, Any]) -> VisionTransformer:
+def vit_weights_from_state(
+    state: Mapping[str, Floats], config: Mapping[str, Any], *, block: int | None = None
+) -> VisionTransformer:
     """The tower of a state dict with transformers' CLIP names.
 
     Args:
         state: float32 tensors of a CLIP checkpoint; those of a text tower are not touched.
         config: the vision part of its `config.json`, defaults written out.
+        block: number of the only block that is wanted, from 1; None for all.
 
     Raises:
         WeightsError: a tensor is missing or has another shape than the config says, or the activation is
@@ -93,7 +99,7 @@ def vit_weights_from_state(state: Mapping[str, Floats], config: Mapping[str, Any
     """
     check_shapes({name: tensor.shape for name, tensor in state.items()}, config)
     eps, activation = float(config.get("layer_norm_eps", 1e-5)), _activation(config)
-    slope = QUICK_GELU_SLOPE if activation == "quick_gelu" else 1.0
+    slope, root = QUICK_GELU_SLOPE if activation == "quick_gelu" else 1.0, "vision_model."
 
     def take(name: str) -> Floats:
         return np.ascontiguousarray(state[name], dtype=np.float32)
@@ -107,7 +113,8 @@ def vit_weights_from_state(state: Mapping[str, Floats], config: Mapping[str, Any
     def scaled(array: Floats, factor: float) -> Floats:
         return array if factor == 1.0 else array * np.float32(factor)
 
-    def block(prefix: str) -> Block:
+    def read_block(number: int) -> Block:
+        prefix = f"{root}encoder.layers.{number - 1}"
         parts = [linear(f"{prefix}.self_attn.{letter}_proj") for letter in "qkv"]
         fc1, fc2 = linear(f"{prefix}.mlp.fc1"), linear(f"{prefix}.mlp.fc2")
         biases = [part.bias for part in (*parts, fc1) if part.bias is not None]
@@ -122,16 +129,17 @@ def vit_weights_from_state(state: Mapping[str, Floats], config: Mapping[str, Any
             activation=activation,
         )
 
-    root, patch = "vision_model.", take("vision_model.embeddings.patch_embedding.weight")
+    patch = take(root + "embeddings.patch_embedding.weight")
+    numbers = range(1, int(config["num_hidden_layers"]) + 1) if block is None else [block]
     return VisionTransformer(
         class_token=take(root + "embeddings.class_embedding"),
         patch=Linear(patch.reshape(len(patch), -1)),
         positions=take(root + "embeddings.position_embedding.weight"),
         # The misspelling is the checkpoint's own.
         pre_norm=norm(root + "pre_layrnorm"),
-        blocks=tuple(block(f"{root}encoder.layers.{k}") for k in range(int(config["num_hidden_layers"]))),
+        blocks=tuple(map(read_block, numbers)),
         post_norm=norm(root + "post_layernorm"),
-        projection=Linear(take(_PROJECTION)) if _PROJECTION in state else None,
+        projection=Linear(take(PROJECTION)) if PROJECTION in state else None,
         side=int(config["patch_size"]),
         image_size=int(config["image_size"]),
     )
@@ -145,15 +153,12 @@ def check_shapes(shapes: Mapping[str, tuple[int, ...]], config: Mapping[str, Any
             unknown.
     """
     _activation(config)
-    for name, shape in _expected(config, shapes.get(_PROJECTION)).items():
+    for name, shape in _expected(config, shapes.get(PROJECTION)).items():
         found = shapes.get(name)
         if found is None:
             raise WeightsError(f"The weights lack the tensor {name!r}. Is this really a CLIP checkpoint?")
         if tuple(found) != shape:
             raise WeightsError(f"The tensor {name!r} has shape {tuple(found)}; the config says {shape}.")
-
-
-_PROJECTION = "visual_projection.weight"
 
 
 def _activation(config: Mapping[str, Any]) -> str:
@@ -191,5 +196,5 @@ def _expected(config: Mapping[str, Any], projection: tuple[int, ...] | None) -> 
         linear(f"{prefix}.mlp.fc2", width, inner)
     norm(root + "post_layernorm")
     if projection is not None:
-        found[_PROJECTION] = (projection[0] if projection else 0, width)
+        found[PROJECTION] = (projection[0] if projection else 0, width)
     return found

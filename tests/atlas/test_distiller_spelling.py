@@ -179,7 +179,7 @@ def test_the_learnt_projections_gradient_is_that_of_autograd(forget: float) -> N
     uniform = functional.log_softmax(read, 1).mean() + functional.log_softmax(read, 0).mean()
     expected = expected - 0.5 * forget * uniform + ((W.T @ W - torch.eye(4)) ** 2).sum()
     expected.backward()
-    assert loss == pytest.approx(float(expected), rel=1e-10)
+    assert loss == pytest.approx(expected.item(), rel=1e-10)
     np.testing.assert_allclose(gradient, W.grad, rtol=1e-8, atol=1e-10)
 
 

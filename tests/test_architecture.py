@@ -222,7 +222,7 @@ def test_rooms_other_than_encoders_load_without_torch() -> None:
 
 
 def test_torch_is_imported_by_towers_alone() -> None:
-    """Not even late, elsewhere: a gradient or a forward pass comes from numpy or from the encoder's runtime."""
+    """Elsewhere not even late: gradients and forward passes come from numpy or from the runtime."""
     arrays = (
         "_attention_pass",
         "_class_parts",

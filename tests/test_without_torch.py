@@ -77,7 +77,7 @@ from morelli.explanation.relevance import relevance_maps
 from morelli.explanation.relevance._comparisons import attention_map, rollout_maps
 from morelli.explanation.relevance._deletion import deletion_curve, token_deletion_curve
 from morelli.features import FeatureTable, extract
-from morelli.images import iter_source, read_image
+from morelli.images import decode, iter_source
 
 folder, collection, model = map(Path, sys.argv[1:])
 encoder = load_encoder(str(model), device="cpu")
@@ -101,7 +101,7 @@ assert attention_map(block, *inputs).shape == (4, 16)
 token_deletion_curve(block, *inputs, maps[:, -1], distilled.logits)
 
 files = sorted(collection.rglob("*.png"))[:4]
-pixels = np.stack([encoder.transform(read_image(file)) for file in files])
+pixels = np.stack([encoder.transform(decode(file.read_bytes()).image) for file in files])
 rollout_maps(encoder, pixels[:1], distilled.values_and_gradients, distilled.w)
 for fill in ("drop", "mean"):
     curve = deletion_curve(encoder, pixels, maps[:, -1], distilled.logits, fill=fill, fractions=[0.5])

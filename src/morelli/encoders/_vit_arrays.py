@@ -69,8 +69,8 @@ def activate(block: Block, x: Floats) -> Floats:
     if block.activation == "quick_gelu":
         # x sigmoid(a x) = h (1 + tanh h) / a with h = a x / 2, which overflows nowhere; the weights hold a.
         half = x * np.float32(0.5)
-        return half + half * np.tanh(half)
-    return x * _normal_cdf(x)
+        return np.asarray(half + half * np.tanh(half))
+    return np.asarray(x * _normal_cdf(x))
 
 
 def activation_slope(block: Block, x: Floats) -> Floats:
@@ -105,7 +105,8 @@ def queries_keys_values(block: Block, y: Floats) -> Floats:
 
 def attention_weights(q: Floats, k: Floats) -> Floats:
     """softmax(q kᵀ / √c): (b, H, queries, n), rows sum to 1."""
-    return softmax((q * np.float32(q.shape[-1] ** -0.5)) @ k.swapaxes(-1, -2))
+    scores = (q * np.float32(q.shape[-1] ** -0.5)) @ k.swapaxes(-1, -2)
+    return softmax(np.asarray(scores, np.float32))
 
 
 def merged(mixed: Floats) -> Floats:

@@ -8,19 +8,7 @@ from pathlib import Path
 
 import pytest
 
-# As if none of them was installed; `sys` stays imported for the script behind it.
-BLOCKED = """
-import sys
-
-
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"torch", "torchvision", "transformers", "triton", "nvidia"}:
-            raise ModuleNotFoundError(f"{name} is blocked", name=name)
-
-
-sys.meta_path.insert(0, Blocked())
-"""
+from tests.encoders.test_without_torch import BLOCKED
 
 
 def run_without_torch(code: str, *arguments: object) -> None:

@@ -80,6 +80,17 @@ def test_gradients_are_those_of_autograd(tiny, photos, kind):
         assert_close(by_weights[:, k], found[1].numpy(), "by attention")
 
 
+def test_a_block_read_alone_is_that_of_the_tower(tiny_clip_dir, family_dirs):
+    encoder = load_encoder(tiny_clip_dir)
+    alone = encoder.vision_of_block(3)
+    assert len(alone.blocks) == 1
+    np.testing.assert_array_equal(alone.blocks[0].qkv.weight, encoder.vision.blocks[2].qkv.weight)
+    np.testing.assert_array_equal(alone.blocks[0].fc2.weight, encoder.vision.blocks[2].fc2.weight)
+    # Once the whole tower is in memory, nothing is read again.
+    assert encoder.vision_of_block(3).blocks == (encoder.vision.blocks[2],)
+    assert load_encoder(family_dirs["dinov2"]).vision_of_block(1) is None
+
+
 def test_mixes_are_weighted_values(tiny, photos):
     attention = LastBlock(tiny).attention(
         *_run(LastBlock(tiny), _traced(tiny, photos, ("layer:3", "tokens:3")))

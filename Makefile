@@ -31,7 +31,7 @@ $(READY): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
 	  echo "Could not make $(VENV); on Debian and Ubuntu the package python3-venv is missing." >&2; exit 1; }
 	@echo "Installing Morelli and its tools into $(VENV) (a few minutes the first time) …"
-	@$(BIN)/python -m pip install --quiet "$$($(BIN)/python -c 'import tomllib; print(next(d for d in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"] if d.startswith("torch>")))')"
+	@$(BIN)/python -m pip install --quiet "$$($(BIN)/python -c 'import tomllib; print(next(d for d in tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["torch"] if d.startswith("torch>")))')"
 	@$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	@touch $@
 

@@ -145,7 +145,7 @@ def relevance(pictures: Pictures, kind: str, rows: Array, maps: list[tuple[Disti
     parts = []
     for one, own in maps:
         inputs = (pictures.read(k, rows[own]) for k in block.inputs)
-        parts.append(relevance_maps(block, *inputs, one.values_torch, one.w, pooled=True))
+        parts.append(relevance_maps(block, *inputs, one.values_and_gradients, one.w, pooled=True))
     back = np.argsort(np.concatenate([own for _, own in maps]))
     shown, pooled = (np.concatenate([getattr(p, n) for p in parts])[back] for n in ("maps", "pooled"))
     return shown, pooled

@@ -62,9 +62,9 @@ def logit_maps(
 ) -> NDArray:
     """Of +logit for generated images, of -logit for real ones: (n, P)."""
     up, down = (
-        relevance_maps(block, *inputs, distilled.values_torch, distilled.w, towards=towards, rule=rule).maps[
-            :, -1
-        ]
+        relevance_maps(
+            block, *inputs, distilled.values_and_gradients, distilled.w, towards=towards, rule=rule
+        ).maps[:, -1]
         for towards in ("up", "down")
     )
     return np.where((y == 1)[:, None], up, down)

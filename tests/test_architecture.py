@@ -221,6 +221,29 @@ def test_rooms_other_than_encoders_load_without_torch() -> None:
     assert not loaded_after(code) & {"torch", "transformers"}
 
 
+def test_torch_is_imported_by_towers_alone() -> None:
+    """Elsewhere not even late: gradients and forward passes come from numpy or from the runtime."""
+    arrays = (
+        "_attention_pass",
+        "_class_parts",
+        "_kept_patches",
+        "_last_block",
+        "_vit_arrays",
+        "_vit_weights",
+    )
+    importing = set()
+    for name, source in module_sources().items():
+        for node in ast.walk(ast.parse(source)):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            if {one.partition(".")[0] for one in names} & {"torch", "transformers"}:
+                importing.add(name)
+    assert "morelli.encoders._vit" in importing
+    assert not {name for name in importing if not name.startswith("morelli.encoders.")}
+    assert not importing & {f"morelli.encoders.{module}" for module in arrays}
+
+
 # Modules beside the doors that other rooms and users import too: one idea each, small enough to list nowhere.
 PUBLIC_MODULES = {
     *("__main__", "errors", "palette"),

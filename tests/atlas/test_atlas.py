@@ -73,7 +73,7 @@ def test_maps_are_the_last_blocks_by_the_fit_that_did_not_see_the_image(
             block,
             part.vectors["layer:3"][[row]],
             part.vectors["tokens:3"][[row]],
-            judge.values_torch,
+            judge.values_and_gradients,
             judge.w,
         ).square()[0]
         for k in range(4):

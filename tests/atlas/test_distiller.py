@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from morelli.atlas.distiller import DistilledMap, Distiller, default_map_path
 from morelli.atlas.distiller._activation import Activation
@@ -17,6 +18,7 @@ from morelli.detectors import Bundle, LinearProbe, cross_fit, default_bundle_pat
 from morelli.encoders import Build
 from morelli.errors import ArtifactError, UsageError
 from morelli.features import FeatureTable
+from tests.torch_reference import torch_values
 
 BUILD = Build("tiny", "0" * 64, "clip-224", "float32")
 DEFAULT_DIGEST = "1ae472a6b602af4c47e206606338a8d6519b7e26d81f105cd18960b5411c6431"
@@ -151,6 +153,33 @@ def test_a_group_is_never_seen_by_its_own_fold() -> None:
     for group in set(groups):
         assert len(set(crossed.folds[groups == group])) == 1
     np.testing.assert_allclose(crossed.impacts.sum(axis=1) + crossed.bias, crossed.logits)
+
+
+@pytest.mark.parametrize("unit", [True, False])
+@pytest.mark.parametrize("activation", ["tanh", "relu", "identity"])
+def test_a_maps_gradients_are_those_of_autograd(activation: Activation, unit: bool) -> None:
+    rng = np.random.default_rng(0)
+    distilled = DistilledMap(
+        kind="final",
+        unit=unit,
+        A=rng.normal(size=(9, 5)),
+        b=rng.normal(size=5) / 4,
+        activation=activation,
+        w=rng.normal(size=5),
+        bias=0.5,
+        build=BUILD,
+    )
+    X = 3 * rng.normal(size=(6, 9))
+    z, gradients = distilled.values_and_gradients(X)
+    np.testing.assert_array_equal(z, distilled.values(X))
+    x = torch.from_numpy(X).requires_grad_()
+    theirs = torch_values(distilled)(x)
+    np.testing.assert_allclose(z, theirs.detach(), atol=1e-12)
+    for k in range(5):
+        (expected,) = torch.autograd.grad(theirs[:, k].sum(), x, retain_graph=True)
+        np.testing.assert_allclose(gradients[:, k], expected, atol=1e-12)
+    # A feature of length zero has no direction; nothing is divided by zero.
+    assert np.isfinite(distilled.values_and_gradients(np.zeros((1, 9)))[1]).all()
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu", "identity"])

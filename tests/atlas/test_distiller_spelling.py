@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch.nn import functional
 
 from morelli.atlas.distiller import Distiller, default_map_path
 from morelli.atlas.distiller._activation import unit_rows
 from morelli.atlas.distiller._overlay_features import overlay_features
 from morelli.atlas.distiller._overlays import Overlays
-from morelli.atlas.distiller._spelling import Spelling, default_spelling
+from morelli.atlas.distiller._spelling import Spelling, default_spelling, forgetting
 from morelli.encoders import Build, Encoder
 from morelli.errors import ArtifactError, BuildMismatchError, UsageError
 
@@ -161,6 +163,24 @@ def test_learnt_projection_forgets_words_of_a_real_clip(tiny_encoder: Encoder, p
     a, b = (unit_rows(spelling.project(part[48:])) for part in (before, drawn))
     alike = b @ a.T
     assert np.diag(alike).mean() > alike.mean() + 0.1
+
+
+@pytest.mark.parametrize("forget", [0.0, 1.0])
+def test_the_learnt_projections_gradient_is_that_of_autograd(forget: float) -> None:
+    """The loss as written in torch, in float64, at a projection that is not orthonormal."""
+    rng = np.random.default_rng(0)
+    rows = [unit_rows(rng.normal(size=(12, 9))) for _ in range(3)]
+    start = rng.normal(size=(9, 4))
+    loss, gradient = forgetting(start, rows, forget, 0.07)
+    W = torch.from_numpy(start).requires_grad_()
+    a, b, t = (functional.normalize(torch.from_numpy(part) @ W, dim=1) for part in rows)
+    same, alike, read = torch.arange(12), b @ a.T / 0.07, b @ t.T / 0.07
+    expected = 0.5 * (functional.cross_entropy(alike, same) + functional.cross_entropy(alike.T, same))
+    uniform = functional.log_softmax(read, 1).mean() + functional.log_softmax(read, 0).mean()
+    expected = expected - 0.5 * forget * uniform + ((W.T @ W - torch.eye(4)) ** 2).sum()
+    expected.backward()
+    assert loss == pytest.approx(expected.item(), rel=1e-10)
+    np.testing.assert_allclose(gradient, W.grad, rtol=1e-8, atol=1e-10)
 
 
 def test_the_default_projection_is_for_the_default_build_only() -> None:

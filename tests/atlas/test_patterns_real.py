@@ -60,7 +60,11 @@ def planted(real_encoder: Encoder) -> Planted:
     distiller = Distiller(6, n_seeds=1).fit(traced["final"], labels)
     distilled = distiller.to_map(real_encoder.build)
     maps = relevance_maps(
-        block, *(traced[kind] for kind in block.inputs), distilled.values_torch, distilled.w, pooled=True
+        block,
+        *(traced[kind] for kind in block.inputs),
+        distilled.values_and_gradients,
+        distilled.w,
+        pooled=True,
     )
     found = find_prototypes(
         distilled.impacts(traced["final"]),

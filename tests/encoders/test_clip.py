@@ -22,9 +22,9 @@ def batch():
     return np.random.default_rng(1).normal(size=(5, 3, 64, 64)).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
-def encoder(tiny_clip_dir: Path):
-    return load_encoder(tiny_clip_dir)
+@pytest.fixture(scope="module", params=["openvino", "torch"])
+def encoder(request, tiny_clip_dir: Path):
+    return load_encoder(tiny_clip_dir, device="cpu", runtime=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,8 @@ def test_a_batch_of_another_shape_is_refused(encoder):
         encoder.encode(np.zeros((2, 3, 32, 32), np.float32))
 
 
-def test_gelu_instead_of_quick_gelu(tmp_path, batch):
+@pytest.mark.parametrize("runtime", ["openvino", "torch"])
+def test_gelu_instead_of_quick_gelu(runtime, tmp_path, batch):
     config = transformers.CLIPVisionConfig(
         hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
         image_size=64, patch_size=16, projection_dim=8, hidden_act="gelu",
@@ -100,13 +101,13 @@ def test_gelu_instead_of_quick_gelu(tmp_path, batch):
     model.save_pretrained(tmp_path)
     with torch.inference_mode():
         expected = model(torch.from_numpy(batch)).image_embeds.numpy()
-    encoder = load_encoder(tmp_path)
+    encoder = load_encoder(tmp_path, runtime=runtime)
     assert encoder.text is None
     assert_close(encoder.encode(batch), expected)
 
 
 def test_bfloat16_is_another_build_close_by(encoder, tiny_clip_dir, batch):
-    coarse = load_encoder(tiny_clip_dir, dtype="bfloat16")
+    coarse = load_encoder(tiny_clip_dir, dtype="bfloat16", runtime=encoder.runtime.split()[0])
     assert coarse.build.dtype == "bfloat16"
     assert coarse.build.fingerprint != encoder.build.fingerprint
     a, b = coarse.encode(batch), encoder.encode(batch)
@@ -130,14 +131,15 @@ def test_the_text_tower_equals_transformers(encoder, tiny_clip_dir):
         encoder.text.encode("a cat")
 
 
-def test_gradients_reach_the_pixels_through_the_same_functions(encoder, batch):
+def test_gradients_reach_the_pixels_through_the_same_functions(tiny_clip_dir, batch):
     from morelli.encoders import _vit
 
+    vit = load_encoder(tiny_clip_dir, runtime="torch").tower.vit
     pixels = torch.from_numpy(batch[:1].copy()).requires_grad_()
-    z = _vit.embed(encoder.tower.vit, pixels)
-    for block in encoder.tower.vit.blocks:
+    z = _vit.embed(vit, pixels)
+    for block in vit.blocks:
         z = _vit.block_forward(block, z)
-    _vit.project(encoder.tower.vit, z[:, 0]).sum().backward()
+    _vit.project(vit, z[:, 0]).sum().backward()
     assert pixels.grad is not None
     assert pixels.grad.abs().sum() > 0
 
@@ -194,7 +196,7 @@ def test_torch_weights_load_without_running_code(tiny_clip_dir, tmp_path, encode
     for name in ("config.json", "preprocessor_config.json"):
         (tmp_path / name).write_text((tiny_clip_dir / name).read_text())
     torch.save(load_file(tiny_clip_dir / "model.safetensors"), tmp_path / "pytorch_model.bin")
-    loaded = load_encoder(tmp_path)
+    loaded = load_encoder(tmp_path, runtime=encoder.runtime.split()[0])
     np.testing.assert_array_equal(loaded.encode(batch), encoder.encode(batch))
     assert loaded.build.weights != encoder.build.weights
 

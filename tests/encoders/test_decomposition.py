@@ -89,8 +89,8 @@ def test_a_part_does_not_depend_on_what_else_is_asked_for(tiny, batch):
     assert_close(everything["final"], tiny.encode(batch))
 
 
-def test_a_model_without_projection_decomposes_too(tiny, batch):
-    vit = replace(tiny.tower.vit, projection=None)
+def test_a_model_without_projection_decomposes_too(tiny, tiny_clip_dir, batch):
+    vit = replace(load_encoder(tiny_clip_dir, runtime="torch").tower.vit, projection=None)
     kinds = [parse_kind(kind, layers=4) for kind in expand_kinds(["final", "parts"], layers=4, heads=4)]
     with torch.inference_mode():
         found = trace(vit, torch.from_numpy(batch), kinds)

@@ -98,8 +98,15 @@ def test_a_batch_can_end_early(prepare, pixels, encoder) -> None:
     equal_to_single_passes(batches, pixels, encoder)
 
 
-def test_several_passes_at_once_give_the_same_batches_in_order(prepare, pixels, encoder) -> None:
-    before = torch.get_num_threads()
+@pytest.fixture(scope="module")
+def torch_encoder(tiny_clip_dir: Path) -> Encoder:
+    return load_encoder(tiny_clip_dir, device="cpu", runtime="torch")
+
+
+def test_several_passes_of_torch_at_once_give_the_same_batches_in_order(
+    prepare, pixels, torch_encoder
+) -> None:
+    encoder, before = torch_encoder, torch.get_num_threads()
     torch.set_num_threads(3)
     try:
         with InferenceWorkers(encoder) as workers:
@@ -114,8 +121,8 @@ def test_several_passes_at_once_give_the_same_batches_in_order(prepare, pixels, 
         torch.set_num_threads(before)
 
 
-def test_processes_share_the_cores(encoder) -> None:
-    before = torch.get_num_threads()
+def test_processes_share_the_cores(torch_encoder) -> None:
+    encoder, before = torch_encoder, torch.get_num_threads()
     torch.set_num_threads(4)
     try:
         with InferenceWorkers(encoder, processes=2) as workers:

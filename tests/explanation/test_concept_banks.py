@@ -209,7 +209,7 @@ def test_without_a_text_tower_the_way_out_is_named(encoder: Encoder, monkeypatch
         encoder.transform,
         tower=encoder.tower,
         checkpoint=encoder.checkpoint,
-        place=encoder._place,
+        device=encoder.device,
     )
     with pytest.raises(WeightsError, match=r"no text tower.*--from edits.*--from bank"):
         text_concepts(blind)

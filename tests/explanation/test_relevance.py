@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from torch.nn.functional import normalize
 
-from morelli.encoders import LastBlock, load_encoder
+from morelli.atlas.distiller import DistilledMap
+from morelli.encoders import Build, LastBlock, load_encoder
 from morelli.encoders._vit import attend, attention_weights, block_forward, embed, mlp, project
 from morelli.encoders._vit import queries_keys_values as qkv_of
 from morelli.errors import UsageError
 from morelli.explanation.relevance import relevance_maps
 from morelli.explanation.relevance._registers import registers, without_registers
+from tests.torch_reference import torch_values, torch_vit
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +24,26 @@ def tiny(tiny_clip_dir):
     return load_encoder(tiny_clip_dir)
 
 
-def _distilled(dim, k=16, seed=0):
+def _map(dim, k=16, seed=0):
     """A distilled map as the atlas fits it: unit length, a matrix, tanh, head weights of both signs."""
     rng = np.random.default_rng(seed)
-    # Short enough that tanh does not saturate, where no gradient would be left to compare.
-    A = torch.from_numpy(rng.normal(size=(dim, k)).astype(np.float32) / 2)
-    b = torch.from_numpy(rng.normal(size=k).astype(np.float32) / 4)
-    return lambda x: torch.tanh(normalize(x, dim=1) @ A + b), rng.normal(size=k).astype(np.float32)
+    return DistilledMap(
+        kind="final",
+        unit=True,
+        # Short enough that tanh does not saturate, where no gradient would be left to compare.
+        A=rng.normal(size=(dim, k)) / 2,
+        b=rng.normal(size=k) / 4,
+        activation="tanh",
+        w=rng.normal(size=k),
+        bias=0.0,
+        build=Build("tiny", "0" * 64, "clip-224", "float32"),
+    )
+
+
+def _distilled(dim, k=16):
+    """Its values with their gradients, and the weights of its head."""
+    found = _map(dim, k)
+    return found.values_and_gradients, found.w.astype(np.float32)
 
 
 def _inputs(encoder, photos, block, n=3):
@@ -57,11 +71,12 @@ def _assert_maps_close(ours, reference, tolerance=1e-4):
 @pytest.mark.encoder
 def test_equals_a_backward_pass_per_dimension_through_the_real_tower(real_encoder, photos):
     block = LastBlock(real_encoder)
-    values, weights = _distilled(real_encoder.dim)
+    distilled = _map(real_encoder.dim)
+    values, weights = torch_values(distilled), distilled.w.astype(np.float32)
     batch, class_token, tokens = _inputs(real_encoder, photos, block, n=2)
-    found = relevance_maps(block, class_token, tokens, values, weights)
+    found = relevance_maps(block, class_token, tokens, distilled.values_and_gradients, weights)
     assert found.maps.shape == (2, 17, 196)
-    vit = real_encoder.tower.vit
+    vit = torch_vit(real_encoder)
     last = vit.blocks[-1]
     for i, pixels in enumerate(torch.from_numpy(batch)):
         # Gradients from the pixels on, as a plain implementation would take them.
@@ -82,9 +97,10 @@ def test_equals_transformers_own_gradients(tiny, tiny_clip_dir, photos):
         tiny_clip_dir, attn_implementation="eager"
     ).eval()
     block = LastBlock(tiny)
-    values, weights = _distilled(tiny.dim, k=5)
+    distilled = _map(tiny.dim, k=5)
+    values, weights = torch_values(distilled), distilled.w.astype(np.float32)
     batch, class_token, tokens = _inputs(tiny, photos, block, n=4)
-    found = relevance_maps(block, class_token, tokens, values, weights, batch=3)
+    found = relevance_maps(block, class_token, tokens, distilled.values_and_gradients, weights, batch=3)
     for i, pixels in enumerate(torch.from_numpy(batch)):
         out = model(pixels[None], output_attentions=True)
         z = values(out.image_embeds)[0]
@@ -96,9 +112,10 @@ def test_maps_of_an_inner_block(tiny, tiny_clip_dir, photos):
         tiny_clip_dir, attn_implementation="eager"
     ).eval()
     block = LastBlock(tiny, "layer:3")
-    values, weights = _distilled(tiny.width, k=4)
+    distilled = _map(tiny.width, k=4)
+    values, weights = torch_values(distilled), distilled.w.astype(np.float32)
     batch, class_token, tokens = _inputs(tiny, photos, block, n=1)
-    found = relevance_maps(block, class_token, tokens, values, weights)
+    found = relevance_maps(block, class_token, tokens, distilled.values_and_gradients, weights)
     out = model(torch.from_numpy(batch), output_attentions=True, output_hidden_states=True)
     z = values(out.hidden_states[3][:, 0])[0]
     _assert_maps_close(found.maps[0], _equation_4(z, out.attentions[2], weights))
@@ -111,7 +128,7 @@ def test_signs_say_what_is_explained(tiny, photos):
     up, down, own = (
         relevance_maps(block, *inputs, values, weights, towards=towards) for towards in ("up", "down", "own")
     )
-    mirrored = relevance_maps(block, *inputs, lambda x: -values(x), weights)
+    mirrored = relevance_maps(block, *inputs, lambda x: tuple(-part for part in values(x)), weights)
     np.testing.assert_allclose(down.maps[:, :6], mirrored.maps[:, :6], atol=1e-6)
     positive = np.concatenate([up.values, up.logits[:, None]], axis=1) >= 0
     np.testing.assert_array_equal(own.maps, np.where(positive[..., None], up.maps, down.maps))
@@ -126,18 +143,26 @@ def test_signs_say_what_is_explained(tiny, photos):
 
 
 def test_centred_is_the_derivative_by_the_score_before_the_softmax(tiny, photos):
+    """By finite differences of the scores, head by head and patch by patch."""
     block = LastBlock(tiny)
     values, weights = _distilled(tiny.dim, k=3)
     _, class_token, tokens = _inputs(tiny, photos, block, n=1)
     found = relevance_maps(block, class_token, tokens, values, weights, rule="centred")
-    given = block.attention(torch.from_numpy(class_token), torch.from_numpy(tokens))
-    scores = given.weights.log().requires_grad_()
-    mixed = (scores.softmax(-1)[..., None, :] @ given.values)[..., 0, :]
-    z = values(block.vector(mixed, given.residual))[0]
-    for k in range(3):
-        (gradient,) = torch.autograd.grad(z[k], scores, retain_graph=True)
-        reference = gradient[0].clamp(min=0).mean(0)[1:].numpy()
-        _assert_maps_close(found.maps[0, k], reference)
+    given = block.attention(class_token, tokens)
+
+    def z(moves):
+        """Values (m, 3) with the scores (H, n) moved by each of (m, H, n)."""
+        scores = np.log(given.weights) + moves
+        shares = (np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)).astype(np.float32)
+        mixed = (shares[..., None, :] @ given.values)[..., 0, :]
+        return values(block.vector(mixed, given.residual))[0]
+
+    heads, n = given.weights.shape[1:]
+    step = 0.02
+    moves = step * np.eye(heads * n).reshape(heads * n, heads, n)
+    slopes = ((z(moves) - z(-moves)) / (2 * step)).reshape(heads, n, 3)
+    reference = slopes.clip(min=0).mean(axis=0).T[:, 1:]
+    _assert_maps_close(found.maps[0, :3], reference, tolerance=5e-3)
 
 
 def test_an_image_is_alone_in_its_batch_and_threads_agree(tiny, photos):
@@ -177,7 +202,14 @@ def test_pooled_tokens_are_those_of_the_relevant_patches(tiny, photos):
     share = found.maps / found.maps.sum(-1, keepdims=True)
     np.testing.assert_allclose(found.pooled, share @ tokens, atol=1e-5)
     # Where nothing is relevant, the plain mean stands in.
-    flat = relevance_maps(block, class_token, tokens, lambda x: 0 * x[:, :2], weights[:2], pooled=True)
+    flat = relevance_maps(
+        block,
+        class_token,
+        tokens,
+        lambda x: (0 * x[:, :2], np.zeros((2, 2, tiny.dim))),
+        weights[:2],
+        pooled=True,
+    )
     np.testing.assert_allclose(flat.pooled[:, 0], tokens.mean(1), atol=1e-5)
 
 
@@ -187,6 +219,8 @@ def test_wrong_requests(tiny, photos):
     _, class_token, tokens = _inputs(tiny, photos, block, n=1)
     with pytest.raises(UsageError, match="4 distilled values need as many weights"):
         relevance_maps(block, class_token, tokens, values, weights[:3])
+    with pytest.raises(UsageError, match="and their gradients must be"):
+        relevance_maps(block, class_token, tokens, lambda x: (values(x)[0], x))
     with pytest.raises(UsageError, match="of the same images"):
         relevance_maps(block, class_token, tokens[0], values)
     with pytest.raises(UsageError, match="rule is one of"):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-from torch.nn.functional import normalize
+from scipy.special import softmax
 
+from morelli.atlas.distiller import DistilledMap
 from morelli.encoders import LastBlock, load_encoder
 from morelli.errors import UsageError
 from morelli.explanation.relevance import relevance_maps
@@ -88,11 +88,11 @@ def test_hidden_tokens_are_as_good_as_absent_from_the_block(tiny, batch, directi
     # Half gone: what a block makes of the other half, whose attention it shares out anew.
     for i in range(2):
         rest = np.argsort(-maps[i])[8:]
-        attention = block.attention(*(torch.from_numpy(part[i : i + 1]) for part in (class_token, tokens)))
-        seen = torch.from_numpy(np.r_[0, rest + 1])
-        scores = attention.weights.log()[..., seen].softmax(-1)
-        mixed = (scores[..., None, :] @ attention.values[:, :, seen])[..., 0, :]
-        expected = score(block.vector(mixed, attention.residual).numpy())
+        attention = block.attention(class_token[i : i + 1], tokens[i : i + 1])
+        seen = np.r_[0, rest + 1]
+        shares = softmax(np.log(attention.weights)[..., seen], axis=-1)
+        mixed = (shares[..., None, :] @ attention.values[:, :, seen])[..., 0, :]
+        expected = score(block.vector(mixed, attention.residual))
         np.testing.assert_allclose(curve[i, 1], expected[0], atol=1e-4)
 
 
@@ -104,12 +104,17 @@ def test_relevant_tokens_carry_any_direction_of_the_real_encoder(real_encoder, p
     found = real_encoder.trace(batch, kinds=["final", *block.inputs])
     inputs = [found[kind] for kind in block.inputs]
     rng = np.random.default_rng(0)
-    directions = torch.from_numpy(rng.normal(size=(real_encoder.dim, 8)).astype(np.float32))
-
-    def values(x):
-        return normalize(x, dim=1) @ directions
-
-    before = values(torch.from_numpy(found["final"])).numpy()
+    distilled = DistilledMap(
+        kind="final",
+        unit=True,
+        A=rng.normal(size=(real_encoder.dim, 8)),
+        b=np.zeros(8),
+        activation="identity",
+        w=np.ones(8),
+        bias=0.0,
+        build=real_encoder.build,
+    )
+    before = distilled.values(found["final"])
 
     def moved(maps):
         """Mean fall of each direction (8,), in its standard deviations over the photographs."""
@@ -119,7 +124,7 @@ def test_relevant_tokens_carry_any_direction_of_the_real_encoder(real_encoder, p
                 block,
                 *inputs,
                 maps[:, k],
-                lambda x, k=k: values(torch.from_numpy(x))[:, k].numpy(),
+                lambda x, k=k: distilled.values(x)[:, k],
                 fractions=[0.2],
             )[:, 0]
             for k in range(8)
@@ -128,11 +133,11 @@ def test_relevant_tokens_carry_any_direction_of_the_real_encoder(real_encoder, p
 
     random = moved(np.stack([random_maps(6, 196, rng) for _ in range(8)], axis=1))
     centre = moved(np.stack([centre_maps(6, 196, rng) for _ in range(8)], axis=1))
-    paper = moved(relevance_maps(block, *inputs, values).maps)
+    paper = moved(relevance_maps(block, *inputs, distilled.values_and_gradients).maps)
     assert paper.mean() > 5 * np.abs(random).mean()
     assert paper.mean() > centre.mean() + 0.2
     # Heads that pull against each other cancel in `net`, so that it holds for every single direction.
-    net = moved(relevance_maps(block, *inputs, values, rule="net").maps)
+    net = moved(relevance_maps(block, *inputs, distilled.values_and_gradients, rule="net").maps)
     assert net.min() > np.abs(random).max()
     assert net.mean() > paper.mean()
 

@@ -7,12 +7,14 @@ import pytest
 import torch
 import transformers
 from PIL import Image
-from torch.nn.functional import interpolate, normalize
+from torch.nn.functional import interpolate
 
+from morelli.atlas.distiller import DistilledMap
 from morelli.encoders import LastBlock, load_encoder
 from morelli.errors import UsageError
 from morelli.explanation.relevance import overlay, upsample
 from morelli.explanation.relevance._comparisons import attention_map, rollout_maps
+from tests.torch_reference import torch_values
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +75,19 @@ def test_rollout_is_chefers_product_over_all_blocks(tiny, tiny_clip_dir, photos)
         tiny_clip_dir, attn_implementation="eager"
     ).eval()
     rng = np.random.default_rng(0)
-    matrix = torch.from_numpy(rng.normal(size=(tiny.dim, 3)).astype(np.float32))
-    weights = rng.normal(size=3).astype(np.float32)
-
-    def values(x):
-        return normalize(x, dim=1) @ matrix
-
+    distilled = DistilledMap(
+        kind="final",
+        unit=True,
+        A=rng.normal(size=(tiny.dim, 3)),
+        b=np.zeros(3),
+        activation="identity",
+        w=rng.normal(size=3),
+        bias=0.0,
+        build=tiny.build,
+    )
+    values, weights = torch_values(distilled), distilled.w.astype(np.float32)
     batch = np.stack([tiny.transform(image) for _, image in photos[:2]])
-    ours = rollout_maps(tiny, batch, values, weights)
+    ours = rollout_maps(tiny, batch, distilled.values_and_gradients, weights)
     assert ours.shape == (2, 4, 16)
     for i, pixels in enumerate(torch.from_numpy(batch)):
         out = model(pixels[None], output_attentions=True)
@@ -93,4 +100,4 @@ def test_rollout_is_chefers_product_over_all_blocks(tiny, tiny_clip_dir, photos)
             expected = rolled[0, 1:].detach().numpy()
             np.testing.assert_allclose(ours[i, k], expected, atol=1e-4 * expected.max())
     with pytest.raises(UsageError, match="as many weights"):
-        rollout_maps(tiny, batch[:1], values, weights[:2])
+        rollout_maps(tiny, batch[:1], distilled.values_and_gradients, weights[:2])

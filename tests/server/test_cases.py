@@ -79,7 +79,7 @@ def test_relevance_is_the_explanation_rooms(
         block,
         found[block.inputs[0]],
         found[block.inputs[1]],
-        distilled.values_torch,
+        distilled.values_and_gradients,
         distilled.w,
         towards="own",
     ).square()[0]

@@ -343,7 +343,7 @@ def fill_pixels(
             found = in_threads(
                 lambda piece: relevance_maps(
                     last, blocks[source.inputs[0]][piece[1]], blocks[source.inputs[1]][piece[1]],  # noqa: B023
-                    piece[0].values_torch, piece[0].w.astype(np.float32), pooled=True,
+                    piece[0].values_and_gradients, piece[0].w.astype(np.float32), pooled=True,
                 ),
                 pieces,
                 workers,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from morelli.artefacts import read_json
 from morelli.encoders._cards import EncoderCard
+from morelli.encoders._extras import require_torch
 from morelli.encoders._processor import folder_transform
 from morelli.encoders._resolve import Checkpoint
-from morelli.encoders._state import tensor_names
+from morelli.encoders._state import tensor_shapes
 from morelli.errors import ArtifactError, WeightsError
 
 # Written-out defaults, since a config.json may leave out what equals its class's default.
@@ -69,6 +70,7 @@ def vision_config(config: Mapping[str, Any]) -> dict[str, Any]:
     family = _FAMILIES.get(model_type)
     if family == "clip":
         return {**_CLIP_DEFAULTS, **part}
+    require_torch(f"A {model_type} model")
     import transformers
 
     if family == "siglip":
@@ -99,7 +101,7 @@ def complete_card(card: EncoderCard, config: Mapping[str, Any], checkpoint: Chec
             f"{checkpoint.folder} holds a {model_type} model, which is no plain vision transformer "
             f"({', '.join(lacking) or 'patches are not square'}); blocks and patches cannot be told."
         )
-    names = tensor_names(checkpoint.weights)
+    names = tensor_shapes(checkpoint.weights).keys()
     width, size = int(vision["hidden_size"]), card.image_size
     if not size:
         transform = folder_transform(checkpoint.folder)
@@ -119,7 +121,7 @@ def complete_card(card: EncoderCard, config: Mapping[str, Any], checkpoint: Chec
     )
 
 
-def _has_text(names: set[str], config: Mapping[str, Any], folder: Path) -> bool:
+def _has_text(names: Collection[str], config: Mapping[str, Any], folder: Path) -> bool:
     return (
         "text_config" in config
         and any(name.startswith("text_model.") for name in names)

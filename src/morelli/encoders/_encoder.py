@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from morelli.encoders._build import Build
 from morelli.encoders._cache import Progress
 from morelli.encoders._cards import EncoderCard
-from morelli.encoders._kinds import Kind, expand_kinds, parse_kind
+from morelli.encoders._kinds import expand_kinds, parse_kind
 from morelli.encoders._resolve import Checkpoint, stderr_progress
+from morelli.encoders._tower import Tower
 from morelli.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
-    import torch
     from numpy.typing import NDArray
 
     from morelli.encoders._text import TextTower
+    from morelli.encoders._vision_source import VisionSource
+    from morelli.encoders._vit_weights import VisionTransformer
     from morelli.images.transforms import Transform
-
-# Rows of one pass through the tower. More gain nothing there and only cost memory.
-_MICRO_BATCH = {"cpu": 16, "cuda": 256}
 
 
 TextFolder = Callable[[Progress], Path]
 """Finds the folder in hub format that holds the text tower; fetches it if need be."""
-
-
-class Tower(Protocol):
-    """What does the work: CLIP's own forward, or a model of transformers."""
-
-    def trace(self, pixels: torch.Tensor, kinds: Collection[Kind]) -> dict[Kind, torch.Tensor]:
-        """Features of these kinds, float32, on the tower's device."""
 
 
 class Encoder:
@@ -47,6 +38,8 @@ class Encoder:
         card: what is known of the encoder, with the dimensions of these very weights.
         transform: turns an RGB image into one row of a batch.
         tower: what computes; its weights are for reading.
+        runtime: library and version that the tower runs on, such as `openvino 2026.4.1`; features of two
+            runtimes agree to rounding, so that it is no part of the build.
         checkpoint: where the weights are and came from.
         device: `cpu`, `cuda`, `cuda:1`, …
     """
@@ -59,12 +52,14 @@ class Encoder:
         *,
         tower: Tower,
         checkpoint: Checkpoint,
-        place: torch.device,
+        device: str = "cpu",
+        vision: VisionSource | None = None,
         text_folder: TextFolder | None = None,
     ) -> None:
         self.build, self.card, self.transform = build, card, transform
-        self.tower, self.checkpoint, self.device = tower, checkpoint, str(place)
-        self._place, self._text_folder = place, text_folder
+        self.tower, self.checkpoint, self.device = tower, checkpoint, device
+        self.runtime = tower.runtime
+        self._vision, self._text_folder = vision, text_folder
         self._text: TextTower | None = None
         self._text_lock = threading.Lock()
 
@@ -92,6 +87,18 @@ class Encoder:
     def patches(self) -> int:
         """Number of patch tokens."""
         return self.card.patches
+
+    @property
+    def vision(self) -> VisionTransformer | None:
+        """The image tower's weights as float32 arrays, read at first use and kept; None unless it is a CLIP.
+
+        They are for reading, and the same whatever the runtime and the build's number format.
+        """
+        return None if self._vision is None else self._vision.keep()
+
+    def vision_of_block(self, number: int) -> VisionTransformer | None:
+        """As `vision`, with the block of this number (from 1) as its only one; the others are not read."""
+        return None if self._vision is None else self._vision.read(block=number)
 
     def encode(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Final embeddings: (b, 3, s, s) transformed pixels to (b, dim) float32, not normalised.
@@ -123,8 +130,6 @@ class Encoder:
         Raises:
             UsageError: the batch has another shape, or a kind does not exist here.
         """
-        import torch
-
         names = expand_kinds(kinds, layers=self.layers, heads=self.heads, pooling_head=self.card.pooling_head)
         wanted = [parse_kind(kind, layers=self.layers, heads=self.heads) for kind in names]
         side = self.card.image_size
@@ -134,16 +139,8 @@ class Encoder:
                 f"A batch of shape {batch.shape} was given; {self.card.name} takes (b, 3, {side}, {side}), "
                 "rows made by `encoder.transform`."
             )
-        step = _MICRO_BATCH.get(self._place.type, 16)
-        parts: dict[Kind, list[NDArray[np.float32]]] = {kind: [] for kind in wanted}
-        with torch.inference_mode(), _full_float32(self._place):
-            # At least one pass, so that an empty batch gives arrays of the right shape.
-            for start in range(0, max(len(batch), 1), step):
-                rows = np.require(batch[start : start + step], requirements=["C", "W"])
-                pixels = torch.from_numpy(rows).to(self._place)
-                for kind, value in self.tower.trace(pixels, wanted).items():
-                    parts[kind].append(value.cpu().numpy())
-        return {str(kind): np.concatenate(parts[kind]) for kind in wanted}
+        found = self.tower.trace(batch, wanted)
+        return {str(kind): found[kind] for kind in wanted}
 
     @property
     def text(self) -> TextTower | None:
@@ -170,7 +167,7 @@ class Encoder:
                 from morelli.encoders._text import TextTower
 
                 folder = self._find_text(progress)
-                self._text = TextTower(folder, family=self.card.family, place=self._place)
+                self._text = TextTower(folder, family=self.card.family, place=self.device)
             return self._text
 
     def _find_text(self, progress: Progress) -> Path:
@@ -192,20 +189,3 @@ class Encoder:
 
     def __repr__(self) -> str:
         return f"Encoder({self.card.name!r}, build={self.build.fingerprint}, device={self.device!r})"
-
-
-@contextmanager
-def _full_float32(place: torch.device) -> Iterator[None]:
-    """On CUDA, keep TF32 out: it rounds float32 products to 10 bits, and a build names no device."""
-    import torch
-
-    if place.type != "cuda":
-        yield
-        return
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.backends.cudnn.flags(allow_tf32=False):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(before)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from morelli.encoders import _vit_arrays as vit_arrays
 from morelli.encoders._kinds import parse_kind
-from morelli.encoders._last_block import clip_weights, full_float32
+from morelli.encoders._last_block import clip_weights
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def encode_kept(
 
     A transformer needs no stand-in for what is missing, so nothing has to be painted over it that might
     itself look real or generated (Jain et al. 2022, *Missingness Bias in Model Debugging*). With all patches
-    kept this is `encoder.encode`.
+    kept this is `encoder.encode`. It computes in float32 on the CPU, whatever the encoder itself runs on.
 
     Args:
         encoder: a CLIP.
@@ -40,10 +41,6 @@ def encode_kept(
     Raises:
         UsageError: the encoder is no CLIP, shapes do not fit, or the kind is another.
     """
-    import torch
-
-    from morelli.encoders._vit import block_forward, embed, project
-
     vit = clip_weights(encoder, "Leaving patches out")
     parsed = parse_kind(kind, layers=encoder.layers, heads=encoder.heads)
     if parsed.name not in ("final", "layer"):
@@ -55,19 +52,16 @@ def encode_kept(
     depth = parsed.block or encoder.layers
     found = np.empty((len(pixels), encoder.width if parsed.block else encoder.dim), dtype=np.float32)
     counts = kept.sum(axis=1)
-    with torch.inference_mode(), full_float32(encoder.device):
-        # Images of one batch must be equally long.
-        for count in np.unique(counts):
-            rows = np.flatnonzero(counts == count)
-            for start in range(0, len(rows), batch):
-                part = rows[start : start + batch]
-                z = embed(vit, torch.from_numpy(np.ascontiguousarray(pixels[part])).to(encoder.device))
-                patches = np.nonzero(kept[part])[1].reshape(len(part), int(count)) + 1
-                tokens = np.pad(patches, ((0, 0), (1, 0)))
-                index = torch.from_numpy(tokens).to(z.device)[..., None].expand(-1, -1, z.shape[-1])
-                z = z.gather(1, index)
-                for number, block in enumerate(vit.blocks[:depth], start=1):
-                    z = block_forward(block, z, class_only=number == depth)
-                value = z[:, 0] if parsed.block else project(vit, z[:, 0])
-                found[part] = value.float().cpu().numpy()
+    # Images of one batch must be equally long.
+    for count in np.unique(counts):
+        rows = np.flatnonzero(counts == count)
+        for start in range(0, len(rows), batch):
+            part = rows[start : start + batch]
+            z = vit_arrays.embed(vit, np.asarray(pixels[part], np.float32))
+            patches = np.nonzero(kept[part])[1].reshape(len(part), int(count)) + 1
+            tokens = np.pad(patches, ((0, 0), (1, 0)))
+            z = np.take_along_axis(z, tokens[..., None], axis=1)
+            for number, block in enumerate(vit.blocks[:depth], start=1):
+                z = vit_arrays.block_forward(block, z, class_only=number == depth)
+            found[part] = z[:, 0] if parsed.block else vit_arrays.project(vit, z[:, 0])
     return found

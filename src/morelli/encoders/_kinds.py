@@ -85,6 +85,12 @@ class Kind:
         return f"{self.name}:{self.block}.{self.head}" if self.head else f"{self.name}:{self.block}"
 
 
+def refuse_pooling_head(kinds: Iterable[Kind], family: str) -> None:
+    """Raise `UsageError` where the part of a pooling head is asked of an encoder without one."""
+    if any(kind.name == "poolmlp" for kind in kinds):
+        raise UsageError(NO_POOLING_HEAD.format(family=family))
+
+
 def parse_kind(text: str, *, layers: int, heads: int | None = None) -> Kind:
     """Read one kind such as `final`, `layer:8` or `head:12.3`.
 

@@ -17,14 +17,15 @@ from morelli.encoders._cards import (
     encoder_card,
     encoder_cards,
 )
-from morelli.encoders._encoder import Encoder, TextFolder, Tower
+from morelli.encoders._encoder import Encoder, TextFolder
 from morelli.encoders._processor import folder_transform
 from morelli.encoders._resolve import Checkpoint, checkpoint_from_path, resolve, stderr_progress
+from morelli.encoders._runtime import Runtime, choose_runtime
+from morelli.encoders._tower import Tower
 from morelli.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
-    import torch
-
+    from morelli.encoders._vision_source import VisionSource
     from morelli.images.transforms import Transform
 
 Dtype = Literal["auto", "float32", "bfloat16"]
@@ -37,6 +38,7 @@ def load_encoder(
     *,
     dtype: Dtype = "auto",
     device: str = "auto",
+    runtime: Runtime = "auto",
     weights: str | Path | None = None,
     transform: str | None = None,
     offline: bool = False,
@@ -51,7 +53,10 @@ def load_encoder(
         dtype: number format of the matrix products. `auto` is float32 everywhere, so that features
             of different machines agree and bundles carry over; bfloat16 is about twice as fast on
             hardware that has it, and is another build.
-        device: `cpu`, `cuda`, `cuda:1`, …; `auto` takes CUDA where there is one.
+        device: `cpu`, `cuda`, `cuda:1`, …; `auto` takes CUDA where torch is installed and sees one.
+        runtime: library that computes, `openvino` (CLIP on a CPU) or `torch` (everything; an extra,
+            `pip install 'morelli[torch]'`); `auto` is OpenVINO where it can be. Features of both agree to
+            rounding, so that they are one build.
         weights: a local file or folder with the weights of the named encoder.
         transform: id of another transform than the encoder's own.
         offline: never touch the network.
@@ -59,7 +64,7 @@ def load_encoder(
         progress: told what is being fetched.
 
     Raises:
-        UsageError: an unknown name, type, transform or device.
+        UsageError: an unknown name, type, transform, device or runtime, or torch is needed and not installed.
         WeightsError: the weights cannot be had, are damaged, or are not what was pinned.
     """
     if dtype not in ("auto", *DTYPES):
@@ -72,6 +77,7 @@ def load_encoder(
         "float32" if dtype == "auto" else dtype,
         device,
         transform,
+        runtime=runtime,
         text_folder=_text_folder(card, offline=offline),
     )
 
@@ -81,6 +87,7 @@ def encoder_for_build(
     *,
     encoder: str | None = None,
     device: str = "auto",
+    runtime: Runtime = "auto",
     weights: str | Path | None = None,
     offline: bool = False,
     progress: Progress = stderr_progress,
@@ -98,12 +105,13 @@ def encoder_for_build(
         build: of a feature table or a bundle.
         encoder: the hub id of an encoder that is not registered, so that it may be fetched; the build's own.
         device: as for `load_encoder`.
+        runtime: as for `load_encoder`.
         weights: the local folder or file, for an encoder that came from a path.
         offline: never touch the network.
         progress: told what is being fetched.
 
     Raises:
-        UsageError: `encoder` is not the build's.
+        UsageError: `encoder` is not the build's, or torch is needed and not installed.
         WeightsError: no source gives those weights, or they may not be fetched.
     """
     if encoder not in (None, build.encoder):
@@ -153,6 +161,7 @@ def encoder_for_build(
         build.dtype,
         device,
         build.transform,
+        runtime=runtime,
         name=build.encoder if renamed else None,
         text_folder=_text_folder(card, offline=offline),
     )
@@ -232,15 +241,13 @@ def _assemble(
     device: str,
     transform: str | None,
     *,
+    runtime: Runtime,
     name: str | None = None,
     text_folder: TextFolder | None = None,
 ) -> Encoder:
     """Load the tower and put the encoder together; its build has the card's name unless `name` is given."""
-    import torch
-
     from morelli.encoders._config import complete_card, read_config, vision_config
 
-    place = _device(device)
     config = read_config(checkpoint, card)
     registered, card = card, complete_card(card, config, checkpoint)
     chosen = _transform(transform, card, checkpoint)
@@ -248,18 +255,20 @@ def _assemble(
         raise UsageError(
             f"The transform {chosen.id} gives {chosen.size} pixels; {card.name} takes {card.image_size}."
         )
-    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[number_format]
-    tower: Tower
+    engine, place = choose_runtime(runtime, device, family=card.family, dtype=number_format)
+    vision: VisionSource | None = None
     if card.family == "clip":
-        from morelli.encoders._state import read_state
-        from morelli.encoders._vit import ClipTower, vit_from_state
+        from morelli.encoders._vision_source import VisionSource
 
-        state = read_state(checkpoint.weights, prefixes=("vision_model.", "visual_projection."))
-        tower = ClipTower(vit_from_state(state, vision_config(config), dtype=dtype, device=place))
+        vision = VisionSource(checkpoint.weights, vision_config(config), sha256=checkpoint.sha256)
+    tower: Tower
+    if engine == "torch":
+        tower = _torch_tower(checkpoint, vision, number_format, place)
     else:
-        from morelli.encoders._transformers_tower import TransformersTower
+        from morelli.encoders._openvino_tower import OpenVINOTower
 
-        tower = TransformersTower(checkpoint.folder, dtype=dtype, device=place)
+        assert vision is not None
+        tower = OpenVINOTower(vision, dtype=number_format)
     if checkpoint.sha256 != registered.sha256:
         text_folder = None  # of the user's own file nobody knows which texts its images lie with
     build = Build(
@@ -271,7 +280,8 @@ def _assemble(
         chosen,
         tower=tower,
         checkpoint=checkpoint,
-        place=place,
+        device=place,
+        vision=vision,
         text_folder=text_folder,
     )
 
@@ -292,17 +302,17 @@ def _transform(transform_id: str | None, card: EncoderCard, checkpoint: Checkpoi
     )
 
 
-def _device(device: str) -> torch.device:
+def _torch_tower(
+    checkpoint: Checkpoint, vision: VisionSource | None, number_format: str, place: str
+) -> Tower:
     import torch
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        place = torch.device(device)
-    except RuntimeError as error:
-        raise UsageError(f"device {device!r} is not known; use auto, cpu or cuda.") from error
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(
-            f"device {device!r} was asked for, but this torch sees no CUDA device. Use cpu or auto."
-        )
-    return place
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[number_format]
+    device = torch.device(place)
+    if vision is None:
+        from morelli.encoders._transformers_tower import TransformersTower
+
+        return TransformersTower(checkpoint.folder, dtype=dtype, device=device)
+    from morelli.encoders._vit import ClipTower, vit_from_weights
+
+    return ClipTower(vit_from_weights(vision.read(), dtype=dtype, device=device), device)

@@ -2,59 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from morelli.encoders._extras import require_torch
 from morelli.errors import WeightsError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from numpy.typing import NDArray
+
+_STORED: dict[str, np.dtype[Any]] = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),  # numpy has no bfloat16; these are the upper halves of float32
+}
+_WHOLE_NUMBERS = ("BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64")
+"""Not weights: checkpoints store numbers of positions among them."""
 
 
-def read_state(files: Sequence[Path], *, prefixes: tuple[str, ...]) -> dict[str, Tensor]:
-    """The tensors whose names begin with one of `prefixes`.
+def read_state(files: Sequence[Path], *, prefixes: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
+    """The tensors whose names begin with one of `prefixes`, as float32; whole numbers are left out.
+
+    Those that are stored as float32 in safetensors lie in the file still (mapped, private to this process).
 
     Raises:
-        WeightsError: a file cannot be read.
+        WeightsError: a file cannot be read, or a tensor has another number format than float16, bfloat16,
+            float32 or float64.
+        UsageError: a file is in torch's format, and torch is not installed.
     """
-    from safetensors import SafetensorError, safe_open
-
-    state: dict[str, Tensor] = {}
+    state: dict[str, NDArray[np.float32]] = {}
     for path in files:
-        if path.suffix != ".safetensors":
-            state |= {name: value for name, value in _torch_state(path).items() if name.startswith(prefixes)}
+        if path.suffix == ".safetensors":
+            state |= _safetensors(path, prefixes)
             continue
-        try:
-            with safe_open(path, framework="pt") as stored:
-                state |= {
-                    name: stored.get_tensor(name) for name in list(stored.keys()) if name.startswith(prefixes)
-                }
-        except (SafetensorError, OSError) as error:
-            raise WeightsError(f"{path} cannot be read ({error}).") from error
+        for name, value in _torch_state(path).items():
+            if name.startswith(prefixes) and value.is_floating_point():
+                state[name] = value.float().numpy()
     return state
 
 
-def tensor_names(files: Sequence[Path]) -> set[str]:
-    """Names of all tensors, without reading the tensors where the format allows."""
+def tensor_shapes(files: Sequence[Path]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of all tensors, without reading the tensors where the format allows."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path in files:
+        if path.suffix == ".safetensors":
+            with _opened(path) as stored:
+                shapes |= {name: tuple(stored.get_slice(name).get_shape()) for name in list(stored.keys())}
+        else:
+            shapes |= {name: tuple(value.shape) for name, value in _torch_state(path).items()}
+    return shapes
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
-    names: set[str] = set()
-    for path in files:
-        if path.suffix != ".safetensors":
-            names |= _torch_state(path).keys()
+    try:
+        with safe_open(path, framework="np") as stored:
+            yield stored
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} cannot be read ({error}).") from error
+
+
+def _safetensors(path: Path, prefixes: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
+    with _opened(path):
+        pass  # checks the header: offsets without gaps, shapes that fit, an end within the file
+    try:
+        # Copy on write: arrays may be written to, the file never is.
+        data = np.memmap(path, dtype=np.uint8, mode="c")
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be read ({error}).") from error
+    end = 8 + int.from_bytes(data[:8].tobytes(), "little")
+    header: dict[str, Any] = json.loads(data[8:end].tobytes())
+    found = {}
+    for name, entry in header.items():
+        if name == "__metadata__" or not name.startswith(prefixes) or entry["dtype"] in _WHOLE_NUMBERS:
             continue
-        try:
-            with safe_open(path, framework="pt") as stored:
-                names |= set(stored.keys())
-        except (SafetensorError, OSError) as error:
-            raise WeightsError(f"{path} cannot be read ({error}).") from error
-    return names
+        stored = _STORED.get(entry["dtype"])
+        if stored is None:
+            raise WeightsError(
+                f"{path} stores the tensor {name!r} as {entry['dtype']}; float16, bfloat16, float32 and "
+                "float64 can be read."
+            )
+        first, last = entry["data_offsets"]
+        flat = np.asarray(data[end + first : end + last]).view(stored)
+        found[name] = _float32(flat, bfloat16=entry["dtype"] == "BF16").reshape(entry["shape"])
+    return found
 
 
-def _torch_state(path: Path) -> dict[str, Tensor]:
+def _float32(stored: NDArray[Any], *, bfloat16: bool) -> NDArray[np.float32]:
+    if bfloat16:
+        return (stored.astype(np.uint32) << 16).view(np.float32)
+    return stored.astype(np.float32, copy=False)
+
+
+def _torch_state(path: Path) -> dict[str, Any]:
     import pickle
 
+    require_torch(f"{path.name}, a weights file in torch's own format,")
     import torch
 
     try:

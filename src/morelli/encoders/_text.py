@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from morelli.artefacts import replacing_file
+from morelli.encoders._extras import require_torch
 from morelli.errors import ArtifactError, UsageError
 
 if TYPE_CHECKING:
-    import torch
     from numpy.typing import ArrayLike, NDArray
 
 _BATCH = 64
@@ -22,7 +22,8 @@ _BATCH = 64
 class TextTower:
     """Text half of a CLIP-like checkpoint. Not made by hand: it is `Encoder.text`."""
 
-    def __init__(self, folder: Path, *, family: str, place: torch.device) -> None:
+    def __init__(self, folder: Path, *, family: str, place: str) -> None:
+        require_torch("The text tower")
         import torch
         import transformers
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from morelli.encoders._kinds import Kind
 from morelli.encoders._pretrained import load_config, load_pretrained
+from morelli.encoders._torch_tower import TorchTower
 from morelli.encoders._transformers_parts import OF_PARTS, images_per_pass, recording, refuse_parts, watch
 from morelli.errors import UsageError, WeightsError
 
@@ -23,12 +24,13 @@ from morelli.errors import UsageError, WeightsError
 WITHOUT_CLASS_TOKEN = frozenset({"siglip", "siglip_vision_model"})
 
 
-class TransformersTower:
-    """One loaded model; `trace` gives the same kinds as CLIP's own forward."""
+class TransformersTower(TorchTower):
+    """One loaded model; it gives the same kinds as CLIP's own forward."""
 
     def __init__(self, folder: Path, *, dtype: torch.dtype, device: torch.device) -> None:
+        super().__init__(device)
         self.model = _load(folder, dtype).to(device)
-        self.dtype, self.device = dtype, device
+        self.dtype = dtype
         config = self.model.config
         self.registers = int(getattr(config, "num_register_tokens", 0) or 0)
         self.class_token = config.model_type not in WITHOUT_CLASS_TOKEN
@@ -36,7 +38,7 @@ class TransformersTower:
         self._eager: Any = None
         self._lock = threading.Lock()
 
-    def trace(self, pixels: Tensor, kinds: Collection[Kind]) -> dict[Kind, Tensor]:
+    def trace_tensors(self, pixels: Tensor, kinds: Collection[Kind]) -> dict[Kind, Tensor]:
         """Features of these kinds, float32."""
         names = {kind.name for kind in kinds}
         refuse_parts(self.watched, self.model.config.model_type, names)
@@ -48,7 +50,7 @@ class TransformersTower:
         if not len(pixels):
             # transformers' attention takes no empty batch.
             one = pixels.new_zeros(1, *pixels.shape[1:])
-            return {kind: value[:0] for kind, value in self.trace(one, kinds).items()}
+            return {kind: value[:0] for kind, value in self.trace_tensors(one, kinds).items()}
         parts = [kind for kind in kinds if kind.name in OF_PARTS]
         if not parts:
             return self._outputs(pixels, kinds)

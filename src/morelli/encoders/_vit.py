@@ -19,20 +19,17 @@ softmax's input scale stay in float32, which costs little and keeps bfloat16 clo
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from morelli.encoders import _vit_weights
 from morelli.encoders._decomposition import ClassParts, Fold, Output, contributions, last_norm
-from morelli.encoders._kinds import NO_POOLING_HEAD, PARTS, Kind
-from morelli.errors import UsageError, WeightsError
-
-QUICK_GELU_SLOPE = 1.702
-"""quick_gelu(x) = x sigmoid(1.702 x), CLIP's activation."""
+from morelli.encoders._kinds import PARTS, Kind, refuse_pooling_head
+from morelli.encoders._torch_tower import TorchTower
 
 
 @dataclass(frozen=True)
@@ -130,7 +127,7 @@ def mlp(block: Block, y: Tensor) -> Tensor:
     """The MLP's part of equation 3 before the residual sum."""
     x = block.fc1(y)
     if block.activation == "quick_gelu":
-        # x sigmoid(a x) = silu(a x) / a; `vit_from_state` has put a and 1 / a into the two matrices.
+        # x sigmoid(a x) = silu(a x) / a; the two matrices hold a and 1 / a, see `_vit_weights.Block`.
         return block.fc2(functional.silu(x, inplace=not torch.is_grad_enabled()))
     return block.fc2(functional.gelu(x))
 
@@ -209,89 +206,60 @@ def _fold(vit: VisionTransformer, class_token: Tensor) -> Fold:
     return last_norm(class_token, norm.scale, norm.shift, norm.eps, after)
 
 
-def vit_from_state(
-    state: Mapping[str, Tensor], config: Mapping[str, Any], *, dtype: torch.dtype, device: torch.device
+def vit_from_weights(
+    weights: _vit_weights.VisionTransformer, *, dtype: torch.dtype, device: torch.device
 ) -> VisionTransformer:
-    """Build the tower from a state dict with transformers' CLIP names.
+    """The tower on these arrays, which a CPU shares with them where the type is the same.
 
     Args:
-        state: tensors of a CLIP checkpoint; those of a text tower are not touched.
-        config: the vision part of its `config.json`.
+        weights: see `morelli.encoders._vit_weights`.
         dtype: type of the matrices; vectors and norms stay float32.
         device: where the tensors go.
-
-    Raises:
-        WeightsError: a tensor is missing or has another shape than the config says.
     """
-    width, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
-    side, size = int(config["patch_size"]), int(config["image_size"])
-    inner, eps = int(config["intermediate_size"]), float(config.get("layer_norm_eps", 1e-5))
-    activation = str(config.get("hidden_act", "quick_gelu"))
-    if activation not in ("quick_gelu", "gelu"):
-        raise WeightsError(f"This CLIP uses the activation {activation!r}; known are quick_gelu and gelu.")
 
-    def take(name: str, *shape: int) -> Tensor:
-        tensor = state.get(name)
-        if tensor is None:
-            raise WeightsError(f"The weights lack the tensor {name!r}. Is this really a CLIP checkpoint?")
-        if tensor.shape != shape:
-            raise WeightsError(
-                f"The tensor {name!r} has shape {tuple(tensor.shape)}; the config says {shape}."
-            )
-        return tensor.to(device=device, dtype=torch.float32)
+    def tensor(array: _vit_weights.Floats, kind: torch.dtype = torch.float32) -> Tensor:
+        return torch.from_numpy(array).to(device=device, dtype=kind)
 
-    def norm(name: str) -> Norm:
-        return Norm(take(f"{name}.weight", width), take(f"{name}.bias", width), eps)
+    def norm(norm: _vit_weights.Norm) -> Norm:
+        return Norm(tensor(norm.scale), tensor(norm.shift), norm.eps)
 
-    def linear(weight: Tensor, bias: Tensor | None, scale: float = 1.0) -> Linear:
-        cast = (weight if scale == 1.0 else weight * scale).to(dtype).contiguous()
-        return Linear(cast, None if bias is None else bias.to(dtype))
+    def linear(linear: _vit_weights.Linear) -> Linear:
+        bias = None if linear.bias is None else tensor(linear.bias, dtype)
+        return Linear(tensor(linear.weight, dtype), bias)
 
-    def block(prefix: str) -> Block:
-        def both(name: str, rows: int, columns: int) -> tuple[Tensor, Tensor]:
-            return take(f"{prefix}.{name}.weight", rows, columns), take(f"{prefix}.{name}.bias", rows)
-
-        parts = [both(f"self_attn.{letter}_proj", width, width) for letter in "qkv"]
-        fc1, bias1 = both("mlp.fc1", inner, width)
-        fc2, bias2 = both("mlp.fc2", width, inner)
-        slope = QUICK_GELU_SLOPE if activation == "quick_gelu" else 1.0
+    def block(block: _vit_weights.Block) -> Block:
         return Block(
-            norm1=norm(f"{prefix}.layer_norm1"),
-            qkv=linear(torch.cat([weight for weight, _ in parts]), torch.cat([bias for _, bias in parts])),
-            out=linear(*both("self_attn.out_proj", width, width)),
-            norm2=norm(f"{prefix}.layer_norm2"),
-            fc1=linear(fc1, bias1 * slope, slope),
-            fc2=linear(fc2, bias2, 1 / slope),
-            heads=heads,
-            activation=activation,
+            norm1=norm(block.norm1),
+            qkv=linear(block.qkv),
+            out=linear(block.out),
+            norm2=norm(block.norm2),
+            fc1=linear(block.fc1),
+            fc2=linear(block.fc2),
+            heads=block.heads,
+            activation=block.activation,
         )
 
-    root = "vision_model."
-    projection = state.get("visual_projection.weight")
     return VisionTransformer(
-        class_token=take(root + "embeddings.class_embedding", width),
-        patch=linear(take(root + "embeddings.patch_embedding.weight", width, 3, side, side).flatten(1), None),
-        positions=take(root + "embeddings.position_embedding.weight", (size // side) ** 2 + 1, width),
-        # The misspelling is the checkpoint's own.
-        pre_norm=norm(root + "pre_layrnorm"),
-        blocks=tuple(block(f"{root}encoder.layers.{k}") for k in range(int(config["num_hidden_layers"]))),
-        post_norm=norm(root + "post_layernorm"),
-        projection=None
-        if projection is None
-        else linear(take("visual_projection.weight", int(projection.shape[0]), width), None),
-        side=side,
-        image_size=size,
+        class_token=tensor(weights.class_token),
+        patch=linear(weights.patch),
+        positions=tensor(weights.positions),
+        pre_norm=norm(weights.pre_norm),
+        blocks=tuple(map(block, weights.blocks)),
+        post_norm=norm(weights.post_norm),
+        projection=None if weights.projection is None else linear(weights.projection),
+        side=weights.side,
+        image_size=weights.image_size,
     )
 
 
-@dataclass(frozen=True)
-class ClipTower:
-    """The transformer behind `Encoder`."""
+class ClipTower(TorchTower):
+    """The transformer behind `Encoder` in torch."""
 
-    vit: VisionTransformer
+    def __init__(self, vit: VisionTransformer, device: torch.device) -> None:
+        super().__init__(device)
+        self.vit = vit
 
-    def trace(self, pixels: Tensor, kinds: Collection[Kind]) -> dict[Kind, Tensor]:
+    def trace_tensors(self, pixels: Tensor, kinds: Collection[Kind]) -> dict[Kind, Tensor]:
         """Features of these kinds, see `trace`."""
-        if any(kind.name == "poolmlp" for kind in kinds):
-            raise UsageError(NO_POOLING_HEAD.format(family="clip"))
+        refuse_pooling_head(kinds, "clip")
         return trace(self.vit, pixels, kinds)

@@ -43,14 +43,9 @@ class InferenceWorkers:
 
     def __init__(self, encoder: Encoder, *, processes: int = 1) -> None:
         """Start the workers; `processes` is how many processes share the machine's cores in the same way."""
-        import torch
-
         self.encoder = encoder
-        self._threads_before = torch.get_num_threads()
-        cpu = encoder.device == "cpu"
-        self.count = max(1, min(self._threads_before // processes, MOST_WORKERS)) if cpu else 1
-        if cpu:
-            torch.set_num_threads(max(1, self._threads_before // (self.count * processes)))
+        self._passes = encoder.tower.share(most=MOST_WORKERS, processes=processes)
+        self.count = self._passes.count
         self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="morelli-inference")
 
     def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -67,12 +62,9 @@ class InferenceWorkers:
         return self.call(self._trace, list(pixels), tuple(kinds))
 
     def close(self) -> None:
-        """Finish what runs, cancel what waits, and give torch its threads back."""
-        import torch
-
+        """Finish what runs, cancel what waits, and give the runtime its threads back."""
         self._pool.shutdown(wait=True, cancel_futures=True)
-        if self.encoder.device == "cpu":
-            torch.set_num_threads(self._threads_before)
+        self._passes.close()
 
     def __enter__(self) -> InferenceWorkers:
         return self

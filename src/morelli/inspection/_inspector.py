@@ -279,6 +279,7 @@ class Inspector:
             transform=build.transform,
             dtype=build.dtype,
             device=self.encoder.device,
+            runtime=self.encoder.runtime,
             distilled_digest=self.distilled_digest,
         )
 

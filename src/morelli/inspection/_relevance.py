@@ -25,7 +25,7 @@ def case_maps(stored: StoredCase, last_block: LastBlock, distilled: DistilledMap
             last_block,
             class_token,
             tokens,
-            distilled.values_torch,
+            distilled.values_and_gradients,
             distilled.w,
             bias=distilled.bias,
             towards="own",

@@ -159,6 +159,7 @@ class Versions(Answer):
     transform: str
     dtype: str
     device: str
+    runtime: str = field(metadata={"description": "The library that computed the features and its version."})
     distilled_digest: str | None
 
 

@@ -17,14 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from morelli.artefacts import Format, read_folder, write_folder
 from morelli.artefacts.schema import COUNT
-from morelli.atlas.distiller._activation import Activation, activate, require_activation, unit_rows
+from morelli.atlas.distiller._activation import Activation, activate, require_activation, slope, unit_rows
 from morelli.detectors import Calibration
 from morelli.encoders import Build
 from morelli.errors import ArtifactError, UsageError
 
 if TYPE_CHECKING:
-    import torch
-
     from morelli.features import Features
 
 Floats = NDArray[np.float64]
@@ -131,18 +129,22 @@ class DistilledMap:
         """Calibrated probability of "generated" (n,), see `Calibration`."""
         return self.calibration.probability(self.logits(X), base_rate)
 
-    def values_torch(self, x: torch.Tensor) -> torch.Tensor:
-        """Distilled values (b, K) of features (b, d), differentiable, in the tensor's dtype and place."""
-        import torch
+    def values_and_gradients(self, X: ArrayLike) -> tuple[Floats, Floats]:
+        """Distilled values z (n, K) of features X (n, d), and the gradient of each by its feature, (n, K, d).
 
-        if x.ndim != 2 or x.shape[1] != self.d:
-            raise UsageError(f"the distilled map reads {self.kind} of length {self.d}; got {tuple(x.shape)}")
-        rows = x / x.norm(dim=1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny) if self.unit else x
-        h = rows @ torch.as_tensor(self.A, dtype=x.dtype, device=x.device)
-        h = h + torch.as_tensor(self.b, dtype=x.dtype, device=x.device)
-        if self.activation == "relu":
-            return torch.relu(h)
-        return torch.tanh(h) if self.activation == "tanh" else h
+        With r = x / |x| and h = r A + b: ∂z_k/∂x = act'(h_k) (A_k - r ⟨r, A_k⟩) / |x|; without `unit`,
+        act'(h_k) A_k. A feature that is zero has no direction: its gradient is that of r = 0, |x| = 1.
+        """
+        X = np.asarray(X, dtype=np.float64)
+        z = self.values(X)
+        gradients = np.broadcast_to(self.A.T, (*z.shape, self.d))
+        if self.unit:
+            rows = unit_rows(X)
+            lengths = np.linalg.norm(X, axis=1)
+            along = rows @ self.A
+            gradients = gradients - along[..., None] * rows[:, None]
+            gradients /= np.where(lengths > 0, lengths, 1.0)[:, None, None]
+        return z, gradients * slope(self.activation, z)[..., None]
 
     def matrix(self, features: Features) -> NDArray[np.float32]:
         """What the map reads of `features`: (n, d).

@@ -9,18 +9,20 @@ projection by gradient as Materzynska et al. 2022 do, for encoders with a text t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import log_softmax
 
 from morelli.artefacts import Format, read_folder, read_manifest, write_folder
 from morelli.atlas.distiller._activation import unit_rows
 from morelli.atlas.distiller._map import FORM as MAP_FORM
 from morelli.atlas.distiller._map import default_map_path
+from morelli.atlas.distiller._training import Adam
 from morelli.encoders import Build
 from morelli.errors import ArtifactError, UsageError
 
@@ -169,9 +171,6 @@ class Spelling:
         Raises:
             UsageError: shapes that do not fit.
         """
-        import torch
-        from torch.nn.functional import cross_entropy, log_softmax, normalize
-
         parts = [np.asarray(part) for part in (before, words, texts)]
         if parts[0].ndim != 2 or len({part.shape for part in parts}) != 1 or len(parts[0]) < 2:
             raise UsageError(
@@ -181,27 +180,18 @@ class Spelling:
         kept = max(1, d // 2) if keep is None else keep
         if not 0 < kept <= d:
             raise UsageError(f"keep is {keep!r}; give 1 to {d}")
-        clean, drawn, told = (torch.as_tensor(unit_rows(part), dtype=torch.float32) for part in parts)
+        rows = [unit_rows(part).astype(np.float32) for part in parts]
         rng = np.random.default_rng(seed)
-        start = np.linalg.qr(rng.normal(size=(d, kept)))[0]
-        W = torch.tensor(start, dtype=torch.float32, requires_grad=True)
-        optimiser = torch.optim.Adam([W], lr=rate)
-        size = min(128, len(clean))
+        W = np.linalg.qr(rng.normal(size=(d, kept)))[0].astype(np.float32)
+        adam = Adam([W], rate)
+        size = min(128, len(rows[0]))
         for _ in range(steps):
-            batch = torch.as_tensor(rng.choice(len(clean), size, replace=False))
-            a, b, t = (normalize(part[batch] @ W, dim=1) for part in (clean, drawn, told))
-            same = torch.arange(size)
-            alike = b @ a.T / temperature
-            read = b @ t.T / temperature
-            loss = 0.5 * (cross_entropy(alike, same) + cross_entropy(alike.T, same))
-            loss = loss - 0.5 * forget * (log_softmax(read, 1).mean() + log_softmax(read, 0).mean())
-            loss = loss + ((W.T @ W - torch.eye(kept)) ** 2).sum()
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            batch = rng.choice(len(rows[0]), size, replace=False)
+            _, gradient = forgetting(W, [part[batch] for part in rows], forget, temperature)
+            (W,) = adam.step([gradient])
         # What is left of non-orthogonality goes: the nearest orthonormal columns.
-        u, _, v = np.linalg.svd(W.detach().numpy().astype(np.float64), full_matrices=False)
-        how = {"method": "learnt", "pairs": len(clean), "keep": kept, "forget": forget, "steps": steps}
+        u, _, v = np.linalg.svd(W.astype(np.float64), full_matrices=False)
+        how = {"method": "learnt", "pairs": len(rows[0]), "keep": kept, "forget": forget, "steps": steps}
         return cls(u @ v, record={**how, **(record or {})})
 
     def project(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -244,6 +234,44 @@ class Spelling:
             raise ArtifactError(
                 f"{folder / TENSORS} holds a damaged projection ({error}); {FORM.again}"
             ) from error
+
+
+def forgetting(
+    W: NDArray[Any], kinds: Sequence[NDArray[Any]], forget: float, temperature: float
+) -> tuple[float, NDArray[Any]]:
+    """What `Spelling.learn` minimises, and its gradient by W (d, d').
+
+    `kinds` are unit rows (m, d) of pictures without words, of pictures with them and of texts. With a, b, t
+    the projected rows of length 1, S = b aᵀ / τ and T = b tᵀ / τ, and P the softmax of a matrix over its rows
+    or columns, cross-entropy against the identity has the gradient (P - I) / m by S, and against the uniform
+    distribution (P - 1 / m) / m by T; a row x = r / |r| takes g back to (g - x ⟨x, g⟩) / |r|.
+    """
+    m = len(kinds[0])
+    raw = [part @ W for part in kinds]
+    lengths = [np.maximum(np.linalg.norm(one, axis=1, keepdims=True), 1e-12) for one in raw]
+    a, b, t = (one / length for one, length in zip(raw, lengths, strict=True))
+    same = np.eye(m, dtype=W.dtype)
+    uniform = np.full_like(same, 1 / m)
+    loss, by_alike = _cross_entropy(b @ a.T / temperature, same)
+    unread, by_read = _cross_entropy(b @ t.T / temperature, uniform)
+    by_read *= forget
+    off = W.T @ W - np.eye(W.shape[1], dtype=W.dtype)
+    gradient = 4 * W @ off
+    sides = (by_alike.T @ b, by_alike @ a + by_read @ t, by_read.T @ b)
+    for part, one, length, g in zip(kinds, (a, b, t), lengths, sides, strict=True):
+        along = (one * g).sum(axis=1, keepdims=True)
+        gradient += part.T @ ((g - one * along) / (length * temperature))
+    return loss + forget * unread + float((off * off).sum()), gradient
+
+
+def _cross_entropy(scores: NDArray[Any], target: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+    """Mean cross-entropy against `target` (m, m), half over rows and half over columns, and its gradient."""
+    loss, gradient = 0.0, np.zeros_like(scores)
+    for axis in (0, 1):
+        logs = log_softmax(scores, axis=axis)
+        loss -= 0.5 * float((target * logs).sum()) / len(scores)
+        gradient += (np.exp(logs) - target) * (0.5 / len(scores))
+    return loss, gradient
 
 
 def default_spelling(build: Build, kind: str) -> Spelling | None:

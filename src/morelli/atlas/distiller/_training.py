@@ -10,6 +10,7 @@ ASAP has such a term was not read.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,22 +121,20 @@ def overlap(z: Array) -> tuple[float, Array]:
 class Adam:
     """Kingma and Ba 2015, as torch.optim.Adam with its defaults."""
 
-    def __init__(self, layers: Layers, rate: float) -> None:
-        self.layers, self.rate, self.steps = layers, rate, 0
-        self._mean = [np.zeros_like(part) for part in layers.parts()]
-        self._square = [np.zeros_like(part) for part in layers.parts()]
+    def __init__(self, start: Sequence[Array], rate: float) -> None:
+        self.values, self.rate, self.steps = list(start), rate, 0
+        self._mean = [np.zeros_like(part) for part in start]
+        self._square = [np.zeros_like(part) for part in start]
 
-    def step(self, gradient: Layers, rate_factor: float = 1.0) -> Layers:
-        """Move along -gradient; the new layers."""
+    def step(self, gradients: Sequence[Array]) -> list[Array]:
+        """Move each array along its gradient, downwards; the new arrays."""
         self.steps += 1
-        moved = []
-        for i, (value, g) in enumerate(zip(self.layers.parts(), gradient.parts(), strict=True)):
+        for i, g in enumerate(gradients):
             self._mean[i] = 0.9 * self._mean[i] + 0.1 * g
             self._square[i] = 0.999 * self._square[i] + 0.001 * g * g
             size = np.sqrt(self._square[i] / (1 - 0.999**self.steps)) + 1e-8
-            moved.append(value - rate_factor * self.rate * (self._mean[i] / (1 - 0.9**self.steps)) / size)
-        self.layers = Layers(*moved)
-        return self.layers
+            self.values[i] = self.values[i] - self.rate * (self._mean[i] / (1 - 0.9**self.steps)) / size
+        return self.values
 
 
 def train(
@@ -159,11 +158,11 @@ def train(
     held_out: X, y and weights of the rows that judge. every: steps between two looks at them, the first
     after `every` steps. patience: looks without a better loss before training ends (None: never).
     """
-    adam = Adam(start, rate)
+    adam = Adam(start.parts(), rate)
     layers, curve, best, waited = start, [], np.inf, 0
     for step in range(1, steps + 1):
         _, gradient = objective.gradient(layers, X, y, weights)
-        layers = adam.step(gradient)
+        layers = Layers(*adam.step(gradient.parts()))
         if held_out is not None and step % every == 0:
             curve.append(
                 cross_entropy(layers, objective.activation, *held_out) + objective.invariance_loss(layers)

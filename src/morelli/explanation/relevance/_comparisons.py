@@ -22,15 +22,8 @@ def attention_map(last_block: LastBlock, class_token: ArrayLike, tokens: ArrayLi
     The same for every dimension and every detector: it says where the encoder looked, not what for.
     See `relevance_maps` for the arguments.
     """
-    import torch
-
-    rows = (
-        torch.from_numpy(np.array(part, dtype=np.float32)).to(last_block.device)
-        for part in (class_token, tokens)
-    )
-    with torch.no_grad():
-        weights = last_block.attention(*rows).weights
-    return np.asarray(weights.mean(dim=1)[:, 1:].cpu().numpy())
+    weights = last_block.attention(class_token, tokens).weights
+    return np.asarray(weights.mean(axis=1)[:, 1:])
 
 
 def rollout_maps(
@@ -48,33 +41,29 @@ def rollout_maps(
     Args:
         encoder: a CLIP.
         pixels: (n, 3, s, s) transformed.
-        values: feature `final` (b, d) to distilled values (b, K), torch.
+        values: feature `final` (b, d) to distilled values (b, K) and their gradients (b, K, d).
         weights: (K,) of the linear head, for the logit's map.
 
     Raises:
         UsageError: the encoder is no CLIP, or the weights do not fit.
     """
-    import torch
-
     from morelli.encoders import attention_pass
 
-    pixels = np.asarray(pixels, dtype=np.float32)
-    w = None if weights is None else torch.from_numpy(np.array(weights, np.float32)).to(encoder.device)
+    w = None if weights is None else np.asarray(weights, dtype=np.float32)
     found = []
-    for one in pixels:
-        traced = attention_pass(encoder, torch.from_numpy(one[None].copy()))
-        z = values(traced.final)[0]
-        if w is not None and w.shape != z.shape:
-            raise UsageError(f"{len(z)} distilled values need as many weights; got shape {tuple(w.shape)}.")
-        targets = [*z] if w is None else [*z, z @ w]
-        rows = []
-        for target in targets:
-            gradients = torch.autograd.grad(target, traced.attentions, retain_graph=True)
+    for one in np.asarray(pixels, dtype=np.float32):
+        traced = attention_pass(encoder, one)
+        z, gradients = values(traced.final[None])
+        if w is not None and w.shape != z.shape[1:]:
+            raise UsageError(
+                f"{z.shape[1]} distilled values need as many weights; got shape {tuple(w.shape)}."
+            )
+        targets = gradients[0] if w is None else np.concatenate([gradients[0], w[None] @ gradients[0]])
+        rows = np.zeros((len(targets), encoder.patches + 1), np.float32)
+        rows[:, 0] = 1
+        for attention, gradient in traced.backwards(targets):
             # R = (I + Ā_L) … (I + Ā_1), of which only the class token's row is wanted: from the left.
-            row = torch.zeros(traced.attentions[0].shape[-1], device=encoder.device)
-            row[0] = 1
-            for attention, gradient in zip(reversed(traced.attentions), reversed(gradients), strict=True):
-                row = row + row @ (gradient * attention)[0].clamp(min=0).mean(dim=0)
-            rows.append(row[1:].detach().cpu().numpy())
-        found.append(np.stack(rows))
+            mean = (gradient * attention).clip(min=0).mean(axis=1)
+            rows = rows + (rows[:, None] @ mean)[:, 0]
+        found.append(rows[:, 1:])
     return np.stack(found).astype(np.float32)

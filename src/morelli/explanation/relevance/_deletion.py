@@ -98,29 +98,19 @@ def token_deletion_curve(
     this one block; what earlier blocks carried from them into other tokens stays. With `insertion` only the
     most relevant patches are seen. See `deletion_curve` for the other arguments.
     """
-    import torch
-
     class_token, tokens = np.asanyarray(class_token), np.asanyarray(tokens)
     order, fractions = _order(maps, len(tokens), last_block.patches), _checked(fractions)
     found = np.empty((len(tokens), len(fractions)), dtype=np.float64)
     for start in range(0, len(tokens), batch):
         rows = slice(start, start + batch)
-        with torch.no_grad():
-            attention = last_block.attention(
-                *(
-                    torch.from_numpy(np.array(part[rows], dtype=np.float32)).to(last_block.device)
-                    for part in (class_token, tokens)
-                )
-            )
-            for column, fraction in enumerate(fractions):
-                hidden = np.stack([_first(one, fraction, insertion) for one in order[rows]])
-                # The class token itself is always seen.
-                seen = torch.from_numpy(np.pad(~hidden, ((0, 0), (1, 0)), constant_values=True))
-                kept = attention.weights * seen.to(attention.weights.device)[:, None]
-                kept = kept / kept.sum(dim=-1, keepdim=True)
-                mixed = (kept[..., None, :] @ attention.values)[..., 0, :]
-                x = last_block.vector(mixed, attention.residual)
-                found[rows, column] = score(x.cpu().numpy())
+        attention = last_block.attention(class_token[rows], tokens[rows])
+        for column, fraction in enumerate(fractions):
+            hidden = np.stack([_first(one, fraction, insertion) for one in order[rows]])
+            # The class token itself is always seen.
+            seen = np.pad(~hidden, ((0, 0), (1, 0)), constant_values=True)
+            kept = attention.weights * seen[:, None]
+            kept /= kept.sum(axis=-1, keepdims=True)
+            found[rows, column] = score(last_block.vector(attention.mix(kept), attention.residual))
     return found
 
 

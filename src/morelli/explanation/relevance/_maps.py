@@ -7,8 +7,9 @@ attention, keeps the positive part and averages over heads:
     R_kj = E_h[ (∂z_k/∂A_hj · A_hj)⁺ ].                                                        (4)
 
 Heads mix values linearly, a_h = Σ_j A_hj v_hj, and all that follows sees the class token alone. So the
-gradient is ∂z_k/∂A_hj = ⟨∂z_k/∂a_h, v_hj⟩: one backward pass of one token for all k together, and a product
-with the values. The logit Σ_k w_k z_k + bias needs no pass of its own, its gradient is the sum of theirs.
+gradient is ∂z_k/∂A_hj = ⟨∂z_k/∂a_h, v_hj⟩: the derivative of one token, in closed form for all k together
+(`morelli.encoders.LastBlock`), and a product with the values. The logit Σ_k w_k z_k + bias needs no pass of
+its own, its gradient is the sum of theirs.
 """
 
 from __future__ import annotations
@@ -24,13 +25,12 @@ from numpy.typing import ArrayLike, NDArray
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from morelli.encoders import LastBlock
 
 Array = NDArray[Any]
-Values = Callable[["Tensor"], "Tensor"]
-"""Feature (b, d) to distilled values (b, K), both torch, such as `DistilledMap.values_torch`."""
+Values = Callable[[Array], tuple[Array, Array]]
+"""Feature (b, d) to distilled values (b, K) and their gradients (b, K, d), such as
+`DistilledMap.values_and_gradients`. Row i of both depends on row i of the feature alone."""
 
 Rule = Literal["gradient_attention", "centred", "net"]
 """How a patch's gradients in H heads become one number:
@@ -96,22 +96,20 @@ def relevance_maps(
         last_block: of the encoder and the kind that `values` reads.
         class_token: (n, D), the first of `last_block.inputs`; any float type.
         tokens: (n, P, D), the second. Read in pieces of `batch` rows, so it may be a memory map.
-        values: the distilled dimensions; row i of its result must depend on row i of its argument alone.
+        values: the distilled dimensions and their gradients, such as `DistilledMap.values_and_gradients`.
         weights: (K,) of the linear head over the values, for the logit's map.
         bias: of that head; it moves no gradient, but with ``own`` it decides the logit's sign.
         pooled: also the relevance-weighted mean tokens of every dimension.
         towards: sign of what the maps explain; the logit's ``up`` map shows what speaks for generated, its
             ``down`` map what speaks for real, and ``own`` takes the one that the image's logit goes to.
         rule: how heads become one number; the default is the paper's.
-        batch: images at a time; memory is about 2 MB per image for ViT-B/16.
+        batch: images at a time; memory is about 4 MB per image for ViT-B/16.
 
     Raises:
         UsageError: shapes that do not fit, or an unknown rule or sign.
 
-    The calls keep no gradient and may come from several threads.
+    The calls keep no state and may come from several threads.
     """
-    import torch
-
     if rule not in get_args(Rule) or towards not in get_args(Towards):
         raise UsageError(
             f"rule is one of {', '.join(get_args(Rule))} and towards one of {', '.join(get_args(Towards))}; "
@@ -128,10 +126,7 @@ def relevance_maps(
     # One empty pass for no images, so that the shapes are right.
     for start in range(0, max(len(tokens), 1), batch):
         rows = slice(start, start + batch)
-        cls, patches = (
-            torch.from_numpy(np.array(part[rows], dtype=np.float32)).to(last_block.device)
-            for part in (class_token, tokens)
-        )
+        cls, patches = (np.asarray(part[rows], dtype=np.float32) for part in (class_token, tokens))
         found.append(
             _batch(last_block, cls, patches, values, w, bias=bias, pooled=pooled, towards=towards, rule=rule)
         )
@@ -144,8 +139,8 @@ def relevance_maps(
 
 def _batch(
     last_block: LastBlock,
-    class_token: Tensor,
-    tokens: Tensor,
+    class_token: Array,
+    tokens: Array,
     values: Values,
     weights: Array | None,
     *,
@@ -155,68 +150,44 @@ def _batch(
     rule: Rule,
 ) -> tuple[Array, ...]:
     """Maps, values, features, logits and pooled tokens of one batch."""
-    import torch
-
-    with torch.no_grad():
-        attention = last_block.attention(class_token, tokens)
-    z, x, gradient = head_gradients(last_block, attention.mixed, attention.residual, values)
-    w = torch.zeros(z.shape[1]) if weights is None else torch.from_numpy(weights)
+    attention = last_block.attention(class_token, tokens)
+    x, pullback = last_block.vector_and_pullback(attention.mixed, attention.residual)
+    z, by_feature = (np.asarray(part, dtype=np.float32) for part in values(x))
+    if z.ndim != 2 or len(z) != len(x) or by_feature.shape != (*z.shape, x.shape[1]):
+        raise UsageError(
+            f"The distilled values of {len(x)} images and their gradients must be (b, K) and (b, K, "
+            f"{x.shape[1]}); got {z.shape} and {by_feature.shape}."
+        )
+    w = np.zeros(z.shape[1], np.float32) if weights is None else weights
     if w.shape != (z.shape[1],):
-        raise UsageError(f"{z.shape[1]} distilled values need as many weights; got shape {tuple(w.shape)}.")
-    w = w.to(z.device)
-    logits = z @ w + bias
+        raise UsageError(f"{z.shape[1]} distilled values need as many weights; got shape {w.shape}.")
+    gradient = pullback(by_feature)
+    logits = z @ w + np.float32(bias)
     shown = z
     if weights is not None:
-        gradient = torch.cat([gradient, torch.einsum("k,bkhc->bhc", w, gradient)[:, None]], dim=1)
-        shown = torch.cat([z, logits[:, None]], dim=1)
+        gradient = np.concatenate([gradient, np.einsum("k,bkhc->bhc", w, gradient)[:, None]], axis=1)
+        shown = np.concatenate([z, logits[:, None]], axis=1)
     if towards == "own":
-        gradient = gradient * torch.where(shown < 0, -1.0, 1.0)[..., None, None]
+        gradient = gradient * np.where(shown < 0, np.float32(-1), np.float32(1))[..., None, None]
     elif towards == "down":
         gradient = -gradient
-    maps = combine_heads(gradient, attention.weights, attention.values, rule)[..., 1:]
-    means = weighted_mean(maps[:, : z.shape[1]], tokens) if pooled else z.new_zeros(len(z), 0, 0)
-    return tuple(part.detach().cpu().numpy() for part in (maps, z, x, logits, means))
+    maps = combine_heads(attention.by_weights(gradient), attention.weights, rule)[..., 1:]
+    means = weighted_mean(maps[:, : z.shape[1]], tokens) if pooled else np.zeros((len(z), 0, 0), np.float32)
+    return maps, z, x, logits, means
 
 
-def head_gradients(
-    last_block: LastBlock, mixed: Tensor, residual: Tensor, values: Values
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Values z (b, K), features (b, d), and ∂z_k/∂a_h (b, K, H, c) in one batched backward pass.
-
-    Row k of the batch of cotangents selects z_k of every image; images do not mix, so the sum over images
-    that torch differentiates holds each image's own gradient.
-    """
-    import torch
-
-    with torch.enable_grad():
-        # A fresh leaf: what came before (the tokens) is not differentiated.
-        mixed = mixed.detach().requires_grad_()
-        x = last_block.vector(mixed, residual.detach())
-        z = values(x)
-        if z.ndim != 2 or len(z) != len(x):
-            raise UsageError(f"The distilled values of {len(x)} images must be (b, K); got {tuple(z.shape)}.")
-        dimensions = z.shape[1]
-        select = torch.eye(dimensions, dtype=z.dtype, device=z.device)
-        select = select[:, None, :].expand(dimensions, len(z), dimensions)
-        (gradient,) = torch.autograd.grad(z, mixed, select, is_grads_batched=True)
-    return z.detach().float(), x.detach(), gradient.transpose(0, 1).float()
-
-
-def combine_heads(gradient: Tensor, weights: Tensor, values: Tensor, rule: Rule) -> Tensor:
-    """Gradients by mixed heads (b, K, H, c), attention (b, H, n) and values (b, H, n, c) to (b, K, n)."""
-    import torch
-
-    by_attention = torch.einsum("bkhc,bhnc->bkhn", gradient, values)
+def combine_heads(by_attention: Array, weights: Array, rule: Rule) -> Array:
+    """Gradients by attention (b, K, H, n) and attention (b, H, n) to relevance (b, K, n)."""
     if rule != "gradient_attention":
-        by_attention = by_attention - (by_attention * weights[:, None]).sum(-1, keepdim=True)
+        by_attention = by_attention - (by_attention * weights[:, None]).sum(axis=-1, keepdims=True)
     product = by_attention * weights[:, None]
     if rule == "net":
-        return product.mean(dim=2).clamp(min=0)
-    return product.clamp(min=0).mean(dim=2)
+        return np.asarray(product.mean(axis=2).clip(min=0))
+    return np.asarray(product.clip(min=0).mean(axis=2))
 
 
-def weighted_mean(maps: Tensor, tokens: Tensor) -> Tensor:
+def weighted_mean(maps: Array, tokens: Array) -> Array:
     """Mean tokens (b, K, D) of patches (b, P, D) by maps (b, K, P); plain means where a map is zero."""
-    total = maps.sum(dim=-1, keepdim=True)
-    share = maps / total.clamp(min=1e-30)
-    return share.where(total > 0, 1 / maps.shape[-1]) @ tokens.float()
+    total = maps.sum(axis=-1, keepdims=True)
+    share = np.divide(maps, total, out=np.full_like(maps, 1 / maps.shape[-1]), where=total > 0)
+    return np.asarray(share @ tokens)

@@ -1,0 +1,162 @@
+"""CLIP's image tower run by OpenVINO on the CPU: graphs of the kinds asked for, compiled once each."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cache
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from morelli.encoders._class_parts import class_parts
+from morelli.encoders._kinds import PARTS, Kind, refuse_pooling_head
+from morelli.encoders._openvino_graph import output_names, vit_graph
+from morelli.encoders._runtime import processor_threads
+from morelli.encoders._tower import Passes
+from morelli.errors import UsageError
+
+if TYPE_CHECKING:
+    from morelli.encoders._vision_source import VisionSource
+    from morelli.encoders._vit_weights import Floats
+
+MICRO_BATCH = 16
+"""Rows of one pass. More gain nothing and only cost memory."""
+MOST_GRAPHS = 3
+"""Compiled graphs kept, the least recently used goes first: each holds a copy of the weights."""
+
+_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """One graph as it is compiled: its outputs, passes at once, and the threads of all of them together."""
+
+    outputs: tuple[str, ...]
+    streams: int
+    threads: int
+
+
+class OpenVINOTower:
+    """The tower behind an `Encoder`; calls may come from several threads.
+
+    The precision is always named: left to itself, OpenVINO computes a float32 model in bfloat16 wherever
+    the processor can. In float32 a vector is equal to the last bit whatever batch, threads and streams it
+    was computed with.
+    """
+
+    def __init__(self, source: VisionSource, *, dtype: str) -> None:
+        self._source, self._precision = source, _PRECISIONS[dtype]
+        self._blocks = int(source.config["num_hidden_layers"])
+        self._streams, self._threads = 1, processor_threads()
+        self._graphs: OrderedDict[_Setting, _Graph] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def runtime(self) -> str:
+        """Such as `openvino 2026.4.1`."""
+        import openvino
+
+        return f"openvino {openvino.__version__.partition('-')[0]}"
+
+    def trace(self, pixels: Floats, kinds: Collection[Kind]) -> dict[Kind, Floats]:
+        """Features of these kinds."""
+        refuse_pooling_head(kinds, "clip")
+        outputs = tuple(output_names(kinds, blocks=self._blocks))
+        found = self._graph(_Setting(outputs, self._streams, self._threads)).run(pixels)
+        values: dict[Kind, Floats] = {}
+        if any(kind.name in PARTS or kind.name == "headraw" for kind in kinds):
+            values = class_parts(self._source.keep(), found, kinds)
+        return {kind: values[kind] if kind in values else found[str(kind)] for kind in kinds}
+
+    def share(self, *, most: int, processes: int) -> Passes:
+        """As many passes at once as there are threads."""
+        before = self._streams, self._threads
+        self._threads = max(1, self._threads // processes)
+        self._streams = min(self._threads, most)
+
+        def close() -> None:
+            self._streams, self._threads = before
+
+        return Passes(self._streams, close)
+
+    def _graph(self, setting: _Setting) -> _Graph:
+        with self._lock:
+            graph = self._graphs.pop(setting, None)
+            if graph is None:
+                while len(self._graphs) >= MOST_GRAPHS:
+                    self._graphs.popitem(last=False)
+                graph = _compile(self._source, setting, self._precision)
+            self._graphs[setting] = graph
+            return graph
+
+
+class _Graph:
+    """A compiled graph and the requests that run it; each runs one pass at a time."""
+
+    def __init__(self, compiled: Any, outputs: Sequence[str]) -> None:
+        self._compiled, self._outputs = compiled, tuple(outputs)
+        self._idle: SimpleQueue[Any] = SimpleQueue()
+
+    def run(self, pixels: Floats) -> dict[str, Floats]:
+        """The outputs of (b, 3, s, s) pixels, in memory of their own."""
+        if not len(pixels):
+            one = np.zeros((1, *pixels.shape[1:]), np.float32)
+            return {name: value[:0] for name, value in self.run(one).items()}
+        try:
+            request = self._idle.get_nowait()
+        except Empty:
+            request = self._compiled.create_infer_request()
+        try:
+            return self._run(request, pixels)
+        finally:
+            self._idle.put(request)
+
+    def _run(self, request: Any, pixels: Floats) -> dict[str, Floats]:
+        import openvino
+
+        found: dict[str, Floats] = {}
+        for start in range(0, len(pixels), MICRO_BATCH):
+            rows = np.ascontiguousarray(pixels[start : start + MICRO_BATCH])
+            request.set_input_tensor(0, openvino.Tensor(rows, shared_memory=True))
+            request.infer()
+            for index, name in enumerate(self._outputs):
+                value = request.get_output_tensor(index).data  # overwritten by the next pass
+                if name not in found:
+                    found[name] = np.empty((len(pixels), *value.shape[1:]), np.float32)
+                found[name][start : start + len(rows)] = value
+        return found
+
+
+def _compile(source: VisionSource, setting: _Setting, precision: str) -> _Graph:
+    model = vit_graph(source.state(), source.config, setting.outputs)
+    compiled = _core().compile_model(
+        model,
+        "CPU",
+        {
+            "INFERENCE_PRECISION_HINT": precision,
+            "PERFORMANCE_HINT": "LATENCY" if setting.streams == 1 else "THROUGHPUT",
+            "NUM_STREAMS": setting.streams,
+            "INFERENCE_NUM_THREADS": setting.threads,
+            # A thread tied to one core waits for whatever else runs there; decoding does.
+            "ENABLE_CPU_PINNING": False,
+        },
+    )
+    used = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+    if used != precision:
+        raise UsageError(
+            f"OpenVINO computes in {used} on this processor where {precision} was asked for. "
+            'Use dtype="float32", or runtime="torch".'
+        )
+    return _Graph(compiled, setting.outputs)
+
+
+@cache
+def _core() -> Any:
+    """One for the process; it holds OpenVINO's plugins."""
+    import openvino
+
+    return openvino.Core()

@@ -1,0 +1,97 @@
+"""Which library computes, on which device, and on how many of the processor's cores."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Literal
+
+from morelli.encoders._extras import installed, require_torch
+from morelli.errors import UsageError
+
+Runtime = Literal["auto", "openvino", "torch"]
+Engine = Literal["openvino", "torch"]
+
+_DEVICE = re.compile(r"[a-z]+(:\d+)?")
+_DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/proc/driver/nvidia", "/dev/kfd", "/dev/dxg")
+"""One of them is there on Linux where torch may see a GPU: by NVIDIA, by AMD, or in the Windows subsystem."""
+
+
+def choose_runtime(runtime: Runtime, device: str, *, family: str, dtype: str) -> tuple[Engine, str]:
+    """The library that runs an encoder of this family and number format, and the device's name.
+
+    Raises:
+        UsageError: the runtime or the device is unknown, cannot run this, or needs torch, which is missing.
+    """
+    if runtime not in ("auto", "openvino", "torch"):
+        raise UsageError(f"runtime {runtime!r} is not known; use auto, openvino or torch.")
+    if runtime == "openvino":
+        obstacle = _obstacle(family, "cpu" if device == "auto" else device, dtype)
+        if obstacle is not None:
+            raise UsageError(f"{obstacle} Use the runtime torch or auto.")
+        return "openvino", "cpu"
+    place = _place(device)
+    if runtime == "auto" and _obstacle(family, place, dtype) is None:
+        return "openvino", place
+    require_torch(f"A {family} encoder on {place}" if runtime == "auto" else "The runtime torch")
+    return "torch", place
+
+
+def processor_threads() -> int:
+    """Threads for one forward pass: `OMP_NUM_THREADS`, else the cores that this process may run on."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def _obstacle(family: str, device: str, dtype: str) -> str | None:
+    """Why OpenVINO does not run this here, as a sentence; None where it does."""
+    if family != "clip":
+        return f"OpenVINO runs CLIP encoders here, not those of the family {family}."
+    if device != "cpu":
+        return f"OpenVINO runs on the CPU here, not on {device!r}."
+    if not installed("openvino"):
+        return "openvino is not installed."
+    if dtype == "bfloat16" and not _has_bfloat16():
+        return "OpenVINO computes in bfloat16 only where the processor does, and this one does not."
+    return None
+
+
+def _has_bfloat16() -> bool:
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _place(device: str) -> str:
+    if device == "cpu" or (device == "auto" and not _may_have_cuda()):
+        return "cpu"
+    if device != "auto":
+        if not _DEVICE.fullmatch(device):
+            raise UsageError(f"device {device!r} is not known; use auto, cpu or cuda.")
+        require_torch(f"The device {device!r}")
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        place = torch.device(device)
+    except RuntimeError as error:
+        raise UsageError(f"device {device!r} is not known; use auto, cpu or cuda.") from error
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(
+            f"device {device!r} was asked for, but this torch sees no CUDA device. Use cpu or auto."
+        )
+    return str(place)
+
+
+def _may_have_cuda() -> bool:
+    """False where torch, which takes seconds to import, would surely see no CUDA device."""
+    if not installed("torch") or sys.platform == "darwin":
+        return False
+    return not sys.platform.startswith("linux") or any(Path(path).exists() for path in _DRIVERS)

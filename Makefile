@@ -7,6 +7,7 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RUNS := $(VENV)/.runs
 READY := $(VENV)/.ready
 MORELLI := $(BIN)/morelli
 
@@ -22,20 +23,26 @@ help: ## show this list
 
 setup: $(READY) ## make .venv and install everything into it
 
-# torch goes first and alone, its version read from pyproject.toml: so pip settles on one torch file
-# before it looks at anything that merely depends on torch.
-$(READY): pyproject.toml
+# What runs the program: no torch, no tools.
+$(RUNS): pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "No '$(PYTHON)' here: install Python 3.11 or newer, or say make PYTHON=/path/to/python." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Morelli needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Say make PYTHON=/path/to/newer/python." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
 	  echo "Could not make $(VENV); on Debian and Ubuntu the package python3-venv is missing." >&2; exit 1; }
-	@echo "Installing Morelli and its tools into $(VENV) (a few minutes the first time) …"
+	@echo "Installing Morelli into $(VENV) (a minute or two the first time) …"
+	@$(BIN)/python -m pip install --quiet --editable ".[demo]"
+	@touch $@
+
+# torch goes first and alone, its version read from pyproject.toml: so pip settles on one torch file
+# before it looks at anything that merely depends on torch.
+$(READY): $(RUNS)
+	@echo "Installing torch and the tools of development into $(VENV) (a few minutes the first time) …"
 	@$(BIN)/python -m pip install --quiet "$$($(BIN)/python -c 'import tomllib; print(next(d for d in tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["torch"] if d.startswith("torch>")))')"
 	@$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	@touch $@
 
-demo: $(READY) ## verdicts on real photographs and on images by new generators, with a contact sheet
+demo: $(RUNS) ## verdicts on real photographs and on images by new generators, with a contact sheet
 	$(MORELLI) encoders pull clip-vit-b16
 	$(BIN)/python scripts/demo_images.py $(DEMO)/images
 	$(MORELLI) detect $(DEMO)/images --label-from folders --sheet $(DEMO)/verdicts.png --jsonl $(DEMO)/verdicts.jsonl

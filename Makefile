@@ -47,6 +47,7 @@ demo: $(RUNS) ## verdicts on real photographs and on images by new generators, w
 	$(BIN)/python scripts/demo_images.py $(DEMO)/images
 	$(MORELLI) detect $(DEMO)/images --label-from folders --sheet $(DEMO)/verdicts.png --jsonl $(DEMO)/verdicts.jsonl
 	@echo "Look at $(DEMO)/verdicts.png; every figure behind it is in $(DEMO)/verdicts.jsonl."
+	@echo "Your own pictures: source $(BIN)/activate && morelli detect ~/Pictures"
 
 lint: $(READY) ## ruff, formatting, strict types
 	$(BIN)/ruff check .

@@ -15,7 +15,7 @@ def load_openvino() -> Any:
     """The module `openvino`, which does not report its import.
 
     As it comes, importing it forks a process that sends an event to a web address, and writes an identifier
-    into the user's home. Without the package that does so it reports nothing, so that package is hidden from it.
+    into the user's home. Without the package that does so it reports nothing; that package is hidden from it.
     """
     with _lock:
         if "openvino" in sys.modules or _TELEMETRY in sys.modules:

@@ -112,6 +112,30 @@ print(json.dumps(said))
     assert "pytorch_model.bin" in found["format"]
 
 
+def test_openvino_reports_nothing(tiny_clip_dir: Path, tmp_path: Path):
+    """As it comes, importing OpenVINO forks, calls a web address and writes into the user's home."""
+    found = run(
+        """
+import json
+import os
+happened = []
+WATCHED = ("os.fork", "os.posix_spawn", "subprocess.Popen", "socket.connect", "socket.getaddrinfo")
+sys.addaudithook(lambda event, _: happened.append(event) if event in WATCHED else None)
+home = sys.argv[2]
+os.environ |= {"HOME": home, "USERPROFILE": home, "LOCALAPPDATA": home}
+os.environ.pop("CI", None)
+import numpy as np
+from morelli.encoders import load_encoder
+encoder = load_encoder(sys.argv[1], runtime="openvino")
+encoder.encode(np.zeros((1, 3, 64, 64), np.float32))
+print(json.dumps([happened, os.listdir(home), "openvino_telemetry" in sys.modules]))
+""",
+        tiny_clip_dir,
+        tmp_path,
+    )
+    assert found == [[], [], False]
+
+
 @pytest.mark.encoder
 def test_the_shipped_detector_judges_a_picture(real_encoder, photo_dir: Path):
     picture = next(photo_dir.glob("*.jpg"))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from morelli.encoders._kinds import PARTS, Kind
+from morelli.encoders._openvino import load_openvino
 from morelli.encoders._vit_weights import PROJECTION, QUICK_GELU_SLOPE, check_shapes
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def vit_graph(
         WeightsError: a tensor is missing or has another shape than the config says, or the activation is
             unknown.
     """
-    import openvino
+    openvino = load_openvino()
     from openvino import opset13 as ops
 
     check_shapes({name: tensor.shape for name, tensor in state.items()}, config)

@@ -6,7 +6,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cache
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from morelli.encoders._class_parts import class_parts
 from morelli.encoders._kinds import PARTS, Kind, refuse_pooling_head
+from morelli.encoders._openvino import core, load_openvino
 from morelli.encoders._openvino_graph import output_names, vit_graph
 from morelli.encoders._runtime import processor_threads
 from morelli.encoders._tower import Passes
@@ -58,9 +58,7 @@ class OpenVINOTower:
     @property
     def runtime(self) -> str:
         """Such as `openvino 2026.4.1`."""
-        import openvino
-
-        return f"openvino {openvino.__version__.partition('-')[0]}"
+        return f"openvino {load_openvino().__version__.partition('-')[0]}"
 
     def trace(self, pixels: Floats, kinds: Collection[Kind]) -> dict[Kind, Floats]:
         """Features of these kinds."""
@@ -116,8 +114,7 @@ class _Graph:
             self._idle.put(request)
 
     def _run(self, request: Any, pixels: Floats) -> dict[str, Floats]:
-        import openvino
-
+        openvino = load_openvino()
         found: dict[str, Floats] = {}
         for start in range(0, len(pixels), MICRO_BATCH):
             rows = np.ascontiguousarray(pixels[start : start + MICRO_BATCH])
@@ -133,7 +130,7 @@ class _Graph:
 
 def _compile(source: VisionSource, setting: _Setting, precision: str) -> _Graph:
     model = vit_graph(source.state(), source.config, setting.outputs)
-    compiled = _core().compile_model(
+    compiled = core().compile_model(
         model,
         "CPU",
         {
@@ -152,11 +149,3 @@ def _compile(source: VisionSource, setting: _Setting, precision: str) -> _Graph:
             'Use dtype="float32", or runtime="torch".'
         )
     return _Graph(compiled, setting.outputs)
-
-
-@cache
-def _core() -> Any:
-    """One for the process; it holds OpenVINO's plugins."""
-    import openvino
-
-    return openvino.Core()

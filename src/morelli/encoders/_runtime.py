@@ -63,9 +63,9 @@ def _obstacle(family: str, device: str, dtype: str) -> str | None:
 
 
 def _has_bfloat16() -> bool:
-    import openvino
+    from morelli.encoders._openvino import core
 
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _place(device: str) -> str:

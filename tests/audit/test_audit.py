@@ -283,3 +283,37 @@ def test_one_class_and_no_image_are_plain_errors(tmp_path: Path) -> None:
     table = pa.table({"label": pa.array([1, 1], pa.int8()), "width": [1, 2], "height": [1, 2]})
     with pytest.raises(UsageError, match="both classes"):
         metadata_only_auc(table)
+
+
+def test_a_graph_in_the_camera_fields_names_no_camera(tmp_path: Path, photos: Photos) -> None:
+    for name, fields in {
+        "fake/graph": {0x010F: 'workflow:{"nodes": []}', 0x0110: 'prompt:{"1": {"class_type": "KSampler"}}'},
+        "real/phone": {0x010F: "Panasonic", 0x0110: "DMC-TZ10"},
+    }.items():
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        for k, picture in enumerate(crops(photos, 2, (96, 97))):
+            exif = Image.Exif()
+            for tag, value in fields.items():
+                exif[tag] = value
+            picture.save(folder / f"{k}.webp", exif=exif)
+    cameras = {
+        row["uri"].split("/")[-2]: row["camera"]
+        for row in audit(tmp_path, label_from="folders").table.to_pylist()
+    }
+    assert cameras == {"graph": "", "phone": "Panasonic DMC-TZ10"}
+
+
+def test_a_gain_map_is_no_animation(tmp_path: Path, photos: Photos) -> None:
+    for label in ("real", "fake"):
+        (tmp_path / label).mkdir()
+    picture, other = crops(photos, 2, (96, 97))
+    picture.save(
+        tmp_path / "real" / "hdr.jpg", "MPO", save_all=True, append_images=[picture.resize((24, 24))]
+    )
+    picture.save(tmp_path / "fake" / "moving.webp", save_all=True, append_images=[other])
+    rows = {
+        Path(row["uri"]).name: row["animated"]
+        for row in audit(tmp_path, label_from="folders").table.to_pylist()
+    }
+    assert rows == {"hdr.jpg": False, "moving.webp": True}

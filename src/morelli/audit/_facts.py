@@ -45,6 +45,8 @@ SPLIT_WORDS = {
     "test": "test",
     "testing": "test",
 }
+# Their further pictures are gain maps, depth, previews, bursts: no animation.
+_SEVERAL_PICTURES = frozenset({"JPEG", "HEIF"})
 _MAKE, _MODEL, _SOFTWARE = 0x010F, 0x0110, 0x0131
 
 
@@ -166,10 +168,13 @@ def file_facts(item: ImageItem, data: bytes, image: Image.Image, facts: ImageFac
 
     metadata = item.metadata
     quantisation, subsampling, progressive, camera, software = "", "", False, "", ""
+    said = statements(data)
     try:
         with quiet_pillow(), Image.open(io.BytesIO(data)) as header:
             quantisation, subsampling, progressive = _jpeg_facts(header)
             camera, software = _camera(header)
+            if "camera" not in said.split():
+                camera = ""  # generators write their graph into the camera's fields
             has_alpha = "A" in header.mode or header.mode == "La" or "transparency" in header.info
     except Exception:  # `decode` read it by another way (without a bomb's text), or under wider limits
         has_alpha = any("alpha" in note for note in facts.notes)
@@ -195,10 +200,10 @@ def file_facts(item: ImageItem, data: bytes, image: Image.Image, facts: ImageFac
         has_exif=facts.has_exif,
         camera=camera,
         software=software,
-        statements=statements(data),
+        statements=said,
         has_icc=facts.has_icc,
         has_alpha=has_alpha,
-        animated=facts.frames > 1,
+        animated=facts.frames > 1 and facts.format not in _SEVERAL_PICTURES,
         oriented=any("orientation" in note for note in facts.notes),
         scale=_number(metadata.get("align_scale")),
         phash=phash(image),

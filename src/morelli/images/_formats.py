@@ -108,7 +108,8 @@ def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
     except DECODER_ERRORS as error:
         raise _explained(error, limits) from error
     if frame.frames > 1:
-        frame.notes.append(f"first of {frame.frames} frames")
+        further = "pictures, such as a gain map" if format == "JPEG" else "frames"
+        frame.notes.append(f"first of {frame.frames} {further}")
     return frame
 
 

@@ -297,10 +297,8 @@ def test_a_graph_in_the_camera_fields_names_no_camera(tmp_path: Path, photos: Ph
             for tag, value in fields.items():
                 exif[tag] = value
             picture.save(folder / f"{k}.webp", exif=exif)
-    cameras = {
-        row["uri"].split("/")[-2]: row["camera"]
-        for row in audit(tmp_path, label_from="folders").table.to_pylist()
-    }
+    rows = audit(tmp_path, label_from="folders").table.to_pylist()
+    cameras = {row["uri"].split("/")[-2]: row["camera"] for row in rows}
     assert cameras == {"graph": "", "phone": "Panasonic DMC-TZ10"}
 
 
@@ -308,12 +306,9 @@ def test_a_gain_map_is_no_animation(tmp_path: Path, photos: Photos) -> None:
     for label in ("real", "fake"):
         (tmp_path / label).mkdir()
     picture, other = crops(photos, 2, (96, 97))
-    picture.save(
-        tmp_path / "real" / "hdr.jpg", "MPO", save_all=True, append_images=[picture.resize((24, 24))]
-    )
+    gain = picture.resize((24, 24))
+    picture.save(tmp_path / "real" / "hdr.jpg", "MPO", save_all=True, append_images=[gain])
     picture.save(tmp_path / "fake" / "moving.webp", save_all=True, append_images=[other])
-    rows = {
-        Path(row["uri"]).name: row["animated"]
-        for row in audit(tmp_path, label_from="folders").table.to_pylist()
-    }
-    assert rows == {"hdr.jpg": False, "moving.webp": True}
+    rows = audit(tmp_path, label_from="folders").table.to_pylist()
+    found = {Path(row["uri"]).name: row["animated"] for row in rows}
+    assert found == {"hdr.jpg": False, "moving.webp": True}

@@ -259,8 +259,7 @@ def test_a_report_of_one_class_is_quiet_and_says_so(tmp_path):
         path = tmp_path / f"{name}.parquet"
         pq.write_table(pa.table({"label": [label] * 30, "probability": np.linspace(0, 1, 30)}), path)
         out = tmp_path / name
-        run = run_morelli(
-            "evaluate", "report", path, "-o", out, "--rounds", "5", "-q", PYTHONWARNINGS="always"
-        )
+        options = ["-o", out, "--rounds", "5", "-q"]
+        run = run_morelli("evaluate", "report", path, *options, PYTHONWARNINGS="always")
         assert (run.code, run.err) == (0, "")
         assert "only one class is present" in (out / "report.md").read_text()

@@ -136,11 +136,10 @@ def limited_morelli(kilobytes: int, *arguments: str | Path) -> Finished:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits and messages of Linux")
-@pytest.mark.parametrize("what", ["csv", "parquet", "sheet", "extract", "fit", "audit", "evaluate"])
+@pytest.mark.parametrize("what", ["csv", "parquet", "sheet", "extract", "fit", "audit"])
 def test_storage_that_is_full_is_one_line(
     what: str,
     tmp_path: Path,
-    photo_dir: Path,
     table: Path,
     bundle: Path,
     tiny_clip_dir: Path,
@@ -154,18 +153,6 @@ def test_storage_that_is_full_is_one_line(
         "extract": ["extract", collection, "-o", tmp_path / "F.lance", "--encoder", tiny_clip_dir, "-q"],
         "fit": ["fit", table, "-o", tmp_path / "b", "--kinds", "layer:2", "-q"],
         "audit": ["audit", collection, "--label-from", "folders", "-o", tmp_path / "a", "-q"],
-        "evaluate": [
-            "evaluate",
-            "run",
-            table,
-            "-o",
-            tmp_path / "e",
-            "--kinds",
-            "final",
-            "--rounds",
-            "5",
-            "-q",
-        ],
     }[what]
     run = limited_morelli(1, *command)
     assert run.code == 4, run.err

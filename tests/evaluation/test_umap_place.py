@@ -14,7 +14,8 @@ SCRIPT = """
 import numba, os
 from morelli.evaluation.projection import umap_module
 umap_module()
-print(numba.config.CACHE_DIR, os.stat(numba.config.CACHE_DIR).st_mode & 0o777 if numba.config.CACHE_DIR else "")
+folder = numba.config.CACHE_DIR
+print(folder, os.stat(folder).st_mode & 0o777)
 """
 
 

@@ -224,7 +224,7 @@ def test_a_spreadsheet_runs_nothing_and_shows_every_character(tmp_path: Path) ->
     rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
     assert not [cell for row in rows for cell in row.values() if cell[:1] in set("=+-@\t\r")]
     # What a path means stays: the file called =… is still found by it.
-    assert [os.path.normpath(row["uri"]) for row in rows] == names
+    assert [row["uri"].removeprefix("./") for row in rows] == names
     assert {row["generator"] for row in rows} == {"'+gen"}
 
 

@@ -18,9 +18,13 @@ from morelli.cli._options import (
     BatchSize,
     Device,
     DeviceChoice,
+    ImageColumn,
+    LabelColumn,
     LabelFrom,
+    LayoutOption,
     Offline,
     Quiet,
+    Remote,
     Root,
     Sources,
     TrustedEncoder,
@@ -28,6 +32,7 @@ from morelli.cli._options import (
     Workers,
 )
 from morelli.cli._outputs import Csv, JsonDocument, JsonLines, Output, Parquet
+from morelli.cli._sources import reading_of, say_understood
 from morelli.cli._verdict_table import SHOWN, Summary, statements, verdict_table, why
 from morelli.errors import SourceError, UsageError
 
@@ -70,7 +75,11 @@ def detect(
         ),
     ] = None,
     label_from: LabelFrom = None,
+    layout: LayoutOption = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
     root: Root = None,
+    remote: Remote = False,
     encoder: TrustedEncoder = None,
     weights: WeightsPath = None,
     batch_size: BatchSize = 16,
@@ -106,10 +115,22 @@ def detect(
         raise UsageError("Only one of --json, --jsonl - and --csv - can have stdout: give the others a file.")
     from morelli.detectors import Bundle, default_bundle_path
     from morelli.images import iter_source
+    from morelli.images.layouts import SourceReport
     from morelli.inspection import Detection, Inspector
 
     detector = _tuned(Bundle.load(bundle or default_bundle_path()), fpr, base_rate)
-    items = iter_source(paths, label_from="folders" if label_from else None, root=root)
+    reading = reading_of(
+        paths,
+        label_from=label_from,
+        root=root,
+        layout=layout,
+        image_column=image_column,
+        label_column=label_column,
+        remote=remote,
+        offline=offline,
+    )
+    report = SourceReport()
+    items = iter_source(paths, **reading, report=report)
     # Weights are large: none are fetched before something turned up that needs them.
     unusable = list[Detection]()
     first = None
@@ -153,6 +174,7 @@ def detect(
 
     if sheet is not None and pictures:
         _draw(sheet, pictures, summary, detector)
+    say_understood(report, reading, quiet=quiet)
     if not quiet:
         _say(summary, table="-" not in targets)
     _list_failures(summary)

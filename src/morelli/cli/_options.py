@@ -65,6 +65,43 @@ LabelFrom = Annotated[
     LabelSource | None,
     typer.Option(help="Take labels from folders named real, fake, 0_real, 1_fake and the like."),
 ]
+
+
+class LayoutName(StrEnum):
+    """Layouts of published collections; `morelli.images.layouts` reads them."""
+
+    auto = "auto"
+    genimage = "genimage"
+    drct = "drct"
+    forensynths = "forensynths"
+    univfd = "univfd"
+    aigcdetect = "aigcdetect"
+    communityforensics = "communityforensics"
+    openfake = "openfake"
+    folders = "folders"
+
+
+LayoutOption = Annotated[
+    LayoutName | None,
+    typer.Option(
+        "--layout",
+        help="Published layout that gives label, generator, split; auto finds it.",
+    ),
+]
+ImageColumn = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", show_default=False, help="A manifest's column of paths or pictures."),
+]
+LabelColumn = Annotated[
+    str | None, typer.Option(metavar="NAME", show_default=False, help="A manifest's column of labels.")
+]
+Remote = Annotated[
+    bool,
+    typer.Option(
+        "--remote",
+        help="Read addresses in manifests, too: their authors choose what is contacted.",
+    ),
+]
 WeightsPath = Annotated[
     Path | None,
     typer.Option(

@@ -312,3 +312,19 @@ def test_a_gain_map_is_no_animation(tmp_path: Path, photos: Photos) -> None:
     rows = audit(tmp_path, label_from="folders").table.to_pylist()
     found = {Path(row["uri"]).name: row["animated"] for row in rows}
     assert found == {"hdr.jpg": False, "moving.webp": True}
+
+
+def test_labels_that_the_files_contradict_are_named(tmp_path: Path, photos: Photos) -> None:
+    folder = labelled(tmp_path / "set", photos, ["generator", "", "camera"], ["", "camera", "credentials"])
+    image = crops(photos, 1)[0].convert("RGB")
+    image.save(folder / "fake" / "shot.jpg", xmp=xmp(typed("digitalCapture")))
+    found = [f for f in audit(folder, label_from="folders").findings if f.code == "label_contradiction"]
+    assert {f.severity for f in found} == {"high"}
+    real, fake = found
+    assert "1 file labelled real claims generation by AI" in real.sentence and "real/0.jpg" in real.sentence
+    assert "labelled generated claims to come from a camera" in fake.sentence
+    # Camera data alone claim nothing: anybody can copy them.
+    assert "fake/shot.jpg" in fake.sentence and "fake/1.jpg" not in fake.sentence
+    clean = labelled(tmp_path / "clean", photos, ["camera", ""], ["generator", "credentials"])
+    codes = {f.code for f in audit(clean, label_from="folders").findings}
+    assert "label_contradiction" not in codes

@@ -141,7 +141,7 @@ class Edits:
                 row["sha256"]: {c: _plain(row.get(c)) for c in FEEDBACK_COLUMNS} for row in [*before, *rows]
             }
             rows_of = ([row[c] for c in FEEDBACK_COLUMNS] for row in latest.values())
-            write_file(self.feedback_path, csv_table(FEEDBACK_COLUMNS, rows_of))
+            write_file(self.feedback_path, csv_table(FEEDBACK_COLUMNS, rows_of, mark=False))
 
     def read_feedback(self) -> list[dict[str, str]]:
         """Every image whose verdict was called wrong.

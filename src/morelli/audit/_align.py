@@ -289,4 +289,5 @@ def _read_journal(path: Path, recipe: AlignRecipe) -> dict[str, dict[str, str]]:
 
 def _write_manifest(path: Path, rows: Sequence[dict[str, str]]) -> None:
     header = list(dict.fromkeys(name for row in rows for name in row)) or ["path", "label", "generator"]
-    write_file(path, csv_table(header, ([row.get(name, "") for name in header] for row in rows)))
+    text = csv_table(header, ([row.get(name, "") for name in header] for row in rows), mark=False)
+    write_file(path, text)

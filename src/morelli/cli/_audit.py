@@ -15,13 +15,14 @@ from morelli.cli._options import (
     LabelColumn,
     LabelFrom,
     LayoutOption,
+    MaxPixels,
     OptionalWorkers,
     Quiet,
     Remote,
     Root,
     Sources,
 )
-from morelli.cli._sources import reading_of, say_understood
+from morelli.cli._sources import limits_of, reading_of, say_understood
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def audit(
     label_column: LabelColumn = None,
     root: Root = None,
     remote: Remote = False,
+    max_pixels: MaxPixels = None,
     workers: OptionalWorkers = None,
     seed: Annotated[int, typer.Option(help="Seed of folds, bootstrap and the fair subset.")] = 0,
     json_document: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
@@ -120,6 +122,7 @@ def audit(
             workers=workers,
             seed=seed,
             progress=lambda done, _: display.update(task, completed=done),
+            limits=limits_of(max_pixels),
             **reading,
             report=understood,
         )
@@ -134,6 +137,7 @@ def audit(
                 source,
                 align,
                 recipe,
+                limits=limits_of(max_pixels),
                 workers=workers,
                 progress=lambda done, _: display.update(task, completed=done),
                 **reading,

@@ -22,17 +22,19 @@ from morelli.cli._options import (
     LabelColumn,
     LabelFrom,
     LayoutOption,
+    MaxPixels,
     Offline,
     Quiet,
     Remote,
     Root,
     Sources,
+    Trust,
     TrustedEncoder,
     WeightsPath,
     Workers,
 )
 from morelli.cli._outputs import Csv, JsonDocument, JsonLines, Output, Parquet
-from morelli.cli._sources import reading_of, say_understood
+from morelli.cli._sources import limits_of, reading_of, say_understood
 from morelli.cli._verdict_table import SHOWN, Summary, statements, verdict_table, why
 from morelli.errors import SourceError, UsageError
 
@@ -80,6 +82,8 @@ def detect(
     label_column: LabelColumn = None,
     root: Root = None,
     remote: Remote = False,
+    trust: Trust = None,
+    max_pixels: MaxPixels = None,
     encoder: TrustedEncoder = None,
     weights: WeightsPath = None,
     batch_size: BatchSize = 16,
@@ -117,7 +121,9 @@ def detect(
     from morelli.images import iter_source
     from morelli.images.layouts import SourceReport
     from morelli.inspection import Detection, Inspector
+    from morelli.provenance import TrustList
 
+    anchors = TrustList.load(trust) if trust is not None else None
     detector = _tuned(Bundle.load(bundle or default_bundle_path()), fpr, base_rate)
     reading = reading_of(
         paths,
@@ -130,7 +136,8 @@ def detect(
         offline=offline,
     )
     report = SourceReport()
-    items = iter_source(paths, **reading, report=report)
+    limits = limits_of(max_pixels)
+    items = iter_source(paths, **reading, limits=limits, report=report)
     # Weights are large: none are fetched before something turned up that needs them.
     unusable = list[Detection]()
     first = None
@@ -148,10 +155,11 @@ def detect(
         loaded = encoder_of(
             detector.build, encoder=encoder, weights=weights, device=device, offline=offline, quiet=quiet
         )
-        judged = Inspector(loaded, detector).detect(
+        judged = Inspector(loaded, detector, trust=anchors).detect(
             chain([first], items),
             batch_size=batch_size,
             workers=workers,
+            limits=limits,
             thumbnails=sheet is not None,
         )
         stream = chain(unusable, judged)

@@ -54,7 +54,7 @@ def univfd_sets(
         )
         for item in univfd_items(sets, root)
     ]
-    write_file(out, csv_table(("path", "label", "generator", "set"), rows))
+    write_file(out, csv_table(("path", "label", "generator", "set"), rows, mark=False))
     counts = ", ".join(f"{s.name} {len(s.reals)}+{len(s.fakes)}" for s in sets)
     console().print(
         f"{out}: {len(rows):,} images in {len(sets)} sets: {counts}", highlight=False, markup=False

@@ -18,6 +18,7 @@ from morelli.cli._options import (
     LabelColumn,
     LabelFrom,
     LayoutOption,
+    MaxPixels,
     NumberFormat,
     Offline,
     OptionalBatchSize,
@@ -29,7 +30,7 @@ from morelli.cli._options import (
     StoredFormat,
     WeightsPath,
 )
-from morelli.cli._sources import reading_of, say_understood
+from morelli.cli._sources import limits_of, reading_of, say_understood
 from morelli.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def extract(
     label_column: LabelColumn = None,
     root: Root = None,
     remote: Remote = False,
+    max_pixels: MaxPixels = None,
     weights: WeightsPath = None,
     batch_size: OptionalBatchSize = None,
     workers: OptionalWorkers = None,
@@ -109,8 +111,12 @@ def extract(
         offline=offline,
     )
 
+    limits = limits_of(max_pixels)
+
     def items(understood: SourceReport | None = None) -> Iterator[ImageItem]:
-        return iter_source(sources, label=number, generator=generator, **reading, report=understood)
+        return iter_source(
+            sources, label=number, generator=generator, **reading, limits=limits, report=understood
+        )
 
     understood = layouts.SourceReport()
 
@@ -149,6 +155,7 @@ def extract(
             perturbation=perturb,
             workers=workers,
             batch_size=batch_size,
+            limits=limits,
             total=total,
             progress=advance,
         )

@@ -95,6 +95,22 @@ ImageColumn = Annotated[
 LabelColumn = Annotated[
     str | None, typer.Option(metavar="NAME", show_default=False, help="A manifest's column of labels.")
 ]
+Trust = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.pem",
+        show_default=False,
+        help="Root certificates of trusted signers; without them every valid signer is unknown.",
+    ),
+]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        show_default=False,
+        help="Largest width × height that is decoded; 120,000,000, of JPEGs twice as many at reduced scale.",
+    ),
+]
 Remote = Annotated[
     bool,
     typer.Option(

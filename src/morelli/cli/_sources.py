@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from morelli.cli._options import LabelSource, LayoutName
+    from morelli.images import Limits
     from morelli.images.layouts import SourceReport
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
@@ -49,6 +50,13 @@ def reading_of(
         "label_column": label_column,
         "remote": "all" if remote else None if offline else "given",
     }
+
+
+def limits_of(max_pixels: int | None) -> Limits:
+    """The usual limits, with another number of pixels where one was asked for."""
+    from morelli.images import Limits
+
+    return Limits() if max_pixels is None else Limits(max_pixels=max_pixels)
 
 
 def say_understood(report: SourceReport, reading: dict[str, Any], *, quiet: bool) -> None:

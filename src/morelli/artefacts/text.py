@@ -130,3 +130,36 @@ def csv_line(header: Sequence[str], row: Sequence[Any]) -> str:
         for name, value in zip(header, row, strict=True)
     )
     return text.getvalue()
+
+
+_ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|([nrt]))")
+_LETTERS = {"n": "\n", "r": "\r", "t": "\t"}
+
+
+def written_names(shown: str) -> list[str]:
+    r"""The names that a text may stand for in which what cannot be seen was written as escapes.
+
+    The text itself comes first, as a name may hold a backslash. An escape of two digits beyond ASCII
+    stands for a byte that is no UTF-8, or else for a character.
+
+    Example:
+        >>> written_names("a\x1b.png")
+        ['a\\x1b.png', 'a\x1b.png']
+        >>> written_names("a.png")
+        ['a.png']
+    """
+    if "\\" not in shown:
+        return [shown]
+
+    def character(match: re.Match[str], surrogate: bool) -> str:
+        if match[4]:
+            return _LETTERS[match[4]]
+        code = int(match[1] or match[2] or match[3], 16)
+        if match[1] and code >= 0x80 and surrogate:
+            return chr(0xDC00 + code)  # how Python holds a byte of a name that is no UTF-8
+        return chr(code) if code <= 0x10FFFF else match[0]
+
+    found = [shown]
+    for surrogate in (True, False):
+        found.append(_ESCAPE.sub(lambda match, s=surrogate: character(match, s), shown))  # type: ignore[misc]
+    return list(dict.fromkeys(found))

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morelli.artefacts import parse_json
+from morelli.artefacts.text import written_names
 from morelli.atlas._integrity import GuardedTable
 from morelli.errors import ArtifactError, ImageError, UsageError
 from morelli.features import open_dataset
@@ -58,14 +59,21 @@ class Pictures:
         """The file of an image, None where it cannot be found."""
         if "::" in uri:
             return None
-        candidate = Path(uri)
-        if candidate.is_file():
+        for name in written_names(uri):
+            found = self._named(name)
+            if found is not None:
+                return found
+        return None
+
+    def _named(self, name: str) -> Path | None:
+        candidate = Path(name)
+        if _is_file(candidate):
             return candidate
         parts = candidate.parts
         for folder in self.folders:
             for start in range(len(parts)):
                 found = folder.joinpath(*[p for p in parts[start:] if p not in ("/", "..")])
-                if found.is_file():
+                if _is_file(found):
                     return found
         return None
 
@@ -100,6 +108,13 @@ class Pictures:
         if found is None:
             raise ImageError("missing", f"{uri} is not there any more; name its folder with --images")
         return found
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except ValueError:  # a NUL in the name
+        return False
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def test_a_file_is_found_by_its_shown_name(name: bytes, tmp_path: Path) -> None:
     assert Pictures().read(item.uri, digest) == data
     moved = item.uri.replace(str(tmp_path), "/elsewhere")
     assert Pictures((tmp_path,)).path(moved) == path
-    assert set(find_images({digest: item.uri})) == {digest}
+    assert set(find_images([{"uri": item.uri, "sha256": digest}], None, [])) == {digest}
 
 
 def test_a_name_that_holds_a_backslash_comes_first(tmp_path: Path) -> None:

@@ -67,13 +67,13 @@ class Pictures:
 
     def _named(self, name: str) -> Path | None:
         candidate = Path(name)
-        if _is_file(candidate):
+        if candidate.is_file():
             return candidate
         parts = candidate.parts
         for folder in self.folders:
             for start in range(len(parts)):
                 found = folder.joinpath(*[p for p in parts[start:] if p not in ("/", "..")])
-                if _is_file(found):
+                if found.is_file():
                     return found
         return None
 
@@ -108,13 +108,6 @@ class Pictures:
         if found is None:
             raise ImageError("missing", f"{uri} is not there any more; name its folder with --images")
         return found
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except ValueError:  # a NUL in the name
-        return False
 
 
 @dataclass(frozen=True)

@@ -484,7 +484,7 @@ def precision_line(manifests: Sequence[Path], bundle: Bundle) -> str:
     words = [np.where(z > bundle.ai.logit, 1, np.where(z <= bundle.real.logit, -1, 0)) for z in logits]
     return (
         f"On {len(some)} images, logits of float32 and bfloat16 features differ by {np.median(apart):.3f} at "
-        f"the median and {apart.max():.3f} at most; verdicts that differ: {int((words[0] != words[1]).sum())}."
+        f"the median and {apart.max():.3f} at most; verdicts that differ: {(words[0] != words[1]).sum()}."
     )
 
 

@@ -283,3 +283,48 @@ def test_one_class_and_no_image_are_plain_errors(tmp_path: Path) -> None:
     table = pa.table({"label": pa.array([1, 1], pa.int8()), "width": [1, 2], "height": [1, 2]})
     with pytest.raises(UsageError, match="both classes"):
         metadata_only_auc(table)
+
+
+def test_a_graph_in_the_camera_fields_names_no_camera(tmp_path: Path, photos: Photos) -> None:
+    for name, fields in {
+        "fake/graph": {0x010F: 'workflow:{"nodes": []}', 0x0110: 'prompt:{"1": {"class_type": "KSampler"}}'},
+        "real/phone": {0x010F: "Panasonic", 0x0110: "DMC-TZ10"},
+    }.items():
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        for k, picture in enumerate(crops(photos, 2, (96, 97))):
+            exif = Image.Exif()
+            for tag, value in fields.items():
+                exif[tag] = value
+            picture.save(folder / f"{k}.webp", exif=exif)
+    rows = audit(tmp_path, label_from="folders").table.to_pylist()
+    cameras = {row["uri"].split("/")[-2]: row["camera"] for row in rows}
+    assert cameras == {"graph": "", "phone": "Panasonic DMC-TZ10"}
+
+
+def test_a_gain_map_is_no_animation(tmp_path: Path, photos: Photos) -> None:
+    for label in ("real", "fake"):
+        (tmp_path / label).mkdir()
+    picture, other = crops(photos, 2, (96, 97))
+    gain = picture.resize((24, 24))
+    picture.save(tmp_path / "real" / "hdr.jpg", "MPO", save_all=True, append_images=[gain])
+    picture.save(tmp_path / "fake" / "moving.webp", save_all=True, append_images=[other])
+    rows = audit(tmp_path, label_from="folders").table.to_pylist()
+    found = {Path(row["uri"]).name: row["animated"] for row in rows}
+    assert found == {"hdr.jpg": False, "moving.webp": True}
+
+
+def test_labels_that_the_files_contradict_are_named(tmp_path: Path, photos: Photos) -> None:
+    folder = labelled(tmp_path / "set", photos, ["generator", "", "camera"], ["", "camera", "credentials"])
+    image = crops(photos, 1)[0].convert("RGB")
+    image.save(folder / "fake" / "shot.jpg", xmp=xmp(typed("digitalCapture")))
+    found = [f for f in audit(folder, label_from="folders").findings if f.code == "label_contradiction"]
+    assert {f.severity for f in found} == {"high"}
+    real, fake = found
+    assert "1 file labelled real claims generation by AI" in real.sentence and "real/0.jpg" in real.sentence
+    assert "labelled generated claims to come from a camera" in fake.sentence
+    # Camera data alone claim nothing: anybody can copy them.
+    assert "fake/shot.jpg" in fake.sentence and "fake/1.jpg" not in fake.sentence
+    clean = labelled(tmp_path / "clean", photos, ["camera", ""], ["generator", "credentials"])
+    codes = {f.code for f in audit(clean, label_from="folders").findings}
+    assert "label_contradiction" not in codes

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageFilter
 
 from morelli.artefacts import locked
 from morelli.detectors import Bundle
@@ -203,3 +204,26 @@ def test_experts_by_year_from_a_manifest(tmp_path: Path, collection: Path, tiny_
     assert nobody.code == 2
     assert "until 1989" in nobody.err
     assert not (tmp_path / "c").exists()
+
+
+def test_groups_of_single_images_are_said(tmp_path: Path, tiny_clip_dir: Path) -> None:
+    rng = np.random.default_rng(5)
+    for label, radius in (("real", 3), ("fake", 6)):
+        (tmp_path / "flat" / label).mkdir(parents=True)
+        for number in range(12):
+            noise = Image.fromarray(rng.integers(0, 255, (96, 96, 3), dtype=np.uint8))
+            noise.filter(ImageFilter.GaussianBlur(radius)).save(tmp_path / "flat" / label / f"{number}.png")
+    options = ["--encoder", tiny_clip_dir, "--kinds", "final", "--layout", "auto"]
+    made = morelli("extract", tmp_path / "flat", "-o", tmp_path / "f.lance", *options)
+    assert made.code == 0
+    assert "layout folders by name: 12 real, 12 generated, 0 of 24 images without a label" in made.err
+    run = morelli("fit", tmp_path / "f.lance", "-o", tmp_path / "b")
+    assert run.code == 0, run.err
+    assert "every group of the real and of the generated images is one image" in run.err
+    assert "single images held out" in run.out and "groups held out" not in run.out
+
+
+def test_groups_of_several_images_need_no_word(tmp_path: Path, table: Path) -> None:
+    run = morelli("fit", table, "-o", tmp_path / "b", "--kinds", "final")
+    assert "is one image" not in run.err
+    assert "groups held out" in run.out

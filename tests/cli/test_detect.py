@@ -97,7 +97,7 @@ def test_what_a_file_says_is_beside_its_verdict(judge: Judge, photo_dir: Path, t
     assert set(one) == {"kind", "claims", "strength", "tool", "version", "sentence", "where"}
     for name in ("verdict", "interval", "logit", "probability", "reasons"):
         assert rows["plain.png"][name] == rows["says.png"][name]
-    with outputs["csv"].open(newline="") as file:
+    with outputs["csv"].open(newline="", encoding="utf-8-sig") as file:
         cells = [row["provenance"] for row in csv.DictReader(file)]
     assert cells == ["", "generated: AUTOMATIC1111 web UI v1.10.1", "camera data: Canon EOS 5D", ""]
     column = pq.read_table(outputs["parquet"]).column("provenance").to_pylist()
@@ -130,7 +130,7 @@ def test_all_outputs_of_one_run_agree(tmp_path: Path, judge: Judge, photo_dir: P
     run = judge(photo_dir, "--json", *options, "--sheet", sheet)
     assert run.code == 0, run.err
     rows = results(run)
-    with paths["csv"].open(newline="") as file:
+    with paths["csv"].open(newline="", encoding="utf-8-sig") as file:
         spread = list(csv.DictReader(file))
     table = pq.read_table(paths["parquet"]).to_pylist()
     assert [json.loads(line) for line in paths["jsonl"].read_text().splitlines()] == rows

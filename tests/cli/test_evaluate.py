@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from morelli.evaluation import Predictions
-from tests.cli.conftest import morelli
+from tests.cli.conftest import morelli, run_morelli
 
 FAST = ("--rounds", "40", "--maps", "none")
 
@@ -249,3 +249,17 @@ def test_univfds_layout_becomes_a_manifest(photos, tmp_path):
         rows = list(csv.DictReader(file))
     assert [(r["set"], r["label"]) for r in rows].count(("progan", "fake")) == 3
     assert all(Path(r["path"]).is_file() for r in rows)
+
+
+def test_a_report_of_one_class_is_quiet_and_says_so(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for name, label in (("fakes", 1), ("reals", 0)):
+        path = tmp_path / f"{name}.parquet"
+        pq.write_table(pa.table({"label": [label] * 30, "probability": np.linspace(0, 1, 30)}), path)
+        out = tmp_path / name
+        options = ["-o", out, "--rounds", "5", "-q"]
+        run = run_morelli("evaluate", "report", path, *options, PYTHONWARNINGS="always")
+        assert (run.code, run.err) == (0, "")
+        assert "only one class is present" in (out / "report.md").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from morelli.artefacts.text import csv_table
 from morelli.cli._outputs import COLUMNS, Csv, JsonDocument, JsonLines, Parquet, flat, record
 from morelli.cli._verdict_table import BAR, SHOWN, Summary, bar, statements, verdict_table, why
 from morelli.detectors import Neighbor, Verdict
@@ -65,7 +67,7 @@ def test_every_form_holds_the_same_records(tmp_path: Path, detections: list[Dete
     document = json.loads(Path(names[0]).read_text())
     lines = [json.loads(line) for line in Path(names[1]).read_text().splitlines()]
     table = pq.read_table(names[3])
-    with Path(names[2]).open(newline="") as file:
+    with Path(names[2]).open(newline="", encoding="utf-8-sig") as file:
         spread = list(csv.DictReader(file))
 
     assert document["results"] == lines == rows
@@ -103,7 +105,7 @@ def test_a_link_stays_one_and_a_pipe_is_fed(tmp_path: Path, detections: list[Det
     with Csv(str(tmp_path / "v.csv")) as output:
         output.write(row)
     assert (tmp_path / "v.csv").is_symlink()
-    assert (tmp_path / "share" / "v.csv").read_text().startswith("uri,")
+    assert (tmp_path / "share" / "v.csv").read_text().startswith("\ufeffuri,")
     if not hasattr(os, "mkfifo"):
         return
     os.mkfifo(tmp_path / "pipe")
@@ -210,3 +212,22 @@ def test_a_contact_sheet_frames_each_picture_in_its_verdicts_colour(
     taller = contact_sheet(pictures, title="four kinds", note="a note", columns=3)
     rows = -(-len(pictures) // 3) + len(pictures) // -4
     assert taller.height - sheet.height >= rows * (CELL + GAP)
+
+
+def test_a_spreadsheet_runs_nothing_and_shows_every_character(tmp_path: Path) -> None:
+    names = ['=HYPERLINK("http://a.example","x").png', "@SUM(1).png", "-2+3.png", "größe.png"]
+    with Csv(str(tmp_path / "v.csv")) as output:
+        for name in names:
+            output.write(record(Detection(name, generator="+gen", failure=ImageError("empty", "=nothing"))))
+    data = (tmp_path / "v.csv").read_bytes()
+    assert data.startswith(codecs.BOM_UTF8)
+    rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+    assert not [cell for row in rows for cell in row.values() if cell[:1] in set("=+-@\t\r")]
+    # What a path means stays: the file called =… is still found by it.
+    assert [row["uri"].removeprefix("./") for row in rows] == names
+    assert {row["generator"] for row in rows} == {"'+gen"}
+
+
+def test_tables_begin_with_a_mark_only_where_it_is_needed() -> None:
+    assert csv_table(("a", "n"), [("x", -1), (None, 2.5)]) == "a,n\nx,-1\n,2.5\n"
+    assert csv_table(("a",), [("é",)]) == "\ufeffa\né\n"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ from typer.testing import CliRunner
 
 from morelli import __version__
 from morelli.cli._app import app
-from tests.cli.conftest import morelli, run_morelli
+from tests.cli.conftest import Finished, morelli, run_morelli
 
 
 def commands(command: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
@@ -111,3 +114,62 @@ def test_info_names_versions_and_places() -> None:
     assert facts["libraries"]["torch"] != "not installed"
     assert Path(facts["weights cache"]).is_absolute()
     assert facts["detector"]["path"] in morelli("info").out
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1"])
+def test_a_terminal_that_is_not_utf8_gets_the_table(
+    encoding: str, photo_dir: Path, bundle: Path, tiny_clip_dir: Path
+) -> None:
+    command = ["-m", "morelli", "detect", photo_dir, "--bundle", bundle, "--weights", tiny_clip_dir]
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    run = subprocess.run([sys.executable, *command], env=environment, capture_output=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert b"Traceback" not in run.stderr
+    table = run.stdout.decode(encoding)
+    assert any(f" {sign} " in table for sign in "^*+#")
+    assert "\\u25" not in table
+
+
+def limited_morelli(kilobytes: int, *arguments: str | Path) -> Finished:
+    """The program where no file may grow beyond a size, as a full disk or a quota would have it."""
+    script = f"trap '' XFSZ; ulimit -f {kilobytes}; exec \"$@\""
+    command = ["bash", "-c", script, "-", sys.executable, "-m", "morelli", *map(str, arguments)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    return Finished(run.returncode, run.stdout, run.stderr)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits and messages of Linux")
+@pytest.mark.parametrize("what", ["csv", "parquet", "sheet", "extract", "fit", "audit"])
+def test_storage_that_is_full_is_one_line(
+    what: str,
+    tmp_path: Path,
+    table: Path,
+    bundle: Path,
+    tiny_clip_dir: Path,
+    collection: Path,
+) -> None:
+    judge = ["detect", collection, "--bundle", bundle, "--weights", tiny_clip_dir, "-q"]
+    command: list[str | Path] = {
+        "csv": [*judge, "--csv", tmp_path / "v.csv"],
+        "parquet": [*judge, "--parquet", tmp_path / "v.parquet"],
+        "sheet": [*judge, "--sheet", tmp_path / "v.png"],
+        "extract": ["extract", collection, "-o", tmp_path / "F.lance", "--encoder", tiny_clip_dir, "-q"],
+        "fit": ["fit", table, "-o", tmp_path / "b", "--kinds", "layer:2", "-q"],
+        "audit": ["audit", collection, "--label-from", "folders", "-o", tmp_path / "a", "-q"],
+    }[what]
+    run = limited_morelli(1, *command)
+    assert run.code == 4, run.err
+    last = run.err.strip().splitlines()[-1]
+    assert last.startswith("error: ") and "File too large" in last
+    assert "Traceback" not in run.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_stdout_is_one_line(bundle: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "morelli", "info", str(bundle)]
+        run = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=600, check=False
+        )
+    assert run.returncode == 4
+    assert run.stderr == "error: No space left on device\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -195,3 +196,46 @@ def test_importing_the_room_loads_no_heavy_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_open_table_survives_another_writer(table: FeatureTable) -> None:
+    reader = FeatureTable.open(table.path)
+    before = reader.load()
+    writer = FeatureTable.open(table.path)
+    for seed in (7, 8):
+        writer.append(some_rows(10, seed))
+    with writer.writing():
+        writer.compact()
+        writer.clean()
+    assert len(FeatureTable.open(table.path)) == 50
+    assert len(reader) == 30
+    assert reader.load().meta.equals(before.meta)
+    np.testing.assert_array_equal(reader.vectors("final", [29, 0]), before.vectors["final"][[29, 0]])
+    assert sum(len(part) for part in reader.batches(batch_size=8)) == 30
+
+
+def test_what_no_reader_needs_is_removed_by_the_next_writer(table: FeatureTable) -> None:
+    reader = FeatureTable.open(table.path)
+    with table.writing():
+        table.compact()
+        table.clean()
+    assert len(list((table.path / "data").iterdir())) > 1
+    del reader
+    gc.collect()
+    with table.writing():
+        pass
+    assert len(list((table.path / "data").iterdir())) == 1
+
+
+def test_a_version_that_is_gone_is_named_and_no_filter_is_blamed(table: FeatureTable) -> None:
+    reader = FeatureTable.open(table.path)
+    (table.path / "_morelli" / "readers").unlink()  # as on a file system without locks
+    other = FeatureTable.open(table.path)
+    del table
+    gc.collect()
+    with other.writing():
+        other.compact()
+        other.clean()
+    for read in (reader.load, lambda: reader.vectors("final", [0]), lambda: list(reader.batches())):
+        with pytest.raises(ArtifactError, match="open it again"):
+            read()

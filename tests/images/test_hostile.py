@@ -175,7 +175,7 @@ def test_links_that_multiply_folders_list_each_once(tmp_path):
 
 @pytest.mark.parametrize(
     ("limits", "reason"),
-    [(Limits(max_bytes=100), "too_many_bytes"), (Limits(max_pixels=96 * 64 - 1), "too_many_pixels")],
+    [(Limits(max_bytes=100), "too_many_bytes"), (Limits(max_pixels=96 * 64 // 2 - 1), "too_many_pixels")],
 )
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF", "GIF", "BMP"])
 def test_limits_hold_for_every_format(format, limits, reason):

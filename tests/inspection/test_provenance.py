@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from PIL import Image, PngImagePlugin
 from morelli.images import ImageItem, Limits
 from morelli.inspection import Inspector, _provenance
 from morelli.inspection._provenance import LONGEST, MOST_FINDINGS, file_provenance
+from morelli.provenance import TrustList
 from tests.provenance.made import BLOCK, DST, jpeg_xmp, picture, saved, typed, with_exif
-from tests.provenance.signing import created, manifest, sign
+from tests.provenance.signing import chain, created, manifest, sign
 
 
 def saying(file: Path, text: str = BLOCK + "Version: v1.10.1") -> bytes:
@@ -141,3 +143,13 @@ def test_camera_data_and_silence_leave_the_sentence_alone(inspector: Inspector, 
             f"This is a signal, not proof. SHA-256 of the file: {found.case.facts.sha256}." in found.sentence
         )
         assert "says" not in found.sentence
+
+
+def test_a_trust_list_decides_whose_signature_counts(inspector: Inspector, file: Path) -> None:
+    signers = chain()
+    data = sign(silent(file), "PNG", created(), by=signers)
+    trusting = replace(inspector, trust=TrustList(signers.root))
+    for judge, strength in ((inspector, "signed_unknown"), (trusting, "signed_trusted")):
+        (detection,) = judge.detect([ImageItem("a.png", lambda: data)])
+        assert detection.provenance[0].strength == strength
+        assert judge.inspect(data).provenance[0].strength == strength

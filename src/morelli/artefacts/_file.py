@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from morelli.artefacts._leftovers import real_path, remove, temporary
 from morelli.artefacts._lock import WAIT, Say, locked
 from morelli.artefacts._sync import copy_mode, create, finish, make_folders, sync_folder
 from morelli.errors import UsageError
+
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", 122), errno.EROFS, errno.EFBIG, errno.EIO)
 
 
 def write_file(
@@ -68,7 +71,7 @@ def replacing_file(
         ArtifactError: another program writes there.
     """
     if _written_directly(Path(path)):
-        with Path(path).open("wb") as stream:
+        with _naming(Path(path)), Path(path).open("wb") as stream:
             yield stream
         return
     path = real_path(path)
@@ -80,7 +83,7 @@ def replacing_file(
         if growing is not None:
             remove(part)  # of a process that had this one's number
         try:
-            with open(create(part), "wb") as file:  # noqa: PTH123
+            with _naming(path), open(create(part), "wb") as file:  # noqa: PTH123
                 if path.exists():
                     copy_mode(path, part)
                 yield file
@@ -90,6 +93,17 @@ def replacing_file(
         finally:
             if growing is None:
                 remove(part)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Put the file's name on what the system says of writing to it: `write` and `fsync` name none."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in _FULL:
+            error.filename = str(path)
+        raise
 
 
 def _written_directly(path: Path) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 
 from morelli.artefacts import locked, read_file, read_json, write_file
 from morelli.artefacts.schema import Each, Number, check_schema
+from morelli.artefacts.text import csv_table
 from morelli.errors import ArtifactError, UsageError
 
 LONGEST_TEXT = 4000
@@ -139,11 +140,8 @@ class Edits:
             latest = {
                 row["sha256"]: {c: _plain(row.get(c)) for c in FEEDBACK_COLUMNS} for row in [*before, *rows]
             }
-            text = io.StringIO()
-            writer = csv.DictWriter(text, FEEDBACK_COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(latest.values())
-            write_file(self.feedback_path, text.getvalue())
+            rows_of = ([row[c] for c in FEEDBACK_COLUMNS] for row in latest.values())
+            write_file(self.feedback_path, csv_table(FEEDBACK_COLUMNS, rows_of, mark=False))
 
     def read_feedback(self) -> list[dict[str, str]]:
         """Every image whose verdict was called wrong.
@@ -154,7 +152,7 @@ class Edits:
         if not os.path.lexists(self.feedback_path):
             return []
         try:
-            text = read_file(self.feedback_path, largest=_LARGEST, what="atlas").decode("utf-8")
+            text = read_file(self.feedback_path, largest=_LARGEST, what="atlas").decode("utf-8-sig")
             reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
             rows = list(reader)
         except (ValueError, csv.Error) as error:

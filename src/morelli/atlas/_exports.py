@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from morelli.artefacts.text import CSV_MARK, FORMULA_SIGNS
 from morelli.atlas._collection import VERDICTS, Collection
 from morelli.errors import UsageError
 
@@ -23,7 +25,7 @@ def export_rows(
     """Rows as CSV or Parquet (metadata, held-out probability, verdict, impacts), or SHA-256 sums by lines.
 
     The CSV is a manifest: its `path` and `label` let `morelli extract` and `fit` read it. In it a text that a
-    spreadsheet would run as a formula gets a leading apostrophe.
+    spreadsheet would run as a formula gets a leading apostrophe, such a path `./`.
 
     Raises:
         UsageError: an unknown format.
@@ -54,12 +56,15 @@ def export_rows(
     if form == "parquet":
         pa.parquet.write_table(pa.table(texts), buffer)
     else:
-        pa.csv.write_csv(pa.table({name: _harmless(column) for name, column in texts.items()}), buffer)
+        shown = {name: _harmless(text, "./" if name == "path" else "'") for name, text in texts.items()}
+        pa.csv.write_csv(pa.table(shown), buffer)
+        if not buffer.getvalue().isascii():
+            return CSV_MARK.encode() + buffer.getvalue()
     return buffer.getvalue()
 
 
-def _harmless(column: Any) -> Any:
-    """A column of text with formulas disarmed; other columns as they are."""
+def _harmless(column: Any, before: str) -> Any:
+    """A column of text with `before` in front of formulas; other columns unchanged."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -67,4 +72,5 @@ def _harmless(column: Any) -> Any:
         column = pc.cast(column, column.type.value_type)
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return column
-    return pc.replace_substring_regex(column, pattern=r"^([=+@\t\r-])", replacement=r"'\1")
+    pattern = f"^([{re.escape(''.join(FORMULA_SIGNS))}])"
+    return pc.replace_substring_regex(column, pattern=pattern, replacement=rf"{before}\1")

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morelli.artefacts import parse_json
+from morelli.artefacts.text import written_names
 from morelli.atlas._integrity import GuardedTable
 from morelli.errors import ArtifactError, ImageError, UsageError
 from morelli.features import open_dataset
@@ -58,7 +59,14 @@ class Pictures:
         """The file of an image, None where it cannot be found."""
         if "::" in uri:
             return None
-        candidate = Path(uri)
+        for name in written_names(uri):
+            found = self._named(name)
+            if found is not None:
+                return found
+        return None
+
+    def _named(self, name: str) -> Path | None:
+        candidate = Path(name)
         if candidate.is_file():
             return candidate
         parts = candidate.parts

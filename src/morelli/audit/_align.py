@@ -9,7 +9,6 @@ factor alone still separates the classes.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from morelli.artefacts import locked, read_file, write_file
 from morelli.artefacts.schema import Each, check_schema
+from morelli.artefacts.text import csv_table
 from morelli.audit._facts import Unreadable
 from morelli.errors import ArtifactError, ImageError, UsageError
 from morelli.images import ImageItem, Limits, decode, image_errors, in_threads, iter_source, read_bytes
@@ -289,8 +289,5 @@ def _read_journal(path: Path, recipe: AlignRecipe) -> dict[str, dict[str, str]]:
 
 def _write_manifest(path: Path, rows: Sequence[dict[str, str]]) -> None:
     header = list(dict.fromkeys(name for row in rows for name in row)) or ["path", "label", "generator"]
-    buffer = io.StringIO(newline="")
-    writer = csv.DictWriter(buffer, header, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_file(path, buffer.getvalue())
+    text = csv_table(header, ([row.get(name, "") for name in header] for row in rows), mark=False)
+    write_file(path, text)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from morelli.audit._statements import statements
+from morelli.audit._statements import said as said_by
 from morelli.errors import ImageError
 from morelli.images import (
     ImageFacts,
@@ -45,6 +45,8 @@ SPLIT_WORDS = {
     "test": "test",
     "testing": "test",
 }
+# Their further pictures are gain maps, depth, previews, bursts: no animation.
+_SEVERAL_PICTURES = frozenset({"JPEG", "HEIF"})
 _MAKE, _MODEL, _SOFTWARE = 0x010F, 0x0110, 0x0131
 
 
@@ -53,7 +55,8 @@ class FileFacts:
     """One image's file facts; `width` and `height` in pixels after orientation, `bytes` of the file.
 
     `quantisation` is the first 8 hex digits of the SHA-256 over a JPEG's tables ("" for other formats),
-    `statements` the kinds of statements that the file makes about itself, `thumb` the bytes of a 16 × 16 grey
+    `statements` the kinds of statements that the file makes about itself, `claim` what it says of its making,
+    `thumb` the bytes of a 16 × 16 grey
     picture, `phash` the 64-bit perceptual hash.
     """
 
@@ -78,6 +81,7 @@ class FileFacts:
     camera: str
     software: str
     statements: str
+    claim: str
     has_icc: bool
     has_alpha: bool
     animated: bool
@@ -166,10 +170,13 @@ def file_facts(item: ImageItem, data: bytes, image: Image.Image, facts: ImageFac
 
     metadata = item.metadata
     quantisation, subsampling, progressive, camera, software = "", "", False, "", ""
+    said = said_by(data)
     try:
         with quiet_pillow(), Image.open(io.BytesIO(data)) as header:
             quantisation, subsampling, progressive = _jpeg_facts(header)
             camera, software = _camera(header)
+            if "camera" not in said.kinds.split():
+                camera = ""  # generators write their graph into the camera's fields
             has_alpha = "A" in header.mode or header.mode == "La" or "transparency" in header.info
     except Exception:  # `decode` read it by another way (without a bomb's text), or under wider limits
         has_alpha = any("alpha" in note for note in facts.notes)
@@ -195,10 +202,11 @@ def file_facts(item: ImageItem, data: bytes, image: Image.Image, facts: ImageFac
         has_exif=facts.has_exif,
         camera=camera,
         software=software,
-        statements=statements(data),
+        statements=said.kinds,
+        claim=said.claim,
         has_icc=facts.has_icc,
         has_alpha=has_alpha,
-        animated=facts.frames > 1,
+        animated=facts.frames > 1 and facts.format not in _SEVERAL_PICTURES,
         oriented=any("orientation" in note for note in facts.notes),
         scale=_number(metadata.get("align_scale")),
         phash=phash(image),

@@ -15,7 +15,7 @@ from morelli.audit._duplicates import DuplicateGroup
 from morelli.audit._facts import Unreadable
 from morelli.audit._fair_subset import FairSubset
 from morelli.audit._metadata_baseline import MetadataBaseline
-from morelli.audit._statements import STATEMENTS, statements_by_class
+from morelli.audit._statements import STATEMENTS, contradicting, statements_by_class
 
 Severity = Literal["high", "medium", "low", "info"]
 _ORDER = {"high": 0, "medium": 1, "low": 2, "info": 3}
@@ -49,6 +49,7 @@ def find(
         *_rules(rules),
         *_leaks(duplicates),
         *_statements(table),
+        *_contradictions(table),
         *_unreadable(table, failed),
         *_history(facts),
         *_sources(table),
@@ -236,6 +237,26 @@ def _statements(table: pa.Table) -> list[Finding]:
                 advice,
             )
         )
+    return found
+
+
+def _contradictions(table: pa.Table) -> list[Finding]:
+    """Labels that the files themselves contradict."""
+    found = []
+    for label, name, claim in ((0, "real", "generation by AI"), (1, "generated", "to come from a camera")):
+        uris = contradicting(table, label)
+        if uris:
+            verb, files = ("claims", "file") if len(uris) == 1 else ("claim", "files")
+            more = f" and {len(uris) - 5:,} more" if len(uris) > 5 else ""
+            found.append(
+                Finding(
+                    "high",
+                    "label_contradiction",
+                    f"{len(uris):,} {files} labelled {name} {verb} {claim}: {', '.join(uris[:5])}{more}.",
+                    "Look at these images and correct the labels or the collection; `morelli provenance "
+                    "FILE` shows what each file says. A statement without a signature can be wrong, too.",
+                )
+            )
     return found
 
 

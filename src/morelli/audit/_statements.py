@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
@@ -17,6 +17,7 @@ STATEMENTS: Final[Mapping[str, str]] = {
 }
 _CLASSES: Final = ((0, "real"), (1, "generated"), (None, "unlabelled"))
 _GENERATION: Final = frozenset({"generated", "edited_with_ai"})
+_ORIGINS: Final = _GENERATION | {"captured"}
 
 
 @dataclass(frozen=True)
@@ -38,20 +39,31 @@ class ClassStatements:
         return {**asdict(self), "shares": {name: self.share(name) for name in STATEMENTS}}
 
 
-def statements(data: bytes) -> str:
-    """The kinds of statements that the file `data` carries, in the order of `STATEMENTS`, joined by spaces.
+class Said(NamedTuple):
+    """What a file says of itself.
+
+    `kinds`: of statements, in the order of `STATEMENTS`, joined by spaces. `claim`: "generated",
+    "edited_with_ai" or "captured", the first that is more than a weak hint; "" where there is none.
+    """
+
+    kinds: str
+    claim: str
+
+
+def said(data: bytes) -> Said:
+    """What the file `data` says of itself.
 
     Generator metadata are statements outside of Content Credentials (parameters, graphs, IPTC types) that a
     generator made or changed the picture. Unreadable metadata say nothing.
 
     Example:
-        >>> statements(b"no image")
-        ''
+        >>> said(b"no image")
+        Said(kinds='', claim='')
     """
     try:
         findings = read_provenance(data).findings
     except Exception:  # an audit reports files as they come; a reader's defect is no fact about one
-        return ""
+        return Said("", "")
     found = set()
     for one in findings:
         if one.kind == "content_credentials":
@@ -60,7 +72,16 @@ def statements(data: bytes) -> str:
             found.add("camera")
         elif one.claims in _GENERATION:
             found.add("generator")
-    return " ".join(name for name in STATEMENTS if name in found)
+    kinds = " ".join(name for name in STATEMENTS if name in found)
+    claims = (one.claims for one in findings if one.strength != "weak" and one.claims in _ORIGINS)
+    return Said(kinds, next(claims, ""))
+
+
+def contradicting(table: pa.Table, label: int) -> list[str]:
+    """The images of a class, 0 real or 1 generated, whose files claim to be of the other."""
+    rows = zip(*(table.column(name).to_pylist() for name in ("uri", "label", "claim")), strict=True)
+    other = _GENERATION if label == 0 else {"captured"}
+    return [str(uri) for uri, own, claim in rows if own == label and claim in other]
 
 
 def statements_by_class(table: pa.Table) -> dict[str, ClassStatements]:

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from morelli.cli._console import console, printable, progress
 from morelli.cli._errors import outcome, warn
-from morelli.cli._options import LabelFrom, OptionalWorkers, Quiet, Root, Sources
+from morelli.cli._options import (
+    ImageColumn,
+    LabelColumn,
+    LabelFrom,
+    LayoutOption,
+    MaxPixels,
+    OptionalWorkers,
+    Quiet,
+    Remote,
+    Root,
+    Sources,
+)
+from morelli.cli._sources import limits_of, reading_of, say_understood
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,7 +66,12 @@ def audit(
         Small, typer.Option(help="Images smaller than that: enlarge or leave out.")
     ] = Small.upscale,
     label_from: LabelFrom = None,
+    layout: LayoutOption = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
     root: Root = None,
+    remote: Remote = False,
+    max_pixels: MaxPixels = None,
     workers: OptionalWorkers = None,
     seed: Annotated[int, typer.Option(help="Seed of folds, bootstrap and the fair subset.")] = 0,
     json_document: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
@@ -79,11 +96,22 @@ def audit(
     from morelli.audit import AlignRecipe
     from morelli.audit import align as write_aligned
     from morelli.audit import audit as look
+    from morelli.images.layouts import SourceReport
     from morelli.reports import report_folder
 
     if out is not None:
         report_folder(out, "audit")
-    reading: dict[str, Any] = {"label_from": "folders" if label_from else None, "root": root}
+    reading = reading_of(
+        sources,
+        label_from=label_from,
+        root=root,
+        layout=layout,
+        image_column=image_column,
+        label_column=label_column,
+        remote=remote,
+        offline=False,
+    )
+    understood = SourceReport()
     if align is not None and align.exists() and any(align.resolve() == Path(s).resolve() for s in sources):
         raise UsageError(f"{align} is what is audited; aligned copies need a folder of their own.")
     source: str | list[str] = sources[0] if len(sources) == 1 else list(sources)
@@ -94,8 +122,11 @@ def audit(
             workers=workers,
             seed=seed,
             progress=lambda done, _: display.update(task, completed=done),
+            limits=limits_of(max_pixels),
             **reading,
+            report=understood,
         )
+    say_understood(understood, reading, quiet=quiet or json_document)
     copies = None
     failed = list(found.failed)
     if align is not None:
@@ -106,6 +137,7 @@ def audit(
                 source,
                 align,
                 recipe,
+                limits=limits_of(max_pixels),
                 workers=workers,
                 progress=lambda done, _: display.update(task, completed=done),
                 **reading,

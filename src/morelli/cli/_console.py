@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 from functools import cache
@@ -14,6 +16,12 @@ if TYPE_CHECKING:
 
 # What a script or a log gets: rich would fall back to 80 columns, too few for a table of verdicts.
 PIPE_WIDTH = 160
+# Of one column each, so that tables keep their lines.
+_STAND_INS = {
+    **{"^": "▲△", "*": "●•", "o": "○", "+": "◆◇≈", "#": "□█▓", ":": "▒░", "-": "–—−─━", "~": "…", "x": "×"},
+    **{".": "·", '"': "“”„", "'": "‘’‚", ">": "→≥", "<": "←≤", "|": "│┃"},
+}
+_PLAIN_SIGNS = {sign: plain for plain, signs in _STAND_INS.items() for sign in signs}
 
 
 def console() -> Console:
@@ -51,6 +59,25 @@ def progress(quiet: bool = False) -> Progress:
         transient=True,
         disable=quiet or not sys.stderr.isatty(),
     )
+
+
+def fit_streams_to_their_encoding() -> None:
+    """Let stdout and stderr write every character: signs that the encoding lacks become plain ones.
+
+    A terminal or a pipe may be cp1252 or ASCII; without this the first ▲ ends the program.
+    """
+    codecs.register_error("morelli", _in_plain_signs)
+    for stream in (sys.stdout, sys.stderr):
+        # A stream that somebody configured (PYTHONIOENCODING=:replace) stays so.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "backslashreplace"):
+            stream.reconfigure(errors="morelli")
+
+
+def _in_plain_signs(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    what = error.object[error.start : error.end]
+    return "".join(_PLAIN_SIGNS.get(c) or c.encode("unicode_escape").decode() for c in what), error.end
 
 
 def printable(text: str) -> str:

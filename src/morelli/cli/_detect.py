@@ -18,16 +18,23 @@ from morelli.cli._options import (
     BatchSize,
     Device,
     DeviceChoice,
+    ImageColumn,
+    LabelColumn,
     LabelFrom,
+    LayoutOption,
+    MaxPixels,
     Offline,
     Quiet,
+    Remote,
     Root,
     Sources,
+    Trust,
     TrustedEncoder,
     WeightsPath,
     Workers,
 )
 from morelli.cli._outputs import Csv, JsonDocument, JsonLines, Output, Parquet
+from morelli.cli._sources import limits_of, reading_of, say_understood
 from morelli.cli._verdict_table import SHOWN, Summary, statements, verdict_table, why
 from morelli.errors import SourceError, UsageError
 
@@ -70,7 +77,13 @@ def detect(
         ),
     ] = None,
     label_from: LabelFrom = None,
+    layout: LayoutOption = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
     root: Root = None,
+    remote: Remote = False,
+    trust: Trust = None,
+    max_pixels: MaxPixels = None,
     encoder: TrustedEncoder = None,
     weights: WeightsPath = None,
     batch_size: BatchSize = 16,
@@ -106,10 +119,25 @@ def detect(
         raise UsageError("Only one of --json, --jsonl - and --csv - can have stdout: give the others a file.")
     from morelli.detectors import Bundle, default_bundle_path
     from morelli.images import iter_source
+    from morelli.images.layouts import SourceReport
     from morelli.inspection import Detection, Inspector
+    from morelli.provenance import TrustList
 
+    anchors = TrustList.load(trust) if trust is not None else None
     detector = _tuned(Bundle.load(bundle or default_bundle_path()), fpr, base_rate)
-    items = iter_source(paths, label_from="folders" if label_from else None, root=root)
+    reading = reading_of(
+        paths,
+        label_from=label_from,
+        root=root,
+        layout=layout,
+        image_column=image_column,
+        label_column=label_column,
+        remote=remote,
+        offline=offline,
+    )
+    report = SourceReport()
+    limits = limits_of(max_pixels)
+    items = iter_source(paths, **reading, limits=limits, report=report)
     # Weights are large: none are fetched before something turned up that needs them.
     unusable = list[Detection]()
     first = None
@@ -127,10 +155,11 @@ def detect(
         loaded = encoder_of(
             detector.build, encoder=encoder, weights=weights, device=device, offline=offline, quiet=quiet
         )
-        judged = Inspector(loaded, detector).detect(
+        judged = Inspector(loaded, detector, trust=anchors).detect(
             chain([first], items),
             batch_size=batch_size,
             workers=workers,
+            limits=limits,
             thumbnails=sheet is not None,
         )
         stream = chain(unusable, judged)
@@ -153,6 +182,7 @@ def detect(
 
     if sheet is not None and pictures:
         _draw(sheet, pictures, summary, detector)
+    say_understood(report, reading, quiet=quiet)
     if not quiet:
         _say(summary, table="-" not in targets)
     _list_failures(summary)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import sys
+from contextlib import suppress
 from enum import IntEnum
 from typing import Any
 
@@ -31,7 +35,9 @@ class MorelliGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; raise `typer.Exit` with the right code for an expected error."""
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
         except MorelliError as error:
             if os.environ.get("MORELLI_DEBUG") == "1":
                 raise
@@ -43,12 +49,45 @@ class MorelliGroup(TyperGroup):
             # flushes stdout at exit, so stdout goes nowhere from here on.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             raise typer.Exit(ExitCode.DONE) from None
-        except OSError as error:
+        except Exception as error:
             # A full disk, a folder without write permission: the operating system's words say the rest.
-            if os.environ.get("MORELLI_DEBUG") == "1" or error.filename is None:
+            words = _system_words(error)
+            if os.environ.get("MORELLI_DEBUG") == "1" or words is None:
                 raise
-            report(f"{error.filename}: {error.strerror}")
+            with suppress(OSError):
+                report(words)
+            _drop_stdout_if_full()
             raise typer.Exit(ExitCode.NOTHING_DONE) from error
+
+
+# A full disk, a quota, a file system that may only be read, a file above a limit, a broken disk.
+_STORAGE = (errno.ENOSPC, getattr(errno, "EDQUOT", 122), errno.EROFS, errno.EFBIG, errno.EIO)
+_NUMBERED = re.compile(r"\b(?:os error |errno )(\d+)", re.IGNORECASE)
+
+
+def _system_words(error: BaseException | None) -> str | None:
+    """What the operating system says of a file or of the storage; None for any other error.
+
+    Libraries of other languages (Lance, safetensors, Arrow) raise errors of their own that hold the
+    system's number in their text only.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            words = error.strerror or os.strerror(error.errno)
+            return words if error.filename is None else f"{os.fsdecode(error.filename)}: {words}"
+        for number in map(int, _NUMBERED.findall(str(error))):
+            if number in _STORAGE:
+                return f"{os.strerror(number)} (while the result was written)"
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _drop_stdout_if_full() -> None:
+    """Send what stdout still holds nowhere if it cannot be written; Python would complain again at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def report(message: str) -> None:

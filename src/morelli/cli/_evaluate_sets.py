@@ -38,10 +38,9 @@ def univfd_sets(
 
         morelli extract sets.csv -o sets.lance --transform univfd-224-crop-v1 --kinds final
     """
-    import csv
-    import io
 
     from morelli.artefacts import write_file
+    from morelli.artefacts.text import csv_table
     from morelli.evaluation import univfd_items
     from morelli.evaluation import univfd_sets as read
 
@@ -55,11 +54,7 @@ def univfd_sets(
         )
         for item in univfd_items(sets, root)
     ]
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "label", "generator", "set"))
-    writer.writerows(rows)
-    write_file(out, text.getvalue())
+    write_file(out, csv_table(("path", "label", "generator", "set"), rows, mark=False))
     counts = ", ".join(f"{s.name} {len(s.reals)}+{len(s.fakes)}" for s in sets)
     console().print(
         f"{out}: {len(rows):,} images in {len(sets)} sets: {counts}", highlight=False, markup=False

@@ -14,21 +14,28 @@ from morelli.cli._errors import outcome, warn
 from morelli.cli._options import (
     Device,
     DeviceChoice,
+    ImageColumn,
+    LabelColumn,
     LabelFrom,
+    LayoutOption,
+    MaxPixels,
     NumberFormat,
     Offline,
     OptionalBatchSize,
     OptionalWorkers,
     Quiet,
+    Remote,
     Root,
     Sources,
     StoredFormat,
     WeightsPath,
 )
+from morelli.cli._sources import limits_of, reading_of, say_understood
 from morelli.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
     from morelli.images import ImageItem
+    from morelli.images.layouts import SourceReport
 
 
 def extract(
@@ -60,7 +67,12 @@ def extract(
         str | None, typer.Option(metavar="NAME", help="Generator of every image that has none.")
     ] = None,
     label_from: LabelFrom = None,
+    layout: LayoutOption = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
     root: Root = None,
+    remote: Remote = False,
+    max_pixels: MaxPixels = None,
     weights: WeightsPath = None,
     batch_size: OptionalBatchSize = None,
     workers: OptionalWorkers = None,
@@ -84,18 +96,29 @@ def extract(
     Exit codes: 0 all done, 2 wrong usage, 3 some images failed (listed on stderr), 4 nothing could be done.
     """
     from morelli.features import extract as run
-    from morelli.images import iter_source
+    from morelli.images import iter_source, layouts
 
     number = _label(label)
 
-    def items() -> Iterator[ImageItem]:
+    reading = reading_of(
+        sources,
+        label_from=label_from,
+        root=root,
+        layout=layout,
+        image_column=image_column,
+        label_column=label_column,
+        remote=remote,
+        offline=offline,
+    )
+
+    limits = limits_of(max_pixels)
+
+    def items(understood: SourceReport | None = None) -> Iterator[ImageItem]:
         return iter_source(
-            sources,
-            label=number,
-            generator=generator,
-            label_from="folders" if label_from else None,
-            root=root,
+            sources, label=number, generator=generator, **reading, limits=limits, report=understood
         )
+
+    understood = layouts.SourceReport()
 
     eye = named_encoder(
         encoder,
@@ -117,7 +140,7 @@ def extract(
 
         def counted() -> Iterator[ImageItem]:
             nonlocal unlabelled, classes
-            for item in items():
+            for item in items(understood):
                 if item.label is None and item.problem is None:
                     unlabelled += 1
                     classes += "cls" in item.metadata or "label" in item.metadata
@@ -132,10 +155,12 @@ def extract(
             perturbation=perturb,
             workers=workers,
             batch_size=batch_size,
+            limits=limits,
             total=total,
             progress=advance,
         )
     here = report.skipped + report.duplicates
+    say_understood(understood, reading, quiet=quiet)
     _warn_about_labels(unlabelled if label_from else 0, classes, report.conflicts)
     if not quiet:
         speed = f", {report.done / report.seconds:.1f} images/s" if report.seconds > 0 else ""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from morelli.cli._console import console, error_console
+from morelli.cli._errors import warn
 from morelli.cli._options import Quiet
 from morelli.errors import UsageError
 
@@ -119,6 +120,7 @@ def fit(
     command = shlex.join(["morelli", *sys.argv[1:]])
     bundle = fit_bundle(features, recipe, command=command).bundle
     bundle.save(out)
+    _warn_of_single_images(bundle)
     if not quiet:
         _say(bundle, out, unlabelled=len(source) - len(features))
 
@@ -160,6 +162,26 @@ def _chosen(source: FeatureTable, kinds: str | None) -> tuple[str, ...]:
     return tuple(wanted)
 
 
+def _single(bundle: Bundle) -> list[str]:
+    """The classes whose groups are single images."""
+    training = bundle.training
+    return [
+        words
+        for name, words in (("real", "real"), ("fake", "generated"))
+        if training[f"n_{name}"] > 1 and training[f"n_groups_{name}"] >= training[f"n_{name}"]
+    ]
+
+
+def _warn_of_single_images(bundle: Bundle) -> None:
+    single = _single(bundle)
+    if single:
+        warn(
+            f"every group of the {' and of the '.join(single)} images is one image: nothing is held out "
+            "together, and figures for images of unseen generators or sources may be worse; name generators "
+            "and sources with folders (--layout auto) or the columns generator, lineage and source"
+        )
+
+
 def _say(bundle: Bundle, out: Path, *, unlabelled: int) -> None:
     """Held-out figures in short; the model card has all of them."""
     screen = console()
@@ -176,7 +198,8 @@ def _say(bundle: Bundle, out: Path, *, unlabelled: int) -> None:
         ("ece", "calibration error"),
     ):
         value = bundle.metrics[figure]
-        spread = f"({value['low']:.3f} to {value['high']:.3f}, groups held out)"
+        held = "single images" if len(_single(bundle)) == 2 else "groups"
+        spread = f"({value['low']:.3f} to {value['high']:.3f}, {held} held out)"
         screen.print(f"  {words:<26} {value['value']:.3f}  {spread}", highlight=False)
     if unlabelled:
         error_console().print(f"{unlabelled:,} rows without a label were left out.", highlight=False)

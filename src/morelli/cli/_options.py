@@ -65,6 +65,59 @@ LabelFrom = Annotated[
     LabelSource | None,
     typer.Option(help="Take labels from folders named real, fake, 0_real, 1_fake and the like."),
 ]
+
+
+class LayoutName(StrEnum):
+    """Layouts of published collections; `morelli.images.layouts` reads them."""
+
+    auto = "auto"
+    genimage = "genimage"
+    drct = "drct"
+    forensynths = "forensynths"
+    univfd = "univfd"
+    aigcdetect = "aigcdetect"
+    communityforensics = "communityforensics"
+    openfake = "openfake"
+    folders = "folders"
+
+
+LayoutOption = Annotated[
+    LayoutName | None,
+    typer.Option(
+        "--layout",
+        help="Published layout that gives label, generator, split; auto finds it.",
+    ),
+]
+ImageColumn = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", show_default=False, help="A manifest's column of paths or pictures."),
+]
+LabelColumn = Annotated[
+    str | None, typer.Option(metavar="NAME", show_default=False, help="A manifest's column of labels.")
+]
+Trust = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.pem",
+        show_default=False,
+        help="Root certificates of trusted signers; without them every valid signer is unknown.",
+    ),
+]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        show_default=False,
+        help="Largest width × height that is decoded; 120,000,000, of JPEGs twice as many at reduced scale.",
+    ),
+]
+Remote = Annotated[
+    bool,
+    typer.Option(
+        "--remote",
+        help="Read addresses in manifests, too: their authors choose what is contacted.",
+    ),
+]
 WeightsPath = Annotated[
     Path | None,
     typer.Option(

@@ -7,7 +7,6 @@ says so. Pipes and devices are written to directly, and a link stays one.
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
@@ -15,6 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self
@@ -212,15 +212,18 @@ class JsonLines(_TextOutput):
 
 
 class Csv(_TextOutput):
-    """One line a record, flat, failures included."""
+    """One line a record, flat, failures included; a file begins with a byte order mark, stdout does not."""
 
     def _begin(self) -> None:
-        self._writer = csv.DictWriter(_Lines(self._put), COLUMNS, lineterminator="\n")
-        self._writer.writeheader()
+        from morelli.artefacts.text import csv_line, csv_table
+
+        self._line = partial(csv_line, list(COLUMNS))
+        self._put(csv_table(list(COLUMNS), (), mark=self._target != "-"))
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Take one record."""
-        self._writer.writerow(flat(row))
+        values = flat(row)
+        self._put(self._line([values.get(name) for name in COLUMNS]))
 
 
 class JsonDocument(_TextOutput):
@@ -316,10 +319,3 @@ def _schema() -> pa.Schema:
 
 def _encodable(value: object) -> object:
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
-
-
-class _Lines:
-    """The file-like end that the csv module writes to."""
-
-    def __init__(self, put: Any) -> None:
-        self.write = put

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from morelli.cli._console import error_console
-from morelli.cli._options import Device, DeviceChoice, Offline, TrustedEncoder, WeightsPath
+from morelli.cli._options import Device, DeviceChoice, Offline, Trust, TrustedEncoder, WeightsPath
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -59,6 +59,7 @@ def serve_command(
         ),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 1,
+    trust: Trust = None,
     encoder: TrustedEncoder = None,
     weights: WeightsPath = None,
     device: Device = DeviceChoice.auto,
@@ -95,6 +96,7 @@ def serve_command(
         reports=tuple(report or ()),
         keep=keep,
         feedback=feedback,
+        trust=trust,
         encoder=encoder,
         weights=weights,
         device=device.value,

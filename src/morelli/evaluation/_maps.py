@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from morelli.errors import UsageError
+from morelli.evaluation.projection import umap_module
 from morelli.features import Features
 
 Method = Literal["tsne", "umap", "pca"]
@@ -99,7 +100,7 @@ def layout(
         with threadpool_limits(1 if len(X) < 4000 else None, user_api="openmp"):
             return np.asarray(tsne.fit_transform(X.astype(np.float32)), np.float64)
     if method == "umap":
-        umap: Any = _umap()
+        umap = umap_module()
         near = min(neighbors, len(X) - 1)
         # One job, or umap-learn warns that a seeded layout cannot be parallel.
         model = umap.UMAP(n_neighbors=near, random_state=seed, n_jobs=1, init="pca")
@@ -140,12 +141,3 @@ def _reduced(X: npt.NDArray[np.float32], components: int, seed: int) -> Floats:
     scaled = (X - X.mean(axis=0)) / np.where(spread > 1e-6, spread, 1)
     pca = PCA(min(components, *scaled.shape), random_state=seed)
     return np.asarray(pca.fit_transform(scaled.astype(np.float64)))
-
-
-def _umap() -> Any:
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # numba and the missing TensorFlow speak up at import
-        import umap
-    return umap

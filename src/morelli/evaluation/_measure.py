@@ -282,7 +282,7 @@ class _Measure:
         first = np.bincount(codes, weights=self._won, minlength=self.n_groups)
         second = np.bincount(codes, weights=self._won**2, minlength=self.n_groups)
         v_fake = np.maximum(second / sizes - (first / sizes) ** 2, 0) / np.maximum(sizes - 1, 1)
-        lost = self._lost - self._lost.mean()
+        lost = self._lost - (self._lost.mean() if len(self._lost) else 0.0)
         deviations = np.bincount(self.real.codes, weights=lost, minlength=self.real.n)
         v_real = (deviations**2).sum() / max(len(self._lost), 1) ** 2
         with np.errstate(invalid="ignore", divide="ignore"):

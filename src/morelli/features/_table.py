@@ -14,7 +14,8 @@ import numpy.typing as npt
 from morelli.errors import ArtifactError, BuildMismatchError, MorelliError, UsageError
 from morelli.features._failures import Failure, read_failures, write_failures
 from morelli.features._features import Features, Floats
-from morelli.features._lance import open_dataset
+from morelli.features._lance import open_dataset, reason
+from morelli.features._lease import Lease
 from morelli.features._metadata import select_columns, stored_columns
 from morelli.features._schema import COLUMNS, Dtype, TableSpec, column_of
 
@@ -47,8 +48,9 @@ class FeatureTable:
         (3, (3, 3), [1, 1])
     """
 
-    def __init__(self, path: Path, dataset: Any, spec: TableSpec) -> None:
+    def __init__(self, path: Path, dataset: Any, spec: TableSpec, lease: Lease) -> None:
         self.path = path
+        self._lease = lease
         self._dataset = dataset
         self.spec = spec
 
@@ -83,11 +85,12 @@ class FeatureTable:
         path.mkdir(parents=True, exist_ok=True)
         schema = spec.schema()
         dataset = lance.write_dataset(schema.empty_table(), path, schema=schema, mode="create")
-        return cls(path, dataset, spec)
+        (path / SIDE_FOLDER).mkdir(exist_ok=True)
+        return cls(path, dataset, spec, Lease(path / SIDE_FOLDER))
 
     @classmethod
     def open(cls, path: Path | str) -> FeatureTable:
-        """Open a table at its newest version.
+        """Open a table at its newest version, which stays readable while others extract into the table.
 
         Raises:
             ArtifactError: there is none, it is damaged, or it is a Lance dataset of another make.
@@ -95,6 +98,7 @@ class FeatureTable:
         path = Path(path)
         if not is_table(path):
             raise ArtifactError(f"there is no feature table at {path}; make one with `morelli extract`")
+        lease = Lease(path / SIDE_FOLDER)  # first, or a writer could remove the version in between
         dataset = open_dataset(path)
         try:
             spec = TableSpec.from_schema(dataset.schema)
@@ -102,7 +106,7 @@ class FeatureTable:
             raise type(error)(f"{path}: {error}") from error
         except (ValueError, OSError, KeyError) as error:
             raise ArtifactError(f"the feature table {path} is damaged ({error}); extract again") from error
-        return cls(path, dataset, spec)
+        return cls(path, dataset, spec, lease)
 
     @property
     def build(self) -> Build:
@@ -149,7 +153,8 @@ class FeatureTable:
         column = column_of(kind)
         if rows is not None:
             index = np.asarray(rows, dtype=np.int64)
-            found = self._dataset.take(index.tolist(), columns=[column])
+            with _reading(self.path, None):
+                found = self._dataset.take(index.tolist(), columns=[column])
             return _as_float32(found.column(column), self.spec.kinds[kind])
         return self._load([kind], [], None)[0][kind]
 
@@ -205,7 +210,7 @@ class FeatureTable:
             batch_readahead=2,
             fragment_readahead=1,
         )
-        for batch in _plain_errors(reader):
+        for batch in _plain_errors(reader, self.path, where):
             part = pa.Table.from_batches([batch])
             vectors = {k: _as_float32(part.column(column_of(k)), self.spec.kinds[k]) for k in wanted}
             self._require_finite(vectors)
@@ -229,10 +234,8 @@ class FeatureTable:
                 )
 
     def _scan(self, columns: Sequence[str], where: str | None) -> pa.Table:
-        try:
+        with _reading(self.path, where):
             return self._dataset.to_table(columns=list(columns), filter=where).replace_schema_metadata()
-        except ValueError as error:
-            raise UsageError(f"the filter {where!r} cannot be used: {error}") from error
 
     def _load(
         self, kinds: Sequence[str], columns: Sequence[str], where: str | None
@@ -246,9 +249,8 @@ class FeatureTable:
             at = 0
             names = [column_of(kind) for kind in kinds]
             rows = max(1, 32 * 1024 * 1024 // self.spec.row_bytes)
-            for batch in self._dataset.to_batches(
-                columns=names, filter=where, batch_size=rows, batch_readahead=2
-            ):
+            reader = self._dataset.to_batches(columns=names, filter=where, batch_size=rows, batch_readahead=2)
+            for batch in _plain_errors(reader, self.path, where):
                 for kind, name in zip(kinds, names, strict=True):
                     flat = batch.column(name).flatten().to_numpy(zero_copy_only=True)
                     vectors[kind][at : at + len(batch)] = flat.reshape(len(batch), *self.spec.kinds[kind])
@@ -325,9 +327,12 @@ class FeatureTable:
     def clean(self) -> None:
         """Remove older versions and files that no version refers to, as a kill leaves them.
 
-        Safe because the caller holds the lock: no append can be under way.
+        Safe because the caller holds the lock: no append can be under way. While others have the table open,
+        nothing is removed; the next writer does.
         """
-        self._dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
+        with self._lease.alone() as alone:
+            if alone:
+                self._dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
 
     def record_failures(self, failures: Sequence[Failure]) -> None:
         """Replace the record that `failures` reads."""
@@ -370,11 +375,25 @@ def _as_float32(column: pa.ChunkedArray, shape: tuple[int, ...]) -> Floats:
     return whole.astype(np.float32, copy=False)
 
 
-def _plain_errors(reader: Iterator[Any]) -> Iterator[Any]:
-    try:
+def _plain_errors(reader: Iterator[Any], path: Path, where: str | None) -> Iterator[Any]:
+    with _reading(path, where):
         yield from reader
-    except ValueError as error:
-        raise UsageError(f"the filter cannot be used: {error}") from error
+
+
+@contextmanager
+def _reading(path: Path, where: str | None) -> Iterator[None]:
+    """What Lance says of a table that changed, or of a filter, as an error that says the next step."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        if "Not found" in str(error):
+            raise ArtifactError(
+                f"{path} was written again while it was open here, and the version that was open is gone; "
+                "open it again"
+            ) from error
+        if isinstance(error, ValueError) and where is not None:
+            raise UsageError(f"the filter {where!r} cannot be used: {error}") from error
+        raise ArtifactError(f"{path} cannot be read ({reason(error)}); extract again") from error
 
 
 def is_table(path: Path) -> bool:

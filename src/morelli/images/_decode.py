@@ -129,11 +129,14 @@ def _decode(data: bytes, limits: Limits, name: str | None) -> Decoded:
     if type(image) is not Image.Image:
         image = image.copy()  # leaves the plugin's class, and the file that it holds, behind
     image.info.clear()
+    width, height = frame.stored or image.size
+    if frame.stored and frame.orientation >= 5:
+        width, height = height, width
     facts = ImageFacts(
         format=format,
         mode=frame.mode,
-        width=image.width,
-        height=image.height,
+        width=width,
+        height=height,
         bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
         frames=frame.frames,

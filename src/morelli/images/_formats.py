@@ -21,6 +21,7 @@ from PIL import (
 )
 
 from morelli.errors import ImageError
+from morelli.images._depth import depth_notes
 from morelli.images._guards import check_container, check_pixels, frame_count
 from morelli.images._jpeg import jpeg_quality, jpeg_scans
 from morelli.images._limits import Limits
@@ -56,6 +57,9 @@ _PLUGINS: dict[str, Callable[[BytesIO, str], Image.Image]] = {
     "GIF": GifImagePlugin.GifImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
 }
+# JPEGs of up to this many times the limit's pixels are decoded at reduced scale. A progressive one holds all
+# its coefficients in memory, whatever the scale: two bytes and up to three components a pixel.
+_MOST_REDUCED = 2
 # Pixels × scans that a second decodes at the least, measured low on purpose.
 _SCAN_PIXELS_PER_SECOND = 50e6
 # What Pillow says of whole files that it has no reader for, rather than of broken ones.
@@ -82,6 +86,8 @@ class Frame:
     has_exif: bool = False
     jpeg_quality: int | None = None
     notes: list[str] = field(default_factory=list)
+    stored: tuple[int, int] | None = None
+    """Width and height in the file, where the picture was decoded at a reduced scale."""
 
 
 def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
@@ -92,13 +98,22 @@ def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
         if format == "HEIF":
             return _open_heif(data, limits)
         image, data = _open(data, format, notes)
-        check_pixels(image.width, image.height, limits)
+        size = image.size
         if format == "JPEG":
-            _check_scans(data, image, limits)
+            if image.width * image.height <= _MOST_REDUCED * limits.max_pixels:
+                _check_scans(data, image, limits)
+            _reduce(image, limits, notes)
+        check_pixels(image.width, image.height, limits)
         # The count is read first: loading lets go of some decoders.
         frame = Frame(image, image.mode, notes=notes, frames=frame_count(data, format, image))
         _read_metadata(frame, data, format)
-        image.load()
+        if size != image.size:
+            frame.stored = size
+        if format == "JPEG":
+            frame.image = _load_jpeg(image, data, limits, notes)
+        else:
+            image.load()
+        notes += depth_notes(data, format)
         if format == "PNG":
             check_png_complete(data, image)
     except ImageError:
@@ -108,8 +123,54 @@ def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
     except DECODER_ERRORS as error:
         raise _explained(error, limits) from error
     if frame.frames > 1:
-        frame.notes.append(f"first of {frame.frames} frames")
+        further = "pictures, such as a gain map" if format == "JPEG" else "frames"
+        frame.notes.append(f"first of {frame.frames} {further}")
     return frame
+
+
+def _reduce(image: Any, limits: Limits, notes: list[str]) -> None:
+    """Have a JPEG of more than the limit's pixels decoded at a half, a quarter or an eighth of its size."""
+    pixels = image.width * image.height
+    if not limits.max_pixels < pixels <= _MOST_REDUCED * limits.max_pixels:
+        return
+    scale = next((s for s in (2, 4, 8) if pixels <= s * s * limits.max_pixels), 8)
+    image.draft(None, (image.width // scale, image.height // scale))
+    notes.append(f"decoded at 1/{scale} of its size")
+
+
+def _load_jpeg(image: Any, data: bytes, limits: Limits, notes: list[str]) -> Any:
+    """The decoded picture; where only the end marker is missing, as browsers show it."""
+    try:
+        image.load()
+        return image
+    except OSError as error:
+        whole = _without_end_marker(image, data, limits) if "truncated" in str(error) else None
+        if whole is None:
+            raise
+        notes.append("the end marker is missing")
+        return whole
+
+
+def _without_end_marker(image: Any, data: bytes, limits: Limits) -> Any:
+    """The picture of a JPEG that ends right after its coded data; None where coded data are missing.
+
+    It is decoded twice, once with nothing and once with other data before an end marker: only where all
+    coded data are there does the picture not depend on them. One scan that holds all components is asked
+    for, because a file may also end between two scans.
+    """
+    data = data.rstrip(b"\xff")
+    scan = data.rfind(b"\xff\xda")
+    if scan < 0 or scan + 4 >= len(data) or data[scan + 4] != image.layers or image.info.get("progressive"):
+        return None
+    pictures = []
+    for filling in (b"", b"\x5a\xa5\x33" * 64):
+        picture: Any = _PLUGINS["JPEG"](BytesIO(data + filling + b"\xff\xd9"), "")
+        if picture.size != image.size:
+            _reduce(picture, limits, [])
+        picture.load()
+        pictures.append(picture)
+    first, second = pictures
+    return first if first.size == image.size and first.tobytes() == second.tobytes() else None
 
 
 def _open(data: bytes, format: str, notes: list[str]) -> tuple[Any, bytes]:
@@ -179,6 +240,7 @@ def _open_heif(data: bytes, limits: Limits) -> Frame:
     frame.has_exif = bool(info.get("exif"))
     if int(info.get("bit_depth", 8)) > 8:
         frame.notes.append(f"{info['bit_depth']}-bit reduced")
+    frame.notes += depth_notes(data, "HEIF")
     if frame.frames > 1:
         frame.notes.append(f"first of {frame.frames} frames")
     return frame

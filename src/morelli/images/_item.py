@@ -23,6 +23,7 @@ class ImageItem:
         metadata: the other columns of a manifest or sidecar, all text.
         problem: why the entry cannot be used, where that is known without reading it; `read`
             raises the same error.
+        layout: title of the layout that gave label and generator, see `morelli.images.layouts`.
     """
 
     uri: str
@@ -31,6 +32,7 @@ class ImageItem:
     generator: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     problem: ImageError | None = None
+    layout: str | None = None
 
 
 def problem_item(

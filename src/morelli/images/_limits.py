@@ -20,7 +20,8 @@ class Limits:
 
     Attributes:
         max_bytes: largest file or archive member, in bytes.
-        max_pixels: largest width × height.
+        max_pixels: largest width × height that is decoded. A JPEG of up to twice as many is decoded at half
+            its size.
         max_seconds: processor time that one image may take.
         max_archive_ratio: largest decompressed size / compressed size of an archive member
             (images barely compress; bombs reach 1000 and more).

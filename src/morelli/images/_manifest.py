@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -12,18 +13,48 @@ from morelli.errors import UsageError
 from morelli.images._csv import csv_rows
 from morelli.images._files import file_item
 from morelli.images._item import ImageItem, printable, problem_item
-from morelli.images._labels import UNKNOWN, label_of
+from morelli.images._labels import FAKE, UNKNOWN, label_of
 from morelli.images._limits import Limits
 from morelli.images._parquet import ParquetPictures, ParquetTable, open_parquet
+from morelli.images._remote import remote_item
+from morelli.images.layouts import table_layout
 
 SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
 _PATH_COLUMNS = ("path", "image", "file", "filename", "image_path", "file_name")
 _KNOWN_COLUMNS = frozenset({*_PATH_COLUMNS, "label", "generator"})
+# "train-00000-of-00012.parquet", as data sets are split over files.
+_SHARD = re.compile(r"(train|validation|test)-\d+-of-\d+\.parquet")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://|data:[a-z]+/", re.IGNORECASE)
 
 
+@dataclass(frozen=True)
+class Columns:
+    """What the caller says of a manifest's columns: those of images and labels, and the layout by name."""
+
+    image: str | None = None
+    label: str | None = None
+    layout: str | None = None
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """Which column of a manifest is what; None where there is none."""
+
+    image: str
+    label: str | None
+    generator: str | None
+    source: str | None = None
+    title: str | None = None
+
+
 def iter_manifest(
-    manifest: str, limits: Limits, root: str | None, claim: Callable[[str], bool]
+    manifest: str,
+    limits: Limits,
+    root: str | None,
+    claim: Callable[[str], bool],
+    columns: Columns,
+    *,
+    remote: bool = False,
 ) -> Iterator[ImageItem]:
     """The images of a manifest in the order of its rows.
 
@@ -32,7 +63,8 @@ def iter_manifest(
     the user's own. ``label`` (real, fake, 0, 1, ai, generated, …; empty for unknown) and
     ``generator`` are understood; every other column goes into the metadata as text. Upper and lower
     case of these names count alike. A Parquet file may hold the pictures themselves in that column,
-    or in its only column of pictures.
+    or in its only column of pictures. `columns` names others, and a table with the columns of a known
+    layout is read as that. Addresses are problems unless `remote`.
 
     Raises:
         UsageError: the file cannot be parsed, has no such column, or has a label of another kind.
@@ -40,54 +72,119 @@ def iter_manifest(
     name = Path(manifest).name
     base = Path(root) if root is not None else Path(manifest).parent
     if manifest.lower().endswith(".parquet"):
-        table = open_parquet(manifest, _PATH_COLUMNS)
+        table = open_parquet(manifest, lambda header: _path_columns(header, columns, name))
+        split = _SHARD.match(name.lower())
+        roles = _roles(table.columns, columns, name, table.pictures)
+        reader = _Rows(name, roles, _is_other_task(table, roles.label), split[1] if split else None)
         if table.pictures is not None:
-            yield from _iter_pictures(table, base, limits, claim)
+            yield from _iter_pictures(table, base, limits, claim, reader)
             return
-        _path_column([_plain_name(column, table.columns) for column in table.columns], name)
-        rows, other_task = table.rows(), _is_other_task(table)
+        rows = table.rows()
     else:
-        rows, other_task = csv_rows(manifest, lambda header: _check_header(header, name)), False
-    column = None
-    for number, written in rows:
-        row = _plain_names(written)
-        if column is None:
-            column = _path_column(list(row), name)
-        where = row[column].strip()
+        rows = csv_rows(manifest, lambda header: _check_header(header, columns, name))
+        reader = None
+    for number, row in rows:
+        if reader is None:
+            reader = _Rows(name, _roles(list(row), columns, name, None), False, None)
+        where = row[reader.roles.image].strip()
         if not where:
             raise UsageError(
-                f"{name}, row {number}: column {column!r} is empty; every row must name an image"
+                f"{name}, row {number}: column {reader.roles.image!r} is empty; every row must name an image"
             )
         if "\x00" in where:
-            raise UsageError(f"{name}, row {number}: column {column!r} holds a NUL character")
-        label, metadata = _facts(row, number, name, other_task=other_task)
-        metadata.pop(column, None)
-        generator = row.get("generator") or None
+            raise UsageError(f"{name}, row {number}: column {reader.roles.image!r} holds a NUL character")
         path = _local_path(base, where)
         if path is None:
             if claim(where):
-                text = printable(where if len(where) <= 200 else where[:200] + "…")
-                message = f"{text} is a remote address; download it first and give the local path"
-                yield problem_item(text, "remote_address", message, label, generator)
-            continue
-        if not claim(path):
-            continue
-        item = file_item(path, path, limits)
-        yield ImageItem(item.uri, item.read, label, generator, metadata)
+                yield reader.told(_remote(where, limits, remote), row, number)
+        elif claim(path):
+            yield reader.told(file_item(path, path, limits), row, number)
 
 
 def _iter_pictures(
-    table: ParquetTable, base: Path, limits: Limits, claim: Callable[[str], bool]
+    table: ParquetTable, base: Path, limits: Limits, claim: Callable[[str], bool], reader: _Rows
 ) -> Iterator[ImageItem]:
-    name = Path(table.path).name
-    other_task = _is_other_task(table)
     pictures = ParquetPictures(table, base, limits)
-    for number, written in table.rows():
-        item = pictures.item(number, written.pop(str(table.pictures), ""))
-        row = _plain_names(written)
-        label, metadata = _facts(row, number, name, other_task=other_task)
+    name_column = "image_name" if reader.roles.title else ""
+    for number, row in table.rows():
+        beside = row.pop(str(table.pictures), "") or row.get(name_column, "")
+        item = pictures.item(number, beside)
         if claim(item.uri):
-            yield ImageItem(item.uri, item.read, label, row.get("generator") or None, metadata)
+            yield reader.told(item, row, number)
+
+
+def _remote(where: str, limits: Limits, remote: bool) -> ImageItem:
+    if remote and "://" in where:
+        return remote_item(where, limits)
+    text = printable(where if len(where) <= 200 else where[:200] + "…")
+    message = (
+        f"{text} is a remote address; download it first and give the local path, or ask for addresses in "
+        "manifests (--remote)"
+    )
+    return problem_item(text, "remote_address", message)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Label, generator and metadata of a manifest's rows."""
+
+    name: str
+    roles: _Roles
+    other_task: bool
+    split: str | None
+
+    def told(self, item: ImageItem, row: Mapping[str, str], number: int) -> ImageItem:
+        """`item` with what its row says."""
+        roles = self.roles
+        own = {roles.image, roles.label, roles.generator}
+        metadata = {_plain_name(k, row): v for k, v in row.items() if k not in own and v != ""}
+        label = None
+        text = row.get(roles.label, "") if roles.label is not None else ""
+        if not self.other_task:
+            label = _label(text, number, self.name)
+        elif text:
+            metadata["label"] = text
+        generator = (row.get(roles.generator) if roles.generator is not None else None) or None
+        if roles.title is not None:
+            # These tables name something for real images, too: their source, or the word real.
+            if label != FAKE:
+                if generator is not None and label_of(generator) is None:
+                    metadata["source"] = generator
+                generator = None
+            if roles.source is not None and (source := metadata.pop(roles.source, "")):
+                metadata["source"] = source
+        if self.split is not None:
+            metadata.setdefault("split", self.split)
+        return replace(item, label=label, generator=generator, metadata=metadata, layout=roles.title)
+
+
+def _roles(header: Sequence[str], columns: Columns, name: str, pictures: str | None) -> _Roles:
+    """What each column is: as the caller says, as a known layout has it, or by the usual names."""
+    layout = None
+    if columns.image is None and columns.label is None:
+        layout = table_layout(header, columns.layout)
+    for asked in (columns.image, columns.label):
+        if asked is not None and asked not in header:
+            raise UsageError(f"{name} has no column {asked!r}; its columns are {', '.join(header) or 'none'}")
+    if layout is not None:
+        known = {role: column for role, column in layout.columns.items() if column in header}
+        image, label, generator = known["image"], known.get("label"), known.get("generator")
+        return _Roles(pictures or image, label, generator, known.get("source"), layout.title)
+    plain = {_plain_name(column, header): column for column in header}
+    image = columns.image or pictures or _path_column(plain, name)
+    return _Roles(image, columns.label or plain.get("label"), plain.get("generator"))
+
+
+def _path_columns(header: Sequence[str], columns: Columns, name: str) -> tuple[str, ...]:
+    """The columns that may hold paths or pictures, the likeliest first."""
+    if columns.image is not None:
+        if columns.image not in header:
+            raise UsageError(
+                f"{name} has no column {columns.image!r}; its columns are {', '.join(header) or 'none'}"
+            )
+        return (columns.image,)
+    layout = table_layout(header, columns.layout)
+    return _PATH_COLUMNS if layout is None else (layout.columns["image"],)
 
 
 def _local_path(base: Path, where: str) -> str | None:
@@ -105,23 +202,18 @@ def _local_path(base: Path, where: str) -> str | None:
     return path
 
 
-def _check_header(header: Sequence[str], name: str) -> None:
-    _path_column([_plain_name(column, header) for column in header], name)
+def _check_header(header: Sequence[str], columns: Columns, name: str) -> None:
+    _roles(header, columns, name, None)
 
 
-def _path_column(columns: Sequence[str], name: str) -> str:
+def _path_column(plain: Mapping[str, str], name: str) -> str:
     for column in _PATH_COLUMNS:
-        if column in columns:
-            return column
+        if column in plain:
+            return plain[column]
     raise UsageError(
         f"{name} has no column 'path' (nor image, file, filename); "
-        f"its columns are {', '.join(columns) or 'none'}"
+        f"its columns are {', '.join(plain) or 'none'}; --image-column names another"
     )
-
-
-def _plain_names(row: Mapping[str, str]) -> dict[str, str]:
-    """`row` with the names of the columns that are understood in lower case."""
-    return {_plain_name(column, row): value for column, value in row.items()}
 
 
 def _plain_name(column: str, columns: Sequence[str] | Mapping[str, str]) -> str:
@@ -129,28 +221,15 @@ def _plain_name(column: str, columns: Sequence[str] | Mapping[str, str]) -> str:
     return low if low in _KNOWN_COLUMNS and (low == column or low not in columns) else column
 
 
-def _facts(
-    row: Mapping[str, str], number: int, name: str, *, other_task: bool
-) -> tuple[int | None, dict[str, str]]:
-    """Label and metadata of a row; the class of another task is metadata."""
-    metadata = {k: v for k, v in row.items() if k not in ("label", "generator") and v != ""}
-    if not other_task:
-        return _label(row, number, name), metadata
-    if row.get("label"):
-        metadata["label"] = row["label"]
-    return None, metadata
-
-
-def _is_other_task(table: ParquetTable) -> bool:
+def _is_other_task(table: ParquetTable, column: str | None) -> bool:
     """True where the file's own list of classes holds none that is named real or fake."""
-    names = next((n for column, n in table.classes.items() if column.lower() == "label"), ())
+    names = table.classes.get(column or "", ())
     strange = [n for n in names if label_of(n) is None and n.strip().lower() not in UNKNOWN]
     # Among ten digits, 0 and 1 are digits.
     return bool(strange) and not any(label_of(n) is not None and not n.strip().isdigit() for n in names)
 
 
-def _label(row: Mapping[str, str], number: int, name: str) -> int | None:
-    text = row.get("label", "")
+def _label(text: str, number: int, name: str) -> int | None:
     if text.strip().lower() in UNKNOWN:
         return None
     label = label_of(text)

@@ -6,7 +6,7 @@ import json
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
@@ -90,8 +90,8 @@ class ParquetTable:
         return str(value)
 
 
-def open_parquet(path: str, path_columns: tuple[str, ...]) -> ParquetTable:
-    """Read a Parquet file's schema; `path_columns` are the names that mark the column of images.
+def open_parquet(path: str, columns_of: Callable[[Sequence[str]], tuple[str, ...]]) -> ParquetTable:
+    """Read a Parquet file's schema; `columns_of` gives, for its columns, the names of a column of images.
 
     A column holds pictures where it is a struct with ``bytes`` (and ``path``), as Hugging Face writes it,
     or of binary values that are no paths.
@@ -107,6 +107,7 @@ def open_parquet(path: str, path_columns: tuple[str, ...]) -> ParquetTable:
         with pyarrow.parquet.ParquetFile(path) as file:
             schema = file.schema_arrow
             features = _features(schema)
+            path_columns = columns_of(schema.names)
             pictures = _picture_column(file, schema, features, path_columns)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise UsageError(f"{name} is not a readable Parquet file: {error}") from error

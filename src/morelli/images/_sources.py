@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Literal
 
@@ -15,15 +15,29 @@ from morelli.images._labels import FAKE, group_of_folders, label_of_folders
 from morelli.images._leavings import is_left_member
 from morelli.images._limits import Limits
 from morelli.images._manifest import SUFFIXES as MANIFEST_SUFFIXES
-from morelli.images._manifest import iter_manifest
+from morelli.images._manifest import Columns, iter_manifest
+from morelli.images._remote import is_address, iter_remote
 from morelli.images._tar import iter_tar
 from morelli.images._zip import iter_zip
+from morelli.images.layouts import SourceReport, checked_layout, place_of
 
 Spec = str | Path | Sequence[str | Path]
 """One source, or several in order."""
 
 _TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 _Claim = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How sources are read: the arguments of `iter_source`."""
+
+    limits: Limits
+    label: int | None
+    recursive: bool
+    root: str | None
+    columns: Columns
+    remote: Literal["given", "all"] | None
 
 
 def iter_source(
@@ -35,6 +49,11 @@ def iter_source(
     recursive: bool = True,
     label_from: Literal["folders"] | None = None,
     root: str | Path | None = None,
+    layout: str | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    remote: Literal["given", "all"] | None = None,
+    report: SourceReport | None = None,
 ) -> Iterator[ImageItem]:
     """The images of one source or several, in a fixed order, each path once.
 
@@ -58,56 +77,75 @@ def iter_source(
             generator from the folder above. Folders that lead to what is given mean nothing,
             nor does the folder of an archive. Otherwise names mean nothing.
         root: the folder that a manifest's paths are relative to, instead of its own.
+        layout: the layout of a published collection that gives label, generator, source and split: a name
+            of `morelli.images.layouts.LAYOUTS`, or "auto" for the first that fits each image. An image that
+            does not fit gets no label.
+        image_column: a manifest's column of paths or pictures, instead of the usual names.
+        label_column: a manifest's column of labels, instead of ``label``.
+        remote: addresses (http, https, s3, gs, hf): None refuses them, ``"given"`` reads those that `spec`
+            names, ``"all"`` those in manifests as well: then whoever wrote a manifest chooses what this
+            machine contacts.
+        report: counts what is understood while the images are taken.
 
     Raises:
-        UsageError: a manifest is unreadable, a label is not understood, or a remote address is given.
+        UsageError: a manifest is unreadable, a label or a layout is not understood, or a remote address is
+            given and `remote` is None.
     """
     if label not in (None, 0, 1):
         raise UsageError(f"label must be 0 (real), 1 (fake) or None; got {label!r}")
     if label_from not in (None, "folders"):
         raise UsageError(f"label_from must be 'folders' or None; got {label_from!r}")
     specs = [spec] if isinstance(spec, str | Path) else list(spec)
-    return _iter_specs(
-        specs,
-        limits=limits or Limits(),
-        label=label,
-        generator=generator,
-        recursive=recursive,
-        label_from=label_from,
-        root=root,
-    )
+    columns = Columns(image_column, label_column, checked_layout(layout))
+    where = None if root is None else os.fspath(root)
+    reading = _Reading(limits or Limits(), label, recursive, where, columns, remote)
+    return _iter_specs(specs, reading, label_from, generator, report)
 
 
 def _iter_specs(
     specs: Sequence[str | Path],
-    *,
-    limits: Limits,
-    label: int | None,
-    generator: str | None,
-    recursive: bool,
+    reading: _Reading,
     label_from: str | None,
-    root: str | Path | None,
+    generator: str | None,
+    report: SourceReport | None,
 ) -> Iterator[ImageItem]:
     claimed: set[str] = set()
 
     def claim(path: str) -> bool:
-        absolute = os.path.abspath(path)  # noqa: PTH100 - Path.resolve would follow links
+        absolute = path if is_address(path) else os.path.abspath(path)  # noqa: PTH100 - resolve follows links
         if absolute in claimed:
             return False
         claimed.add(absolute)
         return True
 
     for each in specs:
-        for item, parts in _iter_one(os.fspath(each), limits, recursive, root, claim, label=label):
+        for item, parts in _iter_one(os.fspath(each), reading, claim):
             found = item.label
+            if found is None and reading.columns.layout is not None:
+                item = _placed(item, parts, reading.columns.layout)  # noqa: PLW2901
+                found = item.label
             if found is None and label_from == "folders":
                 found = label_of_folders(parts)
                 item = _with_group(item, found, group_of_folders(parts))  # noqa: PLW2901
             if found is None:
-                found = label
+                found = reading.label
             if found != item.label or (generator and item.generator is None):
                 item = replace(item, label=found, generator=item.generator or generator)  # noqa: PLW2901
+            if report is not None:
+                report.count(item)
             yield item
+
+
+def _placed(item: ImageItem, parts: tuple[str, ...], layout: str) -> ImageItem:
+    """`item` with what the layout says of it."""
+    found = place_of(layout, parts)
+    if found is None:
+        return item
+    title, place = found
+    further = {"source": place.source, "split": place.split}
+    metadata = {k: printable(v) for k, v in further.items() if v} | dict(item.metadata)
+    generator = item.generator or (printable(place.generator) if place.generator else None)
+    return replace(item, label=place.label, generator=generator, metadata=metadata, layout=title)
 
 
 def _with_group(item: ImageItem, label: int | None, group: str | None) -> ImageItem:
@@ -119,32 +157,27 @@ def _with_group(item: ImageItem, label: int | None, group: str | None) -> ImageI
     return replace(item, metadata={"source": printable(group), **item.metadata})
 
 
-def _iter_one(
-    spec: str,
-    limits: Limits,
-    recursive: bool,
-    root: str | Path | None,
-    claim: _Claim,
-    *,
-    label: int | None,
-) -> Iterator[tuple[ImageItem, tuple[str, ...]]]:
+def _iter_one(spec: str, reading: _Reading, claim: _Claim) -> Iterator[tuple[ImageItem, tuple[str, ...]]]:
     if not spec:
         raise UsageError("an empty path was given as a source")
     if "://" in spec and not os.path.lexists(spec):
-        raise UsageError(f"{spec} is a remote address; download it first and give the local path")
+        if reading.remote is None:
+            raise UsageError(f"{spec} is a remote address; download it first and give the local path")
+        yield from iter_remote(spec, reading.limits, claim)
+        return
     try:
         exists = os.path.lexists(spec)
         is_folder = os.path.isdir(spec)  # noqa: PTH112 - see _files
     except ValueError:  # a NUL in the name
         exists = is_folder = False
     if is_folder:
-        yield from iter_folder(spec, limits, recursive, claim)
+        yield from iter_folder(spec, reading.limits, reading.recursive, claim)
     elif exists:
-        yield from _iter_file(spec, limits, root, claim, label=label)
+        yield from _iter_file(spec, reading, claim)
     elif "::" in spec and os.path.lexists(spec.split("::", 1)[0]):
         archive, member = spec.split("::", 1)
         found = False
-        for item, parts in _iter_file(archive, limits, root, lambda _: True, label=label):
+        for item, parts in _iter_file(archive, reading, lambda _: True):
             if item.uri == f"{printable(archive)}::{member}" and claim(spec):
                 found = True
                 yield item, parts
@@ -163,37 +196,32 @@ def _iter_one(
             if os.path.isdir(match):  # noqa: PTH112 - see _files
                 # A glob with ** lists the files below by itself.
                 if "**" not in spec:
-                    yield from iter_folder(match, limits, recursive, claim, above)
+                    yield from iter_folder(match, reading.limits, reading.recursive, claim, above)
             else:
-                yield from _iter_file(match, limits, root, claim, label=label, above=above)
+                yield from _iter_file(match, reading, claim, above=above)
     else:
         yield problem_item(printable(spec), "missing", f"{printable(spec)} does not exist"), ()
 
 
 def _iter_file(
-    path: str,
-    limits: Limits,
-    root: str | Path | None,
-    claim: _Claim,
-    *,
-    label: int | None,
-    above: tuple[str, ...] | None = None,
+    path: str, reading: _Reading, claim: _Claim, *, above: tuple[str, ...] | None = None
 ) -> Iterator[tuple[ImageItem, tuple[str, ...]]]:
     """The images of one file. `above`: the folders of a glob, its fixed part's name first.
 
     A picture's own folder counts as the name of a folder that is given does. An archive is the
     source itself: what it lies in is only the way to it.
     """
-    name = path.lower()
+    name, limits, root = path.lower(), reading.limits, reading.root
     if PurePath(name).suffix in MANIFEST_SUFFIXES:
-        for item in iter_manifest(path, limits, None if root is None else os.fspath(root), claim):
+        follow = reading.remote == "all"
+        for item in iter_manifest(path, limits, root, claim, reading.columns, remote=follow):
             yield item, _parts_in_manifest(item.uri, PurePath(path).parent if root is None else root)
         return
     head = read_head(path)
     if name.endswith(".zip") or (head.startswith(b"PK\x03\x04") and not is_image_name(name)):
         members = iter_zip(path, printable(path), limits)
     elif name.endswith(_TAR_SUFFIXES):
-        members = iter_tar(path, printable(path), limits, label)
+        members = iter_tar(path, printable(path), limits, reading.label)
     else:
         if claim(path):
             yield file_item(path, path, limits), (PurePath(path).parent.name,) if above is None else above

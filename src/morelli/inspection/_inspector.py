@@ -26,6 +26,7 @@ from morelli.inspection._inspect import Inspection, image_file
 from morelli.inspection._prepare import PreparedCase, as_jpeg, prepare, prepare_edited
 from morelli.inspection._relevance import case_maps, dimension_map
 from morelli.inspection._sentence import sentence
+from morelli.inspection._small import small_is_out_of_domain
 from morelli.inspection._stability import STABILITY_PERTURBATIONS, stability_answer
 from morelli.inspection._stream import Detection, detect
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from morelli.encoders import Encoder, LastBlock
     from morelli.explanation import ConceptSpace
     from morelli.images import ImageItem
+    from morelli.provenance import TrustList
 
 Vectors = Mapping[str, npt.NDArray[np.float32]]
 """Features of one image by kind, without a batch axis."""
@@ -57,6 +59,7 @@ class Inspector:
         last_block: for relevance maps; None where the encoder is not a CLIP.
         space: concepts, measured from typical real images.
         concepts: names of their banks.
+        trust: root certificates of trusted signers of Content Credentials; None: every signer is unknown.
         kinds: the features that answers need.
 
     Raises:
@@ -76,6 +79,7 @@ class Inspector:
     last_block: LastBlock | None = None
     space: ConceptSpace | None = None
     concepts: tuple[str, ...] = ()
+    trust: TrustList | None = None
     kinds: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -124,6 +128,7 @@ class Inspector:
             workers=workers,
             limits=limits,
             thumbnails=thumbnails,
+            trust=self.trust,
         )
 
     def inspect(
@@ -167,7 +172,7 @@ class Inspector:
         Raises:
             ImageError: it cannot be read, with the reason; crafted files never raise anything else.
         """
-        return prepare(data, name, self.encoder.transform, limits)
+        return prepare(data, name, self.encoder.transform, limits, self.trust)
 
     def prepare_edited(self, stored: StoredCase, perturbation: str, limits: Limits) -> PreparedCase:
         """The picture of a case changed by a perturbation such as ``jpeg:60+blur:1``, as a case of its own.
@@ -229,7 +234,7 @@ class Inspector:
             UnknownDimensionError: `off` names one that does not exist.
         """
         bundle = self.tuned(base_rate, fpr)
-        (verdict,) = bundle.verdicts(stored.features)
+        verdict = _verdict(bundle, stored)
         ends = bundle.calibration.probability([bundle.ai.logit, bundle.real.logit], bundle.base_rate)
         distilled = None
         if self.distilled is not None:
@@ -261,8 +266,7 @@ class Inspector:
 
     def verdict(self, stored: StoredCase, base_rate: float | None = None) -> Verdict:
         """The bundle's verdict alone."""
-        (verdict,) = self.tuned(base_rate).verdicts(stored.features)
-        return verdict
+        return _verdict(self.tuned(base_rate), stored)
 
     def versions(self) -> a.Versions:
         """Encoder, bundle and distilled map by name, version and hash."""
@@ -384,6 +388,11 @@ class Inspector:
             return []
         found = self.encoder.trace(np.stack([one.pixels for one in images]), kinds=self.kinds)
         return [{kind: array[row] for kind, array in found.items()} for row in range(len(images))]
+
+
+def _verdict(bundle: Bundle, stored: StoredCase) -> Verdict:
+    (verdict,) = bundle.verdicts(stored.features)
+    return small_is_out_of_domain(verdict, stored.facts.width, stored.facts.height)
 
 
 def _items(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from morelli.images import ImageFacts
     from morelli.images.transforms import Transform
     from morelli.inspection.answers import ProvenanceFinding
+    from morelli.provenance import TrustList
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,9 @@ class PreparedCase:
     provenance: tuple[ProvenanceFinding, ...] = ()
 
 
-def prepare(data: bytes, name: str, transform: Transform, limits: Limits) -> PreparedCase:
+def prepare(
+    data: bytes, name: str, transform: Transform, limits: Limits, trust: TrustList | None = None
+) -> PreparedCase:
     """Decode and transform one file.
 
     Raises:
@@ -55,9 +58,8 @@ def prepare(data: bytes, name: str, transform: Transform, limits: Limits) -> Pre
     with image_errors():
         decoded = decode(data, limits, name=name)
         pixels = transform(decoded.image)
-    return PreparedCase(
-        decoded.facts.sha256, name, data, pixels, decoded.facts, provenance=file_provenance(data)
-    )
+    said = file_provenance(data, trust)
+    return PreparedCase(decoded.facts.sha256, name, data, pixels, decoded.facts, provenance=said)
 
 
 def prepare_edited(

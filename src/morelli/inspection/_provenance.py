@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from morelli.inspection.answers import ProvenanceFinding
-from morelli.provenance import read_provenance
+from morelli.provenance import TrustList, read_provenance
 
 # A crafted file may say far more than anybody reads; the answer stays small.
 MOST_FINDINGS = 20
 LONGEST = 300
 
 
-def file_provenance(data: bytes) -> tuple[ProvenanceFinding, ...]:
+def file_provenance(data: bytes, trust: TrustList | None = None) -> tuple[ProvenanceFinding, ...]:
     """The findings of `read_provenance`, the strongest first, without their details.
 
     Empty where the file says nothing or nothing can be read. It never raises for a file.
 
     Args:
         data: the whole file.
+        trust: root certificates of signers that are trusted.
 
     Example:
         >>> file_provenance(b"no image")
         ()
     """
     try:
-        found = read_provenance(data).findings
+        found = read_provenance(data, trust=trust).findings
     except Exception:  # evidence beside the verdict: whatever a reader trips over, the image is judged
         return ()
     return tuple(

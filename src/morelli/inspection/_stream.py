@@ -16,6 +16,7 @@ from morelli.errors import ImageError
 from morelli.images import Limits, decode, image_errors, read_bytes, thumbnail
 from morelli.inspection._provenance import file_provenance
 from morelli.inspection._sentence import verdict_line
+from morelli.inspection._small import small_is_out_of_domain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from morelli.encoders import Encoder
     from morelli.images import ImageFacts, ImageItem
     from morelli.inspection.answers import ProvenanceFinding
+    from morelli.provenance import TrustList
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def detect(
     workers: int = 2,
     limits: Limits | None = None,
     thumbnails: bool = False,
+    trust: TrustList | None = None,
 ) -> Iterator[Detection]:
     """Judge every image of `items` with `bundle`, in order, as a stream.
 
@@ -72,7 +75,7 @@ def detect(
     bundle.check_build(encoder.build)
     stream = encode_stream(
         items,
-        _Preparation(encoder, limits or Limits(), thumbnails),
+        _Preparation(encoder, limits or Limits(), thumbnails, trust),
         encoder,
         bundle.kinds,
         batch_size=batch_size,
@@ -97,6 +100,7 @@ class _Preparation:
     encoder: Encoder
     limits: Limits
     thumbnails: bool
+    trust: TrustList | None
 
     def __call__(self, item: ImageItem) -> PreparedImage[Detection]:
         detection = Detection(item.uri, item.label, item.generator)
@@ -108,7 +112,8 @@ class _Preparation:
                 small = thumbnail(decoded.image) if self.thumbnails else None
         except ImageError as error:
             return PreparedImage(replace(detection, failure=error))
-        detection = replace(detection, facts=decoded.facts, thumbnail=small, provenance=file_provenance(data))
+        said = file_provenance(data, self.trust)
+        detection = replace(detection, facts=decoded.facts, thumbnail=small, provenance=said)
         return PreparedImage(detection, pixels)
 
 
@@ -127,4 +132,9 @@ def _judged(
         uri=[detection.uri for detection in good],
         sha256=[detection.facts.sha256 for detection in good if detection.facts is not None],
     )
-    return list(bundle.verdicts(features))
+    return [
+        verdict
+        if detection.facts is None
+        else small_is_out_of_domain(verdict, detection.facts.width, detection.facts.height)
+        for verdict, detection in zip(bundle.verdicts(features), good, strict=True)
+    ]

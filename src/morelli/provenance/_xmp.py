@@ -15,6 +15,7 @@ DC: Final = "http://purl.org/dc/elements/1.1/"
 DC_TERMS: Final = "http://purl.org/dc/terms/"
 EXIF: Final = "http://ns.adobe.com/exif/1.0/"
 GAIN_MAP: Final = "http://ns.adobe.com/hdr-gain-map/1.0/"
+XMP_NOTE: Final = "http://ns.adobe.com/xmp/note/"
 TC260: Final = "http://www.tc260.org.cn/ns/AIGC/1.0/"
 
 _MOST_BYTES: Final = 4 << 20
@@ -42,6 +43,11 @@ class Xmp:
         """The first value of a property; empty where it is absent."""
         values = self.properties.get((namespace, name))
         return values[0] if values else ""
+
+    def add(self, further: Xmp) -> None:
+        """Take the properties of an extended packet that this one lacks."""
+        for key, values in further.properties.items():
+            self.properties.setdefault(key, values)
 
     def has_namespace(self, namespace: str) -> bool:
         """A property of that namespace is there."""

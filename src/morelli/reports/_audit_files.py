@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from morelli.artefacts import write_file
-from morelli.artefacts.text import markdown_page
+from morelli.artefacts.text import csv_table, markdown_page
 from morelli.reports._folders import replacing_report
 from morelli.reports.plots._audit import plot_audit
 
@@ -156,11 +154,7 @@ def _write_files(report: AuditReport, folder: Path, *, plots: bool) -> None:
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(["" if value is None else value for value in row] for row in rows)
-    write_file(path, buffer.getvalue(), lock=False)
+    write_file(path, csv_table(header, rows), lock=False)
 
 
 def _shares(values: dict[str, float], kind: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from morelli.artefacts.text import written_names
 from morelli.errors import ImageError
 from morelli.images import Limits, file_item, read_bytes
 
@@ -28,7 +29,8 @@ def find_images(
     missing = {w["sha256"]: str(w["uri"]) for w in wanted if w["sha256"] and w["uri"]}
     found: dict[str, str] = {}
     for sha, uri in list(missing.items()):
-        for path in (Path(uri), *(folder / uri for folder in folders)):
+        names = written_names(uri)
+        for path in [*map(Path, names), *(folder / name for folder in folders for name in names)]:
             if path.is_file() and _take(sha, file_item(str(path), uri, Limits()), found):
                 del missing[sha]
                 break

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from morelli.artefacts import dump_json, write_file
-from morelli.artefacts.text import markdown_page
+from morelli.artefacts.text import csv_table, markdown_page
 from morelli.errors import MorelliError
 from morelli.evaluation import Executed, MeasureOptions, Predictions, Summary, summarize
 from morelli.reports._document import document, measured_rows
@@ -247,8 +245,5 @@ def _flat(name: str, estimate: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    buffer = io.StringIO(newline="")
-    writer = csv.DictWriter(buffer, list(dict.fromkeys(k for r in rows for k in r)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in rows)
-    return buffer.getvalue()
+    header = list(dict.fromkeys(name for row in rows for name in row))
+    return csv_table(header, ([row.get(name) for name in header] for row in rows))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import json
 import time
 from typing import Annotated, Any, Literal
@@ -12,6 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as InPath
 
+from morelli.artefacts.text import csv_table
 from morelli.server import _models as m
 from morelli.server._paths import allowed_path
 from morelli.server._problems import ProblemError, documented
@@ -133,16 +132,10 @@ _COLUMNS = tuple(m.JobRow.model_fields)
 
 def _csv(rows: list[m.JobRow]) -> Response:
     """All rows as CSV; text that a spreadsheet would take for a formula is made plain text."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(_COLUMNS)
+    table = []
     for row in rows:
         values = row.model_dump()
         values["interval"] = "" if row.interval is None else f"{row.interval[0]:.6g} {row.interval[1]:.6g}"
         values["reasons"] = "; ".join(row.reasons)
-        writer.writerow([_plain(values[name]) for name in _COLUMNS])
-    return Response(out.getvalue(), media_type="text/csv; charset=utf-8")
-
-
-def _plain(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+        table.append([values[name] for name in _COLUMNS])
+    return Response(csv_table(_COLUMNS, table), media_type="text/csv; charset=utf-8")

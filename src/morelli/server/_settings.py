@@ -83,6 +83,7 @@ class ServerSettings:
         keep: folder that ``keep=true`` may store uploads in; None: uploads are never kept.
         feedback: file that verdicts marked wrong are added to, one JSON a line; None: refused.
         encoder: hub id of the bundle's encoder, so that one that is not registered may be fetched.
+        trust: root certificates (PEM) of trusted signers of Content Credentials; without them none is known.
         weights: the encoder's weights on this machine, as for `load_encoder`.
         device: `cpu`, `cuda`, …; `auto` takes CUDA where there is one.
         offline: never fetch weights.
@@ -103,6 +104,7 @@ class ServerSettings:
     reports: tuple[Path, ...] = ()
     keep: Path | None = None
     feedback: Path | None = None
+    trust: Path | None = None
     encoder: str | None = None
     weights: Path | None = None
     device: str = "auto"

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -126,7 +127,11 @@ class ServerState:
         # Imported here, and not while the first request for a picture of relevance waits.
         from morelli import reports  # noqa: F401
 
-        return inspector
+        if settings.trust is None:
+            return inspector
+        from morelli.provenance import TrustList
+
+        return replace(inspector, trust=TrustList.load(settings.trust))
 
     def _loading(self, message: str, fraction: float | None) -> None:
         """Log each stage of loading once; weights that have to be fetched take a while."""

@@ -7,7 +7,7 @@ placed among its nearest landmarks, as images are that come later. PCA needs no 
 from __future__ import annotations
 
 import warnings
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from morelli.atlas.cells._layout import Axes, Layout, Method, standardised
 from morelli.atlas.cells._placement import Landmarks
 from morelli.errors import UsageError
+from morelli.evaluation.projection import umap_module
 
 LANDMARKS = {"umap": 16_384, "tsne": 4_096}
 
@@ -121,11 +122,9 @@ def _place(
     ids, distances = Landmarks(S, np.zeros((len(S), 2))).nearest(S, near)
     ids, distances = _itself_first(ids, distances)
     with warnings.catch_warnings():
-        # numba and the missing TensorFlow speak at import; then UMAP says that it cannot place new rows
-        # with these neighbours, which is not asked of it.
+        # UMAP says that it cannot place new rows with these neighbours, which is not asked of it.
         warnings.simplefilter("ignore")
-        umap: Any = __import__("umap")
-        model = umap.UMAP(
+        model = umap_module().UMAP(
             n_neighbors=near,
             min_dist=min_dist,
             random_state=seed,

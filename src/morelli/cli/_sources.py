@@ -1,0 +1,66 @@
+"""Sources as the command line names them: what is read, from where, and what was understood."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from morelli.cli._console import error_console, printable
+from morelli.cli._errors import warn
+from morelli.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from morelli.cli._options import LabelSource, LayoutName
+    from morelli.images import Limits
+    from morelli.images.layouts import SourceReport
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+
+
+def reading_of(
+    sources: Sequence[str],
+    *,
+    label_from: LabelSource | None,
+    root: Path | None,
+    layout: LayoutName | None,
+    image_column: str | None,
+    label_column: str | None,
+    remote: bool,
+    offline: bool,
+) -> dict[str, Any]:
+    """The arguments of `iter_source` for these options.
+
+    An address on the command line is a wish to read it, and a line says so; one in a table is not.
+    """
+    addresses = [source for source in sources if _ADDRESS.match(source)]
+    if offline and (remote or addresses):
+        raise UsageError("--offline reads no addresses; download them first and give the local paths.")
+    for address in addresses:
+        warn(f"reading {printable(address)} from the network")
+    if remote:
+        warn("addresses in manifests are read from the network")
+    return {
+        "label_from": "folders" if label_from else None,
+        "root": root,
+        "layout": layout.value if layout else None,
+        "image_column": image_column,
+        "label_column": label_column,
+        "remote": "all" if remote else None if offline else "given",
+    }
+
+
+def limits_of(max_pixels: int | None) -> Limits:
+    """The usual limits, with another number of pixels where one was asked for."""
+    from morelli.images import Limits
+
+    return Limits() if max_pixels is None else Limits(max_pixels=max_pixels)
+
+
+def say_understood(report: SourceReport, reading: dict[str, Any], *, quiet: bool) -> None:
+    """One line on what was understood, where labels were asked for or a known layout was met."""
+    asked = reading["label_from"] or reading["layout"] or reading["label_column"] or report.layouts
+    if asked and not quiet:
+        error_console().print(printable(report.sentence()), highlight=False, markup=False, soft_wrap=True)

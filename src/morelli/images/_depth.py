@@ -1,0 +1,57 @@
+"""What a container says of bit depth and brightness that an 8-bit sRGB picture cannot show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+# ISO/IEC 23091-2, transfer characteristics of high dynamic range.
+_TRANSFER = {16: "PQ", 18: "HLG"}
+_HEAD = 1 << 20
+_MOST_BOXES = 2_000
+# Boxes that hold others on the way to an item's properties (ISO/IEC 23008-12), with bytes before the first.
+_HOLDERS = {b"meta": 4, b"iprp": 0, b"ipco": 0}
+
+
+def depth_notes(data: bytes, format: str) -> list[str]:
+    """Notes such as ``10-bit reduced`` and ``HDR (PQ) shown without tone mapping``; empty for others.
+
+    Only headers are read: of AVIF and HEIF the boxes ``av1C`` and ``colr`` of any item, of PNG ``cICP``.
+    """
+    notes: list[str] = []
+    if format in ("AVIF", "HEIF"):
+        for kind, body in _boxes(data[:_HEAD]):
+            if kind == b"av1C" and len(body) >= 3 and format == "AVIF":
+                high, twelve = body[2] & 0x40, body[2] & 0x20  # AV1 in ISOBMFF, 2.3.3
+                if high:
+                    notes.append(f"{12 if twelve else 10}-bit reduced")
+            elif kind == b"colr" and body[:4] == b"nclx" and len(body) >= 8:
+                notes += _hdr(int.from_bytes(body[6:8], "big"))
+    elif format == "PNG":
+        at = data[:_HEAD].find(b"cICP")
+        if at >= 0 and data[at - 4 : at] == b"\0\0\0\4":
+            notes += _hdr(data[at + 5])
+    return list(dict.fromkeys(notes))
+
+
+def _hdr(transfer: int) -> list[str]:
+    name = _TRANSFER.get(transfer)
+    return [] if name is None else [f"HDR ({name}) shown without tone mapping"]
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of the boxes of a file, those of item properties included."""
+    pending = [(0, len(data))]
+    count = 0
+    while pending:
+        at, end = pending.pop()
+        while at + 8 <= end and count < _MOST_BOXES:
+            count += 1
+            size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+            stop = end if size == 0 else min(end, at + size)
+            if size != 0 and size < 8:
+                break
+            if kind in _HOLDERS:
+                pending.append((at + 8 + _HOLDERS[kind], stop))
+            else:
+                yield kind, data[at + 8 : min(stop, at + 8 + 64)]
+            at = stop

@@ -1,0 +1,230 @@
+"""Layouts of published collections: what gives an image its label, generator, source and split."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from morelli.errors import UsageError
+from morelli.images._item import ImageItem
+from morelli.images._labels import FAKE, REAL, group_of_folders, label_of_folders
+
+_SPLITS: Final = {
+    **{"train": "train", "training": "train", "val": "validation", "valid": "validation"},
+    **{"validation": "validation", "dev": "validation", "test": "test", "testing": "test"},
+}
+_COCO_SPLIT: Final = re.compile(r"(train|val|test)20\d\d")
+_COCO_NAMES: Final = frozenset({"mscoco", "ms-coco", "ms_coco", "coco", "mscoco2017", "coco2017"})
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a layout says of an image: `label` 0 real, 1 generated; `generator` of a generated image, `source`
+    of a real one, `split` as train, validation or test; None where it says nothing."""
+
+    label: int | None
+    generator: str | None = None
+    source: str | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A layout: its `title`, how folders are read (`place`), and the columns by which a table has it.
+
+    `place` gets the folders that lead to an image, the name of what was given first, and answers None for
+    an image that does not fit. A table has the layout where it has all of `signature`; `columns` then
+    says which column is the picture, the label, the generator and the real image's source.
+    """
+
+    name: str
+    title: str
+    place: Callable[[Sequence[str]], Place | None] | None = None
+    signature: frozenset[str] = frozenset()
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+def _genimage(parts: Sequence[str]) -> Place | None:
+    """``GEN/imagenet_ai_0419_sdv4/{train,val}/{ai,nature}``."""
+    for at in range(len(parts) - 1, 0, -1):
+        label = {"ai": FAKE, "nature": REAL}.get(parts[at].lower())
+        split = _SPLITS.get(parts[at - 1].lower())
+        if label is None or split is None:
+            continue
+        pack = parts[at - 2] if at >= 2 else ""
+        generator = pack or None
+        if pack.lower().startswith("imagenet"):
+            generator = (parts[at - 3] if at >= 3 else "") or pack.rsplit("_", 1)[-1]
+        if label == REAL:
+            return Place(REAL, None, "imagenet", split)
+        return Place(FAKE, generator, None, split)
+    return None
+
+
+def _real_fake_folders(parts: Sequence[str]) -> Place | None:
+    """``[SPLIT/]GEN/[CLASS/]{0_real,1_fake}``."""
+    for at in range(len(parts) - 1, -1, -1):
+        label = {"0_real": REAL, "1_fake": FAKE}.get(parts[at].lower())
+        if label is None:
+            continue
+        generator = group_of_folders(parts[: at + 1]) if label == FAKE else None
+        return Place(label, generator, None, _split(parts[:at]))
+    return None
+
+
+def _drct(parts: Sequence[str]) -> Place | None:
+    """``MSCOCO/{train,val}2017`` real; ``DRCT-2M/GEN/{train,val}2017`` generated; ``DR/…`` reconstructed."""
+    low = [part.lower() for part in parts]
+    if "masks" in low:
+        return None
+    split = next((_SPLITS[m[1]] for part in reversed(low) if (m := _COCO_SPLIT.fullmatch(part))), None)
+    if split is None:
+        return None
+    if "drct-2m" in low:
+        at = low.index("drct-2m")
+        named = len(parts) > at + 1 and not _COCO_SPLIT.fullmatch(low[at + 1])
+        generator = parts[at + 1] if named else None
+        if generator and "dr" in low[:at]:
+            generator += " reconstruction"
+        return Place(FAKE, generator, None, split)
+    if _COCO_NAMES & set(low):
+        return Place(REAL, None, "mscoco", split)
+    return None
+
+
+def _by_names(parts: Sequence[str]) -> Place | None:
+    """Folders named real, fake and the like, as ``--label-from folders`` reads them."""
+    label = label_of_folders(parts)
+    if label is None:
+        return None
+    group = group_of_folders(parts)
+    if label == FAKE:
+        return Place(FAKE, group, None, _split(parts))
+    return Place(REAL, None, group, _split(parts))
+
+
+def _split(parts: Sequence[str]) -> str | None:
+    return next((_SPLITS[part.lower()] for part in reversed(parts) if part.lower() in _SPLITS), None)
+
+
+LAYOUTS: Final[Mapping[str, Layout]] = {
+    one.name: one
+    for one in (
+        Layout("genimage", "GenImage", _genimage),
+        Layout("drct", "DRCT-2M", _drct),
+        Layout("forensynths", "ForenSynths", _real_fake_folders),
+        Layout("univfd", "UnivFD", _real_fake_folders),
+        Layout("aigcdetect", "AIGCDetect", _real_fake_folders),
+        Layout(
+            "communityforensics",
+            "Community Forensics",
+            signature=frozenset({"image_name", "image_data", "model_name"}),
+            columns={
+                **{"image": "image_data", "label": "label", "generator": "model_name"},
+                **{"source": "real_source", "name": "image_name"},
+            },
+        ),
+        Layout(
+            "openfake",
+            "OpenFake",
+            signature=frozenset({"image", "label", "model", "prompt"}),
+            columns={"image": "image", "label": "label", "generator": "model"},
+        ),
+        Layout("folders", "folders by name", _by_names),
+    )
+}
+"""The layouts by name, the most particular first."""
+
+# One rule reads the three layouts of 0_real and 1_fake.
+_AUTO: Final = ("genimage", "drct", "forensynths", "folders")
+_AUTO_TITLES: Final = {"forensynths": "ForenSynths, UnivFD or AIGCDetect"}
+
+
+def checked_layout(name: str | None) -> str | None:
+    """`name` if there is such a layout, or "auto"; raises UsageError otherwise."""
+    if name is None or name == "auto" or name in LAYOUTS:
+        return name
+    raise UsageError(f"there is no layout {name!r}; use auto, {', '.join(LAYOUTS)}")
+
+
+def place_of(name: str, parts: Sequence[str]) -> tuple[str, Place] | None:
+    """The title of the layout and what it says of an image below these folders; None where it does not fit.
+
+    Args:
+        name: of `LAYOUTS`, or "auto": the first of them that fits.
+        parts: folders that lead to the image; the first is the name of what was given.
+
+    Example:
+        >>> place_of("auto", ["GenImage", "Midjourney", "imagenet_midjourney", "val", "ai"])
+        ('GenImage', Place(label=1, generator='Midjourney', source=None, split='validation'))
+    """
+    for each in _AUTO if name == "auto" else (name,):
+        read = LAYOUTS[each].place
+        found = read(parts) if read is not None else None
+        if found is not None:
+            return (
+                _AUTO_TITLES.get(each, LAYOUTS[each].title) if name == "auto" else LAYOUTS[each].title
+            ), found
+    return None
+
+
+def table_layout(columns: Iterable[str], name: str | None) -> Layout | None:
+    """The layout that a table with these columns has; of two, the one that asks for more columns."""
+    have = set(columns)
+    fitting = [
+        one
+        for one in LAYOUTS.values()
+        if one.signature and one.signature <= have and name in (None, "auto", one.name)
+    ]
+    return max(fitting, key=lambda one: len(one.signature), default=None)
+
+
+class SourceReport:
+    """What was understood of a source, counted while `iter_source` gives its images.
+
+    Example:
+        >>> report = SourceReport()
+        >>> report.sentence()
+        'no image'
+    """
+
+    def __init__(self) -> None:
+        self.images = self.unlabelled = self.real = self.generated = 0
+        self.layouts: Counter[str] = Counter()
+        self.generators: set[str] = set()
+        self.splits: Counter[str] = Counter()
+
+    def count(self, item: ImageItem) -> None:
+        """Count an image; what cannot be used does not count."""
+        if item.problem is not None:
+            return
+        self.images += 1
+        self.unlabelled += item.label is None
+        self.real += item.label == REAL
+        self.generated += item.label == FAKE
+        if item.layout is not None:
+            self.layouts[item.layout] += 1
+        if item.generator and item.label == FAKE:
+            self.generators.add(item.generator)
+        if split := item.metadata.get("split"):
+            self.splits[split] += 1
+
+    def sentence(self) -> str:
+        """What was understood, in one line."""
+        if not self.images:
+            return "no image"
+        titles = "; ".join(
+            title if count == self.images else f"{title} ({count:,} images)"
+            for title, count in self.layouts.most_common()
+        )
+        found = [f"{self.real:,} real", f"{self.generated:,} generated"]
+        if self.generators:
+            many = len(self.generators)
+            found.append(f"{many:,} generator{'s' if many > 1 else ''}")
+        if self.splits:
+            found.append("splits " + ", ".join(f"{name} {n:,}" for name, n in sorted(self.splits.items())))
+        found.append(f"{self.unlabelled:,} of {self.images:,} images without a label")
+        return f"layout {titles}: {', '.join(found)}" if titles else f"labels: {', '.join(found)}"

@@ -1,0 +1,35 @@
+"""UMAP for a user who may write nowhere: a container with an arbitrary user id."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = """
+import numba, os
+from morelli.evaluation.projection import umap_module
+umap_module()
+folder = numba.config.CACHE_DIR
+print(folder, os.stat(folder).st_mode & 0o777)
+"""
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None or os.name != "posix", reason="needs setpriv")
+@pytest.mark.skipif(os.name == "posix" and os.geteuid() != 0, reason="needs root to become another user")
+def test_a_user_without_a_home_folder_gets_umap(tmp_path: Path) -> None:
+    source = Path(__file__).resolve().parents[2] / "src"
+    environment = {"PATH": os.environ["PATH"], "HOME": "/", "PYTHONPATH": str(source), "LANG": "C.UTF-8"}
+    who = ["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups"]
+    command = [*who, sys.executable, "-W", "error", "-c", SCRIPT]
+    run = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
+    if "Permission denied" in run.stderr:
+        pytest.skip("other users may not read this checkout or its Python")
+    assert run.returncode == 0, run.stderr
+    folder, mode = run.stdout.split()
+    assert int(mode) == 0o700  # nobody else can put code there
+    assert not Path(folder).exists()

@@ -1,0 +1,96 @@
+"""Photographs as phones and cameras make them: very large, cut by an end marker, deep, bright, tiny."""
+
+from __future__ import annotations
+
+import io
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from morelli.errors import ImageError
+from morelli.images import Limits, decode
+from tests.images.hostile import encoded
+
+
+def picture(width: int = 97, height: int = 61, mode: str = "RGB") -> Image.Image:
+    noise = np.random.default_rng(3).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(noise).filter(ImageFilter.GaussianBlur(2)).convert(mode)
+
+
+def jpeg(image: Image.Image, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", **options)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize(("limit", "scale"), [(70 * 90, 2), (150 * 190, 1)])
+def test_a_jpeg_beyond_the_limit_is_decoded_at_reduced_scale(
+    limit: int, scale: int, progressive: bool
+) -> None:
+    image = picture(110, 90)
+    decoded = decode(jpeg(image, quality=95, progressive=progressive), Limits(max_pixels=limit))
+    assert (decoded.facts.width, decoded.facts.height) == image.size
+    assert decoded.image.size == (110 // scale, 90 // scale)
+    assert (f"decoded at 1/{scale} of its size" in decoded.facts.notes) == (scale > 1)
+    small = np.asarray(image.resize(decoded.image.size, Image.Resampling.BOX), np.int16)
+    assert np.abs(np.asarray(decoded.image, np.int16) - small).mean() < 4
+
+
+def test_orientation_and_reduced_scale_together() -> None:
+    exif = Image.Exif()
+    exif[0x112] = 6
+    decoded = decode(jpeg(picture(120, 80), exif=exif), Limits(max_pixels=5000))
+    assert (decoded.facts.width, decoded.facts.height) == (80, 120)
+    assert decoded.image.size == (40, 60)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_far_beyond_the_limit_and_other_formats_stay_refused(format: str) -> None:
+    data = encoded(format, picture(120, 100))
+    with pytest.raises(ImageError, match="max_pixels") as caught:
+        decode(data, Limits(max_pixels=5_000 if format == "JPEG" else 10_000))
+    assert caught.value.reason == "too_many_pixels"
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("cut", [1, 2])
+def test_a_jpeg_without_its_end_marker_is_judged_with_a_note(mode: str, cut: int) -> None:
+    data = jpeg(picture(mode=mode), quality=90)
+    whole, cut_short = decode(data), decode(data[:-cut])
+    assert cut_short.image.tobytes() == whole.image.tobytes()
+    assert "the end marker is missing" in cut_short.facts.notes
+    assert "the end marker is missing" not in whole.facts.notes
+
+
+@pytest.mark.parametrize("missing", [6, 20, 200])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_that_lacks_coded_data_is_truncated(missing: int, progressive: bool) -> None:
+    data = jpeg(picture(), quality=90, progressive=progressive)
+    with pytest.raises(ImageError) as caught:
+        decode(data[:-missing])
+    assert caught.value.reason == "truncated"
+
+
+def test_ten_bits_and_bright_pictures_are_noted() -> None:
+    plain = encoded("PNG")
+    chunk = b"\0\0\0\4cICP\x09\x10\x00\x01"
+    chunk += zlib.crc32(chunk[4:]).to_bytes(4, "big")
+    bright = plain[:33] + chunk + plain[33:]
+    assert "HDR (PQ) shown without tone mapping" in decode(bright).facts.notes
+    assert not decode(plain).facts.notes
+
+    import pillow_heif
+
+    pixels = np.random.default_rng(0).integers(0, 1023, (64, 64, 3), dtype=np.uint16) << 6
+    deep = pillow_heif.from_bytes(mode="RGB;16", size=(64, 64), data=pixels.tobytes())
+    for format in ("HEIF", "AVIF"):
+        buffer = io.BytesIO()
+        try:
+            deep.save(buffer, format=format, quality=80)
+        except (RuntimeError, ValueError, OSError, KeyError):
+            continue  # this build has no such encoder
+        notes = decode(buffer.getvalue()).facts.notes
+        assert any(note.endswith("-bit reduced") for note in notes), (format, notes)

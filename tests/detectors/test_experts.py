@@ -190,7 +190,7 @@ def test_a_verdict_says_which_expert_spoke(two_traces):
     eras = two_traces.column("era")
     right = said = 0
     for verdict, era in zip(bundle.verdicts(two_traces), eras, strict=True):
-        named = [reason for reason in verdict.reasons if reason.startswith("it resembles generators")]
+        named = [reason for reason in verdict.reasons if reason.startswith("it resembles")]
         assert bool(named) == (verdict.verdict == "ai")
         if named and era is not None:
             said += 1

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import softmax
 
 from morelli.detectors._bank import Bank
 from morelli.detectors._bundle_parts import HeldOut, NeighborRule, Origin
@@ -299,14 +298,12 @@ class Bundle:
             return self._bank().draw_scores(self._prepared(features), rule.k, rule.voting)
         return self._head().draw_logits(self._matrix(features))
 
-    def _experts(self, features: Features) -> list[tuple[str, float] | None]:
-        """The expert with the largest share of the odds, and that share; None for heads without experts."""
+    def _experts(self, features: Features) -> list[str | None]:
+        """The expert with the largest share of the odds, for each image; None for heads without experts."""
         if not isinstance(self.head, ExpertHead):
             return [None] * len(features)
-        share = softmax(self.head.expert_logits(self._matrix(features)), axis=1)
-        return [
-            (self.head.experts[k], float(row[k])) for row, k in zip(share, share.argmax(axis=1), strict=True)
-        ]
+        loudest = self.head.expert_logits(self._matrix(features)).argmax(axis=1)
+        return [self.head.experts[k] for k in loudest]
 
     def _intervals(
         self, logits: NDArray[np.float64], drawn: NDArray[np.float64] | None, rate: float

@@ -56,8 +56,8 @@ class Case:
     """What is known of one image when the verdict is spoken.
 
     even_interval: the interval at even odds; the probabilities besides it are at the chosen base rate.
-    ai_probability, real_probability: the two thresholds as probabilities. expert: the expert that spoke most
-    for generated, and its share of the odds, where the head has several.
+    ai_probability, real_probability: the two thresholds as probabilities. expert: the one that spoke most for
+    generated, where the head has several.
     """
 
     logit: float
@@ -71,7 +71,7 @@ class Case:
     distance: float
     limit: float | None
     neighbors: tuple[Neighbor, ...]
-    expert: tuple[str, float] | None = None
+    expert: str | None = None
 
 
 def decide(case: Case) -> Verdict:
@@ -86,8 +86,8 @@ def decide(case: Case) -> Verdict:
     word, reason = _word(case)
     reasons = [reason]
     if word == "ai" and case.expert is not None:
-        name, share = case.expert
-        reasons.append(f"it resembles generators {name} ({100 * share:.0f} % of the odds)")
+        years = case.expert if case.expert.startswith("until") else f"of {case.expert}"
+        reasons.append(f"it resembles images by generators {years}")
     nearest = {label: next((n for n in case.neighbors if n.label == label), None) for label in (0, 1)}
     told = [
         f"{name} neighbour{f' ({one.generator})' if one.generator else ''} at cosine {one.similarity:.2f}"

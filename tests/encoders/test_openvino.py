@@ -214,9 +214,9 @@ def test_the_real_encoder_equals_torch(real_encoder, photos):
     batch = np.stack([theirs.transform(image) for _, image in photos[:3]])
     kinds = ["final", "layer:6", "layer:12", "mean:9", "tokens:11", "attention:12", "mlp:12", "head:12.3"]
     found, expected = (encoder.trace(batch, kinds=kinds) for encoder in (real_encoder, theirs))
+    # A few patch tokens carry values hundreds of times the others', which magnify float32's rounding.
     for kind, value in expected.items():
-        # How products are summed differs by processor; single patch tokens show it most.
-        assert_close(found[kind], value, kind, tolerance=3e-4)
+        assert_close(found[kind], value, kind, tolerance=2e-4 if kind.startswith("tokens") else 3e-5)
     assert _cosines(found["final"], expected["final"]).min() > 0.9999999
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import morelli.artefacts._replace as replacing
 from morelli.artefacts import Format, read_folder, replacing_folder, write_folder
@@ -291,3 +292,20 @@ def test_a_bundle_of_before_lets_its_card_be_edited(tmp_path: Path) -> None:
     (tmp_path / "b" / "MODEL_CARD.md").write_text("mine")
     with pytest.raises(ArtifactError, match=r"MODEL_CARD\.md was changed"):
         Bundle.load(tmp_path / "b")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights of POSIX")
+@pytest.mark.parametrize(("mask", "rights"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_whoever_may_open_the_folder_may_read_its_files(tmp_path: Path, mask: int, rights: int) -> None:
+    before = os.umask(mask)
+    try:
+        with replacing_folder(tmp_path / "cache", what="cache", ours=lambda _: True) as fresh:
+            save_file({"a": np.zeros(3, np.float32)}, fresh / "weights.safetensors")  # writes 0600
+            (fresh / "below").mkdir()
+            (fresh / "below" / "private.json").write_text("{}")
+            (fresh / "below" / "private.json").chmod(0o600)
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "cache").rglob("*"):
+        if path.is_file():
+            assert path.stat().st_mode & 0o777 == rights, path

@@ -69,12 +69,28 @@ def replacing_folder(
             if there:
                 copy_mode(path, fresh)
             yield fresh
+            _open_to_readers(fresh)
             if there and replaced is not None:
                 _carry_over(path, fresh, set(replaced(path)))
             sync_tree(fresh, files=True)
             _put_in_place(fresh, path)
         finally:
             remove(fresh)  # after an exchange this is the former folder
+
+
+def _open_to_readers(folder: Path) -> None:
+    """Give every new file at least the folder's own rights: some libraries write files for one user only.
+
+    Without this a cache or a bundle that one user makes is of no use to others who may open its folder.
+    """
+    granted = stat.S_IMODE(folder.stat().st_mode) & 0o666
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = Path(place, name)
+            found = path.lstat()
+            # A file with further links is somebody's who keeps it elsewhere.
+            if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_mode & granted != granted:
+                path.chmod(stat.S_IMODE(found.st_mode) | granted)
 
 
 def _put_in_place(fresh: Path, path: Path) -> None:

@@ -18,7 +18,18 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 160
 # Of one column each, so that tables keep their lines.
 _STAND_INS = {
-    **{"^": "▲△", "*": "●•", "o": "○", "+": "◆◇≈", "#": "□█▓", ":": "▒░", "-": "–—−─━", "~": "…", "x": "×"},
+    **{
+        "^": "▲△",
+        "*": "●•",
+        "o": "○",
+        "O": "◉",
+        "+": "◆◇≈",
+        "#": "□█▓",
+        ":": "▒░",
+        "-": "–—−─━",
+        "~": "…",
+        "x": "×",
+    },
     **{".": "·", '"': "“”„", "'": "‘’‚", ">": "→≥", "<": "←≤", "|": "│┃"},
 }
 _PLAIN_SIGNS = {sign: plain for plain, signs in _STAND_INS.items() for sign in signs}
@@ -77,7 +88,15 @@ def _in_plain_signs(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     what = error.object[error.start : error.end]
-    return "".join(_PLAIN_SIGNS.get(c) or c.encode("unicode_escape").decode() for c in what), error.end
+    return "".join(map(_plain_sign, what)), error.end
+
+
+def _plain_sign(character: str) -> str:
+    if character in _PLAIN_SIGNS:
+        return _PLAIN_SIGNS[character]
+    if 0x2500 <= ord(character) < 0x2600:  # lines, blocks and shapes that no table knows yet
+        return "-" if ord(character) < 0x25A0 else "*"
+    return character.encode("unicode_escape").decode()
 
 
 def printable(text: str) -> str:

@@ -105,18 +105,16 @@ def csv_path(path: str) -> str:
 
 
 def csv_table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, mark: bool | None = None) -> str:
-    r"""A CSV file that a spreadsheet opens with the right characters and without running anything.
+    """A CSV file that a spreadsheet opens with the right characters and without running anything.
 
-        Columns called `path` and `uri` hold paths.
+    Columns called `path` and `uri` hold paths.
 
-        Args:
-            mark: begin with a byte order mark; None: only where other characters than ASCII need it.
+    Args:
+        mark: begin with a byte order mark; None: only where other characters than ASCII need it.
 
-        Example:
-            >>> csv_table(("path", "generator"), [("=a.jpg", "-sd")])
-            "path,generator
-    ./=a.jpg,'-sd
-    "
+    Example:
+        >>> csv_table(("path", "generator"), [("=a.jpg", "-sd")]).splitlines()
+        ['path,generator', "./=a.jpg,'-sd"]
     """
     text = "".join([csv_line(header, header), *(csv_line(header, row) for row in rows)])
     return CSV_MARK + text if (mark or (mark is None and not text.isascii())) else text

@@ -141,7 +141,7 @@ def written_names(shown: str) -> list[str]:
     stands for a byte that is no UTF-8, or else for a character.
 
     Example:
-        >>> written_names("a\x1b.png")
+        >>> written_names(r"a\x1b.png")
         ['a\\x1b.png', 'a\x1b.png']
         >>> written_names("a.png")
         ['a.png']

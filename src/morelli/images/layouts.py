@@ -226,5 +226,9 @@ class SourceReport:
             found.append(f"{many:,} generator{'s' if many > 1 else ''}")
         if self.splits:
             found.append("splits " + ", ".join(f"{name} {n:,}" for name, n in sorted(self.splits.items())))
-        found.append(f"{self.unlabelled:,} of {self.images:,} images without a label")
+        found.append(
+            f"{self.unlabelled:,} of {self.images:,} images without a label"
+            if self.unlabelled
+            else "all labelled"
+        )
         return f"layout {titles}: {', '.join(found)}" if titles else f"labels: {', '.join(found)}"

@@ -197,7 +197,6 @@ def test_the_shipped_concepts_fit_the_shipped_detector() -> None:
     assert space is not None and bundle.head is not None
     assert set(space.names) == set(ConceptBank.load(default_concepts_path()).names)
     X = space.reference + np.random.default_rng(0).normal(0, 0.1, (3, len(space.reference)))
-    for one, row in zip(additive_evidence(X, bundle.head.weights, bundle.head.bias, space), X, strict=True):
-        assert one.bias + one.named + one.rest == pytest.approx(
-            float(row @ bundle.head.weights) + bundle.head.bias
-        )
+    weights, biases = bundle.head.local(X)
+    for one, logit in zip(additive_evidence(X, weights, biases, space), bundle.head.logits(X), strict=True):
+        assert one.bias + one.named + one.rest == pytest.approx(logit)

@@ -160,7 +160,6 @@ class _Measure:
         cumulative = ranked.cumulative_reals(real_counts.take(self.real.codes, axis=1))
         fake_weights = fake_counts.take(self.fake.codes, axis=1)
         rank = ranked.pooled(cumulative, fake_weights, o.fprs)
-        group = ranked.grouped(cumulative, fake_counts.take(self._grouped_codes, axis=1))
         total_fake = fake_weights.sum(axis=1, keepdims=True)
         with np.errstate(invalid="ignore", divide="ignore"):
             real = (self._real_linear @ real_counts.T).T / cumulative[:, -1:]
@@ -183,7 +182,11 @@ class _Measure:
             }
             for rate in o.base_rates:
                 out[ppv_name(rate)] = recall * rate / (recall * rate + fpr * (1 - rate))
+            if not ranked.n_groups:  # real images alone have no generator to take a mean over
+                macro = np.full(len(real), np.nan)
+                return out | {"macro_auc": macro, "macro_average_precision": macro, "macro_recall": macro}
             # A group counts as often as it was drawn, so a macro mean is a mean over draws of groups.
+            group = ranked.grouped(cumulative, fake_counts.take(self._grouped_codes, axis=1))
             weight = group.weight
             hits = fake[:, tail:] * total_fake
             for name, each in (
@@ -233,8 +236,8 @@ class _Measure:
         notes = self._notes()
         both = ranked.n_real > 0 and ranked.n_fake > 0 and o.rounds > 0
         degrees = auc_degrees(self._won, self.fake, self._lost, self.real) if both else float("inf")
-        # Cached here, before threads would compute them side by side.
-        _ = self._grouped_codes, self._draw_plan
+        if both:  # cached here, before threads would compute them side by side
+            _ = self._grouped_codes, self._draw_plan
         draws: dict[str, FloatArray] = {}
         if both:
             draws = replicate(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -208,3 +210,36 @@ def test_torch_weights_load_without_running_code(tiny_clip_dir, tmp_path, encode
     with pytest.raises(WeightsError, match="cannot be read"):
         load_encoder(tmp_path)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "torch"])
+def test_a_tower_saved_alone_gives_the_vectors_of_the_whole(tmp_path, tiny_clip_dir, photos, runtime):
+    """transformers' CLIPVisionModel saves its tensors without the tower's name, and no projection."""
+    from transformers import CLIPModel
+
+    CLIPModel.from_pretrained(tiny_clip_dir).vision_model.save_pretrained(tmp_path / "alone")
+    config = json.loads((tiny_clip_dir / "config.json").read_text())["vision_config"]
+    config |= {"model_type": "clip_vision_model", "architectures": ["CLIPVisionModel"]}
+    (tmp_path / "alone" / "config.json").write_text(json.dumps(config))
+    shutil.copy(tiny_clip_dir / "preprocessor_config.json", tmp_path / "alone")
+    alone, whole = (
+        load_encoder(folder, device="cpu", runtime=runtime) for folder in (tmp_path / "alone", tiny_clip_dir)
+    )
+    batch = np.stack([whole.transform(image) for _, image in photos[:2]])
+    kinds = ("layer:1", "layer:4", "mean:3")
+    expected = whole.trace(batch, kinds=kinds)
+    for kind, value in alone.trace(batch, kinds=kinds).items():
+        np.testing.assert_allclose(value, expected[kind], atol=1e-5)
+
+
+def test_a_folder_whose_files_disagree_on_the_size_is_refused(tmp_path, tiny_clip_dir):
+    shutil.copytree(tiny_clip_dir, tmp_path / "m")
+    file = tmp_path / "m" / "preprocessor_config.json"
+    file.write_text(
+        json.dumps(
+            json.loads(file.read_text())
+            | {"size": {"shortest_edge": 96}, "crop_size": {"height": 96, "width": 96}}
+        )
+    )
+    with pytest.raises(WeightsError, match=r"a tower of 64 × 64 pixels.*prepared at 96 × 96"):
+        load_encoder(tmp_path / "m", device="cpu")

@@ -261,6 +261,13 @@ def _assemble(
         from morelli.encoders._vision_source import VisionSource
 
         vision = VisionSource(checkpoint.weights, vision_config(config), sha256=checkpoint.sha256)
+        side = int(vision.config["image_size"])
+        if side != chosen.size:
+            raise WeightsError(
+                f"{checkpoint.folder}: config.json describes a tower of {side} × {side} pixels, but images "
+                f"would be prepared at {chosen.size} × {chosen.size} (preprocessor_config.json, or transform "
+                f"{chosen.id}). Correct the one that is wrong, or name a transform with `transform=`."
+            )
     tower: Tower
     if engine == "torch":
         tower = _torch_tower(checkpoint, vision, number_format, place)

@@ -17,6 +17,10 @@ from morelli.encoders._vit_weights import (
     vit_weights_from_state,
 )
 
+_TOWER, _FIRST = "vision_model.", "embeddings.class_embedding"
+_ALONE = ("embeddings.", "pre_layrnorm.", "encoder.", "post_layernorm.")
+"""Beginnings of the tensors' names in a checkpoint that holds the tower alone."""
+
 
 class VisionSource:
     """Checked weights files of a CLIP, read when asked for.
@@ -34,14 +38,22 @@ class VisionSource:
         Raises:
             WeightsError: a file cannot be read, or a tensor is missing or has another shape.
         """
-        check_shapes(tensor_shapes(files), config)
+        shapes = tensor_shapes(files)
+        # A tower saved alone (transformers 5.24, CLIPVisionModel) leaves out the name of the tower.
+        self._alone = f"{_TOWER}{_FIRST}" not in shapes and _FIRST in shapes
+        check_shapes({self._name(name): shape for name, shape in shapes.items()}, config)
         self._files, self.config, self.sha256 = tuple(files), dict(config), sha256
         self._kept: VisionTransformer | None = None
         self._lock = threading.Lock()
 
     def state(self) -> dict[str, Floats]:
-        """The tensors by their names in the checkpoint, in the files' own memory where they are float32."""
-        return read_state(self._files, prefixes=PREFIXES)
+        """Tensors by their names in a whole checkpoint, in the files' own memory where float32."""
+        if not self._alone:
+            return read_state(self._files, prefixes=PREFIXES)
+        return {self._name(name): value for name, value in read_state(self._files, prefixes=_ALONE).items()}
+
+    def _name(self, stored: str) -> str:
+        return f"{_TOWER}{stored}" if self._alone and stored.startswith(_ALONE) else stored
 
     def read(self, *, block: int | None = None) -> VisionTransformer:
         """The weights, for a moment: those that are kept, else read from the files.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.detectors._neighbors import NearestNeighborDetector, Neighborhood, Voting
+from morelli.detectors._neighborhood import LabelledIndexes, Neighborhood, Voting, neighbor_scores
 from morelli.detectors._unit_blocks import unit_blocks
 from morelli.detectors._verdict import Neighbor
 from morelli.errors import UsageError
@@ -82,9 +82,9 @@ class Bank:
         return bank.with_limit()
 
     @cached_property
-    def detector(self) -> NearestNeighborDetector:
-        """The members as an estimator whose rows are bank positions."""
-        return NearestNeighborDetector().fit(self.vectors.astype(np.float32), self.labels)
+    def index(self) -> LabelledIndexes:
+        """The members, ready to be searched; rows are bank positions."""
+        return LabelledIndexes(self.vectors.astype(np.float32), self.labels)
 
     def prepare(self, features: Features) -> NDArray[np.float32]:
         """Features (n, D) as the members are kept."""
@@ -92,7 +92,7 @@ class Bank:
 
     def near(self, prepared: NDArray[np.float32], k: int) -> Neighborhood:
         """The k nearest of each class, of prepared features (n, D)."""
-        return self.detector.kneighbors(prepared, k)
+        return self.index.near(prepared, k)
 
     def distance(self, near: Neighborhood) -> NDArray[np.float64]:
         """Cosine distance (n,) to the `k`-th nearest member of either class."""
@@ -111,9 +111,7 @@ class Bank:
 
     def scores(self, prepared: NDArray[np.float32], k: int, voting: Voting) -> NDArray[np.float64]:
         """Decision values (n,) of the nearest-neighbour rule."""
-        detector = self.detector
-        detector.set_params(k=k, voting=voting)
-        return detector.decision_function(prepared)
+        return neighbor_scores(self.near(prepared, k), k, voting)
 
     def draw_scores(
         self, prepared: NDArray[np.float32], k: int, voting: Voting

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.detectors._neighbors import Voting
+from morelli.detectors._neighborhood import Voting
 
 
 @dataclass(frozen=True)

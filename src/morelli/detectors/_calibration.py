@@ -13,7 +13,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from morelli.errors import ArtifactError, UsageError
@@ -192,6 +191,7 @@ def _minimise(
     fixed: NDArray[np.float64] | float = 0.0,
 ) -> list[float]:
     """Weighted cross-entropy of ``x @ parts + fixed`` (parts: (m, n)) against soft targets."""
+    from scipy.optimize import minimize  # fitting alone needs it, and it is slow to load
 
     def loss(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         f = x @ parts + fixed

@@ -28,7 +28,7 @@ from morelli.detectors._held_out_figures import held_out_figures
 from morelli.detectors._linear_head import LinearHead, fold_affine
 from morelli.detectors._neighbors import NearestNeighborDetector
 from morelli.detectors._probe import LinearProbe
-from morelli.detectors._unit_blocks import UnitBlocks
+from morelli.detectors._unit_block_scaler import UnitBlocks
 from morelli.detectors._weights import GroupWeight, balanced_weights
 from morelli.errors import UsageError
 from morelli.features import Features

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,37 +10,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from morelli.detectors._cosine_index import CosineIndex, IndexKind
+from morelli.detectors._neighborhood import Neighborhood, Voting, nearest, neighbor_scores
 from morelli.detectors._probe import binary_data
 from morelli.errors import UsageError
-
-Voting = Literal["mean_similarity", "majority"]
-
-
-@dataclass(frozen=True)
-class Neighborhood:
-    """Nearest bank members of n queries, per class; best first, equal similarities in bank order.
-
-    real, fake: (n, k) positions in the bank, -1 where a class holds fewer than k.
-    real_similarity, fake_similarity: (n, k) cosines, float64, -inf at -1.
-    """
-
-    real: NDArray[np.int64]
-    real_similarity: NDArray[np.float64]
-    fake: NDArray[np.int64]
-    fake_similarity: NDArray[np.float64]
-
-    def union(self, k: int) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
-        """Positions, cosines and "is generated" (n, k) of the k nearest of the whole bank."""
-        where = np.concatenate([self.real, self.fake], axis=1)
-        cosine = np.concatenate([self.real_similarity, self.fake_similarity], axis=1)
-        fake = np.arange(where.shape[1])[None, :] >= self.real.shape[1]
-        order = np.lexsort((where, -cosine), axis=1)[:, :k]
-        taken = np.take_along_axis(where, order, axis=1)
-        return (
-            taken,
-            np.take_along_axis(cosine, order, axis=1),
-            np.take_along_axis(np.broadcast_to(fake, where.shape), order, axis=1) & (taken >= 0),
-        )
 
 
 class NearestNeighborDetector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -154,21 +125,11 @@ class NearestNeighborDetector(ClassifierMixin, BaseEstimator):  # type: ignore[m
         check_is_fitted(self)
         data: NDArray[Any] = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         k = self.k if k is None else k
-        found = []
-        for label in (0, 1):
-            positions = np.flatnonzero(self.labels_ == label)
-            where, cosine = self._index(label).search(data, k)
-            found += [np.where(where >= 0, positions[where], -1), cosine]
-        return Neighborhood(*found)
+        return nearest(self._index, self.labels_, data, k)
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Scores (n,) in [-2, 2]; above 0 is generated."""
-        near = self.kneighbors(X)
-        if self.voting == "majority":
-            where, _, fake = near.union(self.k)
-            counted = (where >= 0).sum(axis=1)
-            return np.asarray((2.0 * fake.sum(axis=1) - counted) / counted)
-        return _mean_of_found(near.fake_similarity) - _mean_of_found(near.real_similarity)
+        return neighbor_scores(self.kneighbors(X), self.k, self.voting)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Labels (n,); a tie is real."""
@@ -214,9 +175,3 @@ class NearestNeighborDetector(ClassifierMixin, BaseEstimator):  # type: ignore[m
         if "_indexes" in state:
             state["_indexes"] = {}
         return state
-
-
-def _mean_of_found(similarity: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean (n,) over the members found (n, k)."""
-    found = np.isfinite(similarity)
-    return np.asarray(np.where(found, similarity, 0.0).sum(axis=1) / found.sum(axis=1))

@@ -71,7 +71,7 @@ def load(
     if base_rate is not None:
         bundle = bundle.with_base_rate(base_rate)
     if bundle.bank is not None:
-        _ = bundle.bank.detector  # built once here, not in the first question of every thread
+        _ = bundle.bank.index  # built once here, not in the first question of every thread
     found, digest = _load_distilled(bundle, None if distilled is None else Path(distilled))
     space, names = _load_concepts(bundle, [Path(path) for path in concepts], reference)
     # The weights last, since they may have to be fetched.

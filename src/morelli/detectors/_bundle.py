@@ -345,9 +345,9 @@ def verdict_thresholds(
     """The thresholds (ai, real) on held-out logits (n,): false alarms on reals, misses on generated.
 
     With `groups` (n,) the rates hold both for a new image and for an image of a lineage or source that is
-    not among them: the stricter of the two thresholds. Both
-    stay on their side of even odds: an image of probability under one half is never called
-    generated however rare such reals are, and the other way round.
+    not among them: the stricter of the two thresholds. Both stay on their side of even odds: an image of
+    probability under one half is never called generated however rare such reals are, and the other way
+    round.
     """
     z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels)
     even = _even_logit(calibration, z)

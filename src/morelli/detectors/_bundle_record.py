@@ -118,10 +118,9 @@ def _fields(
     kinds = tuple(str(kind) for kind in detector["kinds"])
     head: LinearHead | ExpertHead | None = None
     rule = held_out = None
-    if detector["type"] == "linear":
-        head = _head(path, tensors)
-    elif detector["type"] == "experts":
-        head = _expert_head(path, tensors, tuple(detector.get("experts", ())))
+    if detector["type"] in ("linear", "experts"):
+        named = detector["type"] == "experts"
+        head = _head(path, tensors, tuple(detector.get("experts", ())) if named else None)
     elif detector["type"] == "neighbors":
         if detector["voting"] not in ("mean_similarity", "majority"):
             raise ArtifactError(f"unknown neighbour rule: k {detector['k']}, voting {detector['voting']!r}")
@@ -163,45 +162,28 @@ def _fields(
     }
 
 
-def _head(path: Path, tensors: dict[str, Tensors]) -> LinearHead:
-    found = _required(path, tensors, HEAD, {"weights": 1, "bias": 1})
+def _head(
+    path: Path, tensors: dict[str, Tensors], experts: tuple[str, ...] | None
+) -> LinearHead | ExpertHead:
+    """The head of `experts`, whose tensors have an axis more than the linear one's; None: the linear head."""
+    found = _required(path, tensors, HEAD, {"weights": 1 if experts is None else 2, "bias": 1})
     weights, bias = found["weights"], found["bias"]
     draws, biases = found.get("draws"), found.get("draw_biases")
-    if bias.shape != (1,) or (draws is None) != (biases is None):
-        raise ArtifactError(f"{HEAD}: a head has one bias, and draws together with draw_biases")
-    if draws is not None and biases is not None and draws.shape != (len(biases), len(weights)):
-        raise ArtifactError(
-            f"{HEAD}: draws {draws.shape} do not fit {len(biases)} biases, {len(weights)} weights"
-        )
-    return LinearHead(
-        weights.astype(np.float64),
-        float(bias[0]),
-        None if draws is None else draws.astype(np.float32),
-        None if biases is None else biases.astype(np.float64),
-    )
-
-
-def _expert_head(path: Path, tensors: dict[str, Tensors], experts: tuple[str, ...]) -> ExpertHead:
-    found = _required(path, tensors, HEAD, {"weights": 2, "bias": 1})
-    weights, bias = found["weights"], found["bias"]
-    draws, biases = found.get("draws"), found.get("draw_biases")
-    if len(experts) < 2 or len(weights) != len(experts) or bias.shape != (len(experts),):
+    if experts is not None and (len(experts) < 2 or not len(experts) == len(weights) == len(bias)):
         raise ArtifactError(
             f"{HEAD}: {len(experts)} experts do not fit weights {weights.shape} and biases {bias.shape}"
         )
-    if (draws is None) != (biases is None):
-        raise ArtifactError(f"{HEAD}: draws and draw_biases belong together")
+    if (experts is None and bias.shape != (1,)) or (draws is None) != (biases is None):
+        raise ArtifactError(f"{HEAD}: a head has one bias, and draws together with draw_biases")
     if draws is not None and biases is not None:
-        shape = (draws.shape[0], *weights.shape)
-        if draws.shape != shape or biases.shape != shape[:2]:
-            raise ArtifactError(f"{HEAD}: draws {draws.shape} do not fit weights {weights.shape}")
-    return ExpertHead(
-        experts,
-        weights.astype(np.float64),
-        bias.astype(np.float64),
-        None if draws is None else draws.astype(np.float32),
-        None if biases is None else biases.astype(np.float64),
-    )
+        if draws.shape[1:] != weights.shape or draws.shape[:-1] != biases.shape:
+            raise ArtifactError(
+                f"{HEAD}: draws {draws.shape} do not fit {len(biases)} biases, {len(weights)} weights"
+            )
+        draws, biases = draws.astype(np.float32), biases.astype(np.float64)
+    if experts is None:
+        return LinearHead(weights.astype(np.float64), float(bias[0]), draws, biases)
+    return ExpertHead(experts, weights.astype(np.float64), bias.astype(np.float64), draws, biases)
 
 
 def _bank(path: Path, facts: dict[str, Any], tensors: dict[str, Tensors], columns: dict[str, Any]) -> Bank:

@@ -52,6 +52,8 @@ def test_everything_can_be_done_by_keyboard(
     judging: Running, open_page: Open, pictures: dict[str, Path]
 ) -> None:
     page = open_page(home(judging))
+    # A key pressed before the page has its content goes past it, as for any reader.
+    expect(page.get_by_role("button", name="Choose pictures")).to_be_visible()
     keyboard = page.keyboard
     keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
@@ -80,6 +82,7 @@ def test_everything_can_be_done_by_keyboard(
 
 def test_focus_is_seen_and_motion_can_be_reduced(judging: Running, open_page: Open) -> None:
     page = open_page(home(judging), reduced_motion="reduce")
+    expect(page.get_by_role("button", name="Choose pictures")).to_be_visible()
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     style = page.evaluate(

@@ -1,8 +1,6 @@
 """Make the bundle that Morelli ships, and the page that says how good it is.
 
     python scripts/default_bundle.py MANIFEST... --work FOLDER
-    python scripts/default_bundle.py MANIFEST... --work FOLDER --only-ladder
-    python scripts/default_bundle.py MANIFEST... --work FOLDER --shuffled
 
 MANIFEST is a labelled collection with the columns path, label, generator, lineage, source, era and content.
 Features of every delivery are kept in FOLDER, so an interrupted run goes on where it was.
@@ -14,12 +12,9 @@ What is decided here, and on what grounds:
   scaled, JPEG, WebP, screenshot). Files as they came are scored, but train nothing: which class happened to
   be stored how must not be learnt.
 * Generators until 2022 and later ones leave different traces. One head for both loses on each; one expert for
-  each, joined, does not. `--only-ladder` prints what each step is worth, every row on images whose lineage
-  or source the heads never saw.
+  each, joined, does not. `detector_search.py` says what each choice is worth.
 * Calibration, the experts' shifts and the thresholds come from such held-out scores too. Thresholds are for
   images of a lineage or source never seen; the page measures them with those of the other folds.
-* `--shuffled` gives the labels of whole lineages and sources to one another at random and runs the same
-  steps: what is left is what the procedure finds where there is nothing.
 
 Features are computed in bfloat16, which is several times as fast; the bundle is for float32, and the page
 says how far logits of both lie apart.
@@ -31,7 +26,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +65,15 @@ LEFT_OUT = ("skimage-data",)
 KINDS = ("layer:7", "layer:8", "layer:9", "layer:10", "layer:11", "layer:12", "final")
 MEANS = tuple(f"mean:{k}" for k in range(5, 12))
 YEARS = (2023,)
+_EARLY, _OPEN = "text-to-image models until 2022", "Stable Diffusion, FLUX and other open models"
+FAMILIES = {
+    **dict.fromkeys(("progan", "stylegan1", "stylegan2", "biggan", "cyclegan", "gaugan"), "GANs"),
+    **dict.fromkeys(("ldm", "glide", "adm", "dalle-mini", "dalle-2", "vqgan-clip"), _EARLY),
+    **dict.fromkeys(("sd1", "sd2", "sd3", "sdxl", "flux.1", "flux.2", "z-image", "hunyuan"), _OPEN),
+    **dict.fromkeys(("qwen-image", "kolors", "hidream", "pixart", "sana", "lumina", "omnigen"), _OPEN),
+    "gpt-image": "GPT image models",
+    "gemini-image": "Gemini image models",
+}
 PROBE = ExpertProbe(YEARS, C=2e-3)
 FPR, MISS_RATE = 0.05, 0.10
 N_FOLDS = 24
@@ -95,20 +99,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder of the feature tables")
     parser.add_argument("--out", type=Path, default=Path("src/morelli/detectors/default_bundle"))
     parser.add_argument("--page", type=Path, default=Path("docs/default-bundle.md"))
-    parser.add_argument("--only-ladder", action="store_true", help="compare the steps, write nothing")
-    parser.add_argument("--shuffled", action="store_true", help="control with shuffled labels, write nothing")
     options = parser.parse_args(arguments)
     options.work.mkdir(parents=True, exist_ok=True)
 
     views = load_views(options.manifest, options.work)
-    if options.shuffled:
-        views = shuffled(views, seed=0)
-        print(ladder_table(views, [LADDER[0], LADDER[-1]]))
-        return
-    steps = ladder_table(views, LADDER)
-    print(steps)
-    if options.only_ladder:
-        return
     fitted = fitted_bundle(views)
     raw = FeatureTable.open(options.work / "raw.lance").load(kinds=["final"])
     baselines = {
@@ -149,13 +143,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(save_typical(bundle, standard.take(np.flatnonzero(standard.labels == 0))))
     text = page(
         bundle,
-        steps,
         sections,
         baselines,
         [
             verdict_table(fitted, rows),
             stability_table(views, fitted),
             precision_line(options.manifest, bundle),
+            family_table(bundle),
         ],
         kinds_table(fitted, rows),
     )
@@ -163,8 +157,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(text)
 
 
-def load_views(manifests: Sequence[Path], work: Path) -> Features:
-    """All deliveries of all images, one row each, under the float32 build; what is lacking is extracted."""
+def load_views(manifests: Sequence[Path], work: Path, kinds: Sequence[str] = KINDS) -> Features:
+    """All deliveries of all images, one row each, under the float32 build; what is lacking is extracted.
+
+    Further `kinds` are there for the deliveries that train or are scored alone.
+    """
     encoder = load_encoder("clip-vit-b16", dtype="bfloat16")
 
     def fill(name: str, spec: str, source: Sequence[Path] | list[ImageItem], kinds: Sequence[str]) -> Path:
@@ -188,85 +185,12 @@ def load_views(manifests: Sequence[Path], work: Path) -> Features:
     chosen = [some[i] for i in np.random.default_rng(0).permutation(len(some))[::STABILITY_EVERY]]
     for spec in STABILITY.values():
         tables.append(fill("stability", spec, chosen, KINDS))
-    parts = [FeatureTable.open(path).load(kinds=list(KINDS)) for path in dict.fromkeys(tables)]
+    if set(kinds) != set(KINDS):
+        del tables[len(TABLES) :]
+    parts = [FeatureTable.open(path).load(kinds=list(kinds)) for path in dict.fromkeys(tables)]
     views = Features.concat(parts)
     views = views.take(np.flatnonzero(~np.isin(views.column("source").astype(str), LEFT_OUT)))
     return replace(views, build=replace(views.build, dtype="float32"))
-
-
-@dataclass(frozen=True)
-class Step:
-    """One row of the ladder: what trains, how many experts."""
-
-    name: str
-    trained: tuple[str, ...]
-    years: tuple[int, ...]
-    kinds: tuple[str, ...] = KINDS
-
-
-LADDER = (
-    Step("final embedding, one head, one delivery", (STANDARD,), (), ("final",)),
-    Step("blocks 7–12 and final, one head, one delivery", (STANDARD,), ()),
-    Step("and small copies", (STANDARD, SMALL), ()),
-    Step("and random re-deliveries", (STANDARD, SMALL, REDELIVERED), ()),
-    Step("two experts (until 2022, 2023 and later), one delivery", (STANDARD,), YEARS),
-    Step("two experts, all three deliveries: the bundle", (STANDARD, SMALL, REDELIVERED), YEARS),
-)
-
-
-def held_out_logits(views: Features, step: Step) -> Array:
-    """Logits (n,) of all views by heads that never saw the image's lineage or source."""
-    y = np.asarray(views.labels)
-    groups = views.groups().astype(str)
-    folds = image_folds(views)
-    if step.years:
-        codes, names = expert_codes(y, views.column("era").tolist(), step.years)
-    else:
-        codes, names = y.astype(np.int64), ("all",)
-    trains = np.isin(views.column("perturbation").astype(str), step.trained).astype(np.float64)
-    _, image = np.unique(views.column("sha256").astype(str), return_inverse=True)
-    share = trains / np.maximum(np.bincount(image, weights=trains)[image], 1)
-    X = views.matrix(step.kinds)
-    if step.years:
-        scored = np.flatnonzero(np.isin(views.column("perturbation").astype(str), list(WORDS)))
-        return PROBE.fit_folds(
-            X, codes, names, groups, folds=folds, scored=scored, sample_weight=share
-        ).held_out_logits
-    masks = (folds[:, None] != np.arange(int(folds.max()) + 1)).astype(np.float64)
-    weights, biases = PROBE.fit_heads(X, codes, groups, masks, share)
-    logits = np.empty(len(y))
-    for fold in range(masks.shape[1]):
-        rows = folds == fold
-        logits[rows] = X[rows].astype(np.float64) @ weights[fold, 0] + biases[fold, 0]
-    return logits
-
-
-def ladder_table(views: Features, steps: Sequence[Step]) -> str:
-    """What each step is worth, on the standard delivery and on files as they came."""
-    lines = [
-        "| step | " + " | ".join(f"{words}: all | 2023+ | until 2022" for words in WORDS.values())
-        + " | worst real kind |",
-        "|---" * (3 * len(WORDS) + 2) + "|",
-    ]  # fmt: skip
-    spec = views.column("perturbation").astype(str)
-    for step in steps:
-        print(f"ladder: {step.name}", file=sys.stderr, flush=True)
-        needed = np.flatnonzero(np.isin(spec, [*step.trained, *WORDS]))
-        part = views.take(needed)
-        logits = held_out_logits(part, step)
-        cells = []
-        for delivery in WORDS:
-            rows = part.column("perturbation").astype(str) == delivery
-            z, y, late = logits[rows], part.labels[rows], is_late(part)[rows]
-            threshold = float(np.quantile(z[y == 0], 1 - FPR, method="higher"))
-            for keep in (np.ones(len(z), bool), (y == 0) | late, (y == 0) | ~late):
-                found = float((z[keep & (y == 1)] > threshold).mean())
-                cells.append(f"{roc_auc(y[keep], z[keep]):.3f} / {found:.2f}")
-            if delivery == STANDARD:
-                rates = kind_rates(part.take(np.flatnonzero(rows)), z > threshold)
-                worst = max(rates, key=lambda kind: rates[kind][0])
-        lines.append(f"| {step.name} | {' | '.join(cells)} | {worst} {100 * rates[worst][0]:.0f} % |")
-    return "\n".join(lines)
 
 
 def image_folds(views: Features) -> Array:
@@ -345,6 +269,7 @@ def fitted_bundle(views: Features) -> FittedBundle:
             bank_kinds=("final",),
             bank_uris=False,
             n_folds=N_FOLDS,
+            families=FAMILIES,
             licence="Apache-2.0 (the encoder's weights keep their own licence)",
             notes=(f"Fitted on features of {n:,} images that are not part of Morelli; no image is shipped.",),
         ),
@@ -488,6 +413,30 @@ def precision_line(manifests: Sequence[Path], bundle: Bundle) -> str:
     )
 
 
+def family_table(bundle: Bundle) -> str:
+    """How often the family of a generated image is named, and rightly."""
+    assert bundle.attribution is not None
+    found = bundle.attribution.figures
+    lines = [
+        f"Of {found['images']:,} generated images (both deliveries), lineages of known families left out by "
+        "source and those of",
+        f"no known family as wholes, a family is named for {100 * found['named']:.0f} %: rightly for "
+        f"{100 * found['right']:.0f} % of these. Of {found['unknown_images']:,} images of no known family",
+        f"one is named for {100 * found['unknown_named']:.0f} %. Calibration error of the likeliest family's "
+        f"probability: {found['ece']:.3f}. A family is named",
+        f"from a probability of {bundle.attribution.least:.2f}, for images called AI-generated; here all "
+        "generated images count.",
+        "",
+        "| family | images | found | named so | rightly |",
+        "|---|---|---|---|---|",
+    ]
+    for name, one in found["families"].items():
+        right = "–" if one["right"] is None else f"{100 * one['right']:.0f} %"
+        share = 100 * one["found"] / one["images"]
+        lines.append(f"| {name} | {one['images']:,} | {share:.0f} % | {one['named']:,} | {right} |")
+    return "\n".join(lines)
+
+
 def delivered_baseline(manifests: Sequence[Path], raw: Features) -> MetadataBaseline:
     """The metadata-only classifier on what the standard delivery leaves of a file's facts: its shape."""
     import pyarrow as pa
@@ -512,9 +461,8 @@ def as_json(measurement: Measurement) -> dict[str, Any]:
     return {words: measurement.metrics[name].to_json() for name, words in FIGURES.items()}
 
 
-def page(  # noqa: PLR0917
+def page(
     bundle: Bundle,
-    steps: str,
     sections: dict[str, dict[str, Measurement]],
     baselines: dict[str, MetadataBaseline],
     parts: list[str],
@@ -564,14 +512,14 @@ def page(  # noqa: PLR0917
         "",
         parts[2],
         "",
-        "## What each step is worth",
+        "## Which family of generators",
         "",
-        f"AUC / found at {100 * FPR:.0f} % false alarms of all real images. The last column is the kind of",
-        f"real images (of at least {LEAST_KIND}) that is flagged most at that threshold, on the standard",
-        "delivery. The steps were chosen looking at such figures, so the last row flatters by what there was",
-        "to choose: one regularisation, one year, three deliveries.",
+        parts[3],
         "",
-        steps,
+        "## What each choice is worth",
+        "",
+        "[The search over detectors](detector-search.md) compares this detector with others,",
+        "with the choice among them made inside the folds.",
         "",
         "## Where it fails",
         "",

@@ -197,6 +197,14 @@ def test_experts_by_year_from_a_manifest(tmp_path: Path, collection: Path, tiny_
     assert run.code == 0, run.err
     bundle = Bundle.load(tmp_path / "b")
     assert bundle.head.experts == ("until 2022", "2023 and later")
+    listed = tmp_path / "families.json"
+    lineages = [one.name for one in sorted((collection / "fake").iterdir()) if one.is_dir()]
+    listed.write_text(json.dumps({lineages[0]: "Blurred"}), encoding="utf-8")
+    lonely = morelli("fit", table, "-o", tmp_path / "c", *asked, "--families", listed)
+    assert lonely.code == 2 and "'Blurred' has images of one group alone" in lonely.err
+    listed.write_text("[1]", encoding="utf-8")
+    wrong = morelli("fit", table, "-o", tmp_path / "c", *asked, "--families", listed)
+    assert wrong.code == 2 and "JSON object" in wrong.err
     odd = morelli("fit", table, "-o", tmp_path / "c", *asked, "--expert-years", "soon")
     assert odd.code == 2
     assert "--expert-years takes years" in odd.err

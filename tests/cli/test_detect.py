@@ -23,6 +23,7 @@ from PIL import Image, PngImagePlugin
 from morelli.detectors import Bundle
 from morelli.encoders import encoder_for_build
 from morelli.images import ImageItem, iter_source
+from morelli.inspection import STABILITY_PERTURBATIONS
 from morelli.inspection._stream import detect
 from tests.cli.conftest import Finished, morelli, peak_of_morelli, run_morelli
 from tests.images.hostile import write_hostile_files
@@ -345,3 +346,35 @@ def test_the_shipped_detector_judges_photographs(
     assert (tmp_path / "sheet.png").stat().st_size > 50_000
     # Photographs from well-known packages: not each need be called real, but most must not be called AI.
     assert sum(row["verdict"] == "ai" for row in rows) <= len(rows) / 4
+
+
+def test_thorough_tells_the_range_over_deliveries(judge: Judge, photo_dir: Path, tmp_path: Path) -> None:
+    photos = sorted(photo_dir.glob("*.jpg"))[:2]
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for photo in photos:
+        shutil.copy(photo, folder)
+    (folder / "zut.png").write_bytes(b"no picture")
+    plain = {row["uri"]: row for row in results(judge(folder, "--json"))}
+    sheet = tmp_path / "v.csv"
+    run = judge(folder, "--json", "--thorough", "--csv", sheet, "--batch-size", "3")
+    assert run.code == 3, run.err
+    thorough = {row["uri"]: row for row in results(run)}
+    assert list(thorough) == list(plain)
+    for uri, row in thorough.items():
+        if "error" in row:
+            assert row == plain[uri]
+            continue
+        moved = row.pop("stability")
+        own = {key: value for key, value in row.items() if key != "reasons"}
+        alone = {key: value for key, value in plain[uri].items() if key != "reasons"}
+        # Batches of another size round differently in the last bits.
+        assert own.pop("logit") == pytest.approx(alone.pop("logit"), abs=1e-4)
+        assert own["verdict"] == alone["verdict"] and own["sha256"] == alone["sha256"]
+        assert [one["delivery"] for one in moved["deliveries"]] == list(STABILITY_PERTURBATIONS)
+        every = [row["probability"], *(one["probability"] for one in moved["deliveries"])]
+        assert (moved["low"], moved["high"]) == (min(every), max(every))
+        assert moved["low"] < moved["high"]
+    with sheet.open(newline="", encoding="utf-8-sig") as file:
+        for line in csv.DictReader(file):
+            assert bool(line["stability_low"]) == (not line["error"])

@@ -76,6 +76,14 @@ def detect(
             metavar="FILE.png", help=f"Contact sheet: the first {SHEET_LIMIT} pictures with their verdicts."
         ),
     ] = None,
+    thorough: Annotated[
+        bool,
+        typer.Option(
+            "--thorough",
+            help="Also judge each image after re-encoding, scaling and cropping: the range of its "
+            "probability and whether the verdict flips. Eight times the work.",
+        ),
+    ] = False,
     label_from: LabelFrom = None,
     layout: LayoutOption = None,
     image_column: ImageColumn = None,
@@ -110,6 +118,8 @@ def detect(
         morelli detect archive.zip --json | jq .summary
 
         morelli detect labelled/ --label-from folders --fpr 0.01
+
+        morelli detect photo.jpg --thorough
 
     Exit codes: 0 all judged, 2 wrong usage, 3 some files failed (listed on stderr and in every output),
     4 nothing could be judged.
@@ -161,6 +171,7 @@ def detect(
             workers=workers,
             limits=limits,
             thumbnails=sheet is not None,
+            stability=thorough,
         )
         stream = chain(unusable, judged)
 

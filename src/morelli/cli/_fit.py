@@ -70,6 +70,13 @@ def fit(
             help="Promise these shares for images of sources and generators that are not in the table.",
         ),
     ] = False,
+    families: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json",
+            help='Families of generators to name, as {"lineage": "family"}; other lineages are strangers.',
+        ),
+    ] = None,
     real_groups: Annotated[
         RealGroupChoice, typer.Option(help="Keep real images together by their source, or not at all.")
     ] = RealGroupChoice.source,
@@ -113,6 +120,7 @@ def fit(
         fpr=fpr,
         miss_rate=miss_rate,
         new_groups=new_groups,
+        families=None if families is None else _families(families),
         real_groups=real_groups.value,
         n_folds=folds,
         seed=seed,
@@ -123,6 +131,16 @@ def fit(
     _warn_of_single_images(bundle)
     if not quiet:
         _say(bundle, out, unlabelled=len(source) - len(features))
+
+
+def _families(path: Path) -> dict[str, str]:
+    """The family of each lineage, from a JSON object of texts."""
+    from morelli.artefacts import read_json
+
+    found = read_json(path)
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise UsageError(f'{path} is no JSON object of the form {{"lineage": "family"}}.')
+    return found
 
 
 def _estimator(detector: DetectorChoice, k: int, expert_years: str, seed: int) -> Any:
@@ -201,5 +219,12 @@ def _say(bundle: Bundle, out: Path, *, unlabelled: int) -> None:
         held = "single images" if len(_single(bundle)) == 2 else "groups"
         spread = f"({value['low']:.3f} to {value['high']:.3f}, {held} held out)"
         screen.print(f"  {words:<26} {value['value']:.3f}  {spread}", highlight=False)
+    if bundle.attribution is not None:
+        found = bundle.attribution.figures
+        right = "none rightly" if found["right"] is None else f"{100 * found['right']:.0f} % of them rightly"
+        screen.print(
+            f"  {'family named':<26} {100 * found['named']:.0f} % of the generated images, {right}",
+            highlight=False,
+        )
     if unlabelled:
         error_console().print(f"{unlabelled:,} rows without a label were left out.", highlight=False)

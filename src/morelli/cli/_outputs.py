@@ -52,6 +52,11 @@ COLUMNS: dict[str, type] = {
     "error": str,
     "error_message": str,
     "provenance": str,
+    "family": str,
+    "family_probability": float,
+    "stability_low": float,
+    "stability_high": float,
+    "flips": bool,
 }
 
 LABELS = {0: "real", 1: "fake"}
@@ -95,6 +100,7 @@ def record(detection: Detection) -> dict[str, Any]:
             "domain_distance": None if math.isnan(verdict.domain_distance) else verdict.domain_distance,
             "neighbors": [_neighbor(neighbor) for neighbor in verdict.neighbors],
             "reasons": list(verdict.reasons),
+            "family": None if verdict.family is None else asdict(verdict.family),
             "width": facts.width,
             "height": facts.height,
             "format": facts.format,
@@ -102,6 +108,8 @@ def record(detection: Detection) -> dict[str, Any]:
             "notes": list(facts.notes),
             "provenance": [asdict(finding) for finding in detection.provenance],
         }
+    if detection.stability is not None:
+        row["stability"] = asdict(detection.stability)
     return row
 
 
@@ -117,6 +125,14 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
         }
     low, high = row["interval"]
     flat_row |= {"probability_low": low, "probability_high": high}
+    if (family := row["family"]) is not None:
+        flat_row |= {"family": family["family"], "family_probability": family["probability"]}
+    if (stability := row.get("stability")) is not None:
+        flat_row |= {
+            "stability_low": stability["low"],
+            "stability_high": stability["high"],
+            "flips": stability["flips"],
+        }
     for label, name in (("fake", "nearest_generated"), ("real", "nearest_real")):
         nearest = next((neighbor for neighbor in row["neighbors"] if neighbor["label"] == label), None)
         if nearest is not None:
@@ -313,7 +329,7 @@ def _opened(target: str) -> Iterator[IO[bytes]]:
 def _schema() -> pa.Schema:
     import pyarrow as pa
 
-    kinds = {str: pa.string(), float: pa.float64(), int: pa.int64()}
+    kinds = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_()}
     return pa.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
 
 

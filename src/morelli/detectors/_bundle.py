@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from morelli.detectors._attribution import Attribution, FamilyGuess
 from morelli.detectors._bank import Bank
 from morelli.detectors._bundle_parts import HeldOut, NeighborRule, Origin
 from morelli.detectors._bundle_record import read_record, write_record
@@ -35,7 +36,8 @@ class Bundle:
 
     Either `head` (linear, or of experts, over `head_kinds`, each image scaled to unit length first if
     `unit`) or `neighbor_rule` (over the bank) gives the logit. The bank, where there is one, gives evidence
-    and the domain. `base_rate` is the share of generated images that probabilities assume; thresholds
+    and the domain. `attribution`, over `head_kinds`, names the family of generators of an image called
+    AI-generated. `base_rate` is the share of generated images that probabilities assume; thresholds
     are on logits and do not move with it. `training`, `recipe` and `metrics` are plain JSON values.
     `origin` is where it was read from, and goes along with every change of it: `save` needs it.
 
@@ -50,6 +52,7 @@ class Bundle:
     head: LinearHead | ExpertHead | None = None
     neighbor_rule: NeighborRule | None = None
     bank: Bank | None = None
+    attribution: Attribution | None = None
     unit: bool = False
     calibration: Calibration = field(default_factory=Calibration)
     held_out: HeldOut | None = None
@@ -69,6 +72,8 @@ class Bundle:
             raise UsageError("a bundle has either a linear head or a neighbour rule")
         if self.neighbor_rule is not None and self.bank is None:
             raise UsageError("a neighbour rule needs a bank")
+        if self.attribution is not None and self.head is None:
+            raise UsageError("families of generators are named from the features of a head; there is none")
 
     def __repr__(self) -> str:
         return f"Bundle({self.name!r}, {self.build.encoder}, kinds {', '.join(self.kinds)})"
@@ -140,7 +145,7 @@ class Bundle:
         interval = self._intervals(logits, drawn, rate)
         even = self._intervals(logits, drawn, 0.5)
         distance, neighbors = self._evidence(features)
-        experts = self._experts(features)
+        experts, families = self._experts(features), self._families(features)
         ends = self.calibration.probability([self.ai.logit, self.real.logit], rate)
         limit = None if self.bank is None else self.bank.limit
         return [
@@ -158,6 +163,8 @@ class Bundle:
                     limit=limit,
                     neighbors=neighbors[i],
                     expert=experts[i],
+                    family=families[i],
+                    families=self.attribution is not None,
                 )
             )
             for i in range(len(logits))
@@ -304,6 +311,12 @@ class Bundle:
             return [None] * len(features)
         loudest = self.head.expert_logits(self._matrix(features)).argmax(axis=1)
         return [self.head.experts[k] for k in loudest]
+
+    def _families(self, features: Features) -> list[FamilyGuess | None]:
+        """The family of generators of each image, were it generated; None where none is likely enough."""
+        if self.attribution is None:
+            return [None] * len(features)
+        return self.attribution.guesses(self._matrix(features))
 
     def _intervals(
         self, logits: NDArray[np.float64], drawn: NDArray[np.float64] | None, rate: float

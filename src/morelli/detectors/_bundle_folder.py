@@ -11,6 +11,7 @@ from morelli.artefacts.schema import COUNT, Number
 
 MANIFEST, CARD = "bundle.json", "MODEL_CARD.md"
 HEAD, BANK, HELD_OUT, MEMBERS = "head.safetensors", "bank.safetensors", "held_out.safetensors", "bank.json"
+ATTRIBUTION = "attribution.safetensors"
 
 _POSITIVE = Number(1, 2**31, whole=True)
 _NEIGHBORS = Number(1, 10_000, whole=True)  # each costs memory for every image that is judged
@@ -46,6 +47,7 @@ _SCHEMA = {
     "base_rate": Number(0, 1, inside=True),
     "interval_level": Number(0, 1, inside=True),
     "bank": (_BANK, None),
+    "attribution?": ({"families": [str], "least": Number(0, 1), "figures": dict}, None),
     "training": dict,
     "recipe": dict,
     "metrics": dict,

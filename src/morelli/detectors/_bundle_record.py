@@ -11,8 +11,9 @@ import numpy as np
 from morelli._version import __version__
 from morelli.artefacts import read_folder, write_folder
 from morelli.artefacts.tensors import Tensors
+from morelli.detectors._attribution import Attribution
 from morelli.detectors._bank import Bank
-from morelli.detectors._bundle_folder import BANK, CARD, FORM, HEAD, HELD_OUT, MANIFEST, MEMBERS
+from morelli.detectors._bundle_folder import ATTRIBUTION, BANK, CARD, FORM, HEAD, HELD_OUT, MANIFEST, MEMBERS
 from morelli.detectors._bundle_parts import HeldOut, NeighborRule
 from morelli.detectors._calibration import Calibration
 from morelli.detectors._expert_head import ExpertHead
@@ -20,9 +21,10 @@ from morelli.detectors._linear_head import LinearHead
 from morelli.detectors._model_card import model_card
 from morelli.detectors._thresholds import Threshold
 from morelli.encoders import Build
-from morelli.errors import ArtifactError
+from morelli.errors import ArtifactError, UsageError
 
 _COLUMNS = ("ids", "generators", "uris", "groups")
+_FAMILY_TENSORS = {"weights": 2, "biases": 1, "slopes": 1, "offsets": 1}
 
 
 def write_record(stored: Mapping[str, Any], path: Path, *, unless_changed: str | None = None) -> str:
@@ -46,6 +48,9 @@ def write_record(stored: Mapping[str, Any], path: Path, *, unless_changed: str |
         tensors[HELD_OUT] = {"logits": held_out.logits, "labels": held_out.labels}
         if held_out.groups is not None:
             tensors[HELD_OUT]["groups"] = held_out.groups
+    families: Attribution | None = stored["attribution"]
+    if families is not None:
+        tensors[ATTRIBUTION] = {name: getattr(families, name) for name in _FAMILY_TENSORS}
     document = _document(stored)
     written = write_folder(
         path,
@@ -83,6 +88,13 @@ def _document(stored: Mapping[str, Any]) -> dict[str, Any]:
     bank: Bank | None = stored["bank"]
     if isinstance(stored["head"], ExpertHead):
         document["detector"] |= {"type": "experts", "experts": list(stored["head"].experts)}
+    families: Attribution | None = stored["attribution"]
+    if families is not None:
+        document["attribution"] = {
+            "families": list(families.families),
+            "least": families.least,
+            "figures": dict(families.figures),
+        }
     if rule is not None:
         document["detector"] |= {"type": "neighbors", "k": rule.k, "voting": rule.voting}
     if bank is not None:
@@ -148,6 +160,7 @@ def _fields(
         "head": head,
         "neighbor_rule": rule,
         "bank": None if document["bank"] is None else _bank(path, document["bank"], tensors, columns),
+        "attribution": _attribution(path, document.get("attribution"), tensors),
         "unit": bool(detector["unit"]),
         "calibration": Calibration.from_json(document["calibration"]),
         "held_out": held_out,
@@ -221,6 +234,24 @@ def _bank(path: Path, facts: dict[str, Any], tensors: dict[str, Tensors], column
         limit=None if limit is None else float(limit),
         draws=draws,
     )
+
+
+def _attribution(path: Path, facts: dict[str, Any] | None, tensors: dict[str, Tensors]) -> Attribution | None:
+    if facts is None:
+        return None
+    found = _required(path, tensors, ATTRIBUTION, _FAMILY_TENSORS)
+    try:
+        return Attribution(
+            families=tuple(str(name) for name in facts["families"]),
+            weights=found["weights"].astype(np.float32),
+            biases=found["biases"].astype(np.float64),
+            slopes=found["slopes"].astype(np.float64),
+            offsets=found["offsets"].astype(np.float64),
+            least=float(facts["least"]),
+            figures=dict(facts["figures"]),
+        )
+    except UsageError as error:
+        raise ArtifactError(f"{ATTRIBUTION}: {error}") from error
 
 
 def _required(path: Path, tensors: dict[str, Tensors], file: str, axes: dict[str, int]) -> Tensors:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
+from morelli.detectors._attribution import Attribution, fit_attribution
 from morelli.detectors._bank import Bank
 from morelli.detectors._bundle import Bundle, unit_rows, verdict_thresholds
 from morelli.detectors._bundle_parts import HeldOut, NeighborRule
@@ -53,6 +54,7 @@ class Recipe:
     bank_kinds: of the evidence bank, () for none. bank_center: take the common direction away.
     domain_k, domain_quantile: see `Bank`. n_draws: bootstrap heads, 0 for no interval.
     real_groups, n_folds, seed: of the folds.
+    families: family of generators of each lineage that has one, for `Attribution`; None: no family is named.
     nested: choose C anew inside every fold, so that no held-out row had a say in it. Few groups make that
     choice shaky, and folds of different C have logits of different scale; False chooses C once, over all
     rows by group, and keeps it – figures are then conditional on one number chosen with the held-out rows.
@@ -82,6 +84,7 @@ class Recipe:
     n_folds: int = 8
     nested: bool = True
     seed: int = 0
+    families: Mapping[str, str] | None = None
     licence: str = ""
     notes: Sequence[str] = ()
 
@@ -93,6 +96,7 @@ class Recipe:
         plain = {
             k: list(v) if isinstance(v, Sequence) and not isinstance(v, str) else v for k, v in data.items()
         }
+        plain["families"] = None if self.families is None else dict(sorted(self.families.items()))
         return plain | {
             "estimator": type(self.estimator).__name__,
             "parameters": {k: _plain(v) for k, v in sorted(self.estimator.get_params().items())},
@@ -213,6 +217,9 @@ def fit_bundle(
         head = experts.head
     elif not by_neighbors:
         head, chosen = _head(estimator, recipe, X, y, names, image_weight, rng)
+    attribution = None
+    if recipe.families is not None:
+        attribution = _attribution(features, recipe, X, y, scored)
     figures = held_out_figures(z, target, kept, honest, ai.logit, np.random.default_rng([recipe.seed, 1]))
     bundle = Bundle(
         name=recipe.name,
@@ -225,6 +232,7 @@ def fit_bundle(
         if by_neighbors
         else None,
         bank=bank,
+        attribution=attribution,
         unit=recipe.unit,
         calibration=calibration,
         held_out=HeldOut(z, np.asarray(target, dtype=np.int8), numbers),
@@ -277,6 +285,37 @@ def _bank(
     if by_neighbors and recipe.n_draws:
         return replace(bank, draws=group_draws(bank.labels, bank.groups, recipe.n_draws, rng))
     return bank
+
+
+def _attribution(
+    features: Features,
+    recipe: Recipe,
+    X: NDArray[np.float32],
+    y: NDArray[Any],
+    scored: NDArray[np.int64],
+) -> Attribution:
+    """Families of the generated images, each lineage left out by its sources, unknown lineages as wholes."""
+    families = recipe.families or {}
+    trains = np.isin(np.arange(len(y)), np.concatenate([_rows_of(features, recipe.trained), scored]))
+    rows = np.flatnonzero((y == 1) & trains)
+    lineages = features.column("lineage")[rows].astype(str)
+    absent = sorted(set(families) - set(lineages.tolist()))
+    if absent:
+        raise UsageError(f"families name lineages that no image has: {', '.join(absent)}")
+    sources = features.column("source")[rows].astype(str)
+    names = [families.get(lineage) for lineage in lineages.tolist()]
+    groups = [
+        lineage if name is None else f"{lineage} from {source}"
+        for lineage, source, name in zip(lineages.tolist(), sources.tolist(), names, strict=True)
+    ]
+    return fit_attribution(
+        X[rows],
+        names,
+        groups,
+        images=features.column("sha256")[rows].astype(str),
+        measured=np.isin(rows, scored),
+        seed=recipe.seed,
+    )
 
 
 def _head(  # noqa: PLR0917

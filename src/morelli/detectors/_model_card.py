@@ -51,6 +51,8 @@ def model_card(document: Mapping[str, Any]) -> str:
         _evaluation(document["metrics"]),
         "## Thresholds",
         _thresholds(document["thresholds"]),
+        "## Families of generators",
+        _families(document.get("attribution")),
         "## If it says AI, how often is it right?",
         _predictive_values(document["thresholds"], document["metrics"]),
     ]
@@ -131,6 +133,30 @@ def _evaluation(metrics: Mapping[str, Any]) -> str:
     if "metadata_only_auc" not in metrics:
         text += "\n\nThe AUC of a classifier that sees only format and size was not given; ask for it."
     return text
+
+
+def _families(attribution: Mapping[str, Any] | None) -> str:
+    if not attribution:
+        return "It names no family of generators."
+    figures = attribution["figures"]
+    if not figures or figures["right"] is None:
+        return f"It knows {', '.join(attribution['families'])}; how often it names them rightly is not known."
+    rows = [
+        [name, str(one["images"]), str(one["found"]), str(one["named"]), _percent(one["right"])]
+        for name, one in figures["families"].items()
+    ]
+    text = _table(["family", "images", "found", "named so", "rightly"], rows)
+    strangers = _percent(figures["unknown_named"])
+    return (
+        f"{text}\n\nHeld out by source, or by lineage where the family is unknown. A family is named for "
+        f"{_percent(figures['named'])} of the generated images, rightly for {_percent(figures['right'])} of "
+        f"these, and for {strangers} of the {figures['unknown_images']} images of no known family. It is a "
+        "resemblance, not an origin."
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.0f} %"
 
 
 def _thresholds(thresholds: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ from morelli.inspection._prepare import PreparedCase, as_jpeg, prepare, prepare_
 from morelli.inspection._relevance import case_maps, dimension_map
 from morelli.inspection._sentence import sentence
 from morelli.inspection._small import small_is_out_of_domain
-from morelli.inspection._stability import STABILITY_PERTURBATIONS, stability_answer
+from morelli.inspection._stability import STABILITY_PERTURBATIONS, flip_reason, stability_answer
 from morelli.inspection._stream import Detection, detect
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ class Inspector:
         workers: int = 2,
         limits: Limits | None = None,
         thumbnails: bool = False,
+        stability: bool = False,
     ) -> Iterator[Detection]:
         """The verdict on every image of a source, in its order, as a stream with bounded memory.
 
@@ -113,6 +114,7 @@ class Inspector:
             workers: threads that read and decode.
             limits: what one image may cost.
             thumbnails: keep a small picture of each.
+            stability: also judge each after re-encoding, scaling and cropping (seven more images to encode).
 
         Yields:
             A `Detection` for each image, one that cannot be read with its `failure`.
@@ -129,6 +131,7 @@ class Inspector:
             limits=limits,
             thumbnails=thumbnails,
             trust=self.trust,
+            stability=stability,
         )
 
     def inspect(
@@ -241,6 +244,7 @@ class Inspector:
             distilled = distilled_answer(stored, self.distilled, bundle.base_rate, off)
         elif off:
             raise _no_distilled()
+        flips = None if stability is None else flip_reason(verdict.verdict, stability)
         return a.Case(
             id=stored.id,
             name=stored.name,
@@ -249,7 +253,10 @@ class Inspector:
             interval=verdict.interval,
             thresholds=a.Thresholds(ai=float(ends[0]), real=float(ends[1])),
             base_rate=bundle.base_rate,
-            reasons=list(verdict.reasons),
+            reasons=[*verdict.reasons, *([] if flips is None else [flips])],
+            family=None
+            if verdict.family is None
+            else a.Family(family=verdict.family.family, probability=verdict.family.probability),
             sentence=sentence(stored, verdict, bundle),
             facts=facts_answer(stored),
             provenance=list(stored.provenance),

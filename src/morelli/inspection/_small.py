@@ -16,4 +16,5 @@ def small_is_out_of_domain(verdict: Verdict, width: int, height: int) -> Verdict
     if min(width, height) >= LEAST_SIDE:
         return verdict
     reason = f"picture of {width} × {height} pixels is too small to say anything; {LEAST_SIDE} are the least"
-    return replace(verdict, verdict="out_of_domain", reasons=(reason, *verdict.reasons[1:]))
+    kept = [one for one in verdict.reasons if one.startswith("nearest ")]
+    return replace(verdict, verdict="out_of_domain", reasons=(reason, *kept), family=None)

@@ -22,6 +22,9 @@ STABILITY_PERTURBATIONS = (
 """Perturbations after which `Stability` judges an image again: re-encoding, scaling, cropping."""
 
 
+WORDS = {"ai": "AI-generated", "real": "real"}
+
+
 def stability_answer(own: Verdict, perturbed: Mapping[str, Verdict]) -> a.Stability:
     """The image's own verdict beside those after each perturbation."""
     found = [
@@ -33,3 +36,21 @@ def stability_answer(own: Verdict, perturbed: Mapping[str, Verdict]) -> a.Stabil
     return a.Stability(
         low=min(probabilities), high=max(probabilities), flips={"ai", "real"} <= words, deliveries=found
     )
+
+
+def flip_reason(own: str, stability: a.Stability) -> str | None:
+    """A sentence on the deliveries whose confident verdict is another than the image's own; None without any.
+
+    Args:
+        own: the image's verdict. One without an answer is held against both confident ones.
+        stability: of this image.
+    """
+    if not stability.flips:
+        return None
+    other = {
+        word: [one.delivery for one in stability.deliveries if one.verdict == word]
+        for word in WORDS
+        if word != own
+    }
+    said = [f"{WORDS[word]} after {', '.join(names)}" for word, names in other.items() if names]
+    return f"delivered otherwise it is called {' and '.join(said)}"

@@ -13,10 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from morelli.encoders import PreparedImage, encode_stream
 from morelli.errors import ImageError
-from morelli.images import Limits, decode, image_errors, read_bytes, thumbnail
+from morelli.images import (
+    Limits,
+    decode,
+    image_errors,
+    image_generator,
+    perturbation,
+    read_bytes,
+    thumbnail,
+)
 from morelli.inspection._provenance import file_provenance
 from morelli.inspection._sentence import verdict_line
 from morelli.inspection._small import small_is_out_of_domain
+from morelli.inspection._stability import STABILITY_PERTURBATIONS, flip_reason, stability_answer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +34,7 @@ if TYPE_CHECKING:
     from morelli.detectors import Bundle, Verdict
     from morelli.encoders import Encoder
     from morelli.images import ImageFacts, ImageItem
-    from morelli.inspection.answers import ProvenanceFinding
+    from morelli.inspection.answers import ProvenanceFinding, Stability
     from morelli.provenance import TrustList
 
 
@@ -34,7 +43,8 @@ class Detection:
     """What became of one image: either `verdict` and `facts`, or `failure`.
 
     `provenance` is what the file says of itself, the strongest first: evidence apart from the verdict, empty
-    where it says nothing. `thumbnail` (RGB, at most 220 pixels) is there when it was asked for.
+    where it says nothing. `thumbnail` (RGB, at most 220 pixels) and `stability` are there when they were
+    asked for.
     """
 
     uri: str
@@ -45,6 +55,7 @@ class Detection:
     failure: ImageError | None = None
     thumbnail: Image.Image | None = field(default=None, repr=False)
     provenance: tuple[ProvenanceFinding, ...] = ()
+    stability: Stability | None = None
 
     def __str__(self) -> str:
         if self.verdict is not None:
@@ -65,16 +76,20 @@ def detect(
     limits: Limits | None = None,
     thumbnails: bool = False,
     trust: TrustList | None = None,
+    stability: bool = False,
 ) -> Iterator[Detection]:
     """Judge every image of `items` with `bundle`, in order, as a stream.
+
+    With `stability` each image is also judged after every one of `STABILITY_PERTURBATIONS`.
 
     At most two batches of images are held at a time, however many there are. `workers` threads read and
     decode while the encoder works. Raises `BuildMismatchError` before the first image when `encoder` is not
     the one that the bundle was fitted on.
     """
     bundle.check_build(encoder.build)
+    specs = (None, *STABILITY_PERTURBATIONS) if stability else (None,)
     stream = encode_stream(
-        items,
+        ((item, spec) for item in items for spec in specs),
         _Preparation(encoder, limits or Limits(), thumbnails, trust),
         encoder,
         bundle.kinds,
@@ -83,47 +98,102 @@ def detect(
         ahead=2 * batch_size,
     )
     with closing(stream):
-        for batch in stream:
-            verdicts = {}
-            if batch.rows:
-                good = [batch.images[row] for row in batch.rows]
-                judged = _judged(good, batch.vectors, bundle, encoder)
-                verdicts = dict(zip(batch.rows, judged, strict=True))
-            for row, detection in enumerate(batch.images):
-                yield replace(detection, verdict=verdicts[row]) if row in verdicts else detection
+        judged = (
+            one
+            for batch in stream
+            for one in _judged(batch.images, batch.rows, batch.vectors, bundle, encoder)
+        )
+        yield from _with_stability(judged) if stability else (detection for detection, _ in judged)
+
+
+_Delivered = tuple[Detection, str | None]
+"""A detection, and the perturbation under which the image was judged; None: as it came."""
+
+
+def _with_stability(judged: Iterable[_Delivered]) -> Iterator[Detection]:
+    """Each image's own detection, told how its deliveries, which follow it, were judged."""
+    own: Detection | None = None
+    others: dict[str, Verdict] = {}
+    for detection, spec in judged:
+        if spec is not None:
+            if detection.verdict is not None:
+                others[spec] = detection.verdict
+            continue
+        if own is not None:
+            yield _told(own, others)
+        own, others = detection, {}
+    if own is not None:
+        yield _told(own, others)
+
+
+def _told(detection: Detection, others: Mapping[str, Verdict]) -> Detection:
+    verdict = detection.verdict
+    if verdict is None:
+        return detection
+    found = stability_answer(verdict, others)
+    reason = flip_reason(verdict.verdict, found)
+    if reason is not None:
+        verdict = replace(verdict, reasons=(*verdict.reasons, reason))
+    return replace(detection, verdict=verdict, stability=found)
 
 
 @dataclass(frozen=True)
 class _Preparation:
-    """The decode threads' job for any item; never raises for a bad image."""
+    """The decode threads' job for any item and perturbation; never raises for a bad image."""
 
     encoder: Encoder
     limits: Limits
     thumbnails: bool
     trust: TrustList | None
 
-    def __call__(self, item: ImageItem) -> PreparedImage[Detection]:
+    def __call__(self, delivery: tuple[ImageItem, str | None]) -> PreparedImage[_Delivered]:
+        item, spec = delivery
         detection = Detection(item.uri, item.label, item.generator)
         try:
             data = read_bytes(item)
             decoded = decode(data, self.limits)
             with image_errors():
-                pixels = self.encoder.transform(decoded.image)
-                small = thumbnail(decoded.image) if self.thumbnails else None
+                image = decoded.image
+                if spec is not None:
+                    change = perturbation(spec)
+                    # The generator is by content, so that the same question has the same answer.
+                    digest = bytes.fromhex(decoded.facts.sha256)
+                    image = change(image, image_generator(digest, change.id))
+                pixels = self.encoder.transform(image)
+                small = thumbnail(image) if self.thumbnails and spec is None else None
         except ImageError as error:
-            return PreparedImage(replace(detection, failure=error))
+            return PreparedImage((replace(detection, failure=error), spec))
+        if spec is not None:
+            return PreparedImage((replace(detection, facts=decoded.facts), spec), pixels)
         said = file_provenance(data, self.trust)
         detection = replace(detection, facts=decoded.facts, thumbnail=small, provenance=said)
-        return PreparedImage(detection, pixels)
+        return PreparedImage((detection, spec), pixels)
 
 
 def _judged(
+    images: Sequence[_Delivered],
+    rows: Sequence[int],
+    vectors: Mapping[str, NDArray[Any]],
+    bundle: Bundle,
+    encoder: Encoder,
+) -> list[_Delivered]:
+    """The images of a batch, those at `rows` with the verdict on their vectors."""
+    found = list(images)
+    if rows:
+        good = [found[row][0] for row in rows]
+        for row, verdict in zip(rows, _verdicts(good, vectors, bundle, encoder), strict=True):
+            detection, spec = found[row]
+            found[row] = replace(detection, verdict=verdict), spec
+    return found
+
+
+def _verdicts(
     good: Sequence[Detection],
     vectors: Mapping[str, NDArray[Any]],
     bundle: Bundle,
     encoder: Encoder,
 ) -> list[Verdict]:
-    """The verdicts of a batch's readable images, from their vectors (n, …) of each kind."""
+    """The verdicts of readable images, from their vectors (n, …) of each kind."""
     from morelli.features import Features
 
     features = Features.from_arrays(

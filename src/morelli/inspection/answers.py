@@ -126,6 +126,14 @@ class Neighbors(Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Family(Answer):
+    """A family of generators that an AI-generated image resembles."""
+
+    family: str
+    probability: Share = field(metadata={"description": "Calibrated, that the image is of this family."})
+
+
+@dataclass(frozen=True, kw_only=True)
 class Delivery(Answer):
     """One way in which the image might have been delivered, and the probability then."""
 
@@ -177,6 +185,9 @@ class Case(Answer):
     thresholds: Thresholds
     base_rate: Share
     reasons: list[str]
+    family: Family | None = field(
+        metadata={"description": "Null where the verdict is another than ai, or no known family is likely."}
+    )
     sentence: str = field(metadata={"description": "A sentence to quote."})
     facts: Facts
     provenance: list[ProvenanceFinding] = field(

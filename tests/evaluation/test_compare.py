@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import chi2
 
 from morelli.errors import UsageError
-from morelli.evaluation import MeasureOptions, Predictions
+from morelli.evaluation import MeasureOptions, Predictions, compare_tables
 from morelli.evaluation._compare import compare, compare_all, delong, mcnemar
 from morelli.metrics import roc_auc
 
@@ -98,3 +98,40 @@ def test_detectors_without_common_images_are_refused():
         compare(Predictions.concat([table, other]), "a", "c")
     with pytest.raises(UsageError, match="two of the detectors"):
         compare(table, "a", "a")
+
+
+def test_generators_eras_and_sources_have_rows_of_their_own():
+    """Detector a is better on new generators alone, and no better than b on old ones."""
+    rng = np.random.default_rng(4)
+    n = 400
+    y, new = np.arange(n) % 2, np.arange(n) % 4 == 1
+    shared = rng.normal(size=n) + 1.0 * y
+    parts = [
+        Predictions.from_columns(
+            label=y,
+            logit=shared + (2.0 * new if name == "a" else 0.0) + rng.normal(0, 0.3, n),
+            uri=[str(i) for i in range(n)],
+            era=[None if not y[i] else "2025" if new[i] else "2019" for i in range(n)],
+            generator=[None if not y[i] else f"g{i % 3}" for i in range(n)],
+            lineage=[f"l{i % 40}" if y[i] else None for i in range(n)],
+            source=[None if y[i] else "rare" if i < 8 else f"s{i % 10}" for i in range(n)],
+            detector=name,
+        )
+        for name in ("a", "b")
+    ]
+    options = MeasureOptions(rounds=200)
+    both = Predictions.concat(parts)
+    found = {c.subset: c for c in compare_tables(both, by="era", options=options)}
+    assert sorted(found) == ["2019", "2025"]
+    assert found["2025"].n_images == 300
+    assert found["2025"].differences["auc"].low > 0 > found["2019"].differences["auc"].low
+    recent = np.array([era == "2025" for era in both.table.column("era").to_pylist()])
+    rows = both.rows((both.labels == 0) | recent)
+    assert found["2025"].differences["auc"] == compare(rows, "a", "b", options=options).differences["auc"]
+    assert all(c.adjusted["auc"] >= c.p_values["auc"] for c in found.values())
+    two = compare_tables(parts[0], parts[1], by="source", options=options)
+    assert {c.subset for c in two} == {f"s{i}" for i in (0, 2, 4, 6, 8)}
+    with pytest.raises(UsageError, match="no era in the first table has 10 images"):
+        compare_tables(both.rows(both.labels == 0), by="era", options=options)
+    with pytest.raises(UsageError, match="choose one of generator"):
+        compare_tables(both, by="colour")

@@ -25,6 +25,13 @@ def compare(
     protocol: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only this protocol; else all that both have.")
     ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="A row for each generator, lineage, era or source with ten images or more.",
+        ),
+    ] = None,
     seed: Seed = 0,
     rounds: Rounds = 1000,
     level: Level = 0.9,
@@ -42,33 +49,35 @@ def compare(
         morelli evaluate compare mine/predictions.parquet theirs/predictions.parquet
 
         morelli evaluate compare report/predictions.parquet --protocol leave-one-lineage-out
+
+        morelli evaluate compare mine/predictions.parquet theirs/predictions.parquet --by era
     """
     from morelli.evaluation import Predictions, compare_tables
 
     if len(tables) > 2:
         raise UsageError("compare takes one or two tables.")
     read = [Predictions.read(path) for path in tables]
-    found = compare_tables(*read, protocol=protocol, options=measure_options(rounds, level, seed, "source"))
+    options = measure_options(rounds, level, seed, "source")
+    found = compare_tables(*read, protocol=protocol, by=by, options=options)
     if json_document:
         import json
 
         typer.echo(json.dumps([c.to_json() for c in found], indent=1, ensure_ascii=False))
         return
-    _show_pairs(found)
+    _show_pairs(found, by)
 
 
-def _show_pairs(found: Sequence[Comparison]) -> None:
+def _show_pairs(found: Sequence[Comparison], by: str | None) -> None:
     from rich import box
     from rich.table import Table
 
-    grid = Table(
-        "protocol", "first", "second", "images", "AUC, first − second", "p (Holm)", "McNemar p",
-        box=box.SIMPLE_HEAD,
-    )  # fmt: skip
+    columns = ["first", "second", "images", "AUC, first − second", "p (Holm)", "McNemar p"]
+    grid = Table("protocol", *([] if by is None else [by]), *columns, box=box.SIMPLE_HEAD)
     for c in found:
         auc = c.differences.get("auc")
         grid.add_row(
             printable(c.protocol),
+            *([] if by is None else [printable(str(c.subset))]),
             printable(c.first),
             printable(c.second),
             f"{c.n_images:,}",

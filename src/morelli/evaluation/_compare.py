@@ -48,7 +48,8 @@ class Comparison:
 
     `differences` have paired clustered bootstrap intervals, `p_values` (two-sided, by the share of
     rounds on the other side of zero) belong to them; `adjusted` are Holm's for several comparisons.
-    `delong` is None where scores of different folds must not be ranked together.
+    `delong` is None where scores of different folds must not be ranked together. `subset` says of which
+    generators or sources the images are; None: all.
     """
 
     protocol: str
@@ -61,6 +62,7 @@ class Comparison:
     mcnemar: McNemar
     delong: DeLong | None
     adjusted: dict[str, float]
+    subset: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""

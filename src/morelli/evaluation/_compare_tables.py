@@ -13,6 +13,10 @@ from morelli.evaluation._predictions import SCHEMA, Predictions
 from morelli.evaluation.protocols import POOLED
 
 OTHER = "external"
+GROUPED = ("generator", "lineage", "era", "source")
+"""Columns whose values `compare_tables` can tell apart: of generated images, and of real ones the last."""
+LEAST_IMAGES = 10
+"""Images of a generator, lineage, era or source without which it has no row of its own."""
 
 
 def compare_tables(
@@ -20,6 +24,7 @@ def compare_tables(
     second: Predictions | None = None,
     *,
     protocol: str | None = None,
+    by: str | None = None,
     options: MeasureOptions | None = None,
 ) -> tuple[Comparison, ...]:
     """Paired tests of every detector of `first` with every one of `second` (of all pairs of `first` alone).
@@ -28,8 +33,14 @@ def compare_tables(
     protocol ``external`` pairs with any protocol that scores each image once. p-values are adjusted by
     Holm's method over all pairs of one protocol.
 
-    Raises UsageError when the two have no protocol, or no image, in common.
+    With `by`, a column of `GROUPED`, there is a comparison for each of its values with at least
+    `LEAST_IMAGES` images: generated images of that generator, lineage or era against all real ones, or real
+    images of that source against all generated ones. p-values are adjusted over all of them.
+
+    Raises UsageError when the two have no protocol, or no image, in common, or no value has enough images.
     """
+    if by is not None:
+        return _compare_by(first, second, by, protocol, options)
     a = first.select(part="test")
     if second is None:
         names = [protocol] if protocol is not None else a.names("protocol")
@@ -61,6 +72,48 @@ def compare_tables(
                 own[k] = replace(own[k], adjusted={**own[k].adjusted, metric: p})
         results += own
     return tuple(results)
+
+
+def _compare_by(
+    first: Predictions,
+    second: Predictions | None,
+    by: str,
+    protocol: str | None,
+    options: MeasureOptions | None,
+) -> tuple[Comparison, ...]:
+    if by not in GROUPED:
+        raise UsageError(f"comparisons by {by!r} are unknown; choose one of {', '.join(GROUPED)}")
+    label = 0 if by == "source" else 1
+    results: list[Comparison] = []
+    for value in first.names(by):
+        part = _subset(first, by, value, label)
+        if part is not None:
+            # Pairing leaves of the second table what the first one's part holds.
+            found = compare_tables(part, second, protocol=protocol, options=options)
+            results += [replace(c, subset=value) for c in found]
+    if not results:
+        raise UsageError(f"no {by} in the first table has {LEAST_IMAGES} images or more")
+    for name in {c.protocol for c in results}:
+        for metric in COMPARED:
+            places = [
+                k
+                for k, c in enumerate(results)
+                if c.protocol == name and np.isfinite(c.p_values.get(metric, np.nan))
+            ]
+            for k, p in zip(places, holm([results[k].p_values[metric] for k in places]), strict=True):
+                results[k] = replace(results[k], adjusted={**results[k].adjusted, metric: p})
+    return tuple(results)
+
+
+def _subset(rows: Predictions, by: str, value: str, label: int) -> Predictions | None:
+    """Rows of this value and label with all rows of the other label; None where they are too few."""
+    codes, names = rows.codes(by)
+    if value not in names:
+        return None
+    own = (codes == names.index(value)) & (rows.labels == label)
+    if len(np.unique(rows.images()[own])) < LEAST_IMAGES:
+        return None
+    return rows.rows(own | (rows.labels != label))
 
 
 def _matched(

@@ -98,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("manifest", type=Path, nargs="+")
     parser.add_argument("--work", type=Path, required=True, help="folder of the feature tables")
     parser.add_argument("--page", type=Path, help="page to write")
+    parser.add_argument("--predictions", type=Path, help="held-out scores of the nested choice to write")
     parser.add_argument("--control", choices=("shuffled", "file-facts"))
     options = parser.parse_args(arguments)
 
@@ -110,15 +111,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         views = replace(views, vectors={"facts": file_facts(options.manifest, views)})
         every = dict.fromkeys(replace(one, kinds=FACTS) for one in CANDIDATES)
         candidates = tuple(replace(one, name=one.name.replace("final embedding", "facts")) for one in every)
-    text = search(views, candidates)
+    text = search(views, candidates, options.predictions)
     text += f"\n\nThe search took {(time.monotonic() - started) / 60:.0f} minutes.\n"
     print(text)
     if options.page is not None:
         options.page.write_text(text, encoding="utf-8")
 
 
-def search(views: Features, candidates: Sequence[Candidate]) -> str:
-    """The page: every candidate's held-out figures, then those of the nested choice."""
+def search(views: Features, candidates: Sequence[Candidate], keep: Path | None = None) -> str:
+    """The page: every candidate's held-out figures, then those of the nested choice, whose scores are kept."""
     spec = views.column("perturbation").astype(str)
     views = views.take(np.flatnonzero(np.isin(spec, [*ALL, *WORDS])))
     folds = image_folds(views)
@@ -152,7 +153,9 @@ def search(views: Features, candidates: Sequence[Candidate]) -> str:
         cells = figures(views, outer[c])
         lines.append(f"| {candidate.name} | {candidate.C:g} | {cells} | {times[c]} of {N_FOLDS} |")
     lines.append(f"| **nested choice** | | {figures(views, nested)} | |")
-    lines += ["", "## The nested choice", "", *interval_lines(views, nested, folds)]
+    lines += ["", "## The nested choice", "", *interval_lines(views, nested)]
+    if keep is not None:
+        predictions(views, nested, STANDARD).write(keep)
     lines += ["", "## A planted delivery shortcut", "", *shortcut_lines(views, nested)]
     return "\n".join(lines)
 
@@ -233,26 +236,28 @@ def figures(views: Features, logits: Array) -> str:
     return f"{' | '.join(cells)} | {last}"
 
 
-def interval_lines(views: Features, logits: Array, folds: Array) -> list[str]:
+def predictions(views: Features, logits: Array, delivery: str) -> Predictions:
+    """The held-out scores of one delivery as a predictions table."""
+    rows = np.flatnonzero(views.column("perturbation").astype(str) == delivery)
+    part = views.take(rows)
+    return Predictions.from_columns(
+        sha256=part.column("sha256"),
+        label=part.labels,
+        generator=part.column("generator"),
+        lineage=part.column("lineage"),
+        source=part.column("source"),
+        era=part.column("era"),
+        logit=logits[rows],
+        detector="morelli",
+    )
+
+
+def interval_lines(views: Features, logits: Array) -> list[str]:
     """AUC and share found of the nested choice with intervals that draw whole lineages and sources."""
     lines = ["| delivery | images | AUC | found at 5 % false alarms |", "|---|---|---|---|"]
     for delivery, words in WORDS.items():
-        rows = np.flatnonzero(views.column("perturbation").astype(str) == delivery)
-        part = views.take(rows)
-        found = measure(
-            Predictions.from_columns(
-                sha256=part.column("sha256"),
-                label=part.labels,
-                generator=part.column("generator"),
-                lineage=part.column("lineage"),
-                source=part.column("source"),
-                perturbation=part.column("perturbation"),
-                logit=logits[rows],
-                probability=1 / (1 + np.exp(-np.clip(logits[rows], -50, 50))),
-            ),
-            MeasureOptions(rounds=1000),
-            each_group=False,
-        ).metrics
+        rows = predictions(views, logits, delivery)
+        found = measure(rows, MeasureOptions(rounds=1000), each_group=False).metrics
         lines.append(f"| {words} | {len(rows):,} | {found['auc']} | {found['tpr_at_0.05_fpr']} |")
     return lines
 

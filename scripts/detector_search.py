@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def search(views: Features, candidates: Sequence[Candidate], keep: Path | None = None) -> str:
-    """The page: every candidate's held-out figures, then those of the nested choice, whose scores are kept."""
+    """The page: every candidate's held-out figures, then those of the nested choice; `keep`: its scores."""
     spec = views.column("perturbation").astype(str)
     views = views.take(np.flatnonzero(np.isin(spec, [*ALL, *WORDS])))
     folds = image_folds(views)

@@ -424,6 +424,7 @@ def family_table(bundle: Bundle) -> str:
         f"probability: {found['ece']:.3f}. A family is named",
         f"from a probability of {bundle.attribution.least:.2f}, for images called AI-generated; here all "
         "generated images count.",
+        "A family that was named rightly less often than that is named for no image, though its row is here.",
         "",
         "| family | images | found | named so | rightly |",
         "|---|---|---|---|---|",

@@ -45,6 +45,8 @@ ROOMS = [
     "inspection.answers",
     "reports",
     "reports.plots",
+    "recipes.plans",
+    "recipes.run",
     "provenance",
     "errors",
     "palette",

@@ -41,11 +41,12 @@ MAY_IMPORT: dict[str, set[str]] = {
 for above in MAY_IMPORT:
     if above not in GROUND:
         MAY_IMPORT[above] |= {"metrics", "artefacts"}
-EVERYTHING = {*MAY_IMPORT, "reports", "server", "notebook", "cli"}
+EVERYTHING = {*MAY_IMPORT, "reports", "recipes", "server", "notebook", "cli"}
 MAY_IMPORT |= {
-    "reports": EVERYTHING - {"server", "notebook", "cli"},
-    "server": EVERYTHING - {"cli", "notebook"},
-    "notebook": EVERYTHING - {"cli"},
+    "reports": EVERYTHING - {"recipes", "server", "notebook", "cli"},
+    "recipes": EVERYTHING - {"server", "notebook", "cli"},
+    "server": EVERYTHING - {"recipes", "cli", "notebook"},
+    "notebook": EVERYTHING - {"recipes", "cli"},
     "cli": EVERYTHING,
 }
 
@@ -251,6 +252,7 @@ PUBLIC_MODULES = {
     *("encoders.store", "evaluation.projection", "evaluation.protocols"),
     *("images.layouts", "images.transforms", "inspection.answers"),
     *("metrics.probabilities", "metrics.resampling", "metrics.shares"),
+    *("recipes.plans", "recipes.run"),
 }
 MOST_NAMES, MOST_AT_ONE_DOOR = 230, 45
 
@@ -342,6 +344,7 @@ ENTRY_POINTS = {
     "morelli.inspection": {"load", "Inspector"},
     "morelli.reports": {"write_report", "write_analyses", "write_study", "write_explanation", "export_atlas"},
     "morelli.reports.plots": {"relevance_png"},
+    "morelli.recipes": set(),
     "morelli.server": {"serve", "create_app", "ServerSettings"},
     "morelli.notebook": {"show"},
     "morelli.cli": {"main"},

@@ -23,6 +23,7 @@ from morelli.cli._fit import fit
 from morelli.cli._import import import_
 from morelli.cli._info import info
 from morelli.cli._provenance import provenance
+from morelli.cli._recipe import recipe
 from morelli.cli._reproduce import reproduce
 from morelli.cli._serve import serve_command
 from morelli.cli._study import study
@@ -84,6 +85,7 @@ app.add_typer(concepts, name="concepts")
 app.add_typer(encoders, name="encoders")
 app.add_typer(explain, name="explain")
 app.add_typer(import_, name="import")
+app.add_typer(recipe, name="recipe")
 app.add_typer(study, name="study")
 app.command("serve")(serve_command)
 app.command("info")(info)

@@ -6,9 +6,9 @@ the listing back while they are busy. Ray is an extra; importing this module loa
 
 from __future__ import annotations
 
-from morelli.encoders._cluster._connect import Cluster
+from morelli.encoders._cluster._connect import Cluster, require_ray
 from morelli.encoders._cluster._recipe import EncoderRecipe
 from morelli.encoders._cluster._shards import Listing, Shard
 from morelli.encoders._cluster._stream import ShardResult, shard_stream
 
-__all__ = ["Cluster", "EncoderRecipe", "Listing", "Shard", "ShardResult", "shard_stream"]
+__all__ = ["Cluster", "EncoderRecipe", "Listing", "Shard", "ShardResult", "require_ray", "shard_stream"]

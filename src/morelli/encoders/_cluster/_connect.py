@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,7 +87,6 @@ def connected(cluster: Cluster) -> Iterator[Any]:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
 
-    logging.getLogger("ray").setLevel(logging.ERROR)
     if ray.is_initialized():
         yield ray
         return
@@ -97,7 +97,9 @@ def connected(cluster: Cluster) -> Iterator[Any]:
         "num_cpus": processor_threads(), "include_dashboard": False, "object_store_memory": LOCAL_STORE
     }  # fmt: skip
     try:
-        ray.init(address=address, **quiet) if address else ray.init(**local, **quiet)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="lance is not fork-safe")  # the child becomes Ray
+            ray.init(address=address, **quiet) if address else ray.init(**local, **quiet)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
         raise MorelliError(f"{where} cannot be reached or started: {first_line(error)}") from error

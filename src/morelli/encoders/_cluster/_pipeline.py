@@ -5,6 +5,7 @@ Everything travels in Ray's own serialisation between the processes of one job; 
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -28,8 +29,8 @@ def outcomes_of(
 ) -> Iterator[Any]:
     """What the workers return for every shard, in the shards' order."""
     context = ray.data.DataContext.get_current().copy()
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # it reports every start and end
     context.enable_progress_bars = False
-    context.print_on_execution_start = False
     context.execution_options.preserve_order = True
     context.execution_options.verbose_progress = False
     # Every row is a block of its own, so that a shard goes on as soon as it is listed.

@@ -15,6 +15,7 @@ import pytest
 
 from tests.labelled_collection import write_collection
 from tests.planted_atlas import build_planted_atlas
+from tests.ray_cluster import start_cluster
 from tests.small_models import save_tiny_clip
 from tests.wheel_photos import load_photos
 
@@ -80,6 +81,12 @@ def planted_atlas_dir(
 ) -> Path:
     """An atlas of the collection; its table lies beside it. Tests that edit it work on copies."""
     return build_planted_atlas(tmp_path_factory.mktemp("planted"), collection, tiny_clip_dir)
+
+
+@pytest.fixture(scope="session")
+def ray_address() -> Iterator[str]:
+    """The address of a Ray cluster of two cores on this machine, which this process is connected to."""
+    yield from start_cluster()
 
 
 @pytest.fixture(scope="session")

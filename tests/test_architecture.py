@@ -249,7 +249,7 @@ def test_torch_is_imported_by_towers_alone() -> None:
 PUBLIC_MODULES = {
     *("__main__", "errors", "palette"),
     *("artefacts.schema", "artefacts.tensors", "artefacts.text"),
-    *("encoders.store", "evaluation.projection", "evaluation.protocols"),
+    *("encoders.cluster", "encoders.store", "evaluation.projection", "evaluation.protocols"),
     *("images.layouts", "images.transforms", "inspection.answers"),
     *("metrics.probabilities", "metrics.resampling", "metrics.shares"),
     *("recipes.plans", "recipes.run"),

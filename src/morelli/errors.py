@@ -22,6 +22,9 @@ class MissingPartError(UsageError):
         super().__init__(f"{what} {next}")
         self.code, self.what, self.next = code, what, next
 
+    def __reduce__(self) -> tuple[type[MissingPartError], tuple[str, str, str]]:
+        return type(self), (self.code, self.what, self.next)  # an exception comes back by its text
+
 
 class UnknownDimensionError(UsageError):
     """A distilled dimension has a number that the distilled map does not have."""
@@ -37,6 +40,9 @@ class ImageError(MorelliError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+    def __reduce__(self) -> tuple[type[ImageError], tuple[str, str]]:
+        return type(self), (self.reason, str(self))  # between processes; its arguments are not its text alone
 
 
 class SourceError(MorelliError):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,6 +15,8 @@ from morelli.cli._errors import outcome, warn
 from morelli.cli._options import (
     Device,
     DeviceChoice,
+    Engine,
+    EngineOption,
     ImageColumn,
     LabelColumn,
     LabelFrom,
@@ -24,18 +27,17 @@ from morelli.cli._options import (
     OptionalBatchSize,
     OptionalWorkers,
     Quiet,
+    RayActors,
+    RayAddress,
+    RayCpus,
     Remote,
     Root,
     Sources,
     StoredFormat,
     WeightsPath,
 )
-from morelli.cli._sources import limits_of, reading_of, say_understood
+from morelli.cli._sources import engine_of, limits_of, reading_of, say_understood
 from morelli.errors import SourceError, UsageError
-
-if TYPE_CHECKING:
-    from morelli.images import ImageItem
-    from morelli.images.layouts import SourceReport
 
 
 def extract(
@@ -78,6 +80,10 @@ def extract(
     workers: OptionalWorkers = None,
     device: Device = DeviceChoice.auto,
     offline: Offline = False,
+    engine: EngineOption = Engine.local,
+    ray_address: RayAddress = None,
+    ray_actors: RayActors = None,
+    ray_cpus: RayCpus = None,
     quiet: Quiet = False,
 ) -> None:
     """Run images through a frozen encoder once and keep the features in a Lance table.
@@ -93,11 +99,14 @@ def extract(
 
         morelli extract manifest.csv -o aligned.lance --perturb align:288,85 --kinds layer:6-9
 
+        morelli extract s3://bucket/photos -o photos.lance --engine ray --ray-address auto
+
     Exit codes: 0 all done, 2 wrong usage, 3 some images failed (listed on stderr), 4 nothing could be done.
     """
     from morelli.features import extract as run
     from morelli.images import iter_source, layouts
 
+    cluster = engine_of(engine, address=ray_address, actors=ray_actors, cpus=ray_cpus, offline=offline)
     number = _label(label)
 
     reading = reading_of(
@@ -113,11 +122,7 @@ def extract(
 
     limits = limits_of(max_pixels)
 
-    def items(understood: SourceReport | None = None) -> Iterator[ImageItem]:
-        return iter_source(
-            sources, label=number, generator=generator, **reading, limits=limits, report=understood
-        )
-
+    items = partial(iter_source, sources, label=number, generator=generator, **reading, limits=limits)
     understood = layouts.SourceReport()
 
     eye = named_encoder(
@@ -129,25 +134,16 @@ def extract(
         offline=offline,
         quiet=quiet,
     )
-    unlabelled = classes = 0
     with progress(quiet) as display:
         # Listing twice is cheap beside encoding, and only a known total gives a remaining time.
-        total = None if display.disable else sum(1 for _ in items())
+        total = None if display.disable or cluster != "local" else sum(1 for _ in items())
         task = display.add_task("extracting", total=total)
 
         def advance(done: int, total: int | None, skipped: int, failed: int) -> None:
             display.update(task, completed=done + skipped + failed, total=total)
 
-        def counted() -> Iterator[ImageItem]:
-            nonlocal unlabelled, classes
-            for item in items(understood):
-                if item.label is None and item.problem is None:
-                    unlabelled += 1
-                    classes += "cls" in item.metadata or "label" in item.metadata
-                yield item
-
         report = run(
-            counted(),
+            items,
             out,
             encoder=eye,
             kinds=kinds.split(","),
@@ -158,10 +154,12 @@ def extract(
             limits=limits,
             total=total,
             progress=advance,
+            understood=understood,
+            engine=cluster,
         )
     here = report.skipped + report.duplicates
     say_understood(understood, reading, quiet=quiet)
-    _warn_about_labels(unlabelled if label_from else 0, classes, report.conflicts)
+    _warn_about_labels(understood.unlabelled if label_from else 0, understood.classes, report.conflicts)
     if not quiet:
         speed = f", {report.done / report.seconds:.1f} images/s" if report.seconds > 0 else ""
         typer.echo(

@@ -23,6 +23,13 @@ class DeviceChoice(StrEnum):
     cuda = "cuda"
 
 
+class Engine(StrEnum):
+    """What runs the work."""
+
+    local = "local"
+    ray = "ray"
+
+
 class NumberFormat(StrEnum):
     """Number format of the encoder's matrix products; part of the build."""
 
@@ -132,6 +139,26 @@ TrustedEncoder = Annotated[
         show_default=False,
         help="Encoder that made the features, where it is not registered and is to be fetched from the hub.",
     ),
+]
+EngineOption = Annotated[
+    Engine,
+    typer.Option("--engine", help="Where to work: this machine, or all machines of a Ray cluster."),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        show_default=False,
+        help="Running Ray cluster; else RAY_ADDRESS, else Ray is started on this machine.",
+    ),
+]
+RayActors = Annotated[
+    int | None,
+    typer.Option(min=1, show_default=False, help="Most workers, for a cluster that grows; else what fits."),
+]
+RayCpus = Annotated[
+    int | None,
+    typer.Option(min=1, show_default=False, help="Cores of one worker; those of a machine, at most 8."),
 ]
 Root = Annotated[
     Path | None,

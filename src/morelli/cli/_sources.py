@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from morelli.cli._console import error_console, printable
 from morelli.cli._errors import warn
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from morelli.cli._options import LabelSource, LayoutName
+    from morelli.cli._options import Engine, LabelSource, LayoutName
+    from morelli.encoders.cluster import Cluster
     from morelli.images import Limits
     from morelli.images.layouts import SourceReport
 
@@ -50,6 +51,20 @@ def reading_of(
         "label_column": label_column,
         "remote": "all" if remote else None if offline else "given",
     }
+
+
+def engine_of(
+    engine: Engine, *, address: str | None, actors: int | None, cpus: int | None, offline: bool
+) -> Literal["local"] | Cluster:
+    """Where to work, as these options say."""
+    if engine.value == "local":
+        if not address and actors is cpus is None:
+            return "local"
+        raise UsageError("--ray-address, --ray-actors and --ray-cpus belong to --engine ray; add it.")
+    from morelli.encoders.cluster import Cluster, require_ray
+
+    require_ray()
+    return Cluster(address, actors, cpus, offline=offline)
 
 
 def limits_of(max_pixels: int | None) -> Limits:

@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 import numpy as np
 
@@ -18,50 +18,30 @@ from morelli.errors import MorelliError, UsageError
 from morelli.features._failures import Failure
 from morelli.features._features import Floats
 from morelli.features._prepare import Identity, Known, New, Preparation, Row
+from morelli.features._report import ExtractReport, Progress
+from morelli.features._rows import NOT_FINITE, check_range, finite_rows
 from morelli.features._schema import Dtype, TableSpec, metadata_schema
-from morelli.features._table import FeatureTable, is_table, refuse_foreign, write_lock
+from morelli.features._table import FeatureTable, open_or_create, refuse_foreign, write_lock
 
 if TYPE_CHECKING:
     from morelli.encoders import Encoder, PreparedImage
+    from morelli.encoders.cluster import Cluster, Listing
     from morelli.images import ImageItem, Limits, Perturbation
+    from morelli.images.layouts import SourceReport
 
 FLUSH_BYTES = 64 * 1024 * 1024
 FLUSH_SECONDS = 20.0
 """A kill costs at most this much work, however slow the encoder."""
 
 
+Source: TypeAlias = "str | Path | Sequence[str | Path] | Iterable[ImageItem] | Listing"
+
 Encoded = tuple[list[Row], dict[str, Floats]]
 """Rows of one batch and their vectors by kind, (b, …) float32."""
 
 
-class Progress(Protocol):
-    """Called in the main thread after every image."""
-
-    def __call__(self, done: int, total: int | None, skipped: int, failed: int) -> None:
-        """`done` new rows; `total` images of the source, None while unknown; `skipped` were there already."""
-
-
-@dataclass(frozen=True)
-class ExtractReport:
-    """What an extraction did.
-
-    `done` images gave a new row, `skipped` were in the table already, `duplicates` had the content of
-    an earlier image of the same source (one row stands for both, under the first uri), `failed` gave
-    none and are listed. `conflicts` names the images whose content is in the table with the other
-    label: one of the two is wrong, and the label that came first stands.
-    """
-
-    table: Path
-    done: int
-    skipped: int
-    duplicates: int
-    failed: tuple[Failure, ...]
-    seconds: float
-    conflicts: tuple[str, ...] = ()
-
-
 def extract(
-    source: str | Path | Sequence[str | Path] | Iterable[ImageItem],
+    source: Source,
     out: str | Path,
     *,
     encoder: Encoder,
@@ -74,6 +54,8 @@ def extract(
     limits: Limits | None = None,
     total: int | None = None,
     progress: Progress | None = None,
+    understood: SourceReport | None = None,
+    engine: Literal["local", "ray"] | Cluster = "local",
 ) -> ExtractReport:
     """Encode every image of `source` that the table `out` does not hold yet, and add its row.
 
@@ -83,7 +65,7 @@ def extract(
     and in `FeatureTable.failures`; they never stop the batch.
 
     Args:
-        source: anything that `morelli.images.iter_source` takes, or image items.
+        source: anything that `morelli.images.iter_source` takes, image items, or a function that lists them.
         out: the table, `NAME.lance`; made where there is none.
         encoder: from `morelli.encoders.load_encoder`; its build is the table's.
         kinds: feature kinds such as ``final``, ``layer:9``, ``layers`` for all of them, or ``heads``.
@@ -96,7 +78,14 @@ def extract(
         flush_rows: rows per append, rounded up to whole batches; fewer where rows are large.
         limits: what one image may cost, see `morelli.images.Limits`.
         total: how many images `source` has, where the caller knows; counted otherwise where that is possible.
-        progress: called after every image.
+        progress: called after every image; with the engine ray after every shard.
+        understood: counts what is understood of the images while they are taken.
+        engine: ``local``; ``ray``, or a `morelli.encoders.cluster.Cluster`, extracts on many machines by Ray
+            Data. Workers write shards of `flush_rows` images, which are committed in the order of the source:
+            the table is the same, row for row. An encoder of a runtime whose vectors depend on the batch
+            around an image (torch) gives vectors that are equal to rounding. The source is listed by another
+            process, so image items must be a list, or come from a function that can be sent there, such as
+            ``functools.partial(iter_source, "s3://bucket/photos", remote="given")``.
 
     Raises:
         BuildMismatchError: the table holds features of another build, other kinds or precision.
@@ -119,20 +108,30 @@ def extract(
         perturbation = named_perturbation(perturbation) if perturbation else None
     if batch_size is None:
         batch_size = 4 if encoder.device == "cpu" else 64
-    if workers is None:
-        workers = min(16, os.cpu_count() or 1)
-    if min(batch_size, workers, flush_rows) < 1:
+    if min(batch_size, workers or 1, flush_rows) < 1:
         raise UsageError("workers, batch_size and flush_rows are at least 1")
     refuse_foreign(out)
+    if engine != "local":
+        from morelli.encoders.cluster import Cluster
+        from morelli.features._distributed import ClusterJob, extract_on_cluster
+
+        listing = _listing(source, limits)
+        for _ in islice(listing(), 1):
+            pass  # a source that cannot be read is an error before a table is made for it
+        job = ClusterJob(listing, encoder, spec, perturbation, limits, batch_size, workers, flush_rows)
+        cluster = engine if isinstance(engine, Cluster) else _cluster(engine)
+        return extract_on_cluster(
+            job, out, cluster=cluster, total=total, progress=progress, understood=understood
+        )
+    if workers is None:
+        workers = min(16, os.cpu_count() or 1)
     items, total_of = _items(source, limits, total, count=progress is not None)
+    if understood is not None:
+        items = map(partial(_counted, understood), items)
 
     with write_lock(out):
-        if is_table(out):
-            table = FeatureTable.open(out)
-            table.check(spec)
-            table.clean()
-        else:
-            table = FeatureTable.create(out, spec.build, spec.kinds, dtype)
+        table = open_or_create(out, spec)
+        table.clean()
         present = table.labels()
         run = _Run(table, flush_rows=flush_rows, present=present)
 
@@ -174,6 +173,37 @@ def extract(
         time.monotonic() - started,
         tuple(run.conflicts),
     )
+
+
+def _cluster(engine: str) -> Cluster:
+    from morelli.encoders.cluster import Cluster
+
+    if engine != "ray":
+        raise UsageError(f"engine is 'local', 'ray' or a Cluster, not {engine!r}")
+    return Cluster()
+
+
+def _listing(source: Source, limits: Limits) -> Listing:
+    """What lists `source` in another process."""
+    from morelli.images import iter_source
+
+    if callable(source):
+        return source
+    if isinstance(source, str | Path):
+        return partial(iter_source, source, limits=limits)
+    if not isinstance(source, Sequence):
+        raise UsageError(
+            "the engine ray lists a source in another process: give paths, a list of image items, or a "
+            "function that lists them"
+        )
+    if all(isinstance(each, str | Path) for each in source):
+        return partial(iter_source, cast("list[str | Path]", list(source)), limits=limits)
+    return partial(iter, cast("list[ImageItem]", list(source)))
+
+
+def _counted(understood: SourceReport, item: ImageItem) -> ImageItem:
+    understood.count(item)
+    return item
 
 
 class _Run:
@@ -228,24 +258,14 @@ class _Run:
 
     def _usable(self, rows: list[Row], vectors: dict[str, Floats]) -> Encoded:
         """The rows whose vectors are finite; the others become failures."""
-        finite = np.ones(len(rows), dtype=bool)
-        for array in vectors.values():
-            finite &= np.isfinite(array).reshape(len(array), -1).all(axis=1)
+        finite = finite_rows(vectors, len(rows))
         for row, usable in zip(rows, finite, strict=True):
             if not usable:
-                message = "the encoder gave infinite or undefined values for this image"
-                self.failed.append(Failure(row["uri"], "not_finite", message))
+                self.failed.append(Failure(row["uri"], "not_finite", NOT_FINITE))
         if not finite.all():
             rows = [row for row, usable in zip(rows, finite, strict=True) if usable]
             vectors = {kind: array[finite] for kind, array in vectors.items()}
-        if self.spec.dtype == "float16":
-            for kind, array in vectors.items():
-                largest = float(np.abs(array).max(initial=0))
-                if largest > float(np.finfo(np.float16).max):
-                    raise UsageError(
-                        f"{kind} reaches {largest:.3g}, float16 holds up to 65504; "
-                        "extract to a table of float32"
-                    )
+        check_range(vectors, self.spec.dtype)
         return rows, vectors
 
     def flush(self) -> None:
@@ -262,7 +282,7 @@ class _Run:
 
 
 def _items(
-    source: str | Path | Sequence[str | Path] | Iterable[ImageItem],
+    source: Source,
     limits: Limits,
     total: int | None,
     *,
@@ -271,6 +291,8 @@ def _items(
     """The items of any source, and what tells how many there are once that is known."""
     from morelli.images import ImageItem, iter_source
 
+    if callable(source):
+        return iter(source()), lambda: total
     if not isinstance(source, str | Path | Sequence) or (
         isinstance(source, Sequence) and len(source) > 0 and isinstance(source[0], ImageItem)
     ):

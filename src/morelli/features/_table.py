@@ -17,7 +17,8 @@ from morelli.features._features import Features, Floats
 from morelli.features._lance import open_dataset, reason
 from morelli.features._lease import Lease
 from morelli.features._metadata import select_columns, stored_columns
-from morelli.features._schema import COLUMNS, Dtype, TableSpec, column_of
+from morelli.features._rows import arrow_rows
+from morelli.features._schema import Dtype, TableSpec, column_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -292,18 +293,24 @@ class FeatureTable:
     def append_batch(self, meta: pa.Table, vectors: Mapping[str, Floats]) -> None:
         """Add rows without looking for duplicates; the caller holds `writing` and knows `identities`."""
         import lance
-        import pyarrow as pa
 
-        schema = self._dataset.schema
-        arrays = [meta.column(name).cast(schema.field(name).type) for name in COLUMNS]
-        item = np.dtype(self.spec.dtype)
-        for kind in self.spec.kinds:
-            flat = np.ascontiguousarray(vectors[kind], dtype=item).reshape(-1)
-            field_type = schema.field(column_of(kind)).type
-            arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(flat), type=field_type))
-        self._dataset = lance.write_dataset(
-            pa.Table.from_arrays(arrays, schema=schema), self._dataset, mode="append"
-        )
+        rows = arrow_rows(meta, vectors, self.kinds, self.spec.dtype, self.arrow_schema)
+        self._dataset = lance.write_dataset(rows, self._dataset, mode="append")
+
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """Schema that rows of the table are written in."""
+        return self._dataset.schema
+
+    def commit(self, fragments: Sequence[Any]) -> None:
+        """Add fragments that were written into the table's folder, in their order, as one version.
+
+        The caller holds `writing`, and knows that none of their rows is there.
+        """
+        import lance
+
+        change = lance.LanceOperation.Append(list(fragments))
+        self._dataset = lance.LanceDataset.commit(self._dataset, change, read_version=self._dataset.version)
 
     def identities(self) -> set[tuple[bytes, str]]:
         """(SHA-256 of the bytes, perturbation id) of every row."""
@@ -313,6 +320,16 @@ class FeatureTable:
         """The label (0 real, 1 fake, None unknown) of every row, by what `identities` gives."""
         meta = self._dataset.to_table(columns=["sha256", "perturbation", "label"])
         return dict(zip(_identities(meta), meta.column("label").to_pylist(), strict=True))
+
+    def digests(self, perturbation: str) -> Iterator[tuple[list[bytes], list[int | None]]]:
+        """SHA-256 and label of the rows of one perturbation ("" for none), a few thousand at a time."""
+        reader = self._dataset.to_batches(
+            columns=["sha256", "label"],
+            filter=f"perturbation = '{perturbation.replace(chr(39), 2 * chr(39))}'",
+        )
+        for batch in reader:
+            texts = batch.column("sha256").to_pylist()
+            yield [bytes.fromhex(text) for text in texts], batch.column("label").to_pylist()
 
     def compact(self) -> None:
         """Join the small fragments of many appends into large ones; the rows' order stays."""
@@ -394,6 +411,19 @@ def _reading(path: Path, where: str | None) -> Iterator[None]:
         if isinstance(error, ValueError) and where is not None:
             raise UsageError(f"the filter {where!r} cannot be used: {error}") from error
         raise ArtifactError(f"{path} cannot be read ({reason(error)}); extract again") from error
+
+
+def open_or_create(path: Path, spec: TableSpec) -> FeatureTable:
+    """The table at `path`, which takes rows of `spec`; an empty one where there is none.
+
+    Raises:
+        BuildMismatchError: there is one that does not take them.
+    """
+    if not is_table(path):
+        return FeatureTable.create(path, spec.build, spec.kinds, spec.dtype)
+    table = FeatureTable.open(path)
+    table.check(spec)
+    return table
 
 
 def is_table(path: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from morelli.errors import ImageError
 
@@ -17,7 +18,8 @@ class ImageItem:
             ``set.parquet::1/a.jpg`` (row 1, and the name that stands beside the picture).
             Characters that a line or a UTF-8 column cannot hold are written as escapes.
         read: returns the bytes; raises `ImageError` (``missing``, ``too_many_bytes``, …). May be
-            called from any thread, and more than once.
+            called from any thread, and more than once. It may be sent to another process, which reads the
+            same file or archive.
         label: 0 real, 1 generated, None unknown.
         generator: name of the generator, where it is known.
         metadata: the other columns of a manifest or sidecar, all text.
@@ -39,12 +41,13 @@ def problem_item(
     uri: str, reason: str, message: str, label: int | None = None, generator: str | None = None
 ) -> ImageItem:
     """An entry that is listed because it must be reported, not because it can be read."""
-    error = ImageError(reason, message)
+    return ImageItem(
+        uri, partial(_refuse, reason, message), label, generator, problem=ImageError(reason, message)
+    )
 
-    def read() -> bytes:
-        raise ImageError(reason, message)
 
-    return ImageItem(uri, read, label, generator, problem=error)
+def _refuse(reason: str, message: str) -> bytes:
+    raise ImageError(reason, message)
 
 
 def printable(name: str) -> str:

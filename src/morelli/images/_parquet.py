@@ -135,6 +135,9 @@ class ParquetPictures:
         self._groups: OrderedDict[int, pa.ChunkedArray] = OrderedDict()
         self._ends: list[int] = []
 
+    def __reduce__(self) -> tuple[type[ParquetPictures], tuple[ParquetTable, Path, Limits]]:
+        return type(self), (self._table, self._base, self._limits)  # another process reads for itself
+
     def item(self, number: int, path: str) -> ImageItem:
         """The item of row `number` (from 1), called ``FILE::NUMBER`` and the name that stands beside it."""
         beside = PurePath(path.replace("\\", "/")).name

@@ -13,7 +13,8 @@ import zlib
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import cache, lru_cache, partial
 from typing import IO, Any, cast
 
 from morelli.errors import ImageError
@@ -139,6 +140,9 @@ class _Tar:
         self._stream: IO[bytes] | None = None
         self._images: list[tuple[int, int]] = []
 
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str, Limits]]:
+        return _opened_elsewhere, (self._path, self._limits)
+
     def members(self) -> Iterator[tuple[tarfile.TarInfo, int]]:
         """The members in order, each with the offset of its data."""
         count = 0
@@ -243,6 +247,30 @@ class _Tar:
             raise ImageError(
                 "damaged_archive", f"{self._name} is damaged at byte {offset:,}; the rest is not read"
             )
+
+
+@lru_cache(maxsize=4)
+def _opened_elsewhere(path: str, limits: Limits) -> _Tar | _Unopened:
+    """The archive of items that came from another process, opened once for all of them.
+
+    Nothing is listed here: a member is read by its place. Of a compressed archive the stream goes on from
+    member to member; one that lies before the last begins the stream again.
+    """
+    try:
+        return _Tar(path, limits)
+    except ImageError as error:
+        return _Unopened(error.reason, str(error))
+
+
+@dataclass(frozen=True)
+class _Unopened:
+    """An archive that this process cannot open; each of its members says so."""
+
+    reason: str
+    message: str
+
+    def _read(self, where: str, offset: int, size: int) -> bytes:
+        raise ImageError(self.reason, self.message)
 
 
 class _Kept:

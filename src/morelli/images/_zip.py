@@ -8,8 +8,9 @@ import struct
 import threading
 import zipfile
 import zlib
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache, partial
 
 from morelli.errors import ImageError
 from morelli.images._files import is_image_name, os_problem, read_part, too_many_bytes
@@ -69,6 +70,7 @@ class _Zip:
     """An open archive that several threads may read from."""
 
     def __init__(self, path: str, limits: Limits) -> None:
+        self._path = path
         self._limits = limits
         self._name = printable(path)
         # zipfile guards its reads by a lock, but not the opening and closing of members.
@@ -88,6 +90,9 @@ class _Zip:
             raise ImageError(
                 "damaged_archive", f"{self._name} is not a readable zip archive: {error}"
             ) from error
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str, Limits]]:
+        return _opened_elsewhere, (self._path, self._limits)
 
     def members(self) -> list[zipfile.ZipInfo]:
         return self._file.infolist()
@@ -133,6 +138,26 @@ class _Zip:
 
     def _member(self, info: zipfile.ZipInfo) -> str:
         return f"{self._name}::{printable(info.filename)}"
+
+
+@lru_cache(maxsize=4)
+def _opened_elsewhere(path: str, limits: Limits) -> _Zip | _Unopened:
+    """The archive of items that came from another process, opened once for all of them."""
+    try:
+        return _Zip(path, limits)
+    except ImageError as error:
+        return _Unopened(error.reason, str(error))
+
+
+@dataclass(frozen=True)
+class _Unopened:
+    """An archive that this process cannot open; each of its members says so."""
+
+    reason: str
+    message: str
+
+    def read(self, info: zipfile.ZipInfo) -> bytes:
+        raise ImageError(self.reason, self.message)
 
 
 def _member_problem(info: zipfile.ZipInfo, limits: Limits) -> ImageError | None:

@@ -185,6 +185,8 @@ def table_layout(columns: Iterable[str], name: str | None) -> Layout | None:
 class SourceReport:
     """What was understood of a source, counted while `iter_source` gives its images.
 
+    `classes` are the images whose label is a class of another task, which is kept in their metadata.
+
     Example:
         >>> report = SourceReport()
         >>> report.sentence()
@@ -192,7 +194,7 @@ class SourceReport:
     """
 
     def __init__(self) -> None:
-        self.images = self.unlabelled = self.real = self.generated = 0
+        self.images = self.unlabelled = self.real = self.generated = self.classes = 0
         self.layouts: Counter[str] = Counter()
         self.generators: set[str] = set()
         self.splits: Counter[str] = Counter()
@@ -203,6 +205,7 @@ class SourceReport:
             return
         self.images += 1
         self.unlabelled += item.label is None
+        self.classes += item.label is None and not item.metadata.keys().isdisjoint(("cls", "label"))
         self.real += item.label == REAL
         self.generated += item.label == FAKE
         if item.layout is not None:
@@ -211,6 +214,17 @@ class SourceReport:
             self.generators.add(item.generator)
         if split := item.metadata.get("split"):
             self.splits[split] += 1
+
+    def merge(self, other: SourceReport) -> None:
+        """Add what another report counted."""
+        self.images += other.images
+        self.unlabelled += other.unlabelled
+        self.classes += other.classes
+        self.real += other.real
+        self.generated += other.generated
+        self.layouts += other.layouts
+        self.generators |= other.generators
+        self.splits += other.splits
 
     def sentence(self) -> str:
         """What was understood, in one line."""

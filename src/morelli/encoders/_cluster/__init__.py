@@ -1,0 +1,1 @@
+"""Shards, workers and the connection behind `morelli.encoders.cluster`."""

@@ -1,0 +1,171 @@
+"""Extraction on a Ray cluster gives the table of one machine, row for row, whatever is killed meanwhile."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import lance
+import psutil
+import pytest
+
+from morelli.encoders import Encoder
+from morelli.encoders.cluster import Cluster
+from morelli.errors import UsageError
+from morelli.features import FeatureTable, extract
+from morelli.images import ImageItem, iter_source
+from morelli.images.layouts import SourceReport
+from tests.features.test_kill import check_no_orphans, rows_at, whole_table
+
+SCRIPT = Path(__file__).with_name("_cluster_script.py")
+KINDS = ["final", "layer:2"]
+
+pytestmark = [
+    pytest.mark.ray,
+    # Ray's own: files that its process leaves open, and calls that a newer Ray will not have.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
+]
+
+
+@pytest.fixture(scope="module")
+def mixture(crops: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """300 images in folders real/ and fake/, copies of some across both, and broken ones."""
+    folder = tmp_path_factory.mktemp("mixture")
+    (folder / "real").mkdir()
+    for number, path in enumerate(sorted(crops.iterdir())):
+        part = folder / ("real" if number % 2 else "fake/gan")
+        part.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, part / path.name)
+        if number % 25 == 0:
+            shutil.copy(path, folder / "real" / f"zz-{path.name}")
+        if number % 20 == 0:
+            (part / f"{path.stem}-cut.jpg").write_bytes(path.read_bytes()[:400])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(mixture: Path, tiny_encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The table that one machine makes of the mixture, in stored precision float32."""
+    out = tmp_path_factory.mktemp("expected") / "F.lance"
+    extract(partial(iter_source, mixture, label_from="folders"), out, encoder=tiny_encoder, kinds=KINDS)
+    return out
+
+
+def test_the_table_is_that_of_one_machine(
+    ray_address: str, mixture: Path, expected: Path, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    listing = partial(iter_source, mixture, label_from="folders")
+    local = extract(listing, tmp_path / "local.lance", encoder=tiny_encoder, kinds=KINDS)
+    understood = SourceReport()
+    calls: list[tuple[int, int | None, int, int]] = []
+    report = extract(
+        listing,
+        tmp_path / "F.lance",
+        encoder=tiny_encoder,
+        kinds=KINDS,
+        flush_rows=32,
+        progress=lambda *counts: calls.append(counts),
+        understood=understood,
+        engine=Cluster(ray_address, cpus=1),
+    )
+    assert whole_table(tmp_path / "F.lance").equals(whole_table(expected))
+    assert (report.done, report.skipped, report.duplicates) == (local.done, 0, local.duplicates)
+    assert local.duplicates > 10 and len(local.conflicts) > 3 and len(local.failed) > 15
+    assert report.failed == local.failed and report.conflicts == local.conflicts
+    assert FeatureTable.open(tmp_path / "F.lance").failures() == list(local.failed)
+    assert calls[-1] == (local.done, None, local.duplicates, len(local.failed))
+    again = SourceReport()
+    for item in listing():
+        again.count(item)
+    assert understood.sentence() == again.sentence()
+    check_no_orphans(tmp_path / "F.lance")
+    assert {entry.name for entry in (tmp_path / "F.lance" / "_morelli").iterdir()} == {
+        "lock", "readers", "failures.jsonl",
+    }  # fmt: skip
+
+    # More of the same under other names: what is there is recognised by content, whoever extracts.
+    added = tmp_path / "added"
+    shutil.copytree(mixture / "real", added / "moved")
+    extra = extract(added, tmp_path / "F.lance", encoder=tiny_encoder, kinds=KINDS, engine="ray")
+    assert (extra.done, len(lance.dataset(tmp_path / "F.lance").to_table())) == (0, local.done)
+    assert extra.skipped + extra.duplicates + len(extra.failed) == len(list((added / "moved").iterdir()))
+
+
+def test_killed_workers_and_coordinators_change_nothing(
+    ray_address: str,
+    crops: Path,
+    tiny_clip_dir: Path,
+    tiny_encoder: Encoder,
+    tmp_path: Path,
+) -> None:
+    source, out = tmp_path / "source", tmp_path / "F.lance"
+    shutil.copytree(crops, source)
+    whole = extract(source, tmp_path / "whole.lance", encoder=tiny_encoder, kinds=KINDS)
+    with subprocess.Popen(
+        [sys.executable, str(SCRIPT), str(tiny_clip_dir), str(source), str(out), ray_address],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        wait_for_rows(out, 16, process)
+        os.kill(a_worker(), signal.SIGKILL)
+        wait_for_rows(out, rows_at(out) + 24, process)
+        process.kill()
+        assert process.stdout is not None and "end" not in process.stdout.read()
+    left = rows_at(out)
+    assert 40 <= left < whole.done
+    # Shards that the ledger names are not read again: their files may be gone from a store's cheap tier.
+    first = sorted(source.iterdir())[0]
+    first.write_bytes(b"changed after it was done")
+    report = extract(
+        source, out, encoder=tiny_encoder, kinds=KINDS, flush_rows=8, engine=Cluster(ray_address, cpus=1)
+    )
+    assert whole_table(out).equals(whole_table(tmp_path / "whole.lance"))
+    assert report.failed == whole.failed
+    assert (report.done, report.skipped + report.duplicates) == (whole.done - left, left + whole.duplicates)
+    check_no_orphans(out)
+
+
+def wait_for_rows(out: Path, count: int, process: subprocess.Popen[str]) -> None:
+    """Until the table has so many rows."""
+    while rows_at(out) < count:
+        if process.poll() is not None:
+            assert process.stderr is not None
+            raise AssertionError(f"ended before {count} rows: {process.stderr.read()}")
+        time.sleep(0.05)
+
+
+def a_worker() -> int:
+    """A process that encodes for the only job on the cluster."""
+    found = [process.pid for process in psutil.process_iter() if process.name().startswith("ray::MapWorker")]
+    assert found, "no worker runs"
+    return found[0]
+
+
+def test_a_refusal_of_the_source_or_of_a_worker_is_the_callers_error(
+    ray_address: str, crops: Path, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="function that lists them"):
+        extract(iter_source(crops), tmp_path / "F.lance", encoder=tiny_encoder, engine="ray")
+    items = list(iter_source(crops))[:6]
+
+    with pytest.raises(UsageError, match="row 7"):
+        extract(
+            partial(broken_listing, items), tmp_path / "F.lance", encoder=tiny_encoder, flush_rows=2,
+            engine=Cluster(ray_address, cpus=2),
+        )  # fmt: skip
+    assert len(FeatureTable.open(tmp_path / "F.lance")) == 6  # what was listed before is kept
+
+
+def broken_listing(items: list[ImageItem]) -> Iterator[ImageItem]:
+    yield from items
+    raise UsageError("the manifest's row 7 is wrong")

@@ -1,0 +1,38 @@
+"""A small Ray cluster on this machine for the tests of many machines, where Ray is installed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+import pytest
+
+
+def start_cluster() -> Iterator[str]:
+    """Start it, yield its address, and end it."""
+    if find_spec("ray") is None:
+        pytest.skip("needs Ray, which is an extra: pip install 'morelli[ray]'")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+
+    folder = tempfile.mkdtemp(prefix="r", dir="/tmp")  # sockets lie below it: their paths must be short
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            context = ray.init(
+                num_cpus=2,
+                include_dashboard=False,
+                object_store_memory=200_000_000,
+                _temp_dir=folder,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        yield context.address_info["address"]
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)

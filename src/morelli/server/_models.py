@@ -197,20 +197,35 @@ class SelectionAnswer(Answer):
     tn: int
 
 
-class DimensionEdit(Asked):
+class DimensionFields(Asked):
     """What people say of a dimension."""
 
     name: Annotated[str, Field(max_length=4000)] = ""
     note: Annotated[str, Field(max_length=4000)] = ""
 
 
-class PrototypeEdit(Asked):
+class PrototypeFields(Asked):
     """What people say of a prototype."""
 
     name: Annotated[str, Field(max_length=4000)] = ""
     note: Annotated[str, Field(max_length=4000)] = ""
     hidden: bool = False
     merged_into: Annotated[int, Field(ge=0)] | None = None
+
+
+_WAS = "Fields as the client saw them, an empty name for the suggested one; if they differ by now, 412."
+
+
+class DimensionEdit(DimensionFields):
+    """What is to be said of a dimension."""
+
+    was: DimensionFields | None = Field(default=None, description=_WAS)
+
+
+class PrototypeEdit(PrototypeFields):
+    """What is to be said of a prototype."""
+
+    was: PrototypeFields | None = Field(default=None, description=_WAS)
 
 
 class Rescore(Asked):

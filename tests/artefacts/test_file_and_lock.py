@@ -61,6 +61,22 @@ def test_a_pipe_feeds_its_reader_and_a_device_stays(tmp_path: Path) -> None:
     assert (tmp_path / "out.txt").read_text() == "shown\n"
 
 
+def test_a_pipe_without_a_reader_is_said_and_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    monkeypatch.setattr("morelli.artefacts._pipe._QUIET", 0.0)
+    said: list[str] = []
+    with (
+        pytest.raises(UsageError, match="nothing read from it"),
+        replacing_file(pipe, wait=0.1, on_message=said.append),
+    ):
+        pass
+    assert len(said) == 1 and "waiting for a program" in said[0]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
 def test_rights_are_those_of_the_umask_or_of_the_former_file(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from morelli.atlas import Atlas, AtlasOptions, add_images, build_atlas
 from morelli.encoders import Encoder
-from morelli.errors import ArtifactError, UsageError
+from morelli.errors import ArtifactError, ChangedMeanwhileError, UsageError
 from morelli.features import FeatureTable, extract
 from morelli.images import iter_source
 from morelli.metrics import roc_auc
@@ -171,6 +171,21 @@ def test_names_notes_and_merges_are_kept(own_atlas: Atlas) -> None:
     for wrong in ({"colour": "red"}, {"name": 3}, {"hidden": "yes"}, {"name": "x" * 5000}):
         with pytest.raises(UsageError):
             again.edit_prototype(a, wrong)
+
+
+def test_of_two_who_rename_one_thing_the_second_is_told(own_atlas: Atlas) -> None:
+    number = own_atlas.prototypes()[0]["id"]
+    for edit, at in ((own_atlas.edit_prototype, number), (own_atlas.edit_dimension, 1)):
+        other = Atlas.open(own_atlas.path)
+        edit(at, {"name": "", "note": ""})
+        edit(at, {"name": "the first"}, {"name": ""})
+        second = other.edit_prototype if edit == own_atlas.edit_prototype else other.edit_dimension
+        with pytest.raises(ChangedMeanwhileError, match="is 'the first' by now"):
+            second(at, {"name": "the second"}, {"name": ""})
+        assert second(at, {"note": "another field"}, {"note": ""})["name"] == "the first"
+        assert second(at, {"name": "the second"}, {"name": "the first"})["name"] == "the second"
+        with pytest.raises(UsageError, match="colour"):
+            edit(at, {"name": "a"}, {"colour": "red"})
 
 
 def test_selections_are_saved_and_exported(own_atlas: Atlas, tmp_path: Path) -> None:

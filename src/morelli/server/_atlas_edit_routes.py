@@ -27,30 +27,26 @@ SavedName = Annotated[str, InPath(min_length=1, max_length=200)]
     "/{atlas}/dimensions/{k}",
     tags=["atlas"],
     response_class=Response,
-    responses={200: {"content": JSON_OBJECT}, **documented(404, 413, 422)},
+    responses={200: {"content": JSON_OBJECT}, **documented(404, 412, 413, 422)},
 )
 def edit_dimension(
     request: Request, atlas: Name, k: Annotated[int, InPath(ge=0, le=10_000)], fields: m.DimensionEdit
 ) -> Response:
     """Name a dimension or note something about it; an empty name takes the edit back."""
-    return json_answer(
-        opened_atlas(request, atlas).atlas.edit_dimension(k, fields.model_dump(exclude_unset=True))
-    )
+    return json_answer(opened_atlas(request, atlas).atlas.edit_dimension(k, *_asked(fields)))
 
 
 @router.patch(
     "/{atlas}/prototypes/{id}",
     tags=["atlas"],
     response_class=Response,
-    responses={200: {"content": JSON_OBJECT}, **documented(404, 413, 422)},
+    responses={200: {"content": JSON_OBJECT}, **documented(404, 412, 413, 422)},
 )
 def edit_prototype(
     request: Request, atlas: Name, id: Annotated[int, InPath(ge=0, le=1_000_000)], fields: m.PrototypeEdit
 ) -> Response:
     """Name, note, hide or merge a prototype; null for `merged_into` takes a merge back."""
-    return json_answer(
-        opened_atlas(request, atlas).atlas.edit_prototype(id, fields.model_dump(exclude_unset=True))
-    )
+    return json_answer(opened_atlas(request, atlas).atlas.edit_prototype(id, *_asked(fields)))
 
 
 @router.post(
@@ -99,6 +95,13 @@ def delete_selection(request: Request, atlas: Name, name: SavedName) -> Response
     _saved(opened, name)
     opened.atlas.edits.delete_selection(name)
     return Response(status_code=204)
+
+
+def _asked(fields: m.DimensionEdit | m.PrototypeEdit) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The fields to set, and those that the client saw."""
+    given = fields.model_dump(exclude_unset=True)
+    was = given.pop("was", None)
+    return given, was
 
 
 def _saved(opened: Opened, name: str) -> dict[str, Any]:

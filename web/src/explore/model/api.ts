@@ -205,10 +205,10 @@ export class AtlasApi {
   rescore = (off: readonly number[], signal: AbortSignal): Promise<Rescored> =>
     sendJson<Rescored>("POST", this.#url(["rescore"]), { off }, signal);
 
-  editPrototype = (id: number, fields: PrototypeEdit): Promise<unknown> =>
+  editPrototype = (id: number, fields: PrototypeEdit & Seen<PrototypeEdit>): Promise<unknown> =>
     sendJson("PATCH", this.#url(["prototypes", id]), fields);
 
-  editDimension = (k: number, fields: { name?: string; note?: string }): Promise<unknown> =>
+  editDimension = (k: number, fields: Wording & Seen<Wording>): Promise<unknown> =>
     sendJson("PATCH", this.#url(["dimensions", k]), fields);
 
   saveSelection = (name: string, spec: Spec): Promise<unknown> => sendJson("PUT", this.#url(["saved-selections", name]), spec);
@@ -225,9 +225,17 @@ export class AtlasApi {
   exported = (selection: Key, format: ExportFormat): string => this.#url(["export"], { selection, format });
 }
 
-export interface PrototypeEdit {
+export interface Wording {
   name?: string;
   note?: string;
+}
+
+/** Fields as they were seen, an empty name for the suggested one; the server refuses a change of others. */
+export interface Seen<Fields> {
+  was?: Fields;
+}
+
+export interface PrototypeEdit extends Wording {
   hidden?: boolean;
   merged_into?: number | null;
 }

@@ -12,6 +12,14 @@ from morelli.inspection.answers import Case, Word
 Dimension = Annotated[
     str, Query(pattern=r"^(logit|[0-9]{1,3})$", description="A distilled dimension's number, or `logit`.")
 ]
+CaseDimension = Annotated[
+    str,
+    Query(
+        pattern=r"^(decision|logit|[0-9]{1,3})$",
+        description="`decision`: the logit that decided, signed. A dimension's number or `logit`: of "
+        "the other reader, not negative.",
+    ),
+]
 JobState = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 
@@ -183,6 +191,7 @@ class SelectionAnswer(Answer):
     fn: int
     tp: int
     tn: int
+    unanswered: int = Field(description="Labelled images whose verdict is inconclusive: no error.")
 
 
 class DimensionEdit(Asked):

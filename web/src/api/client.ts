@@ -117,12 +117,16 @@ export const api = {
   caseImage: (id: string, view: "judged" | "whole" = "judged", size = 1024) =>
     url(["cases", id, "image"], view === "whole" ? { view, size } : {}),
   neighbours: (id: string, signal?: AbortSignal) => getJson<Neighbours>(url(["cases", id, "neighbors"]), signal),
-  concepts: (id: string, signal?: AbortSignal) => getJson<Evidence>(url(["cases", id, "concepts"]), signal),
+  /** The logit that decided, by where the encoder read it. */
+  reading: (id: string, signal?: AbortSignal) => getJson<Evidence>(url(["cases", id, "reading"]), signal),
   report: (id: string, format: "html" | "json", base_rate: number | null) =>
     url(["cases", id, "report"], { format, base_rate, download: true }),
 
-  /** Relevance of the patches for one distilled dimension or the logit, (g, g) row by row, not negative. */
-  async relevance(id: string, dimension: number | "logit", signal?: AbortSignal): Promise<Grid> {
+  /**
+   * A map of the patches, (g, g) row by row: `decision` is what each adds to the logit that decided, signed; a
+   * dimension's number or `logit` is of the other reader, not negative.
+   */
+  async relevance(id: string, dimension: Looked, signal?: AbortSignal): Promise<Grid> {
     const response = await request(url(["cases", id, "relevance"], { dimension }), signal ? { signal } : {});
     const values = new Float32Array(await response.arrayBuffer());
     const shape = (response.headers.get("x-shape") ?? "").match(/\d+/g)?.map(Number) ?? [];
@@ -140,6 +144,9 @@ export const api = {
   select: (name: string, spec: SelectionSpec, signal?: AbortSignal) =>
     sendJson<SelectionSummary>("POST", url(["atlases", name, "selections"]), spec, signal),
 } as const;
+
+/** What a map is of. */
+export type Looked = number | "logit" | "decision";
 
 export interface Grid {
   readonly rows: number;

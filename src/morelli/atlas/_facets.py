@@ -26,13 +26,13 @@ def with_facets(
     *,
     probabilities: NDArray[Any] | None = None,
 ) -> pa.Table:
-    """A table of cells with five more columns, of the part's images.
+    """A table of cells with six more columns, of the part's images.
 
-    `ai` and `inconclusive` int32, images of these verdicts (the rest is `real`); `unanswered` int32,
-    labelled images of the latter. `fp` and `fn` become those of verdicts: no answer is no error.
-    `uncertainty` float32, the mean of 1 − |2p − 1|; `generators`, a list of counts of generated images for
-    each of the generators that most of them come from. Their names are a JSON list in the schema's metadata,
-    under `generators`.
+    `ai` and `inconclusive` int32, images of these verdicts (the rest is `real`); `tp` int32, generated images
+    of the former, and `unanswered` int32, labelled ones of the latter. `fp` and `fn` become those of
+    verdicts: no answer is no error. `uncertainty` float32, the mean of 1 − |2p − 1|; `generators`, a list of
+    counts of generated images for each of the generators that most of them come from. Their names are a JSON
+    list in the schema's metadata, under `generators`.
 
     Args:
         table: what `pyramid.summed` gave for the part.
@@ -55,6 +55,7 @@ def with_facets(
     columns = {
         "fp": pa.array(table_of[:, ai, 1]),
         "fn": pa.array(table_of[:, real, 2]),
+        "tp": pa.array(table_of[:, ai, 2]),
         "ai": pa.array(by_verdict[:, ai]),
         "inconclusive": pa.array(by_verdict[:, unsure]),
         "unanswered": pa.array(table_of[:, unsure, 1:].sum(axis=1, dtype=np.int32)),

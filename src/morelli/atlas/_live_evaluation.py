@@ -54,9 +54,9 @@ def live_evaluation(
     y = collection.labels[rows].astype(np.int8)
     probability = collection.distilled.calibration.probability(logits[rows], base_rate)
     flagged = probability > threshold
-    verdicts = verdict_of(
-        collection.distilled.calibration.probability(logits[rows]), collection.base_thresholds
-    )
+    # In the precision of the collection's own scores, so that an image at a threshold has one verdict.
+    even = collection.distilled.calibration.probability(logits[rows]).astype(np.float32)
+    verdicts = verdict_of(even, collection.base_thresholds)
     outcomes = error_types(y, verdicts)
     found: dict[str, Any] = {
         "n": len(rows),

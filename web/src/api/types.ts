@@ -223,6 +223,7 @@ export interface SelectionSummary {
   readonly fake: number;
   readonly fp: number;
   readonly fn: number;
+  readonly unanswered: number;
   readonly spec: SelectionSpec;
 }
 

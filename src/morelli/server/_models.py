@@ -44,6 +44,21 @@ class Detected(Answer):
     failures: list[Failure]
 
 
+class ArchiveMember(Answer):
+    """One entry of an archive: a picture, or something that cannot be used."""
+
+    name: str
+    problem: str | None = Field(description="Why it cannot be judged, null where that is not known yet.")
+
+
+class Archive(Answer):
+    """An open archive and what is in it, in its order."""
+
+    id: str
+    name: str
+    members: list[ArchiveMember]
+
+
 class Asked(BaseModel):
     """A request's body: nothing but these fields."""
 

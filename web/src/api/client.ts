@@ -1,5 +1,6 @@
 /** The one way from the app to the server: typed, cancellable, and with the server's own words when it fails. */
 import type {
+  Archive,
   AtlasInfo,
   Case,
   CaseOptions,
@@ -110,6 +111,18 @@ export const api = {
     const response = await request(url(["detect"]), init);
     return (await response.json()) as Detected;
   },
+
+  /** Open a zip or tar on the server; its members are judged one by one. */
+  async openArchive(file: File, signal?: AbortSignal): Promise<Archive> {
+    const body = new FormData();
+    body.append("file", file, file.name);
+    const init: RequestInit = { method: "POST", body };
+    if (signal) init.signal = signal;
+    const response = await request(url(["archives"]), init);
+    return (await response.json()) as Archive;
+  },
+  judgeMember: (id: string, index: number) => sendJson<Case>("POST", url(["archives", id, "members", index])),
+  closeArchive: (id: string) => sendJson<undefined>("DELETE", url(["archives", id])),
 
   case: (id: string, options: CaseOptions = {}, signal?: AbortSignal) =>
     getJson<Case>(url(["cases", id], { ...options }), signal),

@@ -162,6 +162,13 @@ export interface Detected {
   readonly failures: readonly Failure[];
 }
 
+/** An open archive on the server and what is in it. */
+export interface Archive {
+  readonly id: string;
+  readonly name: string;
+  readonly members: readonly { readonly name: string; readonly problem: string | null }[];
+}
+
 export interface Edit {
   readonly name: string;
   readonly value: number | string | null;

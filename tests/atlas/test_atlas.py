@@ -214,6 +214,13 @@ def test_an_exported_csv_is_a_manifest(own_atlas: Atlas, tmp_path: Path) -> None
     items = list(iter_source(tmp_path / "all.csv"))
     assert len(items) == len(own_atlas) and {item.label for item in items} == {0, 1}
     assert all(item.problem is None for item in items)
+    # An inconclusive verdict is exported as no answer, never as an error.
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "all.csv").read_text())))
+    assert {row["outcome"] for row in rows if row["verdict"] == "inconclusive"} == {"no answer"}
+    right = {("real", "real"), ("fake", "ai")}
+    for row in rows:
+        if row["verdict"] != "inconclusive":
+            assert row["outcome"] == ("right" if (row["label"], row["verdict"]) in right else "wrong")
 
 
 def test_wrong_verdicts_become_a_manifest(own_atlas: Atlas) -> None:

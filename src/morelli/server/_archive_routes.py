@@ -37,9 +37,17 @@ async def open_archive(request: Request) -> m.Archive:
     state = state_of(request)
     _ = state.inspector
     # One file may take the whole request.
-    limits = replace(state.limits, file_bytes=state.limits.request_bytes, files=1)
+    limits = replace(state.limits, file_bytes=state.limits.request_bytes)
     with state.budget.share() as share:
-        (upload,) = await read_uploads(request, limits, share)
+        uploads = await read_uploads(request, limits, share)
+        if len(uploads) != 1:
+            raise ProblemError(
+                422,
+                "invalid-request",
+                f"{len(uploads)} files are in one request.",
+                next="Send one archive at a time; pictures go to /api/v1/detect.",
+            )
+        (upload,) = uploads
         found = await state.decoded(state.archives.open, upload.name, upload.data, state.image_limits)
     return _answer(found)
 

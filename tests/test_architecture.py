@@ -227,6 +227,7 @@ def test_torch_is_imported_by_towers_alone() -> None:
     arrays = (
         "_attention_pass",
         "_class_parts",
+        "direct_paths",
         "_kept_patches",
         "_last_block",
         "_vit_arrays",
@@ -249,7 +250,8 @@ def test_torch_is_imported_by_towers_alone() -> None:
 PUBLIC_MODULES = {
     *("__main__", "errors", "palette"),
     *("artefacts.schema", "artefacts.tensors", "artefacts.text"),
-    *("encoders.cluster", "encoders.store", "evaluation.projection", "evaluation.protocols"),
+    *("encoders.cluster", "encoders.direct_paths", "encoders.store", "explanation.deciding"),
+    *("evaluation.projection", "evaluation.protocols"),
     *("images.layouts", "images.transforms", "inspection.answers"),
     *("metrics.probabilities", "metrics.resampling", "metrics.shares"),
     *("recipes.plans", "recipes.run"),

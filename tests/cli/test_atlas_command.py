@@ -46,7 +46,7 @@ def test_figures_of_a_selection(atlas: Path) -> None:
     assert found["n"] == found["confusion"]["tn"] + found["confusion"]["fp"]
     assert "one class only" in morelli("atlas", "info", atlas, "--select", spec).out
     both = morelli("atlas", "info", atlas, "--select", '{"not": {"text": "no such text"}}').out
-    assert "held-out AUC" in both and "folds" in both
+    assert "held-out AUC" in both and "folds" in both and "without an answer (" in both
     wrong = morelli("atlas", "info", atlas, "--select", "nobody saved this")
     assert wrong.code == 2 and "neither a selection" in wrong.err
 

@@ -67,8 +67,10 @@ async def case_report(
 def _page(inspector: Inspector, stored: StoredCase, answer: Case) -> str:
     from morelli.reports import case_page
 
-    maps = inspector.relevance(stored) if inspector.has_relevance else None
-    return case_page(answer, stored.judged, maps)
+    if not answer.readable:
+        return case_page(answer, stored.judged)
+    evidence, map = inspector.reading_evidence(stored), inspector.reading(stored).map
+    return case_page(answer, stored.judged, evidence, map)
 
 
 @router.get("/reports", tags=["evaluate"], responses=documented())

@@ -48,14 +48,15 @@ export interface Neighbours {
   readonly real: readonly Neighbour[];
 }
 
-/** A distilled map's word on an image: `bias` and the impacts that are not off sum to `logit`. */
+/** Another reader of an image, which decides nothing: `bias` and the impacts that are not off sum to its own `logit`. */
 export interface Distilled {
   readonly names: readonly string[];
   readonly values: readonly number[];
   readonly impacts: readonly number[];
   readonly bias: number;
   readonly logit: number;
-  readonly probability: number;
+  /** On the same side of even odds as the detector; missing for images of an atlas. */
+  readonly agrees?: boolean;
   readonly off: readonly number[];
 }
 
@@ -66,9 +67,9 @@ export interface EvidencePart {
   readonly amount: number | null;
 }
 
-/** A logit as bias, named parts and a rest, which sum to it. */
+/** The logit that decided as bias, named parts and a rest, which sum to it. */
 export interface Evidence {
-  readonly of: "distilled" | "concepts";
+  readonly of: "decision" | "reading" | "concepts";
   readonly logit: number;
   readonly bias: number;
   readonly parts: readonly EvidencePart[];
@@ -137,10 +138,12 @@ export interface Case {
   readonly provenance?: readonly ProvenanceFinding[];
   readonly logit: number;
   readonly domain_distance: number | null;
-  /** Null where the server has no distilled map. */
-  readonly distilled: Distilled | null;
-  /** The distilled parts, or concepts where there is no map. */
+  /** `logit` as a sum; null where nearest neighbours decide. */
   readonly evidence: Evidence | null;
+  /** It can be said which patches `logit` was read from. */
+  readonly readable: boolean;
+  /** Another reader; null where the server has no distilled map. */
+  readonly distilled: Distilled | null;
   readonly neighbors: Neighbours;
   readonly stability: Stability | null;
   readonly edits: string | null;
@@ -157,6 +160,13 @@ export interface Failure {
 export interface Detected {
   readonly cases: readonly Case[];
   readonly failures: readonly Failure[];
+}
+
+/** An open archive on the server and what is in it. */
+export interface Archive {
+  readonly id: string;
+  readonly name: string;
+  readonly members: readonly { readonly name: string; readonly problem: string | null }[];
 }
 
 export interface Edit {
@@ -220,6 +230,7 @@ export interface SelectionSummary {
   readonly fake: number;
   readonly fp: number;
   readonly fn: number;
+  readonly unanswered: number;
   readonly spec: SelectionSpec;
 }
 

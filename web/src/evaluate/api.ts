@@ -14,6 +14,8 @@ export interface Share {
   readonly flagged: number;
   readonly low: number;
   readonly high: number;
+  /** Share of them without an answer, at the atlas's own thresholds. */
+  readonly unanswered: number;
 }
 
 export interface Bin {
@@ -53,6 +55,10 @@ export interface Evaluation {
   readonly unlabelled: number;
   readonly threshold: number;
   readonly base_rate: number;
+  /** Of the atlas's own thresholds at even odds, between which there is no answer. */
+  readonly thresholds: readonly [number, number];
+  readonly outcomes: Confusion & { readonly unanswered: number; readonly unanswered_real: number };
+  /** Of the one threshold, which answers for every image. */
   readonly confusion: Confusion;
   readonly generators: readonly Share[];
   readonly sources: readonly Share[];

@@ -13,6 +13,8 @@ export interface Counts {
   readonly fake: number;
   readonly fp: number;
   readonly fn: number;
+  /** Labelled images whose verdict is inconclusive: no error. */
+  readonly unanswered: number;
 }
 
 export interface Selected extends Counts {
@@ -108,7 +110,7 @@ export interface ImageRow {
   readonly label: "real" | "fake" | null;
   readonly probability: number;
   readonly verdict: "ai" | "real" | "inconclusive";
-  readonly error: "tp" | "tn" | "fp" | "fn" | null;
+  readonly error: "tp" | "tn" | "fp" | "fn" | "unanswered" | null;
   readonly impacts: readonly number[];
   readonly prototypes: readonly number[];
 }
@@ -181,7 +183,14 @@ export class AtlasApi {
   async counts(selection: Key, off: readonly number[], signal: AbortSignal): Promise<Counts> {
     const cells = await this.tile(0, 0, 0, selection, off, signal);
     const of = (column: Float32Array): number => column[0] ?? 0;
-    return { count: of(cells.selected), real: of(cells.real), fake: of(cells.fake), fp: of(cells.fp), fn: of(cells.fn) };
+    return {
+      count: of(cells.selected),
+      real: of(cells.real),
+      fake: of(cells.fake),
+      fp: of(cells.fp),
+      fn: of(cells.fn),
+      unanswered: of(cells.unanswered),
+    };
   }
 
   async dimensions(selection: Key, off: readonly number[], signal: AbortSignal): Promise<Dimension[]> {

@@ -71,7 +71,7 @@ test: lint lint-app ## lint, every test, and the documentation built strictly
 docs: $(READY) ## build the documentation into site/; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-docs-reference: $(READY) ## write docs/cli.md and docs/api.md anew from the program
+docs-reference: $(READY) ## write docs/cli.md, docs/api.md and docs/api/ from the program
 	$(BIN)/python scripts/cli_reference.py docs/cli.md
 	$(BIN)/python scripts/api_reference.py docs/api.md
 

@@ -42,10 +42,11 @@ class Inspection:
             the last is the logit's. None where the encoder has no distilled map.
 
     Example:
-        >>> found = morelli.load().inspect("photo.jpg")  # doctest: +SKIP
-        >>> found  # doctest: +SKIP
-        <Inspection photo.jpg: real, 12 % (3-31 %)>
-        >>> found.relevance[-1].shape  # doctest: +SKIP
+        >>> import morelli
+        >>> found = morelli.load().inspect("photo.jpg")
+        >>> found
+        <Inspection photo.jpg: ..., ... % (... %)>
+        >>> found.relevance[-1].shape
         (14, 14)
     """
 

@@ -48,8 +48,11 @@ def case_page(case: Case, picture: bytes, maps: npt.NDArray[np.float32] | None) 
         maps: relevance (K + 1, g, g) ≥ 0, the logit's last; None where there is none.
 
     Example:
-        >>> found = morelli.load().inspect("photo.jpg")  # doctest: +SKIP
-        >>> page = case_page(found.case, found.picture, found.relevance)  # doctest: +SKIP
+        >>> import morelli
+        >>> found = morelli.load().inspect("photo.jpg")
+        >>> page = case_page(found.case, found.picture, found.relevance)
+        >>> found.sentence in page
+        True
     """
     from morelli.inspection import percent
 

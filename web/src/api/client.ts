@@ -1,16 +1,16 @@
 /** The one way from the app to the server: typed, cancellable, and with the server's own words when it fails. */
 import type {
   AtlasInfo,
+  Atlases,
   Case,
   CaseOptions,
   Detected,
   Evidence,
+  FeedbackAnswer,
   FeedbackRequest,
   Neighbours,
   Problem,
   Question,
-  SelectionSpec,
-  SelectionSummary,
   ServerInfo,
   WhatIf,
 } from "./types";
@@ -133,12 +133,10 @@ export const api = {
   whatIf: (id: string, question: Question, signal?: AbortSignal) =>
     sendJson<WhatIf>("POST", url(["cases", id, "whatif"]), question, signal),
 
-  feedback: (body: FeedbackRequest) => sendJson<unknown>("POST", url(["feedback"]), body),
+  feedback: (body: FeedbackRequest) => sendJson<FeedbackAnswer>("POST", url(["feedback"]), body),
 
-  atlases: (signal?: AbortSignal) => getJson<{ atlases: AtlasInfo[] }>(url(["atlases"]), signal),
+  atlases: (signal?: AbortSignal) => getJson<Atlases>(url(["atlases"]), signal),
   atlas: (name: string, signal?: AbortSignal) => getJson<AtlasInfo>(url(["atlases", name]), signal),
-  select: (name: string, spec: SelectionSpec, signal?: AbortSignal) =>
-    sendJson<SelectionSummary>("POST", url(["atlases", name, "selections"]), spec, signal),
 } as const;
 
 export interface Grid {

@@ -27,28 +27,28 @@ SavedName = Annotated[str, InPath(min_length=1, max_length=200)]
     "/{atlas}/dimensions/{k}",
     tags=["atlas"],
     response_class=Response,
-    responses={200: {"model": a.DimensionFields}, **documented(404, 412, 413, 422)},
+    responses={200: {"model": a.DimensionNotes}, **documented(404, 412, 413, 422)},
 )
 def edit_dimension(
     request: Request, atlas: Name, k: Annotated[int, InPath(ge=0, le=10_000)], fields: m.DimensionEdit
 ) -> Response:
     """Name a dimension or note something about it; an empty name takes the edit back."""
     found = opened_atlas(request, atlas).atlas.edit_dimension(k, *_asked(fields))
-    return json_answer(a.DimensionFields, dict(found))
+    return json_answer(a.DimensionNotes, dict(found))
 
 
 @router.patch(
     "/{atlas}/prototypes/{id}",
     tags=["atlas"],
     response_class=Response,
-    responses={200: {"model": a.PrototypeFields}, **documented(404, 412, 413, 422)},
+    responses={200: {"model": a.PrototypeNotes}, **documented(404, 412, 413, 422)},
 )
 def edit_prototype(
     request: Request, atlas: Name, id: Annotated[int, InPath(ge=0, le=1_000_000)], fields: m.PrototypeEdit
 ) -> Response:
     """Name, note, hide or merge a prototype; null for `merged_into` takes a merge back."""
     found = opened_atlas(request, atlas).atlas.edit_prototype(id, *_asked(fields))
-    return json_answer(a.PrototypeFields, dict(found))
+    return json_answer(a.PrototypeNotes, dict(found))
 
 
 @router.post(

@@ -227,14 +227,14 @@ class ImageDetail(ImageRow):
     )
 
 
-class DimensionFields(Answer):
+class DimensionNotes(Answer):
     """What people have said of a dimension; what nobody set is left out."""
 
     name: str | None = absent()
     note: str | None = absent()
 
 
-class PrototypeFields(Answer):
+class PrototypeNotes(Answer):
     """What people have said of a prototype; what nobody set is left out."""
 
     name: str | None = absent()

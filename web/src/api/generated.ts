@@ -64,6 +64,8 @@ export interface Case {
   readonly thresholds: Thresholds;
   readonly base_rate: number;
   readonly reasons: readonly string[];
+  /** Null where the verdict is another than ai, or no known family is likely. */
+  readonly family: Family | null;
   /** A sentence to quote. */
   readonly sentence: string;
   readonly facts: Facts;
@@ -123,14 +125,22 @@ export interface Detected {
   readonly failures: readonly Failure[];
 }
 
-/** What people say of a dimension. */
+/** What is to be said of a dimension. */
 export interface DimensionEdit {
+  readonly name?: string;
+  readonly note?: string;
+  /** Fields as the client saw them, an empty name for the suggested one; if they differ by now, 412. */
+  readonly was?: DimensionFields | null;
+}
+
+/** What people say of a dimension. */
+export interface DimensionFields {
   readonly name?: string;
   readonly note?: string;
 }
 
 /** What people have said of a dimension; what nobody set is left out. */
-export interface DimensionFields {
+export interface DimensionNotes {
   readonly name?: string;
   readonly note?: string;
 }
@@ -249,6 +259,13 @@ export interface Failure {
   readonly name: string;
   readonly reason: string;
   readonly message: string;
+}
+
+/** A family of generators that an AI-generated image resembles. */
+export interface Family {
+  readonly family: string;
+  /** Calibrated, that the image is of this family. */
+  readonly probability: number;
 }
 
 /** Where the feedback went. */
@@ -376,6 +393,12 @@ export interface JobRequest {
   readonly base_rate?: number | null;
   /** Take labels from folders named real, fake, 0_real, 1_fake, … */
   readonly label_from_folders?: boolean;
+  /** Published layout that gives the labels; `auto` finds it. */
+  readonly layout?: string | null;
+  /** A manifest's column of paths or pictures, instead of the usual names. */
+  readonly image_column?: string | null;
+  /** A manifest's column of labels, instead of `label`. */
+  readonly label_column?: string | null;
 }
 
 /** A page of a job's results, in the order of the source. */
@@ -438,8 +461,18 @@ export interface Problem {
   readonly next: string;
 }
 
-/** What people say of a prototype. */
+/** What is to be said of a prototype. */
 export interface PrototypeEdit {
+  readonly name?: string;
+  readonly note?: string;
+  readonly hidden?: boolean;
+  readonly merged_into?: number | null;
+  /** Fields as the client saw them, an empty name for the suggested one; if they differ by now, 412. */
+  readonly was?: PrototypeFields | null;
+}
+
+/** What people say of a prototype. */
+export interface PrototypeFields {
   readonly name?: string;
   readonly note?: string;
   readonly hidden?: boolean;
@@ -447,7 +480,7 @@ export interface PrototypeEdit {
 }
 
 /** What people have said of a prototype; what nobody set is left out. */
-export interface PrototypeFields {
+export interface PrototypeNotes {
   readonly name?: string;
   readonly note?: string;
   readonly hidden?: boolean;

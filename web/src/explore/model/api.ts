@@ -5,13 +5,13 @@ import type {
   AtlasInfo,
   Counts as All,
   DimensionEdit,
-  DimensionFields,
+  DimensionNotes,
   DimensionView,
   FeedbackAnswer,
   ImageDetail as Detail,
   ImageRow,
   PrototypeEdit,
-  PrototypeFields,
+  PrototypeNotes,
   PrototypeView,
   Rescored as Answer,
   Rows,
@@ -141,10 +141,10 @@ export class AtlasApi {
   rescore = (off: readonly number[], signal: AbortSignal): Promise<Rescored> =>
     sendJson<Rescored>("POST", this.#url(["rescore"]), { off }, signal);
 
-  editPrototype = (id: number, fields: PrototypeEdit): Promise<PrototypeFields> =>
+  editPrototype = (id: number, fields: PrototypeEdit): Promise<PrototypeNotes> =>
     sendJson("PATCH", this.#url(["prototypes", id]), fields);
 
-  editDimension = (k: number, fields: DimensionEdit): Promise<DimensionFields> =>
+  editDimension = (k: number, fields: DimensionEdit): Promise<DimensionNotes> =>
     sendJson("PATCH", this.#url(["dimensions", k]), fields);
 
   saveSelection = (name: string, spec: Spec): Promise<SelectionAnswer> => sendJson("PUT", this.#url(["saved-selections", name]), spec);

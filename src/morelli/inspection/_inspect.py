@@ -44,11 +44,16 @@ class Inspection:
             value's own sign; the last is its own logit's. None where the encoder has no distilled map.
 
     Example:
-        >>> found = morelli.load().inspect("photo.jpg")  # doctest: +SKIP
-        >>> found  # doctest: +SKIP
-        <Inspection photo.jpg: real, 12 % (3-31 %)>
-        >>> found.logit_map.sum()  # what the picture adds to the logit  # doctest: +SKIP
-        -3.01
+        >>> import morelli
+        >>> found = morelli.load().inspect("photo.jpg")
+        >>> found
+        <Inspection photo.jpg: ..., ... % (... %)>
+        >>> found.logit_map.shape  # what each patch adds to the logit
+        (14, 14)
+        >>> read = found.reading
+        >>> total = read.bias + sum(part.logit for part in read.parts) + read.rest
+        >>> abs(total - found.case.logit) < 1e-5
+        True
     """
 
     case: Case

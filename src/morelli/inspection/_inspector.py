@@ -70,10 +70,13 @@ class Inspector:
         BuildMismatchError: the encoder is not the one that the bundle was fitted on.
 
     Example:
-        >>> detector = morelli.load()  # doctest: +SKIP
-        >>> for detection in detector.detect("holiday.zip"):  # doctest: +SKIP
+        >>> import morelli
+        >>> detector = morelli.load()
+        >>> for detection in detector.detect("holiday.zip"):
         ...     print(detection)
-        >>> print(detector.inspect("photo.jpg").sentence)  # doctest: +SKIP
+        holiday.zip::beach.jpg: ..., ... % (... %)
+        >>> print(detector.inspect("photo.jpg").sentence)
+        Morelli ... with the detector default ... “photo.jpg” ...
     """
 
     encoder: Encoder

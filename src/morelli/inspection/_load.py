@@ -58,8 +58,9 @@ def load(
 
     Example:
         >>> import morelli
-        >>> detector = morelli.load()  # doctest: +SKIP
-        >>> print(detector.inspect("photo.jpg").sentence)  # doctest: +SKIP
+        >>> detector = morelli.load()
+        >>> print(detector.inspect("photo.jpg").sentence)
+        Morelli ... with the detector default ... “photo.jpg” ...
     """
     from morelli.detectors import Bundle, default_bundle_path
     from morelli.encoders import encoder_for_build

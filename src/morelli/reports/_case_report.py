@@ -53,8 +53,11 @@ def case_page(
         logit_map: (g, g) signed, what each patch adds to it.
 
     Example:
-        >>> found = morelli.load().inspect("photo.jpg")  # doctest: +SKIP
-        >>> page = case_page(found.case, found.picture, found.reading, found.logit_map)  # doctest: +SKIP
+        >>> import morelli
+        >>> found = morelli.load().inspect("photo.jpg")
+        >>> page = case_page(found.case, found.picture, found.reading, found.logit_map)
+        >>> found.sentence in page
+        True
     """
     from morelli.inspection import percent
 

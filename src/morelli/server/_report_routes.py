@@ -14,6 +14,7 @@ from morelli.artefacts import read_json
 from morelli.errors import ArtifactError
 from morelli.inspection import Inspector, StoredCase
 from morelli.inspection.answers import Case
+from morelli.server import _atlas_models as a
 from morelli.server import _models as m
 from morelli.server._check_routes import CaseId
 from morelli.server._etags import cached, etag_of
@@ -84,7 +85,7 @@ async def reports(request: Request) -> list[m.Report]:
     tags=["evaluate"],
     response_class=Response,
     responses={
-        200: {"content": {"text/html": HTML, "application/json": {"schema": {"type": "object"}}}},
+        200: {"model": a.WrittenReport, "content": {"text/html": HTML}},
         **documented(404, 422),
     },
 )

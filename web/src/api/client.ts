@@ -2,16 +2,16 @@
 import type {
   Archive,
   AtlasInfo,
+  Atlases,
   Case,
   CaseOptions,
   Detected,
   Evidence,
+  FeedbackAnswer,
   FeedbackRequest,
   Neighbours,
   Problem,
   Question,
-  SelectionSpec,
-  SelectionSummary,
   ServerInfo,
   WhatIf,
 } from "./types";
@@ -150,12 +150,10 @@ export const api = {
   whatIf: (id: string, question: Question, signal?: AbortSignal) =>
     sendJson<WhatIf>("POST", url(["cases", id, "whatif"]), question, signal),
 
-  feedback: (body: FeedbackRequest) => sendJson<unknown>("POST", url(["feedback"]), body),
+  feedback: (body: FeedbackRequest) => sendJson<FeedbackAnswer>("POST", url(["feedback"]), body),
 
-  atlases: (signal?: AbortSignal) => getJson<{ atlases: AtlasInfo[] }>(url(["atlases"]), signal),
+  atlases: (signal?: AbortSignal) => getJson<Atlases>(url(["atlases"]), signal),
   atlas: (name: string, signal?: AbortSignal) => getJson<AtlasInfo>(url(["atlases", name]), signal),
-  select: (name: string, spec: SelectionSpec, signal?: AbortSignal) =>
-    sendJson<SelectionSummary>("POST", url(["atlases", name, "selections"]), spec, signal),
 } as const;
 
 /** What a map is of. */

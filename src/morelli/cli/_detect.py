@@ -122,7 +122,7 @@ def detect(
 
         morelli detect photo.jpg --thorough
 
-    Exit codes: 0 all judged, 2 wrong usage, 3 some files failed (listed on stderr and in every output),
+    Exit codes: 0 all judged, 2 wrong usage, 3 some files failed (counted on stderr, listed in every output),
     4 nothing could be judged.
     """
     targets = ["-" if json_document else None, jsonl, csv]

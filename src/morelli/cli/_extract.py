@@ -102,7 +102,7 @@ def extract(
 
         morelli extract s3://bucket/photos -o photos.lance --engine ray --ray-address auto
 
-    Exit codes: 0 all done, 2 wrong usage, 3 some images failed (listed on stderr), 4 nothing could be done.
+    Exit codes: 0 all done, 2 wrong usage, 3 some images failed (counted on stderr), 4 nothing could be done.
     """
     from morelli.features import extract as run
     from morelli.images import iter_source, layouts

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import os
-import pkgutil
 import signal
 import stat
 import subprocess
@@ -15,18 +12,11 @@ from pathlib import Path
 
 import pytest
 
-import morelli.artefacts
 from morelli.artefacts import locked, write_file
 from morelli.artefacts._file import replacing_file
 from morelli.errors import ArtifactError, UsageError
 
 ROOT = Path(__file__).parents[2]
-MODULES = [info.name for info in pkgutil.iter_modules(morelli.artefacts.__path__, "morelli.artefacts.")]
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_the_examples_in_docstrings_run(name: str) -> None:
-    assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
 def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:

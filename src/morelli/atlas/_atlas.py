@@ -19,6 +19,7 @@ from morelli.atlas._collection import (
     Collection,
     error_types,
     open_images,
+    verdict_of,
 )
 from morelli.atlas._edits import Edits
 from morelli.atlas._exports import ExportFormat, export_rows
@@ -401,10 +402,10 @@ class Atlas:
         return None if math.isnan(found) else found
 
     def rescore(self, off: Sequence[int]) -> dict[str, Any]:
-        """What switching dimensions off costs: AUC before and after, and whose side of even odds changes."""
+        """What switching dimensions off costs: AUC before and after, and whose verdict changes."""
         off = self.check_off(off)
-        after = self.probabilities(off)
-        changed = np.flatnonzero((after > 0.5) != (self.collection.probabilities > 0.5))
+        after = verdict_of(self.probabilities(off), self.collection.base_thresholds)
+        changed = np.flatnonzero(after != self.collection.verdicts)
         errors = error_types(self.collection.labels, after)
         return {
             "off": list(off),

@@ -94,7 +94,7 @@ class Edits:
         """Set fields of a prototype (`name`, `note`, `hidden`, `merged_into`) or dimension (`name`, `note`).
 
         An empty name takes the edit back: then the suggested one shows again. `was` holds fields as the
-        caller saw them, an empty name for the suggested one. Returns all fields as they are now.
+        caller saw them, an empty name for the suggested one. Returns all fields, the change made.
 
         Raises:
             UsageError: an unknown field, a value of another type, or a text that is too long.

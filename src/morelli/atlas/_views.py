@@ -259,8 +259,8 @@ def row_records(
     errors, verdicts = collection.errors[rows], collection.verdicts[rows]
     if logits is not None:
         probabilities = collection.distilled.calibration.probability(logits[rows])
-        errors = error_types(collection.labels[rows], probabilities)
         verdicts = verdict_of(probabilities, collection.base_thresholds)
+        errors = error_types(collection.labels[rows], verdicts)
     for i, (row, item) in enumerate(zip(rows.tolist(), found, strict=True)):
         error = int(errors[i])
         item |= {

@@ -94,6 +94,11 @@ class Encoder:
         return self.card.stage_widths
 
     @property
+    def is_clip(self) -> bool:
+        """True where `vision` gives weights."""
+        return self._vision is not None
+
+    @property
     def vision(self) -> VisionTransformer | None:
         """The image tower's weights as float32 arrays, read at first use and kept; None unless it is a CLIP.
 

@@ -111,7 +111,7 @@ def _on_hub(collection: Collection, commit: str | None) -> Shards:
     if not found:
         raise SourceError(
             f"The hub's {repository} has no file that fits {pattern!r} at {commit[:12]}: the collection was "
-            "laid out anew. Name a local copy with --data, or write a recipe of your own with other `files`."
+            "rearranged. Name a local copy with --data, or write a recipe of your own with other `files`."
         )
     return Shards(
         found,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -92,10 +91,9 @@ def short_digest(inputs: Mapping[str, Any]) -> str:
 
 def file_hash(path: Path) -> str | None:
     """SHA-256 of a file; None where there is none."""
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    from morelli.evaluation import file_digest
+
+    return file_digest(path) if path.is_file() else None
 
 
 def _record(file: Path) -> dict[str, Any] | None:

@@ -15,6 +15,14 @@ _LAYOUT = rf"^(auto|{'|'.join(LAYOUTS)})$"
 Dimension = Annotated[
     str, Query(pattern=r"^(logit|[0-9]{1,3})$", description="A distilled dimension's number, or `logit`.")
 ]
+CaseDimension = Annotated[
+    str,
+    Query(
+        pattern=r"^(decision|logit|[0-9]{1,3})$",
+        description="`decision`: the logit that decided, signed. A dimension's number or `logit`: of "
+        "the other reader, not negative.",
+    ),
+]
 JobState = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 
@@ -37,6 +45,21 @@ class Detected(Answer):
 
     cases: list[Case]
     failures: list[Failure]
+
+
+class ArchiveMember(Answer):
+    """One entry of an archive: a picture, or something that cannot be used."""
+
+    name: str
+    problem: str | None = Field(description="Why it cannot be judged, null where that is not known yet.")
+
+
+class Archive(Answer):
+    """An open archive and what is in it, in its order."""
+
+    id: str
+    name: str
+    members: list[ArchiveMember]
 
 
 class Asked(BaseModel):
@@ -195,6 +218,7 @@ class SelectionAnswer(Answer):
     fn: int
     tp: int
     tn: int
+    unanswered: int = Field(description="Labelled images whose verdict is inconclusive: no error.")
 
 
 class DimensionFields(Asked):

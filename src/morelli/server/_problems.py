@@ -45,6 +45,7 @@ _STATUS: dict[type[MorelliError], int] = {
 
 
 _PART_NEXT = {
+    "no-reading": "Start it with the shipped bundle, or one fitted with --detector probe over a CLIP.",
     "no-distilled-map": "Start it with a distilled map of the same build, or with the shipped bundle.",
     "no-bank": "Fit a bundle with a bank: morelli fit.",
 }

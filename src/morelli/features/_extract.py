@@ -112,14 +112,15 @@ def extract(
         raise UsageError("workers, batch_size and flush_rows are at least 1")
     refuse_foreign(out)
     if engine != "local":
-        from morelli.encoders.cluster import Cluster
+        from morelli.encoders.cluster import Cluster, require_ray
         from morelli.features._distributed import ClusterJob, extract_on_cluster
 
         listing = _listing(source, limits)
+        cluster = engine if isinstance(engine, Cluster) else _cluster(engine)
+        require_ray()
         for _ in islice(listing(), 1):
             pass  # a source that cannot be read is an error before a table is made for it
         job = ClusterJob(listing, encoder, spec, perturbation, limits, batch_size, workers, flush_rows)
-        cluster = engine if isinstance(engine, Cluster) else _cluster(engine)
         return extract_on_cluster(
             job, out, cluster=cluster, total=total, progress=progress, understood=understood
         )

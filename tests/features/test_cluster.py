@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -21,6 +23,7 @@ from morelli.errors import UsageError
 from morelli.features import FeatureTable, extract
 from morelli.images import ImageItem, iter_source
 from morelli.images.layouts import SourceReport
+from tests.cli.conftest import morelli
 from tests.features.test_kill import check_no_orphans, rows_at, whole_table
 
 SCRIPT = Path(__file__).with_name("_cluster_script.py")
@@ -135,6 +138,33 @@ def test_killed_workers_and_coordinators_change_nothing(
     assert report.failed == whole.failed
     assert (report.done, report.skipped + report.duplicates) == (whole.done - left, left + whole.duplicates)
     check_no_orphans(out)
+
+
+def test_verdicts_are_those_of_one_machine(
+    ray_address: str,
+    mixture: Path,
+    bundle_dir: Path,
+    tiny_clip_dir: Path,
+    tmp_path: Path,
+) -> None:
+    options = ["--label-from", "folders", "--bundle", bundle_dir, "--weights", tiny_clip_dir, "--jsonl"]
+    far = ["--engine", "ray", "--ray-address", ray_address, "--ray-cpus", "1", "--batch-size", "4"]
+    here = morelli("detect", mixture, *options, tmp_path / "here.jsonl")
+    there = morelli("detect", mixture, *options, tmp_path / "there.jsonl", *far)
+    assert (there.code, there.out, there.err) == (here.code, here.out, here.err)
+    assert here.code == 3
+    rows, others = (
+        [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
+        for name in ("here", "there")
+    )
+    assert len(rows) == len(list(iter_source(mixture)))
+    assert [apart_from_rounding(row) for row in others] == [apart_from_rounding(row) for row in rows]
+
+
+def apart_from_rounding(row: dict[str, Any]) -> dict[str, Any]:
+    """A verdict's record; in batches of another size, matrix products round differently."""
+    return {name: json.loads(json.dumps(value), parse_float=lambda text: round(float(text), 4))
+            for name, value in row.items()}  # fmt: skip
 
 
 def wait_for_rows(out: Path, count: int, process: subprocess.Popen[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,6 +21,7 @@ from morelli.encoders._cluster._stream import ShardWorker
 from morelli.encoders.cluster import Cluster, EncoderRecipe, Shard
 from morelli.errors import ImageError, MorelliError, UsageError
 from morelli.features import extract
+from morelli.features._distributed import _identities
 from morelli.features._distributed._identities import ABSENT, UNKNOWN, Identities, Keys
 from morelli.features._distributed._ledger import Ledger, ShardCounts
 from morelli.features._failures import Failure
@@ -70,6 +72,10 @@ def test_identities_are_a_set_with_labels() -> None:
     found = seen.find(Keys.of([digests[at] for at in order]))
     assert found.tolist() == expected[order].tolist()
     assert seen.whole().find(Keys.of(digests)).tolist() == expected.tolist() and len(seen) == 2903
+
+
+def test_the_examples_of_identities_run() -> None:
+    assert doctest.testmod(_identities).failed == 0
 
 
 def shard(number: int, done: int = 500) -> ShardCounts:

@@ -73,7 +73,7 @@ def extract_on_cluster(
 ) -> ExtractReport:
     """`extract` on the machines of a cluster; the same table, row for row."""
     started = time.monotonic()
-    out = out.absolute()  # workers write there: it must be one folder for all machines
+    named, out = out, out.absolute()  # workers write there: it must be one folder for all machines
     with write_lock(out), ExitStack() as held:
         table = open_or_create(out, job.spec)
         table.clean()
@@ -118,7 +118,7 @@ def extract_on_cluster(
     if progress:
         progress(run.done, total, run.skipped + run.copies, len(run.failed))
     return ExtractReport(
-        out,
+        named,
         run.done,
         run.skipped,
         run.copies,

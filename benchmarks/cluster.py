@@ -70,7 +70,7 @@ class Nodes:
             arguments = {"num_cpus": self._cpus, "object_store_memory": STORE, "include_dashboard": False}
             # The head node, where the driver and the listing are, has one core for a worker, too.
             self._cluster = RayCluster(
-                initialize_head=True, head_node_args=arguments | {"_temp_dir": temporary}
+                initialize_head=True, head_node_args=arguments | {"temp_dir": temporary}
             )
         while len(self._cluster.list_all_nodes()) < self._nodes:
             self._cluster.add_node(num_cpus=self._cpus, object_store_memory=STORE)

@@ -58,7 +58,7 @@ class Nodes:
     """A Ray cluster of several raylets on this machine, started again after it was killed."""
 
     def __init__(self, folder: Path, nodes: int, cpus: int) -> None:
-        self._folder, self._nodes, self._cpus = folder, nodes, cpus
+        self._folder, self.nodes, self._cpus = folder, nodes, cpus
         self._cluster: Any = None
 
     def start(self) -> str:
@@ -72,13 +72,13 @@ class Nodes:
             self._cluster = RayCluster(
                 initialize_head=True, head_node_args=arguments | {"temp_dir": temporary}
             )
-        while len(self._cluster.list_all_nodes()) < self._nodes:
+        while len(self._cluster.list_all_nodes()) < self.nodes:
             self._cluster.add_node(num_cpus=self._cpus, object_store_memory=STORE)
         return str(self._cluster.address)
 
     def kill_node(self, number: random.Random) -> None:
         """SIGKILL of a raylet that is not the head's."""
-        victim = number.choice(self._cluster.worker_nodes)
+        victim = number.choice(sorted(self._cluster.worker_nodes, key=lambda node: node.unique_id))
         self._cluster.remove_node(victim, allow_graceful=False)
 
     def kill_all(self) -> None:
@@ -234,29 +234,19 @@ def from_s3(folder: Path, arguments: argparse.Namespace) -> None:
         os.environ["FSSPEC_S3_ENDPOINT_URL"] = throttle.url
         nodes = Nodes(folder, arguments.nodes - 1, 1)
         at = nodes.start()
-        nodes._nodes += 1
-        late = threading.Timer(20, nodes.start)
-        late.start()
-        try:
-            began = time.monotonic()
-            report = extract(
-                listing,
-                folder / "many.lance",
-                encoder=encoder,
-                kinds=KINDS,
-                flush_rows=128,
-                engine=Cluster(at, actors=arguments.nodes, cpus=1),
-            )
-            print(f"{arguments.nodes} nodes, throttled store: {time.monotonic() - began:.0f} s", flush=True)
-        finally:
-            late.join()
-            import ray
-
-            ray.shutdown()
-            nodes.stop()
+        began = time.monotonic()
+        process = _driver(
+            folder / "many.lance", str(folder / "tiny-clip"), folder, at, source="s3://pictures/set",
+            shard=128, actors=arguments.nodes,
+        )  # fmt: skip
+        time.sleep(arguments.late)
+        nodes.nodes += 1
+        nodes.start()  # the last node joins late
+        process.wait()
+        print(f"{arguments.nodes} nodes, throttled store: {time.monotonic() - began:.0f} s", flush=True)
+        nodes.stop()
     print(f"refused, slow, cut, all requests: {throttle.counts}")
-    print(f"new {report.done:,}, copies {report.duplicates:,}, failed {len(report.failed):,}")
-    assert (report.done, report.duplicates) == (local.done, local.duplicates)
+    print(f"rows {local.done:,}, copies {local.duplicates:,}, failed {len(local.failed):,}")
     print(f"equal to one machine's table, row for row: {same(folder / 'one.lance', folder / 'many.lance')}")
 
 
@@ -267,15 +257,15 @@ def driver(arguments: argparse.Namespace) -> None:
     """One extraction, to be killed."""
     from morelli.features._distributed import _coordinator
 
-    _coordinator.COMMIT_SECONDS = 1.0
+    _coordinator.COMMIT_SECONDS = 0.2  # so that kills meet half-filled tables
     encoder = load_encoder(arguments.model, device="cpu")
     extract(
-        arguments.source,
+        partial(iter_source, arguments.source, remote="given"),
         arguments.out,
         encoder=encoder,
         kinds=KINDS,
-        flush_rows=16,
-        engine=Cluster(arguments.address, cpus=1),
+        flush_rows=arguments.shard,
+        engine=Cluster(arguments.address, actors=arguments.actors or None, cpus=1),
     )
 
 
@@ -293,7 +283,7 @@ def kills(folder: Path, arguments: argparse.Namespace) -> None:
     for run in range(arguments.runs):
         out = folder / f"{run}.lance"
         what = ["worker", "node", "driver", "all"][run % 4]
-        left = [_kill_once(what, out, model, folder, nodes, chance)]
+        left = [_kill_once(what, out, model, folder, nodes, chance, 2 * total // 3)]
         while _driver(out, model, folder, nodes.start()).wait() != 0:
             left.append(_rows(out))
         good = same(folder / "one.lance", out)
@@ -305,27 +295,32 @@ def kills(folder: Path, arguments: argparse.Namespace) -> None:
     print(f"{equal} of {arguments.runs} tables equal to the uninterrupted one, without orphans")
 
 
-def _driver(out: Path, model: str, folder: Path, address: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, __file__, "driver", "--model", model, "--source", str(folder / "images")]
-    return subprocess.Popen(
-        [*command, "--out", str(out), "--address", address],
-        stdout=subprocess.DEVNULL,
-        stderr=(folder / "driver.log").open("ab"),
-    )
+def _driver(
+    out: Path, model: str, folder: Path, address: str, *, source: str = "", shard: int = 16, actors: int = 0
+) -> subprocess.Popen[bytes]:
+    """An extraction in a process of its own."""
+    options = {"model": model, "source": source or str(folder / "images"), "out": out, "address": address}
+    options |= {"shard": shard, "actors": actors}
+    command = [sys.executable, __file__, "driver"]
+    for name, value in options.items():
+        command += [f"--{name}", str(value)]
+    log = (folder / "driver.log").open("ab")
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
 
 
 def _kill_once(  # noqa: PLR0917
-    what: str, out: Path, model: str, folder: Path, nodes: Nodes, chance: random.Random
+    what: str, out: Path, model: str, folder: Path, nodes: Nodes, chance: random.Random, most: int
 ) -> int:
     """Start a run and kill part of it once some rows are there; the rows that the table then had."""
     process = _driver(out, model, folder, nodes.start())
-    wanted = chance.randint(1, 200)
+    wanted = chance.randint(1, most)
     while _rows(out) < wanted and process.poll() is None:
         time.sleep(0.05)
-    time.sleep(chance.uniform(0, 1))
+    time.sleep(chance.uniform(0, 0.3))
     rows = _rows(out)
     if what == "worker":
-        found = [p for p in psutil.process_iter() if p.name().startswith("ray::MapWorker")]
+        mine = psutil.Process().children(recursive=True)
+        found = [one for one in mine if one.name().startswith("ray::MapWorker")]
         for victim in chance.sample(found, min(1, len(found))):
             victim.kill()
     elif what == "node":
@@ -530,14 +525,14 @@ def main() -> None:
             found.add_argument(f"--{option}", type=type(value), default=value)
         return found
 
-    command("s3", from_s3, images=20000, nodes=3, throttle=0.02)
-    killing = command("kills", kills, images=400, runs=20, nodes=3, seed=0)
+    command("s3", from_s3, images=20000, nodes=3, throttle=0.02, late=20.0)
+    killing = command("kills", kills, images=2000, runs=20, nodes=3, seed=0)
     killing.add_argument("--real", action="store_true")
     over = command("overhead", overhead, service=4.0, rounds=12)
     over.add_argument("--actors", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32])
     command("listing", listing, images=10_000_000)
     command("speed", speed, images=400, rounds=3, shard=128)
-    one = command("driver", driver, model="", source="", out="", address="")
+    one = command("driver", driver, model="", source="", out="", address="", shard=16, actors=0)
     arguments = parser.parse_args()
     if arguments.run is driver:
         driver(arguments)

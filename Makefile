@@ -65,15 +65,16 @@ lint-app: app ## eslint, svelte-check and the app's unit tests
 test: lint lint-app ## lint, every test, and the documentation built strictly
 	@if [ -f src/morelli/server/static/index.html ]; then $(BIN)/python -m tests.browser; \
 	  else echo "The browser app is not built, so its tests will be skipped."; fi
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --durations 10 $(PYTEST_ARGS)
 	$(MAKE) --no-print-directory docs
 
 docs: $(READY) ## build the documentation into site/; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-docs-reference: $(READY) ## write docs/cli.md and docs/api.md anew from the program
+docs-reference: $(READY) ## write docs/cli.md, docs/api.md, docs/api/ and the types of the app from the program
 	$(BIN)/python scripts/cli_reference.py docs/cli.md
 	$(BIN)/python scripts/api_reference.py docs/api.md
+	$(BIN)/python scripts/api_types.py web/src/api/generated.ts
 
 bench: $(READY) ## run every benchmark, ours beside its peer
 	@shopt -s nullglob; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done

@@ -190,12 +190,12 @@ def load_views(manifests: Sequence[Path], work: Path) -> Features:
     return replace(views, build=replace(views.build, dtype="float32"))
 
 
-def image_folds(views: Features) -> Array:
+def image_folds(views: Features, n_folds: int = N_FOLDS) -> Array:
     """Fold of every row (n,), the same for all views of an image, whichever views there are."""
     sha = views.column("sha256").astype(str)
     _, first, image = np.unique(sha, return_index=True, return_inverse=True)
     groups = views.groups().astype(str)
-    return grouped_folds(views.labels[first], groups[first], N_FOLDS, 0)[image]
+    return grouped_folds(views.labels[first], groups[first], n_folds, 0)[image]
 
 
 def is_late(features: Features) -> Array:
@@ -212,37 +212,6 @@ def kind_of(features: Features) -> Array:
         # Older collections describe contents in words of their own; there the source is the kind.
         kinds.append(str(source) if "(" in content or content in ("objects", "mixed") else content)
     return np.array(kinds)
-
-
-def kind_rates(features: Features, flagged: Array) -> dict[str, tuple[float, int]]:
-    """Share flagged and number of images of each kind of real images that is large enough."""
-    kinds, real = kind_of(features), features.labels == 0
-    names, counts = np.unique(kinds[real], return_counts=True)
-    return {
-        str(name): (float(flagged[real & (kinds == name)].mean()), int(count))
-        for name, count in zip(names, counts, strict=True)
-        if count >= LEAST_KIND
-    }
-
-
-def shuffled(views: Features, seed: int) -> Features:
-    """The views with whole lineages and sources given each other's labels and years at random."""
-    groups = views.groups().astype(str)
-    names, first = np.unique(groups, return_index=True)
-    drawn = np.random.default_rng(seed).permutation(len(names))
-    source = {name: first[drawn[i]] for i, name in enumerate(names)}
-    rows = np.array([source[name] for name in groups])
-    label, era = views.column("label")[rows], views.column("era")[rows]
-    return Features.from_arrays(
-        views.vectors,
-        labels=label,
-        lineage=groups,
-        source=groups,
-        era=era,
-        sha256=views.column("sha256"),
-        perturbation=views.column("perturbation"),
-        metadata=views.column("metadata"),
-    )
 
 
 def fitted_bundle(views: Features) -> FittedBundle:
@@ -424,6 +393,7 @@ def family_table(bundle: Bundle) -> str:
         f"probability: {found['ece']:.3f}. A family is named",
         f"from a probability of {bundle.attribution.least:.2f}, for images called AI-generated; here all "
         "generated images count.",
+        "A family that was named rightly less often than that is named for no image, though its row is here.",
         "",
         "| family | images | found | named so | rightly |",
         "|---|---|---|---|---|",

@@ -3,6 +3,7 @@
     python scripts/default_concepts.py
     python scripts/default_concepts.py --only-compare MANIFEST
     python scripts/default_concepts.py --typical F.lance
+    python scripts/default_concepts.py --typical-parts MANIFEST MANIFEST
 
 Each concept is the mean shift of CLIP ViT-B/16's final embedding when one attribute of a photograph is
 changed. The photographs travel in the wheels of scikit-image, scikit-learn and matplotlib, so anybody can
@@ -10,7 +11,9 @@ make the same bank; none of them is shipped. Reliability is the cosine between d
 of the photographs; edits that they hardly agree on are left out. With `--compare` a second bank is made
 from real images of a labelled collection (one of each source in turn), and the cosine between the two is
 printed: what other photographs would give. With `--typical` the real images of a feature table become what
-the shipped detector's evidence compares with; only their mean and spread are kept.
+the shipped detector's evidence compares with; only their mean and spread are kept. `--typical-parts` keeps
+the same for readings: means, over real images delivered alike, of what each expert gets from each patch,
+block and MLP.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -28,11 +31,17 @@ from PIL import Image
 
 from morelli.detectors import Bundle, default_bundle_path
 from morelli.encoders import Encoder, load_encoder
+from morelli.encoders.direct_paths import DirectParts
+from morelli.explanation import shipped_space
 from morelli.explanation._shipped_space import save_typical
+from morelli.explanation._typical_parts import TypicalParts
 from morelli.explanation.concepts import ConceptBank, default_concepts_path, edit_banks
-from morelli.features import FeatureTable
-from morelli.images import decode, iter_source
+from morelli.explanation.deciding import expert_parts
+from morelli.features import Features, FeatureTable
+from morelli.images import decode, iter_source, perturbation
 
+DELIVERY = "longside:640+jpeg:88"
+"""How typical real images are delivered, as the shipped detector's were."""
 LEAST_RELIABLE = 0.3
 """Edits whose direction two halves of the photographs agree on less than this are left out: no two sets of
 photographs would name the same thing by them."""
@@ -49,7 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only-compare", type=Path, metavar="MANIFEST", help="the same, with the bank as is")
     parser.add_argument("--photographs", type=int, default=40, help="how many of the collection")
     parser.add_argument("--typical", type=Path, metavar="F.lance", help="keep what is typical of its reals")
+    parser.add_argument("--typical-parts", type=Path, nargs="+", metavar="MANIFEST", help="their collections")
+    parser.add_argument("--reals", type=int, default=400, help="how many of them, in all")
     options = parser.parse_args(arguments)
+    if options.typical_parts is not None:
+        typical_parts(options.typical_parts, options.reals)
+        return
     if options.typical is not None:
         bundle = Bundle.load(default_bundle_path())
         source = FeatureTable.open(options.typical)
@@ -93,6 +107,27 @@ def collected(manifest: Path, count: int) -> list[Image.Image]:
     deepest = max(map(len, mixed))
     turns = [items[turn] for turn in range(deepest) for items in mixed if turn < len(items)]
     return [decode(item.read()).image for item in turns[:count]]
+
+
+def typical_parts(manifests: Sequence[Path], count: int) -> None:
+    """Keep the means of the parts of real images, the same number of each collection, delivered alike."""
+    bundle, encoder = Bundle.load(default_bundle_path()), load_encoder("clip-vit-b16", dtype="float32")
+    space = shipped_space(bundle)
+    assert space is not None and bundle.head is not None
+    deliver, rng = perturbation(DELIVERY), np.random.default_rng(0)
+    images = [image for path in manifests for image in collected(path, count // len(manifests))]
+
+    def parts() -> Iterator[DirectParts]:
+        for done, image in enumerate(images):
+            print(f"\r{done} of {len(images)} real images", end="", file=sys.stderr, flush=True)
+            pixels = encoder.transform(deliver(image, rng))
+            vectors = encoder.trace(pixels[None], kinds=bundle.head_kinds)
+            yield expert_parts(bundle, Features.from_arrays(vectors, build=encoder.build), encoder, pixels)
+
+    found = TypicalParts.of(parts())
+    # Both sums of a logit start at what the mean of all typical images gets, not at that of these few.
+    off = np.atleast_2d(bundle.head.weights) @ space.reference - found.total
+    print(f"\n{found.starting_at(found.total + off).save(bundle, len(images))}: constants moved by {off}")
 
 
 def made_of(photographs: Sequence[Image.Image], eye: Encoder) -> ConceptBank:

@@ -43,14 +43,14 @@ from default_bundle import (
     TRAINED,
     WORDS,
     YEARS,
+    image_folds,
     is_late,
-    kind_rates,
+    kind_of,
     load_views,
-    shuffled,
 )
 from numpy.typing import NDArray
 
-from morelli.detectors import ExpertProbe, grouped_folds
+from morelli.detectors import ExpertProbe
 from morelli.detectors._expert_probe import expert_codes, fit_shifts, joined
 from morelli.detectors._weights import balanced_weights
 from morelli.evaluation import MeasureOptions, Predictions, measure
@@ -120,7 +120,7 @@ def search(views: Features, candidates: Sequence[Candidate], keep: Path | None =
     """The page: every candidate's held-out figures, then those of the nested choice; `keep`: its scores."""
     spec = views.column("perturbation").astype(str)
     views = views.take(np.flatnonzero(np.isin(spec, [*TRAINED, *WORDS])))
-    folds = image_folds(views)
+    folds = image_folds(views, N_FOLDS)
     outer = np.full((len(candidates), len(views.labels)), np.nan)
     criteria = np.empty((len(candidates), N_FOLDS))
     for c, candidate in enumerate(candidates):
@@ -306,12 +306,35 @@ def file_facts(manifests: Sequence[Path], views: Features) -> Array:
     return np.array(rows, dtype=np.float32)
 
 
-def image_folds(views: Features) -> Array:
-    """Fold of every row (n,), the same for all views of an image."""
-    sha = views.column("sha256").astype(str)
-    _, first, image = np.unique(sha, return_index=True, return_inverse=True)
+def kind_rates(features: Features, flagged: Array) -> dict[str, tuple[float, int]]:
+    """Share flagged and number of images of each kind of real images that is large enough."""
+    kinds, real = kind_of(features), features.labels == 0
+    names, counts = np.unique(kinds[real], return_counts=True)
+    return {
+        str(name): (float(flagged[real & (kinds == name)].mean()), int(count))
+        for name, count in zip(names, counts, strict=True)
+        if count >= LEAST_KIND
+    }
+
+
+def shuffled(views: Features, seed: int) -> Features:
+    """The views with whole lineages and sources given each other's labels and years at random."""
     groups = views.groups().astype(str)
-    return grouped_folds(views.labels[first], groups[first], N_FOLDS, 0)[image]
+    names, first = np.unique(groups, return_index=True)
+    drawn = np.random.default_rng(seed).permutation(len(names))
+    source = {name: first[drawn[i]] for i, name in enumerate(names)}
+    rows = np.array([source[name] for name in groups])
+    label, era = views.column("label")[rows], views.column("era")[rows]
+    return Features.from_arrays(
+        views.vectors,
+        labels=label,
+        lineage=groups,
+        source=groups,
+        era=era,
+        sha256=views.column("sha256"),
+        perturbation=views.column("perturbation"),
+        metadata=views.column("metadata"),
+    )
 
 
 if __name__ == "__main__":

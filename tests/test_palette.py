@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import re
 from io import BytesIO
 from pathlib import Path
@@ -54,10 +53,6 @@ def seen_by(colour: str, matrix: list[list[float]]) -> np.ndarray:
     """Linear RGB as a colour-blind reader sees it."""
     c = np.array(rgb(colour)) / 255
     return np.clip(np.array(matrix) @ np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4), 0, 1)
-
-
-def test_examples_print_what_they_say() -> None:
-    assert doctest.testmod(palette).failed == 0
 
 
 def test_text_and_fills_can_be_read_on_paper() -> None:

@@ -30,6 +30,10 @@ class UnknownDimensionError(UsageError):
     """A distilled dimension has a number that the distilled map does not have."""
 
 
+class ChangedMeanwhileError(UsageError):
+    """Somebody else changed what this request was to change; nothing was written."""
+
+
 class ImageError(MorelliError):
     """One image cannot be used.
 

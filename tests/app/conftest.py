@@ -37,7 +37,10 @@ def built_app() -> Path:
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """The Chromium of `tests.browser`."""
+    """The Chromium of `tests.browser`. What is expected of a page may take long on a busy machine."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=60_000)
     with running_chromium() as browser:
         yield browser
 

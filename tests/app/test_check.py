@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -86,22 +87,73 @@ def test_a_pasted_picture_is_judged_and_an_unreadable_file_says_what_to_do(
     expect(page.get_by_role("alert")).to_contain_text(re.compile("another file", re.IGNORECASE))
 
 
-def test_the_bars_of_why_sum_to_the_logit_and_show_where_a_dimension_looks(
+def test_why_is_the_number_that_decided_as_a_sum_and_as_a_map(
     judging: Running, open_page: Open, pictures: dict[str, Path]
 ) -> None:
     page = open_page(home(judging))
     bring(page, pictures["chelsea"])
     why = page.get_by_role("region", name="Why")
+    expect(why.get_by_role("listitem").first).to_be_visible()
+    case = judging.get(f"/cases/{case_id(page)}").json()
     why.get_by_role("button", name=re.compile("smaller ones")).click()
+    # One number: the case's, in the sum by concepts and blocks, in the sum by reading, and in the sentence.
     amounts = [number(text) for text in why.locator(".amount").all_inner_texts()]
+    assert len(amounts) == 2 + len(case["evidence"]["parts"])
+    for shown in (amounts, reading_amounts(why)):
+        *parts, total = shown
+        assert total == round(case["logit"], 2)
+        assert abs(sum(parts) - total) < 0.005 * len(shown)  # each is rounded to two digits
+    expect(why.get_by_text(f"the probability {case['probability']:.2f} above")).to_be_visible()
+    reading = judging.get(f"/cases/{case['id']}/reading").json()
+    assert reading["bias"] == pytest.approx(case["evidence"]["bias"], abs=1e-6)
+    for sum_ in (case["evidence"], reading):
+        parts = [part["logit"] for part in sum_["parts"]]
+        assert sum_["bias"] + sum(parts) == pytest.approx(case["logit"], abs=1e-5)
+    content = judging.get(f"/cases/{case['id']}/relevance").content
+    picture = sum(part["logit"] for part in reading["parts"] if part["name"].startswith("Picture"))
+    assert np.frombuffer(content, "<f4").sum() == pytest.approx(picture, abs=1e-4)
+    expect(page.get_by_role("figure").get_by_text(f"{picture:+.2f}".replace("-", "−"))).to_be_visible()
+    probabilities = page.get_by_role("main").get_by_text(re.compile(r"probability \d", re.IGNORECASE))
+    said = re.findall(r"robability (\d\.\d\d)", " ".join(probabilities.all_inner_texts()))
+    assert set(said) == {f"{case['probability']:.2f}"}
+
+
+def reading_amounts(why: Locator) -> list[float]:
+    """The amounts by where the number was read."""
+    why.get_by_role("button", name="Where it was read").click()
+    expect(why.get_by_text("Picture, blocks 1–4")).to_be_visible()
+    return [number(text) for text in why.locator(".amount").all_inner_texts()]
+
+
+def test_the_other_reader_is_named_so_and_shows_where_a_dimension_looks(
+    judging: Running, open_page: Open, pictures: dict[str, Path]
+) -> None:
+    page = open_page(home(judging))
+    bring(page, pictures["chelsea"])
+    other = page.get_by_role("region", name="Another reader")
+    expect(other.get_by_text("It decides nothing")).to_be_visible()
+    other.get_by_role("button", name=re.compile("smaller ones")).click()
+    amounts = [number(text) for text in other.locator(".amount").all_inner_texts()]
     *parts, total = amounts
     assert len(parts) == 17  # the bias and sixteen dimensions
-    assert abs(sum(parts) - total) < 0.005 * len(amounts)  # each is rounded to two digits
+    assert abs(sum(parts) - total) < 0.005 * len(amounts)
+    assert "robability" not in other.inner_text()
     with page.expect_response(re.compile(r"/relevance\?dimension=\d+$")) as answer:
-        why.get_by_role("listitem").nth(1).get_by_role("button").click()
+        other.get_by_role("listitem").nth(1).get_by_role("button").click()
     assert answer.value.headers["x-shape"] == "14,14"
     expect(page.locator("canvas")).to_be_visible()
     assert re.search(r"show=\d+", page.url)
+
+
+def test_on_a_narrow_screen_the_answer_stands_above_the_picture(
+    judging: Running, open_page: Open, pictures: dict[str, Path]
+) -> None:
+    page = open_page(home(judging), viewport={"width": 390, "height": 844})
+    bring(page, pictures["coffee"])
+    expect(verdict(page)).to_be_visible()
+    answer, picture = verdict(page).bounding_box(), page.get_by_role("figure").first.bounding_box()
+    assert answer and picture and answer["y"] + answer["height"] <= picture["y"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_a_slider_changes_the_probability_and_the_way_back_restores_it(
@@ -127,18 +179,20 @@ def test_a_slider_changes_the_probability_and_the_way_back_restores_it(
     expect(gauge(page)).to_have_count(1)
 
 
-def test_switching_a_dimension_off_moves_the_distilled_number_alone(
+def test_switching_a_dimension_off_moves_the_other_readers_sum_alone(
     judging: Running, open_page: Open, pictures: dict[str, Path]
 ) -> None:
     page = open_page(home(judging))
     bring(page, pictures["coffee"])
-    why = page.get_by_role("region", name="Why")
-    total = why.locator(".amount").last
-    before = number(total.inner_text())
-    first = why.get_by_role("listitem").nth(1)
+    decided = page.get_by_role("region", name="Why").locator(".amount").last
+    other = page.get_by_role("region", name="Another reader")
+    total = other.locator(".amount").last
+    before, standing = number(total.inner_text()), decided.inner_text()
+    first = other.get_by_role("listitem").nth(1)
     impact = number(first.locator(".amount").inner_text())
     first.get_by_role("switch").click()
-    expect(what_if(page).get_by_text("Switches act on this map alone")).to_be_visible()
+    expect(what_if(page).get_by_text("Switches act on this reader alone")).to_be_visible()
+    assert decided.inner_text() == standing
     assert abs(number(total.inner_text()) - (before - impact)) < 0.02
 
 
@@ -184,7 +238,8 @@ def test_the_address_holds_the_whole_state(
     page = open_page(home(judging))
     bring(page, pictures["astronaut"])
     expect(verdict(page)).to_be_visible()
-    page.get_by_role("region", name="Why").get_by_role("listitem").nth(2).get_by_role("switch").click()
+    reader = page.get_by_role("region", name="Another reader")
+    reader.get_by_role("listitem").nth(2).get_by_role("switch").click()
     what_if(page).get_by_label("Resize").fill("0.5")
     page.get_by_label("Opacity").fill("0.3")
     page.get_by_role("button", name="Show the whole picture").click()
@@ -195,7 +250,9 @@ def test_the_address_holds_the_whole_state(
     expect(other.get_by_label("Opacity")).to_have_value("0.3")
     expect(other.get_by_role("button", name="Show only what was judged")).to_be_visible()
     expect(gauge(other).nth(1)).to_have_accessible_name(gauge(page).nth(1).get_attribute("aria-label") or "")
-    assert other.get_by_role("region", name="Why").get_by_role("switch", checked=False).count() == 1
+    assert (
+        other.get_by_role("region", name="Another reader").get_by_role("switch", checked=False).count() == 1
+    )
     page.keyboard.press("Control+z")
     expect(page.get_by_role("button", name="Show the whole picture")).to_be_visible()
     page.keyboard.press("Control+Shift+z")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import os
-import pkgutil
 import signal
 import stat
 import subprocess
@@ -15,18 +12,11 @@ from pathlib import Path
 
 import pytest
 
-import morelli.artefacts
 from morelli.artefacts import locked, write_file
 from morelli.artefacts._file import replacing_file
 from morelli.errors import ArtifactError, UsageError
 
 ROOT = Path(__file__).parents[2]
-MODULES = [info.name for info in pkgutil.iter_modules(morelli.artefacts.__path__, "morelli.artefacts.")]
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_the_examples_in_docstrings_run(name: str) -> None:
-    assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
 def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:
@@ -59,6 +49,22 @@ def test_a_pipe_feeds_its_reader_and_a_device_stays(tmp_path: Path) -> None:
     with (tmp_path / "out.txt").open("wb") as out:
         subprocess.run([sys.executable, "-c", script], stdout=out, check=True)
     assert (tmp_path / "out.txt").read_text() == "shown\n"
+
+
+def test_a_pipe_without_a_reader_is_said_and_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    monkeypatch.setattr("morelli.artefacts._pipe._QUIET", 0.0)
+    said: list[str] = []
+    with (
+        pytest.raises(UsageError, match="nothing read from it"),
+        replacing_file(pipe, wait=0.1, on_message=said.append),
+    ):
+        pass
+    assert len(said) == 1 and "waiting for a program" in said[0]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 
 def test_rights_are_those_of_the_umask_or_of_the_former_file(tmp_path: Path) -> None:

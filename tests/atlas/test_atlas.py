@@ -15,7 +15,7 @@ from PIL import Image
 
 from morelli.atlas import Atlas, AtlasOptions, add_images, build_atlas
 from morelli.encoders import Encoder
-from morelli.errors import ArtifactError, UsageError
+from morelli.errors import ArtifactError, ChangedMeanwhileError, UsageError
 from morelli.features import FeatureTable, extract
 from morelli.images import iter_source
 from morelli.metrics import roc_auc
@@ -88,9 +88,12 @@ def test_switching_a_dimension_off_rescores_everything(atlas: Atlas) -> None:
     logits = atlas.collection.held_logits - atlas.collection.held_impacts[:, 1]
     assert told["off"] == [1]
     assert told["auc_after"] == pytest.approx(roc_auc(atlas.collection.labels, logits))
-    before = atlas.collection.probabilities > 0.5
-    after = atlas.distilled.calibration.probability(logits) > 0.5
-    assert told["changed"] == int((before != after).sum())
+    low, high = atlas.record.thresholds
+    after = atlas.probabilities([1])
+    verdicts = [
+        np.sign((p >= high).astype(int) - (p <= low)) for p in (atlas.collection.probabilities, after)
+    ]
+    assert told["changed"] == int((verdicts[0] != verdicts[1]).sum())
     assert sum(told["errors_after"].values()) == len(atlas)
     every = atlas.rescore(range(4))
     assert every["auc_after"] is None or every["auc_after"] <= told["auc_before"]
@@ -143,6 +146,21 @@ def test_evaluation_counts_what_the_threshold_says(atlas: Atlas) -> None:
     assert at["metrics"]["auc"]["low"] <= at["metrics"]["auc"]["value"] <= at["metrics"]["auc"]["high"]
     assert at["roc"][0] == [0, 0] and at["roc"][-1] == [1, 1]
     assert sum(g["n"] for g in at["generators"]) == int((labels == 1).sum())
+    # The atlas's own two thresholds leave some without an answer, which is neither right nor wrong.
+    outcomes = atlas.evaluation()["outcomes"]
+    low, high = at["thresholds"]
+    even = atlas.collection.probabilities
+    open_ = (even > low) & (even < high)
+    assert outcomes["unanswered"] == int(open_.sum()) > 0
+    assert outcomes["unanswered_real"] == int((open_ & (labels == 0)).sum())
+    assert outcomes["fn"] == int(((even <= low) & (labels == 1)).sum())
+    assert sum(outcomes[name] for name in ("tn", "fp", "fn", "tp", "unanswered")) == len(atlas)
+    generators = {g["name"]: g for g in at["generators"]}
+    share = sum(g["unanswered"] * g["n"] for g in generators.values())
+    assert share == pytest.approx(outcomes["unanswered"] - outcomes["unanswered_real"])
+    assert all(
+        (even[w["row"]] <= low) if w["label"] == "fake" else (even[w["row"]] >= high) for w in at["worst"]
+    )
     assert "auc" in at["audit"], "what file facts alone would score belongs beside every result"
     only_real = atlas.evaluation(atlas.select({"column": "label", "in": ["real"]}))
     assert "metrics" not in only_real and only_real["confusion"]["tp"] == 0
@@ -173,6 +191,21 @@ def test_names_notes_and_merges_are_kept(own_atlas: Atlas) -> None:
             again.edit_prototype(a, wrong)
 
 
+def test_of_two_who_rename_one_thing_the_second_is_told(own_atlas: Atlas) -> None:
+    number = own_atlas.prototypes()[0]["id"]
+    for edit, at in ((own_atlas.edit_prototype, number), (own_atlas.edit_dimension, 1)):
+        other = Atlas.open(own_atlas.path)
+        edit(at, {"name": "", "note": ""})
+        edit(at, {"name": "the first"}, {"name": ""})
+        second = other.edit_prototype if edit == own_atlas.edit_prototype else other.edit_dimension
+        with pytest.raises(ChangedMeanwhileError, match="is 'the first' by now"):
+            second(at, {"name": "the second"}, {"name": ""})
+        assert second(at, {"note": "another field"}, {"note": ""})["name"] == "the first"
+        assert second(at, {"name": "the second"}, {"name": "the first"})["name"] == "the second"
+        with pytest.raises(UsageError, match="colour"):
+            edit(at, {"name": "a"}, {"colour": "red"})
+
+
 def test_selections_are_saved_and_exported(own_atlas: Atlas, tmp_path: Path) -> None:
     spec = {"column": "label", "in": ["fake"]}
     own_atlas.edits.save_selection("the fakes", spec)
@@ -196,6 +229,13 @@ def test_an_exported_csv_is_a_manifest(own_atlas: Atlas, tmp_path: Path) -> None
     items = list(iter_source(tmp_path / "all.csv"))
     assert len(items) == len(own_atlas) and {item.label for item in items} == {0, 1}
     assert all(item.problem is None for item in items)
+    # An inconclusive verdict is exported as no answer, never as an error.
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "all.csv").read_text())))
+    assert {row["outcome"] for row in rows if row["verdict"] == "inconclusive"} == {"no answer"}
+    right = {("real", "real"), ("fake", "ai")}
+    for row in rows:
+        if row["verdict"] != "inconclusive":
+            assert row["outcome"] == ("right" if (row["label"], row["verdict"]) in right else "wrong")
 
 
 def test_wrong_verdicts_become_a_manifest(own_atlas: Atlas) -> None:

@@ -32,7 +32,9 @@ def test_verdicts_doubt_and_generators_of_all_cells_are_those_of_the_images(
             assert count == of_it.counts["count"]
     whole = atlas.tile(0, selection=chosen, off=off)
     assert whole["uncertainty"][0].as_py() == pytest.approx((1 - abs(2 * p - 1)).mean(), abs=1e-5)
-    assert whole["fn"][0].as_py() == (p <= 0.5).sum()
+    assert whole["fn"][0].as_py() == (p <= low).sum() and whole["fp"][0].as_py() == 0
+    assert whole["tp"][0].as_py() == (p >= high).sum()
+    assert whole["unanswered"][0].as_py() == ((p > low) & (p < high)).sum() > 0
 
 
 def test_rows_are_judged_by_what_is_left_when_dimensions_are_off(atlas: Atlas) -> None:
@@ -43,7 +45,8 @@ def test_rows_are_judged_by_what_is_left_when_dimensions_are_off(atlas: Atlas) -
         for item in rows:
             row = item["row"]
             assert item["probability"] == pytest.approx(p[row], abs=1e-6)
-            assert item["error"] in {"tp", "fp"} if p[row] > 0.5 else {"tn", "fn"}
+            outcomes = {"real": {"tn", "fn"}, "inconclusive": {"unanswered"}, "ai": {"tp", "fp"}}
+            assert item["error"] in outcomes[item["verdict"]]
         doubt = [
             1 - abs(2 * r["probability"] - 1) for r in atlas.rows(sort="uncertainty", limit=500, off=off)
         ]

@@ -38,7 +38,12 @@ def test_clauses_agree_with_the_columns(atlas: Atlas) -> None:
         np.flatnonzero(found.impacts[:, 2] <= 0.1).tolist()
     )
     wrong = rows(atlas, {"column": "error", "in": ["fp", "fn"]})
-    assert wrong == set(np.flatnonzero((found.probabilities > 0.5) != (found.labels == 1)).tolist())
+    low, high = found.base_thresholds
+    called, passed = found.probabilities >= high, found.probabilities <= low
+    assert wrong == set(np.flatnonzero(np.where(found.labels == 1, passed, called)).tolist())
+    # No answer is an outcome of its own, and no error.
+    assert rows(atlas, {"column": "error", "in": ["unanswered"]}) == set(np.flatnonzero(~called & ~passed))
+    assert (~called & ~passed).any()
 
 
 def test_logic_is_that_of_sets(atlas: Atlas) -> None:
@@ -79,8 +84,11 @@ def test_prototypes_select_their_carriers(atlas: Atlas) -> None:
 def test_counts_add_up(atlas: Atlas) -> None:
     counts = atlas.select({"and": []}).counts
     assert counts["real"] + counts["fake"] == counts["count"] == len(atlas)
-    assert counts["tp"] + counts["fn"] == counts["fake"]
-    assert counts["tn"] + counts["fp"] == counts["real"]
+    answered = sum(counts[name] for name in ("tn", "fp", "fn", "tp"))
+    assert answered + counts["unanswered"] == len(atlas) and counts["unanswered"] > 0
+    for label, outcomes in (("fake", ("tp", "fn")), ("real", ("tn", "fp"))):
+        of_it = atlas.select({"column": "label", "in": [label]}).counts
+        assert sum(of_it[name] for name in outcomes) + of_it["unanswered"] == counts[label]
 
 
 def test_keys_name_documents(atlas: Atlas) -> None:

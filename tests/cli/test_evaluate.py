@@ -182,16 +182,49 @@ def test_another_tool_is_scored_and_its_run_reproduced(collection, tmp_path):
     assert morelli("reproduce", tmp_path / "r", "--external", command).code == 3
 
 
+def test_a_tools_images_come_from_named_columns_or_a_published_layout(collection, tmp_path):
+    script = tmp_path / "score.py"
+    script.write_text(SCORER)
+    files = {
+        "real": sorted(collection.glob("real/**/*.png"))[:6],
+        "fake": sorted(collection.glob("fake/**/*.png"))[:6],
+    }
+    rows = [f"{path},{label},cat" for label, paths in files.items() for path in paths]
+    (tmp_path / "set.csv").write_text("\n".join(["where,truth,label", *rows]) + "\n")
+    for label, folder in (("real", "nature"), ("fake", "ai")):
+        place = tmp_path / "GenImage" / "wukong" / "imagenet_ai_0424_wukong" / "val" / folder
+        place.mkdir(parents=True)
+        for path in files[label]:
+            shutil.copy(path, place / f"{path.parent.name}-{path.name}")
+    command = f"{sys.executable} {script}"
+    for out, source, options in (
+        ("columns", "set.csv", ("--image-column", "where", "--label-column", "truth")),
+        ("layout", "GenImage", ("--layout", "genimage")),
+    ):
+        run = morelli(
+            "evaluate", "run", tmp_path / source, "--external", command, *options, "-o", tmp_path / out, *FAST
+        )
+        assert run.code == 0, run.err
+        table = Predictions.read(tmp_path / out / "predictions.parquet").table
+        assert sorted(table.column("label").to_pylist()) == [0] * 6 + [1] * 6
+        again = morelli("reproduce", tmp_path / out, "--external", command)
+        assert again.code == 0, again.err
+    rows = table.to_pylist()
+    assert {row["generator"] for row in rows if row["label"]} == {"wukong"}
+    assert {row["source"] for row in rows if not row["label"]} == {"imagenet"}
+
+
 def test_a_sweep_keeps_its_features_and_is_reported(collection, tiny_clip_dir, tmp_path):
     small = tmp_path / "small"
-    for label in ("real", "fake"):
+    for label, named in (("real", "nature"), ("fake", "ai")):
         for folder in sorted((collection / label).iterdir())[:3]:
-            shutil.copytree(folder, small / label / folder.name)
+            shutil.copytree(folder, small / folder.name / "val" / named)
     run = morelli(
-        "evaluate", "robustness", small, "--label-from", "folders", "--encoder", tiny_clip_dir, "--detector",
+        "evaluate", "robustness", small, "--layout", "genimage", "--encoder", tiny_clip_dir, "--detector",
         "probe", "--perturbations", "jpeg:50,blur:2", "-o", tmp_path / "r", "--rounds", "20",
     )  # fmt: skip
     assert run.code == 0, run.err
+    assert "layout GenImage" in run.err
     assert "jpeg:50" in run.out
     content = json.loads((tmp_path / "r" / "report.json").read_text("utf-8"))
     everything = [p for p in content["robustness"] if p["family"] == "all"]

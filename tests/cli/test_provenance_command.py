@@ -50,6 +50,25 @@ def test_json_holds_every_finding(folder: Path) -> None:
     assert document["summary"]["claims"]["generated"] == 2
 
 
+def test_a_collection_keeps_its_labels_beside_what_the_files_say(folder: Path) -> None:
+    table = folder / "set.csv"
+    table.write_text("where,truth\na.png,synthetic\nc.jpg,real\n")
+    options = ["--json", "--image-column", "where", "--label-column", "truth"]
+    result = runner.invoke(app, ["provenance", str(table), *options])
+    assert result.exit_code == 0, result.output
+    first, second = json.loads(result.stdout)["files"]
+    assert (first["label"], first["claims"]) == ("fake", "generated")
+    assert (second["label"], second["claims"]) == ("real", "none")
+    tree = folder / "Midjourney" / "imagenet_midjourney" / "val" / "ai"
+    tree.mkdir(parents=True)
+    (folder / "b.jpg").rename(tree / "b.jpg")
+    result = runner.invoke(app, ["provenance", str(folder / "Midjourney"), "--layout", "auto", "--json"])
+    (only,) = json.loads(result.stdout)["files"]
+    assert (only["label"], only["generator"], only["claims"]) == ("fake", "Midjourney", "generated")
+    told = runner.invoke(app, ["provenance", str(folder / "Midjourney"), "--layout", "auto"])
+    assert "layout GenImage: 0 real, 1 generated" in told.stderr
+
+
 def test_a_bad_file_ends_nothing(folder: Path) -> None:
     (folder / "d.jpg").write_bytes(b"no image at all")
     (folder / "e.jpg").write_bytes((folder / "b.jpg").read_bytes()[:3000])

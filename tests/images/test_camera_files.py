@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,6 +40,28 @@ def test_a_jpeg_beyond_the_limit_is_decoded_at_reduced_scale(
     assert (f"decoded at 1/{scale} of its size" in decoded.facts.notes) == (scale > 1)
     small = np.asarray(image.resize(decoded.image.size, Image.Resampling.BOX), np.int16)
     assert np.abs(np.asarray(decoded.image, np.int16) - small).mean() < 4
+
+
+_PEAK = """
+import resource, sys
+from pathlib import Path
+from morelli.images import decode
+data = Path(sys.argv[1]).read_bytes()
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+before = peak()
+decoded = decode(data)
+print(*decoded.image.size, decoded.facts.width, decoded.facts.height, peak() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read in kibibytes")
+def test_a_photograph_of_200_megapixels_is_judged_in_bounded_memory(tmp_path: Path) -> None:
+    Image.new("L", (16320, 12240), 90).save(tmp_path / "a.jpg", quality=50)
+    asked = [sys.executable, "-c", _PEAK, str(tmp_path / "a.jpg")]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True)
+    *sizes, mebibytes = (int(word) for word in done.stdout.split())
+    assert sizes == [8160, 6120, 16320, 12240]
+    assert mebibytes < 400  # the whole picture alone would be 800 of them
 
 
 def test_orientation_and_reduced_scale_together() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import morelli
-from morelli.detectors import Bundle
+from morelli.detectors import Bundle, NearestNeighborDetector, Recipe, fit_bundle
 from morelli.encoders import load_encoder
 from morelli.errors import (
     BuildMismatchError,
@@ -21,8 +21,10 @@ from morelli.errors import (
     UnknownDimensionError,
     UsageError,
 )
+from morelli.features import Features
 from morelli.images import Limits, decode
-from morelli.inspection import STABILITY_PERTURBATIONS, Inspection, Inspector, StoredCase
+from morelli.inspection import STABILITY_PERTURBATIONS, Inspection, Inspector, StoredCase, percent
+from morelli.inspection._inspect import _plain
 from morelli.server import ServerSettings
 from tests.server.running import running
 from tests.small_detector import DIMENSIONS
@@ -57,8 +59,15 @@ def test_what_was_found_hangs_together(inspector: Inspector, file: Path) -> None
     assert found.probability == pytest.approx(verdict.probability, abs=1e-6)
     assert found.interval[0] <= found.probability <= found.interval[1]
     assert found.evidence is not None and found.distilled is not None
-    total = found.evidence.bias + sum(one.logit for one in found.evidence.parts) + found.evidence.rest
-    assert total == pytest.approx(found.distilled.logit, abs=1e-9)
+    assert found.reading is not None and found.logit_map is not None
+    for evidence in (found.evidence, found.reading):
+        assert evidence.logit == found.case.logit == verdict.logit
+        total = evidence.bias + sum(one.logit for one in evidence.parts)
+        assert total == pytest.approx(found.case.logit, abs=1e-5)
+        assert f"{found.probability:.2f}" in evidence.sentences[-1]
+    assert found.logit_map.shape == (4, 4) and found.logit_map.min() < 0 < found.logit_map.max()
+    other = found.distilled
+    assert sum(other.impacts) + other.bias == pytest.approx(other.logit, abs=1e-9)
     assert found.relevance is not None and found.relevance.shape == (DIMENSIONS + 1, 4, 4)
     assert (found.relevance >= 0).all() and found.relevance.max() > 0
     assert found.neighbors.fake[0].label == "fake" and found.neighbors.real[0].label == "real"
@@ -79,12 +88,29 @@ def test_the_server_gives_the_same_answer(
     with running(settings) as server:
         (case,) = server.upload((file.name, file.read_bytes())).json()["cases"]
         relevance = server.get(f"/cases/{case['id']}/relevance").content
+        others = server.get(f"/cases/{case['id']}/relevance", params={"dimension": "logit"}).content
+        reading = server.get(f"/cases/{case['id']}/reading").json()
+        page = server.get(f"/cases/{case['id']}/report").text
+        report = server.get(f"/cases/{case['id']}/report", params={"format": "json"}).json()
     found = inspector.inspect(file)
     assert json.loads(json.dumps(found.to_json())) == _about(case)
-    assert found.relevance is not None
-    np.testing.assert_allclose(
-        np.frombuffer(relevance, "<f4").reshape(4, 4), found.relevance[-1], rtol=1e-3, atol=1e-5
-    )
+    assert found.relevance is not None and found.logit_map is not None
+    for content, direct in ((relevance, found.logit_map), (others, found.relevance[-1])):
+        np.testing.assert_allclose(np.frombuffer(content, "<f4").reshape(4, 4), direct, rtol=1e-3, atol=1e-5)
+    assert json.loads(json.dumps(_plain(asdict(found.reading)))) == _about(reading)
+    # One probability and one logit, wherever they are read.
+    assert report == case
+    assert {one["logit"] for one in (case, case["evidence"], reading)} == {case["logit"]}
+    assert page.count(f"<b>{case['logit']:+.3f}</b>") == 2
+    assert f"Probability {percent(case['probability'])}, interval" in page
+    assert [key for key in _keys(case) if "probability" in key] == ["probability"]
+
+
+def _keys(value: object) -> list[str]:
+    """All names in a document, each as often as it occurs."""
+    if isinstance(value, dict):
+        return [*value, *(key for one in value.values() for key in _keys(one))]
+    return [key for one in value for key in _keys(one)] if isinstance(value, list) else []
 
 
 def _about(value: object) -> object:
@@ -169,7 +195,8 @@ def test_a_part_that_was_not_loaded_is_named(inspector: Inspector, file: Path) -
     bare = Inspector(inspector.encoder, replace(inspector.bundle, bank=None))
     found = bare.inspect(file)
     assert isinstance(found, Inspection)
-    assert (found.evidence, found.distilled, found.relevance) == (None, None, None)
+    assert (found.distilled, found.relevance) == (None, None)
+    assert found.evidence is not None and [one.name for one in found.evidence.parts] == ["Block 3"]
     stored = stored_case(bare, file)
     asked = {
         "no-distilled-map": lambda: bare.relevance(stored),
@@ -187,6 +214,18 @@ def test_a_part_that_was_not_loaded_is_named(inspector: Inspector, file: Path) -
         inspector.case(whole, off=[4])
     with pytest.raises(UnknownDimensionError, match="0 to 3"):
         inspector.dimension_relevance(whole, "4")
+
+
+def test_nearest_neighbours_have_no_sum(inspector: Inspector, file: Path, features: Features) -> None:
+    recipe = Recipe(
+        name="near", kinds=("final",), estimator=NearestNeighborDetector(k=3), bank_kinds=("final",)
+    )
+    near = Inspector(inspector.encoder, fit_bundle(features, recipe).bundle)
+    found = near.inspect(file)
+    assert (found.evidence, found.reading, found.logit_map, found.case.readable) == (None, None, None, False)
+    with pytest.raises(MissingPartError) as error:
+        near.reading(stored_case(near, file))
+    assert error.value.code == "no-reading"
 
 
 def test_another_encoder_is_refused(inspector: Inspector, tmp_path: Path) -> None:

@@ -166,14 +166,21 @@ def test_the_check_panel_shows_what_each_dimension_sees(
     expect(panel).to_contain_text(widget.case["facts"]["sha256"])
     before = canvas.evaluate("one => one.toDataURL()")
     picture(page, "check")
-    panel.locator("button.name").first.click()
-    expect(panel.locator("button.name").first).to_have_attribute("aria-pressed", "true")
+    decided = panel.get_by_role("button", name="sum: the logit that decided")
+    expect(decided).to_have_attribute("aria-pressed", "true")
+    why = panel.get_by_role("list", name="Why").locator(".amount")
+    *parts, total = [float(text.replace("−", "-")) for text in why.all_inner_texts()]
+    assert total == round(widget.case["logit"], 2) and abs(sum(parts) - total) < 0.01 * len(parts)
+    dimensions = panel.get_by_role("list", name="Dimensions").locator("button.name")
+    dimensions.first.click()
+    expect(dimensions.first).to_have_attribute("aria-pressed", "true")
+    expect(decided).to_have_attribute("aria-pressed", "false")
     page.wait_for_function("before => document.querySelector('canvas').toDataURL() !== before", arg=before)
     heaviest = int(np.argmax(np.abs(widget.case["distilled"]["impacts"])))
     assert widget.dimension == str(heaviest)  # Python knows which
     widget.dimension = "logit"
     page.evaluate("messages => host.take(messages)", kernel.drain())
-    expect(panel.get_by_role("button", name="sum: the logit")).to_have_attribute("aria-pressed", "true")
+    expect(panel.get_by_role("button", name="sum of this reader")).to_have_attribute("aria-pressed", "true")
 
 
 def test_the_check_panel_follows_the_page_into_the_dark_and_back(

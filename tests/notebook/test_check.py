@@ -60,6 +60,8 @@ def test_the_verdict_is_the_detectors_own(
     assert direct.verdict is not None
     assert shown.verdict == direct.verdict.verdict
     assert shown.probability == pytest.approx(direct.verdict.probability, abs=1e-5)
+    assert len(shown.logit_map) == 4 * 16
+    assert shown.case["evidence"]["logit"] == shown.case["logit"]
     parts = shown.case["distilled"]
     assert sum(parts["impacts"]) + parts["bias"] == pytest.approx(parts["logit"], abs=1e-6)
     assert shown.relevance is not None and shown.relevance.shape[0] == len(parts["impacts"]) + 1

@@ -1,23 +1,10 @@
 from __future__ import annotations
 
-import doctest
-import importlib
-import pkgutil
 import re
 
-import pytest
-
-import morelli.provenance
 from morelli.provenance._finding import _CLAIMS, _STRENGTHS
 from morelli.provenance._source_type import SOURCE_TYPES
 from tests.provenance.survival import BEGIN, END, PAGE, table
-
-MODULES = [one.name for one in pkgutil.walk_packages(morelli.provenance.__path__, "morelli.provenance.")]
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_the_examples_in_docstrings_run(name: str) -> None:
-    assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
 def test_the_table_is_what_the_files_do() -> None:

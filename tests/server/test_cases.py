@@ -83,6 +83,10 @@ def test_relevance_is_the_explanation_rooms(
         distilled.w,
         towards="own",
     ).square()[0]
+    signed = np.frombuffer(server.get(f"/cases/{case['id']}/relevance").content, dtype="<f4")
+    reading = server.get(f"/cases/{case['id']}/reading").json()
+    picture = sum(part["logit"] for part in reading["parts"] if part["name"].startswith("Picture"))
+    assert signed.min() < 0 and signed.sum() == pytest.approx(picture, abs=1e-4)
     for index, dimension in enumerate([*map(str, range(DIMENSIONS)), "logit"]):
         answer = server.get(f"/cases/{case['id']}/relevance", params={"dimension": dimension})
         rows, columns = map(int, answer.headers["x-shape"].split(","))
@@ -98,6 +102,10 @@ def test_a_relevance_picture_is_a_layer_or_an_overlay(server: Running, case: dic
     assert layer[..., 3].max() > 150
     assert tuple(layer[0, 0, :3]) in {rgb(GENERATED), rgb(REAL)}
     assert (layer[..., :3] == layer[0, 0, :3]).all()
+    both = np.asarray(
+        Image.open(BytesIO(server.get(f"/cases/{case['id']}/relevance.png?size=96").content)).convert("RGBA")
+    )
+    assert {tuple(colour) for colour in both[both[..., 3] > 60][:, :3]} == {rgb(GENERATED), rgb(REAL)}
     over = Image.open(BytesIO(server.get(f"/cases/{case['id']}/relevance.png?size=96&overlay=true").content))
     assert (over.mode, over.size) == ("RGB", (96, 96))
 
@@ -184,6 +192,7 @@ def test_what_if_without_edits_only_switches(server: Running, case: dict) -> Non
     found = server.post(f"/cases/{case['id']}/whatif", json={"off": list(range(DIMENSIONS))}).json()
     assert found["after"]["id"] == case["id"]
     assert found["after"]["probability"] == case["probability"]
+    assert found["after"]["evidence"] == case["evidence"]
     assert found["after"]["distilled"]["logit"] == pytest.approx(found["after"]["distilled"]["bias"])
 
 
@@ -289,9 +298,10 @@ def test_feedback_is_noted_without_the_picture(server: Running, case: dict, sett
 def test_a_server_without_a_map_says_what_it_lacks(settings: ServerSettings, picture: bytes) -> None:
     with running(replace(settings, distilled=None, feedback=None)) as server:
         found = server.upload(("a.png", picture)).json()["cases"][0]
-        assert found["distilled"] is None and found["evidence"] is None
+        assert found["distilled"] is None and found["evidence"]["logit"] == found["logit"]
+        assert server.get(f"/cases/{found['id']}/relevance").status_code == 200
         answers = [
-            server.get(f"/cases/{found['id']}/relevance"),
+            server.get(f"/cases/{found['id']}/relevance", params={"dimension": "logit"}),
             server.post(f"/cases/{found['id']}/whatif", json={"off": [0]}),
             server.post("/feedback", json={"case": found["id"], "label": "real"}),
         ]

@@ -42,14 +42,17 @@ def test_a_verdict_is_what_the_detectors_room_says(
         assert case["interval"][0] <= case["probability"] <= case["interval"][1]
 
 
-def test_distilled_parts_sum_to_their_logit(server: Running, picture: bytes) -> None:
+def test_parts_sum_to_the_logit_that_decided_and_the_other_readers_to_its_own(
+    server: Running, picture: bytes
+) -> None:
     case = server.upload(("a.png", picture)).json()["cases"][0]
     distilled, evidence = case["distilled"], case["evidence"]
     assert sum(distilled["impacts"]) + distilled["bias"] == pytest.approx(distilled["logit"], abs=1e-9)
-    assert sum(part["logit"] for part in evidence["parts"]) + evidence["bias"] + evidence[
-        "rest"
-    ] == pytest.approx(evidence["logit"], abs=1e-9)
-    assert abs(evidence["parts"][0]["logit"]) == max(abs(v) for v in distilled["impacts"])
+    parts = [part["logit"] for part in evidence["parts"]]
+    assert evidence["logit"] == case["logit"]
+    assert sum(parts) + evidence["bias"] == pytest.approx(case["logit"], abs=1e-9)
+    assert [abs(one) for one in parts] == sorted(map(abs, parts), reverse=True)
+    assert distilled["logit"] != case["logit"] and "probability" not in distilled
 
 
 def test_the_sentence_names_everything_needed_to_repeat_it(server: Running, picture: bytes) -> None:

@@ -17,6 +17,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from morelli.server import ServerSettings, create_app
 from tests.server.conftest import DIMENSIONS, png
 from tests.server.running import Running
+from tests.server.test_archives import zipped
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "http-api.md"
 DESCRIPTION = create_app(ServerSettings()).openapi()
@@ -84,6 +85,7 @@ def known(
     selection = whole.post("/atlases/small/selections", json={"rect": [0, 0, 1, 1]}).json()["key"]
     job = whole.post("/jobs", json={"path": "real"}).json()["id"]
     about = whole.upload(("a.png", picture)).json()["cases"][0]["id"]
+    packed = zipped({"a.png": picture})
     specs, other = itertools.cycle(SELECTIONS), png(photos[1][1].crop((0, 0, 80, 80)))
 
     def name(case: schemathesis.Case) -> None:
@@ -94,6 +96,9 @@ def known(
             given["id"] = about
             if case.method == "DELETE":
                 given["id"] = whole.upload(("b.png", other)).json()["cases"][0]["id"]
+        if "/archives/{id}" in path:
+            given["id"] = whole.post("/archives", files=[("file", ("a.zip", packed))]).json()["id"]
+        given |= {"index": 0} if "index" in given else {}
         if "/jobs/{id}" in path:
             delete = case.method == "DELETE"
             given["id"] = whole.post("/jobs", json={"path": "fake"}).json()["id"] if delete else job

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import time
 import zipfile
 from dataclasses import replace
@@ -42,6 +43,32 @@ def test_a_folder_is_judged_in_order(server: Running, collection: Path) -> None:
     lines = server.get(f"/jobs/{job['id']}/results?format=jsonl").text.splitlines()
     assert len(rows) == len(lines) == len(files)
     assert rows[3]["sha256"] == json.loads(lines[3])["sha256"] == single["id"]
+
+
+def test_a_job_reads_named_columns_and_published_layouts(server: Running, collection: Path) -> None:
+    picture = next((collection / "real").rglob("*.png")).relative_to(collection)
+    table = collection / "named.csv"
+    table.write_text(f"where,truth\n{picture},synthetic\n")
+    place = collection / "wukong" / "val" / "ai"
+    place.mkdir(parents=True)
+    (place / "a.png").write_bytes((collection / picture).read_bytes())
+    try:
+        for asked in (
+            {"path": "named.csv", "image_column": "where", "label_column": "truth"},
+            {"path": "wukong", "layout": "genimage"},
+        ):
+            job = finished(server, server.post("/jobs", json=asked).json()["id"])
+            assert (job["state"], job["done"]) == ("done", 1), job
+            (row,) = server.get(f"/jobs/{job['id']}/results").json()["rows"]
+            assert row["label"] == "fake"
+        wrong = {"path": "named.csv", "image_column": "picture"}
+        job = finished(server, server.post("/jobs", json=wrong).json()["id"])
+        assert job["state"] == "failed"
+        assert "'picture'" in job["message"]
+        assert server.post("/jobs", json={"path": "wukong", "layout": "imagenet"}).status_code == 422
+    finally:
+        table.unlink()
+        shutil.rmtree(collection / "wukong")
 
 
 def test_a_job_can_be_listed_cancelled_and_forgotten(server: Running) -> None:

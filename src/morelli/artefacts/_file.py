@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import IO
 
 from morelli.artefacts._leftovers import real_path, remove, temporary
-from morelli.artefacts._lock import WAIT, Say, locked
+from morelli.artefacts._lock import WAIT, Say, locked, log_message
+from morelli.artefacts._pipe import open_pipe
 from morelli.artefacts._sync import copy_mode, create, finish, make_folders, sync_folder
 from morelli.errors import UsageError
 
+PIPE_WAIT = 60.0
+"""Seconds that a pipe's reader is waited for at the most."""
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", 122), errno.EROFS, errno.EFBIG, errno.EIO)
 
 
@@ -67,11 +70,17 @@ def replacing_file(
         wait, on_message: see `locked`.
 
     Raises:
-        UsageError: `path` is a folder.
+        UsageError: `path` is a folder, or a pipe that nothing reads from for a minute.
         ArtifactError: another program writes there.
     """
     if _written_directly(Path(path)):
-        with _naming(Path(path)), Path(path).open("wb") as stream:
+        pipe = Path(path).is_fifo() and os.name == "posix"
+        with (
+            _naming(Path(path)),
+            open_pipe(Path(path), wait=min(wait, PIPE_WAIT), say=on_message or log_message)
+            if pipe
+            else Path(path).open("wb") as stream,
+        ):
             yield stream
         return
     path = real_path(path)

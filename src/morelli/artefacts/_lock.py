@@ -59,7 +59,7 @@ def locked(path: str | Path, *, wait: float = WAIT, on_message: Say | None = Non
         ...     counter.read_text()
         '3'
     """
-    path, say = real_path(path), on_message or _log
+    path, say = real_path(path), on_message or log_message
     held: set[Path] = _ours.__dict__.setdefault("held", set())
     if path in held:
         yield path
@@ -73,7 +73,8 @@ def locked(path: str | Path, *, wait: float = WAIT, on_message: Say | None = Non
             held.discard(path)
 
 
-def _log(message: str) -> None:
+def log_message(message: str) -> None:
+    """Say it where nobody asked to hear: in the log `morelli.artefacts`."""
     logging.getLogger("morelli.artefacts").warning("%s", message)
 
 

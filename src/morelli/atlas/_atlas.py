@@ -19,6 +19,7 @@ from morelli.atlas._collection import (
     Collection,
     error_types,
     open_images,
+    verdict_of,
 )
 from morelli.atlas._edits import Edits
 from morelli.atlas._exports import ExportFormat, export_rows
@@ -36,7 +37,7 @@ from morelli.atlas._views import (
     dimension_views,
     finite,
     order_rows,
-    prototype_counts,
+    prototype_views,
     row_records,
 )
 from morelli.errors import UsageError
@@ -80,6 +81,7 @@ class Atlas:
         self.path, self.record, self.distilled, self.collection = path, record, distilled, collection
         self.pictures = pictures
         self.edits = Edits(path)
+        self._edits_seen = self.edits.stamp()
         self._selections: Kept[str, Selection] = Kept(KEPT_SELECTIONS)
         self._orders: Kept[tuple[str, str, bool, tuple[int, ...]], NDArray[np.int64]] = Kept(KEPT_ORDERS)
         # A level may have a hundred thousand cells, a tile has a thousand at most.
@@ -192,6 +194,7 @@ class Atlas:
         Raises:
             UsageError: it is not a selection.
         """
+        self._follow_edits()
         return self._selections.get(key_of(spec), lambda: select(spec, self.collection, self._places))
 
     @property
@@ -286,26 +289,7 @@ class Atlas:
         found = self._prototype_items
         if not found:
             return []
-        edits = self.edits.read()["prototypes"]
-        counts = prototype_counts(self.collection, None, len(found))
-        chosen = None if selection is None else prototype_counts(self.collection, selection.rows, len(found))
-        out = []
-        for item in found:
-            number = item["id"]
-            given = edits.get(str(number), {})
-            out.append(
-                item
-                | {
-                    "suggested": item.get("name", ""),
-                    "name": given.get("name") or item.get("name", ""),
-                    "note": given.get("note", ""),
-                    "hidden": bool(given.get("hidden", False)),
-                    "merged_into": given.get("merged_into"),
-                    "carriers": int(counts[number]),
-                    "selected": None if chosen is None else int(chosen[number]),
-                }
-            )
-        return out
+        return prototype_views(self.collection, found, selection, self.edits.read()["prototypes"])
 
     def rows(
         self,
@@ -418,10 +402,10 @@ class Atlas:
         return None if math.isnan(found) else found
 
     def rescore(self, off: Sequence[int]) -> dict[str, Any]:
-        """What switching dimensions off costs: AUC before and after, and whose side of even odds changes."""
+        """What switching dimensions off costs: AUC before and after, and whose verdict changes."""
         off = self.check_off(off)
-        after = self.probabilities(off)
-        changed = np.flatnonzero((after > 0.5) != (self.collection.probabilities > 0.5))
+        after = verdict_of(self.probabilities(off), self.collection.base_thresholds)
+        changed = np.flatnonzero(after != self.collection.verdicts)
         errors = error_types(self.collection.labels, after)
         return {
             "off": list(off),
@@ -451,28 +435,40 @@ class Atlas:
 
     # What people add
 
-    def edit_prototype(self, number: int, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Name, note, hide or merge a prototype; a circle of merges is refused."""
+    def edit_prototype(
+        self, number: int, fields: Mapping[str, Any], was: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any]:
+        """Name, note, hide or merge a prototype; a circle of merges is refused, and so is a change of what
+        differs by now from `was`, the fields as the caller saw them."""
         self._carriers(number)
         into = fields.get("merged_into")
         if into is not None:
             self._carriers(into)
             if into in self._merged(number):
                 raise UsageError(f"Prototype {into} is merged into {number} already; take that back first.")
-        return self._edited("prototypes", number, fields)
+        return self._edited("prototypes", number, fields, was)
 
-    def edit_dimension(self, k: int, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Name or note a dimension."""
+    def edit_dimension(
+        self, k: int, fields: Mapping[str, Any], was: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any]:
+        """Name or note a dimension; refused where it differs by now from `was`."""
         self.check_off([k])
-        return self._edited("dimensions", k, fields)
+        return self._edited("dimensions", k, fields, was)
 
-    def _edited(self, what: str, number: int, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        entry = self.edits.change(what, number, fields)
-        self._selections.clear()  # a merge changes who carries a prototype
-        self._orders.clear()
-        self._levels.clear()
-        self._tiles.clear()
+    def _edited(
+        self, what: str, number: int, fields: Mapping[str, Any], was: Mapping[str, Any] | None
+    ) -> Mapping[str, Any]:
+        entry = self.edits.change(what, number, fields, was)
+        self._follow_edits()
         return entry
+
+    def _follow_edits(self) -> None:
+        """Forget answers that edits of this or another process changed: a merge changes who is selected."""
+        stamp = self.edits.stamp()
+        if stamp != self._edits_seen:
+            self._edits_seen = stamp
+            for kept in (self._selections, self._orders, self._levels, self._tiles):
+                kept.clear()
 
     def feedback(self, row: int, label: str, note: str = "") -> None:
         """Note that an image's verdict is wrong: it is said to be `real` or `fake`."""

@@ -29,8 +29,10 @@ Floats = NDArray[np.float32]
 UNKNOWN = -1
 """Label of an image whose label nobody knows, and code of a category's missing value."""
 
-ERRORS = ("tn", "fp", "fn", "tp")
-"""Error types by 2·label + (probability > ½); images without a label have none."""
+ERRORS = ("tn", "fp", "fn", "tp", "unanswered")
+"""Outcomes of labelled images: by 2·label + (verdict AI-generated); without an answer there is no error."""
+
+UNANSWERED = ERRORS.index("unanswered")
 
 VERDICTS = ("real", "inconclusive", "ai")
 
@@ -270,7 +272,7 @@ class Collection:
     @once
     def errors(self) -> NDArray[np.int8]:
         """(n,) index into `ERRORS`, −1 without a label."""
-        return error_types(self.labels, self.probabilities)
+        return error_types(self.labels, self.verdicts)
 
     @once
     def verdicts(self) -> NDArray[np.int8]:
@@ -351,13 +353,13 @@ def most_frequent(codes: NDArray[np.integer], names: int, most: int) -> list[int
     return [int(code) for code in np.argsort(-counts, kind="stable")[:most] if counts[code]]
 
 
-def error_types(labels: NDArray[np.int8], probabilities: NDArray[Any]) -> NDArray[np.int8]:
-    """(n,) index into `ERRORS`: true negative, false positive, false negative, true positive; −1 unlabelled.
+def error_types(labels: NDArray[np.int8], verdicts: NDArray[np.int8]) -> NDArray[np.int8]:
+    """(n,) index into `ERRORS` of labels and of indices into `VERDICTS`; −1 for images without a label.
 
-    >>> error_types(np.array([0, 1, -1], dtype=np.int8), np.array([0.9, 0.9, 0.9])).tolist()
-    [1, 3, -1]
+    >>> error_types(np.array([0, 1, 1, -1], dtype=np.int8), np.array([2, 2, 1, 2], dtype=np.int8)).tolist()
+    [1, 3, 4, -1]
     """
-    found = 2 * labels + (probabilities > 0.5)
+    found = np.where(verdicts == VERDICTS.index("inconclusive"), UNANSWERED, 2 * labels + verdicts // 2)
     return np.where(labels == UNKNOWN, UNKNOWN, found).astype(np.int8)
 
 

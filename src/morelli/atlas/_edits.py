@@ -18,7 +18,7 @@ from typing import Any
 from morelli.artefacts import locked, read_file, read_json, write_file
 from morelli.artefacts.schema import Each, Number, check_schema
 from morelli.artefacts.text import csv_table
-from morelli.errors import ArtifactError, UsageError
+from morelli.errors import ArtifactError, ChangedMeanwhileError, UsageError
 
 LONGEST_TEXT = 4000
 MOST_SAVED = 1000
@@ -76,21 +76,32 @@ class Edits:
                 )
         return {**empty, **found}
 
+    def stamp(self) -> tuple[int, int, int] | None:
+        """What changes whenever this or another process writes the document; None where there is none."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
     def of(self, what: str, number: int) -> Mapping[str, Any]:
         """Fields that people gave one prototype or dimension."""
         return dict(self.read()[what].get(str(number), {}))
 
-    def change(self, what: str, number: int, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    def change(
+        self, what: str, number: int, fields: Mapping[str, Any], was: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any]:
         """Set fields of a prototype (`name`, `note`, `hidden`, `merged_into`) or dimension (`name`, `note`).
 
-        An empty name takes the edit back: then the suggested one shows again. Returns all fields as they are
-        now.
+        An empty name takes the edit back: then the suggested one shows again. `was` holds fields as the
+        caller saw them, an empty name for the suggested one. Returns all fields, the change made.
 
         Raises:
             UsageError: an unknown field, a value of another type, or a text that is too long.
+            ChangedMeanwhileError: a field has another value than `was` says; nothing is changed.
         """
         known = _FIELDS[what]
-        for name, value in fields.items():
+        for name, value in (*fields.items(), *(was or {}).items()):
             if name not in known:
                 raise UsageError(f"A {what[:-1]} has the fields {', '.join(known)}; not {name!r}.")
             if not isinstance(value, known[name]) or (known[name] == (int, type(None)) and value is True):
@@ -98,7 +109,16 @@ class Edits:
             if isinstance(value, str) and len(value) > LONGEST_TEXT:
                 raise UsageError(f"The field {name} has at most {LONGEST_TEXT} characters.")
         with self._changing() as document:
-            entry = {**document[what].get(str(number), {}), **fields}
+            before = document[what].get(str(number), {})
+            for name, seen in (was or {}).items():
+                now = before.get(name) or None
+                if now != (seen or None):
+                    shown = f"is {now!r}" if now is not None else "was taken back"
+                    raise ChangedMeanwhileError(
+                        f"Nothing was changed: somebody else edited this {what[:-1]}, and its {name} {shown} "
+                        "by now. Look at it again, then repeat the change."
+                    )
+            entry = {**before, **fields}
             # By identity: prototype 0 is a number to merge into, although 0 == False.
             entry = {k: v for k, v in entry.items() if not (v is None or v is False or v == "")}
             document[what][str(number)] = entry

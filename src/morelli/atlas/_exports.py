@@ -11,18 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morelli.artefacts.text import CSV_MARK, FORMULA_SIGNS
-from morelli.atlas._collection import VERDICTS, Collection
+from morelli.atlas._collection import ERRORS, UNANSWERED, UNKNOWN, VERDICTS, Collection
 from morelli.errors import UsageError
 
 ExportFormat = Literal["csv", "parquet", "ids"]
 
 _LABELS = {0: "real", 1: "fake"}
+_OUTCOMES = {
+    UNKNOWN: None,
+    **{code: "right" if name in ("tn", "tp") else "wrong" for code, name in enumerate(ERRORS)},
+    UNANSWERED: "no answer",
+}
 
 
 def export_rows(
     collection: Collection, rows: NDArray[np.int64], form: ExportFormat, names: Sequence[str]
 ) -> bytes:
-    """Rows as CSV or Parquet (metadata, held-out probability, verdict, impacts), or SHA-256 sums by lines.
+    """Rows as CSV or Parquet (metadata, held-out probability, verdict, outcome, impacts), or SHA-256 sums.
 
     The CSV is a manifest: its `path` and `label` let `morelli extract` and `fit` read it. In it a text that a
     spreadsheet would run as a formula gets a leading apostrophe, such a path `./`.
@@ -48,6 +53,7 @@ def export_rows(
     texts["row"] = pa.array(rows)
     texts["probability"] = pa.array(collection.probabilities[rows])
     texts["verdict"] = pa.array([VERDICTS[v] for v in collection.verdicts[rows]])
+    texts["outcome"] = pa.array([_OUTCOMES[code] for code in collection.errors[rows].tolist()], pa.string())
     for k, name in enumerate(names):
         texts[f"impact {k + 1}: {name}" if name != f"D{k + 1}" else f"impact {k + 1}"] = pa.array(
             collection.impacts[rows, k]

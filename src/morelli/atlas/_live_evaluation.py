@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.atlas._collection import ERRORS, UNKNOWN, Collection
+from morelli.atlas._collection import ERRORS, UNANSWERED, UNKNOWN, Collection, error_types, verdict_of
 from morelli.errors import UsageError
 from morelli.metrics import rates_at, roc_auc, roc_curve, tpr_at_fpr
 from morelli.metrics.probabilities import reliability_curve
@@ -32,7 +32,10 @@ def live_evaluation(
     threshold: float = 0.5,
     base_rate: float = 0.5,
 ) -> dict[str, Any]:
-    """Metrics, confusion, generators, sources, calibration and worst cases as plain JSON values.
+    """Outcomes, metrics, confusion, generators, sources, calibration and worst cases as plain JSON values.
+
+    `outcomes` are of the atlas's own two thresholds at even odds, between which there is no answer;
+    `confusion` and `rates` of the one `threshold`, which answers for every image.
 
     Args:
         collection: all images.
@@ -51,18 +54,29 @@ def live_evaluation(
     y = collection.labels[rows].astype(np.int8)
     probability = collection.distilled.calibration.probability(logits[rows], base_rate)
     flagged = probability > threshold
+    # In the precision of the collection's own scores, so that an image at a threshold has one verdict.
+    even = collection.distilled.calibration.probability(logits[rows]).astype(np.float32)
+    verdicts = verdict_of(even, collection.base_thresholds)
+    outcomes = error_types(y, verdicts)
     found: dict[str, Any] = {
         "n": len(rows),
+        "thresholds": list(collection.base_thresholds),
+        "outcomes": {name: int((outcomes == code).sum()) for code, name in enumerate(ERRORS)}
+        | {"unanswered_real": int(((outcomes == UNANSWERED) & (y == 0)).sum())},
         "unlabelled": int(chosen.sum() - len(rows)),
         "threshold": threshold,
         "base_rate": base_rate,
         "confusion": {
             name: int(((y == code // 2) & (flagged == bool(code % 2))).sum())
-            for code, name in enumerate(ERRORS)
+            for code, name in enumerate(ERRORS[:UNANSWERED])
         },
-        "generators": _shares(collection.category("generator"), rows[y == 1], flagged[y == 1]),
-        "sources": _shares(collection.category("source"), rows[y == 0], flagged[y == 0]),
-        "worst": _worst(rows, y, probability),
+        "generators": _shares(
+            collection.category("generator"), rows[y == 1], flagged[y == 1], outcomes[y == 1] == UNANSWERED
+        ),
+        "sources": _shares(
+            collection.category("source"), rows[y == 0], flagged[y == 0], outcomes[y == 0] == UNANSWERED
+        ),
+        "worst": _worst(rows, y, probability, np.isin(outcomes, (1, 2))),
     }
     if 0 < y.sum() < len(y):
         found |= _ranking(
@@ -137,30 +151,39 @@ def _metrics(
     }
 
 
-def _shares(category: Any, rows: NDArray[np.int64], flagged: NDArray[np.bool_]) -> list[dict[str, Any]]:
-    """Per name: number of images and share called generated, with Wilson's interval; most images first."""
+def _shares(
+    category: Any, rows: NDArray[np.int64], flagged: NDArray[np.bool_], unanswered: NDArray[np.bool_]
+) -> list[dict[str, Any]]:
+    """Per name: images, share above the threshold with Wilson's interval, and share without an answer.
+
+    The names with most images come first.
+    """
     names = [*category.names, UNNAMED]
     codes = category.codes[rows]
     codes = np.where(codes < 0, len(names) - 1, codes)
     counts = np.bincount(codes, minlength=len(names))
     hits = np.bincount(codes[flagged], minlength=len(names))
+    open_ = np.bincount(codes[unanswered], minlength=len(names))
     out = []
     for code in np.argsort(-counts, kind="stable"):
         n, k = int(counts[code]), int(hits[code])
         if n:
             low, high = wilson_interval(k, n)
-            out.append({"name": names[code], "n": n, "flagged": k / n, "low": low, "high": high})
+            share = {"flagged": k / n, "low": low, "high": high, "unanswered": int(open_[code]) / n}
+            out.append({"name": names[code], "n": n, **share})
     return out
 
 
-def _worst(rows: NDArray[np.int64], y: NDArray[np.int8], probability: NDArray[Any]) -> list[dict[str, Any]]:
-    """The images whose label gets the least probability, worst first."""
+def _worst(
+    rows: NDArray[np.int64], y: NDArray[np.int8], probability: NDArray[Any], wrong: NDArray[np.bool_]
+) -> list[dict[str, Any]]:
+    """Of the images whose verdict is wrong those whose label gets the least probability, worst first."""
     given = np.where(y == 1, probability, 1 - probability)
-    order = np.argsort(given, kind="stable")[:WORST]
+    order = np.argsort(np.where(wrong, given, np.inf), kind="stable")[:WORST]
     return [
         {"row": int(rows[i]), "label": "fake" if y[i] else "real", "probability": float(probability[i])}
         for i in order
-        if given[i] < 0.5
+        if wrong[i]
     ]
 
 

@@ -36,7 +36,7 @@ class Selection:
     """Images of a collection.
 
     `spec` is the canonical document, `key` its hash (stable between runs), `mask` (n,); `counts` of all,
-    real, fake and of the four error types among them.
+    real, fake, of the four error types among them, and of those without an answer.
     """
 
     spec: Spec
@@ -93,7 +93,7 @@ def select(spec: Spec, collection: Collection, places: Places) -> Selection:
 
 
 def counts_of(collection: Collection, mask: Mask) -> dict[str, int]:
-    """How many images a mask (n,) selects: in all, by label, and by error type."""
+    """How many images a mask (n,) selects: in all, by label, and by outcome."""
 
     def among(column: NDArray[np.int8], code: int) -> int:
         return int(np.count_nonzero(mask & (column == code)))

@@ -143,6 +143,34 @@ def dimension_views(
     return out
 
 
+def prototype_views(
+    collection: Collection,
+    found: Sequence[Mapping[str, Any]],
+    selection: Selection | None,
+    edits: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """One JSON object per prototype: as found, with people's edits and how many selected images carry it."""
+    counts = prototype_counts(collection, None, len(found))
+    chosen = None if selection is None else prototype_counts(collection, selection.rows, len(found))
+    out = []
+    for item in found:
+        number = item["id"]
+        given = edits.get(str(number), {})
+        out.append(
+            {
+                **item,
+                "suggested": item.get("name", ""),
+                "name": given.get("name") or item.get("name", ""),
+                "note": given.get("note", ""),
+                "hidden": bool(given.get("hidden", False)),
+                "merged_into": given.get("merged_into"),
+                "carriers": int(counts[number]),
+                "selected": None if chosen is None else int(chosen[number]),
+            }
+        )
+    return out
+
+
 def prototype_counts(
     collection: Collection, rows: NDArray[np.integer] | None, count: int
 ) -> NDArray[np.int64]:
@@ -231,8 +259,8 @@ def row_records(
     errors, verdicts = collection.errors[rows], collection.verdicts[rows]
     if logits is not None:
         probabilities = collection.distilled.calibration.probability(logits[rows])
-        errors = error_types(collection.labels[rows], probabilities)
         verdicts = verdict_of(probabilities, collection.base_thresholds)
+        errors = error_types(collection.labels[rows], verdicts)
     for i, (row, item) in enumerate(zip(rows.tolist(), found, strict=True)):
         error = int(errors[i])
         item |= {

@@ -23,6 +23,7 @@ from morelli.cli._fit import fit
 from morelli.cli._import import import_
 from morelli.cli._info import info
 from morelli.cli._provenance import provenance
+from morelli.cli._recipe import recipe
 from morelli.cli._reproduce import reproduce
 from morelli.cli._serve import serve_command
 from morelli.cli._study import study
@@ -70,23 +71,30 @@ def _root(
     """
 
 
-app.command("detect")(detect)
-app.command("extract")(extract)
-app.command("fit")(fit)
+# What `morelli --help` shows together, in this order.
+VERDICTS, DATA, STUDY, APP = "Verdicts", "Data and features", "Study", "App and program"
+
+app.command("detect", rich_help_panel=VERDICTS)(detect)
+app.command("provenance", rich_help_panel=VERDICTS)(provenance)
+app.command("fit", rich_help_panel=VERDICTS)(fit)
+app.add_typer(bank, name="bank", rich_help_panel=VERDICTS)
+app.add_typer(import_, name="import", rich_help_panel=VERDICTS)
+app.add_typer(recipe, name="recipe", rich_help_panel=VERDICTS)
+
+app.command("audit", rich_help_panel=DATA)(audit)
+app.command("extract", rich_help_panel=DATA)(extract)
+app.add_typer(encoders, name="encoders", rich_help_panel=DATA)
+
 evaluate.command("analyses")(analyses)
-app.add_typer(evaluate, name="evaluate")
-app.command("audit")(audit)
-app.command("provenance")(provenance)
-app.command("reproduce")(reproduce)
-app.add_typer(atlas, name="atlas")
-app.add_typer(bank, name="bank")
-app.add_typer(concepts, name="concepts")
-app.add_typer(encoders, name="encoders")
-app.add_typer(explain, name="explain")
-app.add_typer(import_, name="import")
-app.add_typer(study, name="study")
-app.command("serve")(serve_command)
-app.command("info")(info)
+app.add_typer(evaluate, name="evaluate", rich_help_panel=STUDY)
+app.command("reproduce", rich_help_panel=STUDY)(reproduce)
+app.add_typer(explain, name="explain", rich_help_panel=STUDY)
+app.add_typer(concepts, name="concepts", rich_help_panel=STUDY)
+app.add_typer(study, name="study", rich_help_panel=STUDY)
+app.add_typer(atlas, name="atlas", rich_help_panel=STUDY)
+
+app.command("serve", rich_help_panel=APP)(serve_command)
+app.command("info", rich_help_panel=APP)(info)
 
 
 def main() -> None:

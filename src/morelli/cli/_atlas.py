@@ -378,11 +378,13 @@ def _tell_selection(evaluation: dict[str, Any], json_document: bool) -> None:
     if json_document:
         typer.echo(json.dumps(evaluation, indent=1))
         return
-    screen, confusion = console(), evaluation["confusion"]
+    screen, found, n = console(), evaluation["outcomes"], evaluation["n"]
+    real = found["tn"] + found["fp"] + found["unanswered_real"]
+    share = f" ({found['unanswered'] / n:.1%})" if n else ""
     screen.print(
-        f"{evaluation['n']:,} labelled images ({confusion['tn'] + confusion['fp']:,} real, "
-        f"{confusion['fn'] + confusion['tp']:,} generated); called generated at even odds: "
-        f"{confusion['fp']:,} of the real ones, {confusion['tp']:,} of the generated ones",
+        f"{n:,} labelled images ({real:,} real, {n - real:,} generated): {found['unanswered']:,} without an "
+        f"answer{share}, {found['tn'] + found['tp']:,} right, {found['fp']:,} real ones called generated, "
+        f"{found['fn']:,} generated ones called real",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip
     auc = evaluation.get("metrics", {}).get("auc")

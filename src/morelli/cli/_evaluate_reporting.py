@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +14,17 @@ from morelli.errors import ArtifactError, UsageError
 if TYPE_CHECKING:
     from morelli.evaluation import MeasureOptions, Run
     from morelli.images import ImageItem
+    from morelli.images.layouts import SourceReport
     from morelli.reports import Report
 
 
-def listed(paths: Sequence[str], from_folders: bool) -> Callable[[], list[ImageItem]]:
-    """A call that lists the images of these sources."""
+def listed(
+    paths: Sequence[str], reading: Mapping[str, Any], report: SourceReport | None = None
+) -> Callable[[], list[ImageItem]]:
+    """A call that lists the images of these sources; `reading`: further arguments of `iter_source`."""
     from morelli.images import iter_source
 
-    return lambda: list(iter_source(list(paths), label_from="folders" if from_folders else None))
+    return lambda: list(iter_source(list(paths), report=report, **reading))
 
 
 def reported(
@@ -31,7 +34,7 @@ def reported(
     options: MeasureOptions,
     name: str,
     images: Sequence[str] | None,
-    label_from: bool,
+    reading: Mapping[str, Any],
     audit: Path | None,
     maps: Any,
     spectra: bool,
@@ -67,7 +70,7 @@ def reported(
             options=options,
             name=name,
             command=shlex.join(["morelli", *sys.argv[1:]]),
-            images=listed(images, label_from) if images else None,
+            images=listed(images, reading) if images else None,
             audit=found,
             maps=maps,
             spectra=spectra,

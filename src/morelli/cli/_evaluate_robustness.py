@@ -27,7 +27,10 @@ from morelli.cli._evaluate_reporting import listed, reported
 from morelli.cli._options import (
     Device,
     DeviceChoice,
+    ImageColumn,
+    LabelColumn,
     LabelFrom,
+    LayoutOption,
     NumberFormat,
     Offline,
     OptionalBatchSize,
@@ -35,6 +38,7 @@ from morelli.cli._options import (
     Quiet,
     WeightsPath,
 )
+from morelli.cli._sources import collection_of, say_understood
 
 if TYPE_CHECKING:
     from morelli.reports import Report
@@ -69,6 +73,9 @@ def robustness(
         str, typer.Option(help="Feature kinds to keep, by commas; a bundle's own are added.")
     ] = "final",
     label_from: LabelFrom = None,
+    layout: LayoutOption = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
     weights: WeightsPath = None,
     batch_size: OptionalBatchSize = None,
     workers: OptionalWorkers = None,
@@ -99,9 +106,13 @@ def robustness(
     from morelli.detectors import Bundle, default_bundle_path
     from morelli.evaluation import Input, Run, extract_perturbed
     from morelli.features import FeatureTable
+    from morelli.images.layouts import SourceReport
     from morelli.reports import report_folder
 
     report_folder(out)
+    reading = collection_of(
+        label_from=label_from, layout=layout, image_column=image_column, label_column=label_column
+    )
     inputs = bundle_inputs(bundles)
     if len(source) == 1 and source[0].rstrip("/").endswith(".lance"):
         features = Path(source[0])
@@ -122,6 +133,9 @@ def robustness(
             )
         from morelli.encoders import expand_kinds
 
+        understood = SourceReport()
+        items = listed(source, reading, understood)()
+        say_understood(understood, reading, quiet=quiet)
         with progress(quiet) as display:
             task = display.add_task("perturbing", total=None)
 
@@ -129,7 +143,7 @@ def robustness(
                 display.update(task, description=spec or "clean", completed=number, total=count)
 
             extract_perturbed(
-                list(listed(source, label_from is not None)()),
+                items,
                 features,
                 encoder=eye,
                 perturbations=perturbations,
@@ -153,7 +167,7 @@ def robustness(
         options=measure_options(rounds, level, seed, "source"),
         name=name or "The same images, delivered worse",
         images=None if features == Path(source[0]) else source,
-        label_from=label_from is not None,
+        reading=reading,
         audit=None,
         maps="none",
         spectra=False,

@@ -30,7 +30,8 @@ from morelli.cli._evaluate_options import (
 )
 from morelli.cli._evaluate_reporting import reported
 from morelli.cli._fit import RealGroupChoice
-from morelli.cli._options import LabelFrom, Quiet
+from morelli.cli._options import ImageColumn, LabelColumn, LabelFrom, LayoutOption, Quiet
+from morelli.cli._sources import collection_of
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ def run(
     ] = None,
     scores: Annotated[ScoreChoice, typer.Option(help="What that tool writes.")] = ScoreChoice.probability,
     label_from: LabelFrom = None,
+    layout: LayoutOption = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
     real_groups: RealGroups = RealGroupChoice.source,
     least: Annotated[int, typer.Option(min=2, help="Fewest images of a generator in the matrix.")] = 10,
     seed: Seed = 0,
@@ -107,8 +111,14 @@ def run(
         morelli evaluate run sets.lance --train progan.lance --protocol univfd --detector probe -o report/
 
         morelli evaluate run photos/ --external "python score.py" --label-from folders -o report/
+
+        morelli evaluate run GenImage/ --external "python score.py" --layout genimage -o report/
     """
     from morelli.evaluation import Input, Run
+
+    reading = collection_of(
+        label_from=label_from, layout=layout, image_column=image_column, label_column=label_column
+    )
 
     if external is not None:
         if detectors or bundles or train:
@@ -121,7 +131,10 @@ def run(
             external=external,
             external_name=external_name,
             scores=scores.value,
-            label_from="folders" if label_from else None,
+            label_from=reading["label_from"],
+            layout=reading["layout"],
+            image_column=image_column,
+            label_column=label_column,
             protocols=("external",),
             seed=seed,
         )
@@ -148,7 +161,7 @@ def run(
         options=measure_options(rounds, level, seed, real_groups.value),
         name=name,
         images=images,
-        label_from=label_from is not None,
+        reading=reading,
         audit=audit,
         maps=maps.value,
         spectra=spectra,
@@ -171,6 +184,7 @@ def report(
     level: Level = 0.9,
     real_groups: RealGroups = RealGroupChoice.source,
     images: Images = None,
+    image_column: ImageColumn = None,
     audit: Audit = None,
     thumbnails: Thumbnails = True,
     name: Name = "",
@@ -196,7 +210,7 @@ def report(
         options=measure_options(rounds, level, seed, real_groups.value),
         name=name,
         images=images,
-        label_from=False,
+        reading=collection_of(label_from=None, layout=None, image_column=image_column, label_column=None),
         audit=audit,
         maps="none",
         spectra=False,

@@ -10,13 +10,15 @@ import typer
 
 from morelli.cli._console import console, printable, progress
 from morelli.cli._errors import outcome, warn
-from morelli.cli._options import Quiet, Root, Sources
+from morelli.cli._options import ImageColumn, LabelColumn, LabelFrom, LayoutOption, Quiet, Root, Sources
 from morelli.cli._outputs import CLAIMS, STRENGTHS
+from morelli.cli._sources import collection_of, say_understood
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from morelli.images import ImageItem
     from morelli.provenance import Finding, Provenance
 
 SHOWN = 50
@@ -40,6 +42,10 @@ def provenance(
             "--pixels", help="Decode each picture too: look for watermarks, compare the EXIF thumbnail."
         ),
     ] = False,
+    label_from: LabelFrom = None,
+    layout: LayoutOption = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
     root: Root = None,
     json_document: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     quiet: Quiet = False,
@@ -61,8 +67,13 @@ def provenance(
 
     from morelli.errors import ImageError
     from morelli.images import iter_source
+    from morelli.images.layouts import SourceReport
     from morelli.provenance import TrustList, read_provenance
 
+    reading = collection_of(
+        label_from=label_from, layout=layout, image_column=image_column, label_column=label_column, root=root
+    )
+    understood = SourceReport()
     anchors = TrustList.load(trust) if trust is not None else None
     counts: Counter[str] = Counter()
     shown: list[tuple[str, Provenance]] = []
@@ -71,7 +82,7 @@ def provenance(
     done = 0
     with progress(quiet) as display:
         task = display.add_task("reading", total=None)
-        for item in iter_source(list(sources), root=root):
+        for item in iter_source(list(sources), report=understood, **reading):
             try:
                 if item.problem is not None:
                     raise item.problem
@@ -82,15 +93,16 @@ def provenance(
                 failed.append((item.uri, error.reason, str(error)))
                 if json_document:
                     failure = {"reason": error.reason, "message": str(error)}
-                    records.append({"uri": item.uri, "error": failure})
+                    records.append({"uri": item.uri, **_labels(item), "error": failure})
                 continue
             done += 1
             counts[found.claims] += 1
             if json_document:
-                records.append({"uri": item.uri, **found.to_json()})
+                records.append({"uri": item.uri, **_labels(item), **found.to_json()})
             elif len(shown) < SHOWN:
                 shown.append((item.uri, found))
             display.update(task, completed=done)
+    say_understood(understood, reading, quiet=quiet or json_document)
     if json_document:
         summary = {"done": done, "failed": len(failed), "claims": {name: counts[name] for name in CLAIMS}}
         typer.echo(json.dumps({"files": records, "summary": summary}, indent=1, ensure_ascii=False))
@@ -101,6 +113,15 @@ def provenance(
         for uri, reason, message in failed[:FAILED_SHOWN]:
             warn(f"  {printable(uri)}: {reason}: {printable(message)}")
     raise typer.Exit(outcome(done, len(failed)))
+
+
+def _labels(item: ImageItem) -> dict[str, str]:
+    """What the collection says of an image, where it says anything; apart from what the file says."""
+    given = {
+        "label": None if item.label is None else ("real", "fake")[item.label],
+        "generator": item.generator,
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _show(shown: list[tuple[str, Provenance]], counts: Counter[str], done: int) -> None:

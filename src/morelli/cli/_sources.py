@@ -10,7 +10,7 @@ from morelli.cli._errors import warn
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from morelli.cli._options import Engine, LabelSource, LayoutName
@@ -19,6 +19,24 @@ if TYPE_CHECKING:
     from morelli.images.layouts import SourceReport
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+
+
+def collection_of(
+    *,
+    label_from: LabelSource | None,
+    layout: LayoutName | None,
+    image_column: str | None,
+    label_column: str | None,
+    root: Path | None = None,
+) -> dict[str, Any]:
+    """The arguments of `iter_source` for a collection on this machine; addresses are refused."""
+    return {
+        "label_from": "folders" if label_from else None,
+        "root": root,
+        "layout": layout.value if layout else None,
+        "image_column": image_column,
+        "label_column": label_column,
+    }
 
 
 def reading_of(
@@ -32,7 +50,7 @@ def reading_of(
     remote: bool,
     offline: bool,
 ) -> dict[str, Any]:
-    """The arguments of `iter_source` for these options.
+    """The arguments of `iter_source` for these options, addresses included.
 
     An address on the command line is a wish to read it, and a line says so; one in a table is not.
     """
@@ -43,14 +61,14 @@ def reading_of(
         warn(f"reading {printable(address)} from the network")
     if remote:
         warn("addresses in manifests are read from the network")
-    return {
-        "label_from": "folders" if label_from else None,
-        "root": root,
-        "layout": layout.value if layout else None,
-        "image_column": image_column,
-        "label_column": label_column,
-        "remote": "all" if remote else None if offline else "given",
-    }
+    collection = collection_of(
+        label_from=label_from,
+        layout=layout,
+        image_column=image_column,
+        label_column=label_column,
+        root=root,
+    )
+    return {**collection, "remote": "all" if remote else None if offline else "given"}
 
 
 def engine_of(
@@ -75,7 +93,7 @@ def limits_of(max_pixels: int | None, max_files: int | None = None) -> Limits:
     return Limits(**{name: value for name, value in asked.items() if value is not None})
 
 
-def say_understood(report: SourceReport, reading: dict[str, Any], *, quiet: bool) -> None:
+def say_understood(report: SourceReport, reading: Mapping[str, Any], *, quiet: bool) -> None:
     """One line on what was understood, where labels were asked for or a known layout was met."""
     asked = reading["label_from"] or reading["layout"] or reading["label_column"] or report.layouts
     if asked and not quiet:

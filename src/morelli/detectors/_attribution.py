@@ -31,7 +31,8 @@ class Attribution:
 
     A head says how much an AI-generated image is like its family; calibrated on generators and sources that
     it did not see, among them families that it does not know. Where no probability reaches `least` the
-    answer is that none is named.
+    answer is that none is named, and so it is where the likeliest family was named rightly less often than
+    that on held-out images.
 
     Attributes:
         families: F names.
@@ -68,11 +69,14 @@ class Attribution:
         return np.asarray(expit(self.slopes * z + self.offsets))
 
     def guesses(self, X: NDArray[np.floating]) -> list[FamilyGuess | None]:
-        """The likeliest family of each row of X (n, d); None where none is likely enough."""
+        """The likeliest family of each row of X (n, d); None where it is not likely enough, or unreliable."""
         found = self.probabilities(X)
         best = found.argmax(axis=1)
+        measured = self.figures.get("families", {})
+        shares = [measured.get(name, {}).get("right", 1.0) for name in self.families]
+        reliable = [share is not None and share >= self.least for share in shares]
         return [
-            FamilyGuess(self.families[k], float(row[k])) if row[k] >= self.least else None
+            FamilyGuess(self.families[k], float(row[k])) if row[k] >= self.least and reliable[k] else None
             for k, row in zip(best, found, strict=True)
         ]
 

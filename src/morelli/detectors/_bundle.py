@@ -114,11 +114,7 @@ class Bundle:
             BuildMismatchError: the features come from another build.
             UsageError: a feature kind is missing or has another length.
         """
-        if self.neighbor_rule is not None:
-            bank = self._bank()
-            rule = self.neighbor_rule
-            return bank.scores(self._prepared(features), rule.k, rule.voting)
-        return self._head().logits(self._matrix(features))
+        return self._logits(self._read(features))
 
     def probabilities(self, features: Features, base_rate: float | None = None) -> NDArray[np.float64]:
         """Calibrated probabilities (n,) of "generated" at `base_rate` (None: the bundle's)."""
@@ -131,21 +127,21 @@ class Bundle:
         how often it is wrong. The probability itself always lies inside; without bootstrap heads both
         ends are the probability.
         """
-        logits = self.logits(features)
-        return self._intervals(logits, self._draw_logits(features), self._rate(base_rate))
+        X = self._read(features)
+        return self._intervals(self._logits(X), self._draw_logits(X), self._rate(base_rate))
 
     def verdicts(self, features: Features, base_rate: float | None = None) -> list[Verdict]:
         """A verdict for each image."""
         if not len(features):
             return []
         rate = self._rate(base_rate)
-        logits = self.logits(features)
-        drawn = self._draw_logits(features)
+        X = self._read(features)
+        logits, drawn = self._logits(X), self._draw_logits(X)
         probability = self.calibration.probability(logits, rate)
         interval = self._intervals(logits, drawn, rate)
         even = self._intervals(logits, drawn, 0.5)
         distance, neighbors = self._evidence(features)
-        experts, families = self._experts(features), self._families(features)
+        experts, families = self._experts(X), self._families(X)
         ends = self.calibration.probability([self.ai.logit, self.real.logit], rate)
         limit = None if self.bank is None else self.bank.limit
         return [
@@ -299,24 +295,32 @@ class Bundle:
                 f"Load them from the table, or extract them: {self.extract_command()}"
             )
 
-    def _draw_logits(self, features: Features) -> NDArray[np.float64] | None:
-        if self.neighbor_rule is not None:
-            rule = self.neighbor_rule
-            return self._bank().draw_scores(self._prepared(features), rule.k, rule.voting)
-        return self._head().draw_logits(self._matrix(features))
+    def _read(self, features: Features) -> NDArray[np.float32]:
+        """What scores are computed from (n, d): the bank's form of the features, or the head's."""
+        return self._matrix(features) if self.neighbor_rule is None else self._prepared(features)
 
-    def _experts(self, features: Features) -> list[str | None]:
+    def _logits(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        if self.neighbor_rule is not None:
+            return self._bank().scores(X, self.neighbor_rule.k, self.neighbor_rule.voting)
+        return self._head().logits(X)
+
+    def _draw_logits(self, X: NDArray[np.float32]) -> NDArray[np.float64] | None:
+        if self.neighbor_rule is not None:
+            return self._bank().draw_scores(X, self.neighbor_rule.k, self.neighbor_rule.voting)
+        return self._head().draw_logits(X)
+
+    def _experts(self, X: NDArray[np.float32]) -> list[str | None]:
         """The expert with the largest share of the odds, for each image; None for heads without experts."""
         if not isinstance(self.head, ExpertHead):
-            return [None] * len(features)
-        loudest = self.head.expert_logits(self._matrix(features)).argmax(axis=1)
+            return [None] * len(X)
+        loudest = self.head.expert_logits(X).argmax(axis=1)
         return [self.head.experts[k] for k in loudest]
 
-    def _families(self, features: Features) -> list[FamilyGuess | None]:
+    def _families(self, X: NDArray[np.float32]) -> list[FamilyGuess | None]:
         """The family of generators of each image, were it generated; None where none is likely enough."""
         if self.attribution is None:
-            return [None] * len(features)
-        return self.attribution.guesses(self._matrix(features))
+            return [None] * len(X)
+        return self.attribution.guesses(X)
 
     def _intervals(
         self, logits: NDArray[np.float64], drawn: NDArray[np.float64] | None, rate: float

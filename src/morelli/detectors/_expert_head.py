@@ -67,6 +67,10 @@ class ExpertHead:
         each = (X.astype(np.float64) @ flat.T).reshape(len(X), *self.draw_biases.shape) + self.draw_biases
         return np.asarray(logsumexp(each, axis=2))
 
+    def shares(self, X: NDArray[np.floating]) -> Array:
+        """Each expert's share of the odds (n, K) of X (n, d), summing to 1 in every row."""
+        return np.asarray(softmax(self.expert_logits(X), axis=1))
+
     def local(self, X: NDArray[np.floating]) -> tuple[Array, Array]:
         """Weights (n, d) and biases (n,) with logit = x · weights + bias, exactly, for each row of X (n, d).
 

@@ -28,6 +28,10 @@ class LinearHead:
         """Number of values d that the head reads."""
         return len(self.weights)
 
+    def shares(self, X: NDArray[Any]) -> NDArray[np.float64]:
+        """Ones (n, 1): a linear head is one expert, see `ExpertHead.shares`."""
+        return np.ones((len(X), 1))
+
     def local(self, X: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weights (n, d) and biases (n,) for the rows of X (n, d): all the same, see `ExpertHead.local`."""
         return np.broadcast_to(self.weights, (len(X), self.width)), np.full(len(X), self.bias)

@@ -41,7 +41,8 @@ class EncoderCard:
     hub_id: str | None
     """Repository of these weights on the model hub; None where they come from elsewhere."""
     family: str
-    """`clip`, `siglip`, `dinov2`, `dinov3`, or transformers' `model_type` for any other."""
+    """`clip`, `siglip`, `siglip2` (NaFlex), `dinov2`, `dinov3`, `dinov3_convnext`, `aimv2`, `pe_core`,
+    `eva02`, or transformers' `model_type` for any other."""
     licence: str
     dim: int
     """Length of the final embedding."""
@@ -61,13 +62,15 @@ class EncoderCard:
     """Where the weights come from, in the order they are tried. Several must share one pinned hash, so that
     a name is one build wherever its weights were fetched."""
     text_tower: bool = False
-    """Whether the weights have a text tower of their own."""
+    """Whether the weights have a text tower of their own that is used here."""
     text_from: str | None = None
     """For weights without a text tower: the registered encoder whose text tower serves them too."""
     formerly: str | None = None
     """Name of another encoder under which earlier versions recorded these weights as well."""
     class_token: bool = True
     """False where the encoder pools patches instead, so that `layer:k` and `attention:k` do not exist."""
+    stage_widths: tuple[int, ...] = ()
+    """Length of `mean:k` for every stage k of a ConvNeXt, which has no blocks of one width."""
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -189,6 +192,83 @@ _METACLIP = replace(
     note="non-commercial weights",
 )
 
+_METACLIP2 = replace(
+    _METACLIP,
+    name="metaclip2-b16",
+    hub_id="facebook/metaclip-2-worldwide-b16",
+    training_cutoff="2025-07",
+    note="non-commercial weights; texts of many languages",
+)
+_PE = EncoderCard(
+    name="pe-core-b16",
+    hub_id="timm/vit_pe_core_base_patch16_224.fb",
+    family="pe_core",
+    licence="Apache-2.0",
+    dim=1024,
+    width=768,
+    layers=12,
+    heads=12,
+    patch=16,
+    image_size=224,
+    training_cutoff="2025-04",
+    transform="clip-224-bilinear-square-half-v1",
+    note="final is the attention-pooled embedding; the transform is the published code's",
+)
+_NAFLEX = replace(
+    _SIGLIP2,
+    name="siglip2-b16-naflex",
+    hub_id="google/siglip2-base-patch16-naflex",
+    family="siglip2",
+    image_size=256,
+    transform="naflex-16-256-bilinear-half-v1",
+    note="keeps the image's aspect; gives final and mean:k",
+)
+_CONVNEXT = replace(
+    _DINOV3,
+    name="dinov3-convnext-b",
+    hub_id="facebook/dinov3-convnext-base-pretrain-lvd1689m",
+    family="dinov3_convnext",
+    dim=1024,
+    width=1024,
+    layers=4,
+    heads=0,
+    patch=32,
+    class_token=False,
+    stage_widths=(128, 256, 512, 1024),
+    note="stages instead of blocks; gives final and mean:k; the hub asks to accept the licence first",
+)
+_EVA02 = EncoderCard(
+    name="eva02-clip-b16",
+    hub_id="timm/eva02_base_patch16_clip_224.merged2b",
+    family="eva02",
+    licence="MIT",
+    dim=512,
+    width=768,
+    layers=12,
+    heads=12,
+    patch=16,
+    image_size=224,
+    training_cutoff="2023-03",
+    transform="clip-224-bicubic-crop-v1",
+    note="EVA02-CLIP's image tower",
+)
+_AIMV2 = EncoderCard(
+    name="aimv2-l14",
+    hub_id="apple/aimv2-large-patch14-224",
+    family="aimv2",
+    licence="Apple Machine Learning Research Model License",
+    dim=1024,
+    width=1024,
+    layers=24,
+    heads=8,
+    patch=14,
+    image_size=224,
+    training_cutoff="2024-11",
+    transform="clip-224-bicubic-crop-v1",
+    class_token=False,
+    note="final is the mean patch after the last norm; research use only",
+)
+
 _CARDS = {
     card.name: card
     for card in (
@@ -238,6 +318,88 @@ _CARDS = {
         _with_hub(
             _large(_DINOV3, dim=1024, name="dinov3-l16", hub_id="facebook/dinov3-vitl16-pretrain-lvd1689m")
         ),
+        _with_hub(_CONVNEXT),
+        _with_hub(
+            replace(
+                _CONVNEXT,
+                name="dinov3-convnext-l",
+                hub_id="facebook/dinov3-convnext-large-pretrain-lvd1689m",
+                dim=1536,
+                width=1536,
+                stage_widths=(192, 384, 768, 1536),
+            )
+        ),
+        _with_hub(_PE),
+        _with_hub(
+            _large(
+                _PE,
+                dim=1024,
+                name="pe-core-l14-336",
+                hub_id="timm/vit_pe_core_large_patch14_336.fb",
+                patch=14,
+                image_size=336,
+                transform="clip-336-bilinear-square-half-v1",
+            )
+        ),
+        _with_hub(_METACLIP2),
+        _with_hub(
+            _large(
+                _METACLIP2,
+                dim=768,
+                name="metaclip2-l14",
+                hub_id="facebook/metaclip-2-worldwide-l14",
+                patch=14,
+            )
+        ),
+        _with_hub(
+            replace(
+                _METACLIP2,
+                name="metaclip2-h14",
+                hub_id="facebook/metaclip-2-worldwide-huge-quickgelu",
+                dim=1024,
+                width=1280,
+                layers=32,
+                heads=16,
+                patch=14,
+            )
+        ),
+        _with_hub(_NAFLEX),
+        _with_hub(
+            replace(
+                _NAFLEX,
+                name="siglip2-so400m-naflex",
+                hub_id="google/siglip2-so400m-patch16-naflex",
+                dim=1152,
+                width=1152,
+                layers=27,
+                heads=16,
+            )
+        ),
+        _with_hub(_EVA02),
+        _with_hub(
+            _large(
+                _EVA02,
+                dim=768,
+                name="eva02-clip-l14-336",
+                hub_id="timm/eva02_large_patch14_clip_336.merged2b",
+                patch=14,
+                image_size=336,
+                transform="clip-336-bicubic-crop-v1",
+            )
+        ),
+        _with_hub(
+            _large(
+                _EVA02,
+                dim=1024,
+                name="eva02-l14-448",
+                hub_id="timm/eva02_large_patch14_448.mim_m38m_ft_in22k_in1k",
+                patch=14,
+                image_size=448,
+                transform="clip-448-bicubic-square-v1",
+                note="final is the mean patch after the last norm; the classifier is left out",
+            )
+        ),
+        _with_hub(_AIMV2),
     )
 }
 

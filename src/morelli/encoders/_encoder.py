@@ -89,6 +89,16 @@ class Encoder:
         return self.card.patches
 
     @property
+    def stage_widths(self) -> tuple[int, ...]:
+        """Length of `mean:k` for every stage k of a ConvNeXt; empty where all blocks have one width."""
+        return self.card.stage_widths
+
+    @property
+    def is_clip(self) -> bool:
+        """True where `vision` gives weights."""
+        return self._vision is not None
+
+    @property
     def vision(self) -> VisionTransformer | None:
         """The image tower's weights as float32 arrays, read at first use and kept; None unless it is a CLIP.
 
@@ -130,14 +140,16 @@ class Encoder:
         Raises:
             UsageError: the batch has another shape, or a kind does not exist here.
         """
+        from morelli.images.transforms import row_shape
+
         names = expand_kinds(kinds, layers=self.layers, heads=self.heads, pooling_head=self.card.pooling_head)
         wanted = [parse_kind(kind, layers=self.layers, heads=self.heads) for kind in names]
-        side = self.card.image_size
+        row = row_shape(self.transform)
         batch = np.asarray(batch, dtype=np.float32)
-        if batch.shape[1:] != (3, side, side):
+        if batch.shape[1:] != row:
             raise UsageError(
-                f"A batch of shape {batch.shape} was given; {self.card.name} takes (b, 3, {side}, {side}), "
-                "rows made by `encoder.transform`."
+                f"A batch of shape {batch.shape} was given; {self.card.name} takes "
+                f"(b, {', '.join(map(str, row))}), rows made by `encoder.transform`."
             )
         found = self.tower.trace(batch, wanted)
         return {str(kind): found[kind] for kind in wanted}

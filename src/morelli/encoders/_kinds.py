@@ -140,6 +140,9 @@ def expand_kinds(
 def kind_shape(kind: str, encoder: Shapes) -> tuple[int, ...]:
     """Shape of one image's array of this kind: `(d,)`, `(patches, width)` or `(heads, patches + 1)`."""
     parsed = parse_kind(kind, layers=encoder.layers, heads=encoder.heads)
+    stages: tuple[int, ...] = getattr(encoder, "stage_widths", ())
+    if parsed.name == "mean" and stages:
+        return (stages[parsed.block - 1],)
     shapes: dict[KindName, tuple[int, ...]] = {
         "final": (encoder.dim,),
         "layer": (encoder.width,),
@@ -147,7 +150,7 @@ def kind_shape(kind: str, encoder: Shapes) -> tuple[int, ...]:
         "tokens": (encoder.patches, encoder.width),
         "attention": (encoder.heads, encoder.patches + 1),
         "head": (encoder.dim,),
-        "headraw": (encoder.width // encoder.heads,),
+        "headraw": (encoder.width // max(encoder.heads, 1),),
         "mlp": (encoder.dim,),
         "embedding": (encoder.dim,),
         "poolmlp": (encoder.dim,),

@@ -89,8 +89,9 @@ class ClassAttention:
 class LastBlock:
     """From the stored input of a block to the class token's feature behind it, with gradients.
 
-    >>> block = LastBlock(load_encoder("clip-vit-b16"))           # doctest: +SKIP
-    >>> block.inputs                                              # doctest: +SKIP
+    >>> from morelli.encoders import load_encoder
+    >>> block = LastBlock(load_encoder("clip-vit-b16"))
+    >>> block.inputs
     ('layer:11', 'tokens:11')
 
     It computes in float32 on the CPU, whatever the encoder itself runs on. Calls keep no state and may come

@@ -270,7 +270,9 @@ def _assemble(
             )
     tower: Tower
     if engine == "torch":
-        tower = _torch_tower(checkpoint, vision, number_format, place)
+        from morelli.encoders._torch_towers import torch_tower
+
+        tower = torch_tower(checkpoint, card.family, config, vision, dtype=number_format, device=place)
     else:
         from morelli.encoders._openvino_tower import OpenVINOTower
 
@@ -307,19 +309,3 @@ def _transform(transform_id: str | None, card: EncoderCard, checkpoint: Checkpoi
         f"{checkpoint.folder} has no preprocessor_config.json, so that its transform is not known. "
         "Name one with `transform=`, such as clip-224-bicubic-crop256-imagenet-v1."
     )
-
-
-def _torch_tower(
-    checkpoint: Checkpoint, vision: VisionSource | None, number_format: str, place: str
-) -> Tower:
-    import torch
-
-    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[number_format]
-    device = torch.device(place)
-    if vision is None:
-        from morelli.encoders._transformers_tower import TransformersTower
-
-        return TransformersTower(checkpoint.folder, dtype=dtype, device=device)
-    from morelli.encoders._vit import ClipTower, vit_from_weights
-
-    return ClipTower(vit_from_weights(vision.read(), dtype=dtype, device=device), device)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from morelli.artefacts import read_json
+from morelli.encoders._timm import is_timm, timm_transform
 from morelli.errors import ArtifactError, WeightsError
 
 if TYPE_CHECKING:
@@ -17,12 +18,15 @@ _RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 
 
 def folder_transform(folder: Path) -> Transform | None:
-    """The transform of a model folder; None where it has no `preprocessor_config.json`."""
+    """The transform of a model folder; None where neither an image processor nor timm describes one."""
     path = folder / "preprocessor_config.json"
-    if not path.is_file():
-        return None
     try:
-        return processor_transform(read_json(path.resolve(), what="model folder"))
+        if path.is_file():
+            return processor_transform(read_json(path.resolve(), what="model folder"))
+        path = folder / "config.json"
+        if path.is_file() and is_timm(config := read_json(path.resolve(), what="model folder")):
+            return timm_transform(config, path)
+        return None
     except (ArtifactError, ValueError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path} cannot be read ({error}).") from error
 
@@ -30,13 +34,13 @@ def folder_transform(folder: Path) -> Transform | None:
 def processor_transform(config: Mapping[str, Any]) -> Transform:
     """The transform that a `preprocessor_config.json` describes.
 
-    Known are CLIP's way (short side, then a centre crop of that side or a smaller one, as DINOv2)
-    and a plain resize to a square (SigLIP, DINOv3).
+    Known are CLIP's way (short side, then a centre crop of that side or a smaller one, as DINOv2),
+    a plain resize to a square (SigLIP, DINOv3) and NaFlex's (SigLIP 2).
 
     Raises:
         WeightsError: the file describes other steps.
     """
-    from morelli.images.transforms import clip_transform
+    from morelli.images.transforms import clip_transform, naflex_transform
 
     for step in ("do_resize", "do_rescale", "do_normalize"):
         if config.get(step) is False:
@@ -47,6 +51,12 @@ def processor_transform(config: Mapping[str, Any]) -> Transform:
     number = int(config.get("resample", 3))
     if number not in _RESAMPLE:
         raise _unknown(f"resamples with filter {number}")
+    if "max_num_patches" in config:
+        half = {name: config.get(f"image_{name}") in (None, [0.5] * 3) for name in ("mean", "std")}
+        if not all(half.values()) or config.get("do_center_crop"):
+            raise _unknown("describes NaFlex with a crop or with statistics other than 0.5")
+        patch, patches = int(config.get("patch_size", 16)), int(config["max_num_patches"])
+        return naflex_transform(patch, patches, resample=_RESAMPLE[int(config.get("resample", 2))])
     # Statistics that the file leaves out are CLIP's.
     stated = {name: config[f"image_{name}"] for name in ("mean", "std") if f"image_{name}" in config}
     resample = _RESAMPLE[number]

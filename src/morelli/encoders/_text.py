@@ -11,12 +11,20 @@ import numpy as np
 
 from morelli.artefacts import replacing_file
 from morelli.encoders._extras import require_torch
-from morelli.errors import ArtifactError, UsageError
+from morelli.errors import ArtifactError, UsageError, WeightsError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 _BATCH = 64
+_LOADERS = {
+    "clip": "CLIPTextModelWithProjection",
+    "clip_text_model": "CLIPTextModelWithProjection",
+    "metaclip_2": "MetaClip2TextModelWithProjection",
+    "siglip": "SiglipTextModel",
+    "siglip2": "Siglip2TextModel",
+}
+"""transformers' class for the text tower, by the model type of a folder."""
 
 
 class TextTower:
@@ -27,11 +35,13 @@ class TextTower:
         import torch
         import transformers
 
-        from morelli.encoders._pretrained import load_pretrained, load_tokenizer
+        from morelli.encoders._pretrained import load_config, load_pretrained, load_tokenizer
 
-        loader = (
-            transformers.SiglipTextModel if family == "siglip" else transformers.CLIPTextModelWithProjection
-        )
+        # Which class reads them is the folder's to say: MetaCLIP 2's image tower alone is CLIP's.
+        model_type = load_config(folder).model_type
+        if model_type not in _LOADERS:
+            raise WeightsError(f"{folder} holds a {model_type} model, whose text tower is not known here.")
+        loader = getattr(transformers, _LOADERS[model_type])
         self._tokenizer = load_tokenizer(folder)
         self._model = load_pretrained(loader, folder, dtype=torch.float32).to(place)
         self._place, self._family = place, family
@@ -73,7 +83,7 @@ class TextTower:
     def _tokenize(self, texts: list[str]) -> dict[str, Any]:
         length = int(self._model.config.max_position_embeddings)
         # SigLIP was trained on texts padded to the full length, without a mask, in lower case.
-        siglip = self._family == "siglip"
+        siglip = self._family in ("siglip", "siglip2")
         tokens = self._tokenizer(
             [text.lower() for text in texts] if siglip else texts,
             padding="max_length" if siglip else True,

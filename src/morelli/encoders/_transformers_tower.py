@@ -1,7 +1,8 @@
 """Any vision model of transformers as a tower: SigLIP 2, DINOv2, DINOv3, ViT, …
 
 `final` is the model's own pooled output: the attention-pooling head's for SigLIP, the normed class
-token for DINO. Where a model pools nothing, it is the class token of the last hidden state.
+token for DINO. Where a model pools nothing, it is the class token of the last hidden state, or the mean of
+that state where there is no class token (AIMv2 without a pooling head).
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ from morelli.encoders._transformers_parts import OF_PARTS, images_per_pass, reco
 from morelli.errors import UsageError, WeightsError
 
 # Families whose tokens are patches alone.
-WITHOUT_CLASS_TOKEN = frozenset({"siglip", "siglip_vision_model"})
+WITHOUT_CLASS_TOKEN = frozenset({"siglip", "siglip_vision_model", "aimv2_vision_model"})
 
 
 class TransformersTower(TorchTower):
     """One loaded model; it gives the same kinds as CLIP's own forward."""
 
-    def __init__(self, folder: Path, *, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, folder: Path, *, dtype: torch.dtype, device: torch.device, model: Any = None) -> None:
+        """Load the folder's model, or take one that is loaded already."""
         super().__init__(device)
-        self.model = _load(folder, dtype).to(device)
+        self.model = (_load(folder, dtype) if model is None else model).to(device)
         self.dtype = dtype
         config = self.model.config
         self.registers = int(getattr(config, "num_register_tokens", 0) or 0)
@@ -84,7 +86,11 @@ class TransformersTower(TorchTower):
                 continue
             if kind.name == "final":
                 pooled = getattr(out, "pooler_output", None)
-                value = out.last_hidden_state[:, 0] if pooled is None else pooled
+                if pooled is None:
+                    states = out.last_hidden_state
+                    value = states[:, 0] if self.class_token else states.float().mean(dim=1)
+                else:
+                    value = pooled
             elif kind.name == "layer":
                 value = out.hidden_states[kind.block][:, 0]
             elif kind.name == "mean":
@@ -124,11 +130,16 @@ def _load(folder: Path, dtype: torch.dtype) -> Any:
 
     config = load_config(folder)
     loader: Any = transformers.AutoModel
-    if config.model_type in WITHOUT_CLASS_TOKEN:
+    if config.model_type in ("siglip", "siglip_vision_model"):
         loader = transformers.SiglipVisionModel
+    elif config.model_type == "aimv2_vision_model":
+        loader = transformers.Aimv2VisionModel
+    elif config.model_type == "aimv2":
+        # transformers reads the tower alone only from a checkpoint of the tower alone.
+        return load_pretrained(transformers.Aimv2Model, folder, dtype=dtype).vision_model
     elif hasattr(config, "vision_config"):
         raise WeightsError(
             f"{folder} holds a {config.model_type} model, whose image tower is not known here. "
-            "CLIP, SigLIP (1 and 2, fixed size) and plain vision transformers are."
+            "CLIP, MetaCLIP 2, SigLIP (1 and 2), AIMv2 and plain vision transformers are."
         )
     return load_pretrained(loader, folder, dtype=dtype)

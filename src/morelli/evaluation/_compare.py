@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -142,19 +142,12 @@ def compare_all(
 
     `measured` holds what is measured already, by `rows_key`.
     """
-    from dataclasses import replace
-
     tested = predictions if protocol is None else predictions.select(protocol=protocol)
     names = tested.names("detector")
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
     known = {} if measured is None else measured
     results = [compare(tested, a, b, protocol=protocol, options=options, measured=known) for a, b in pairs]
-    for metric in COMPARED:
-        scored = [i for i, r in enumerate(results) if metric in r.p_values]
-        adjusted = holm([results[i].p_values[metric] for i in scored])
-        for i, p in zip(scored, adjusted, strict=True):
-            results[i] = replace(results[i], adjusted={**results[i].adjusted, metric: p})
-    return tuple(results)
+    return tuple(adjusted_together(results))
 
 
 def rows_key(tested: Predictions, detector: str) -> bytes:
@@ -197,6 +190,16 @@ def _two_sided(rounds: FloatArray) -> float:
         return float("nan")
     side = min(int((finite <= 0).sum()), int((finite >= 0).sum()))
     return min(1.0, 2 * (side + 1) / (len(finite) + 1))
+
+
+def adjusted_together(results: Sequence[Comparison]) -> list[Comparison]:
+    """The comparisons with p-values of each metric adjusted over all of them by Holm's method."""
+    found = list(results)
+    for metric in COMPARED:
+        scored = [i for i, r in enumerate(found) if metric in r.p_values]
+        for i, p in zip(scored, holm([found[i].p_values[metric] for i in scored]), strict=True):
+            found[i] = replace(found[i], adjusted={**found[i].adjusted, metric: p})
+    return found
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from morelli.errors import UsageError
-from morelli.evaluation._compare import COMPARED, Comparison, compare, compare_all, holm
+from morelli.evaluation._compare import Comparison, adjusted_together, compare, compare_all
 from morelli.evaluation._measure import MeasureOptions
 from morelli.evaluation._predictions import SCHEMA, Predictions
 from morelli.evaluation.protocols import POOLED
@@ -66,11 +66,7 @@ def compare_tables(
             for d in left.names("detector")
             for e in right.names("detector")
         ]
-        for metric in COMPARED:
-            places = [k for k, c in enumerate(own) if metric in c.p_values]
-            for k, p in zip(places, holm([own[k].p_values[metric] for k in places]), strict=True):
-                own[k] = replace(own[k], adjusted={**own[k].adjusted, metric: p})
-        results += own
+        results += adjusted_together(own)
     return tuple(results)
 
 
@@ -93,16 +89,10 @@ def _compare_by(
             results += [replace(c, subset=value) for c in found]
     if not results:
         raise UsageError(f"no {by} in the first table has {LEAST_IMAGES} images or more")
-    for name in {c.protocol for c in results}:
-        for metric in COMPARED:
-            places = [
-                k
-                for k, c in enumerate(results)
-                if c.protocol == name and np.isfinite(c.p_values.get(metric, np.nan))
-            ]
-            for k, p in zip(places, holm([results[k].p_values[metric] for k in places]), strict=True):
-                results[k] = replace(results[k], adjusted={**results[k].adjusted, metric: p})
-    return tuple(results)
+    protocols = dict.fromkeys(c.protocol for c in results)
+    return tuple(
+        c for name in protocols for c in adjusted_together([r for r in results if r.protocol == name])
+    )
 
 
 def _subset(rows: Predictions, by: str, value: str, label: int) -> Predictions | None:

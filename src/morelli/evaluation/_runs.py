@@ -82,6 +82,9 @@ class Run:
     external_name: str | None = None
     scores: Literal["probability", "logit"] = "probability"
     label_from: str | None = None
+    layout: str | None = None
+    image_column: str | None = None
+    label_column: str | None = None
     leaks: bool = True
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -149,6 +152,9 @@ _IS_FIELD: dict[str, Callable[[Any], bool]] = {
     "external_name": _is_text_or_none,
     "scores": lambda value: value in ("probability", "logit"),
     "label_from": _is_text_or_none,
+    "layout": _is_text_or_none,
+    "image_column": _is_text_or_none,
+    "label_column": _is_text_or_none,
     "leaks": lambda value: isinstance(value, bool),
     "versions": lambda value: isinstance(value, Mapping),
 }
@@ -359,7 +365,13 @@ def _external(run: Run) -> Predictions:
     if not run.external:
         raise UsageError("an external run needs the command that scores images")
     label_from: Any = run.label_from
-    items = iter_source([str(p) for p in run.paths("images")], label_from=label_from)
+    items = iter_source(
+        [str(p) for p in run.paths("images")],
+        label_from=label_from,
+        layout=run.layout,
+        image_column=run.image_column,
+        label_column=run.label_column,
+    )
     rows = predict_external(run.external, items, name=run.external_name, scores=run.scores)
     record = {"morelli": versions()["morelli"], "protocols": ["external"], "command": run.external}
     return Predictions(rows.table, record)

@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from morelli.images.transforms import Transform, transform_from_id
+from morelli.images.transforms import NaFlex, Transform, transform_from_id
 
 
 def as_seen(pixels: NDArray[np.float32], transform: Transform) -> Image.Image:
     """The picture that a transform made, (3, s, s) float32, as an RGB image of s × s.
+
+    Of a NaFlex transform, whose rows are patches with their places, it is an image of the original's aspect.
 
     Example:
         >>> from morelli.images.transforms import clip_transform
@@ -20,6 +22,8 @@ def as_seen(pixels: NDArray[np.float32], transform: Transform) -> Image.Image:
         >>> as_seen(transform(Image.new("RGB", (64, 48), (10, 200, 30))), transform).getpixel((5, 5))
         (10, 200, 30)
     """
+    if isinstance(transform, NaFlex):
+        pixels = transform.picture(pixels)
     black, white = _ends(transform.id)
     levels = (pixels - black[:, None, None]) / (white - black)[:, None, None] * 255
     return Image.fromarray(levels.round().clip(0, 255).astype(np.uint8).transpose(1, 2, 0))
@@ -29,8 +33,9 @@ def as_seen(pixels: NDArray[np.float32], transform: Transform) -> Image.Image:
 def _ends(name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """What the transform makes of black and of white, (3,) each: it is linear in between."""
     transform = transform_from_id(name)
-    black, white = (
-        transform(Image.new("RGB", (transform.size, transform.size), colour))[:, 0, 0]
-        for colour in ("black", "white")
-    )
+    size = (transform.size, transform.size)
+    ends = [transform(Image.new("RGB", size, colour)) for colour in ("black", "white")]
+    if isinstance(transform, NaFlex):
+        ends = [transform.picture(rows) for rows in ends]
+    black, white = (pixels[:, 0, 0] for pixels in ends)
     return black, white

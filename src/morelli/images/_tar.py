@@ -13,11 +13,11 @@ import zlib
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from typing import IO, Any, cast
 
 from morelli.errors import ImageError
+from morelli.images._elsewhere import opened_elsewhere
 from morelli.images._files import is_image_name, os_problem, read_part, too_many_bytes
 from morelli.images._item import ImageItem, printable, problem_item
 from morelli.images._leavings import is_left_member, may_be_apple_double
@@ -140,8 +140,8 @@ class _Tar:
         self._stream: IO[bytes] | None = None
         self._images: list[tuple[int, int]] = []
 
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[str, Limits]]:
-        return _opened_elsewhere, (self._path, self._limits)
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[type[_Tar], str, Limits]]:
+        return opened_elsewhere, (_Tar, self._path, self._limits)
 
     def members(self) -> Iterator[tuple[tarfile.TarInfo, int]]:
         """The members in order, each with the offset of its data."""
@@ -189,7 +189,7 @@ class _Tar:
             self._images.append((offset, size))
             if size <= _MOST_KEPT:
                 self._keep(offset, size)
-        return ImageItem(where, partial(self._read, where, offset, size))
+        return ImageItem(where, partial(self.read, where, offset, size))
 
     def _keep(self, offset: int, size: int) -> bytes:
         with self._lock:
@@ -200,7 +200,8 @@ class _Tar:
                 self._kept.put(offset, held)
             return held
 
-    def _read(self, where: str, offset: int, size: int) -> bytes:
+    def read(self, where: str, offset: int, size: int) -> bytes:
+        """The bytes of a member, by its place."""
         try:
             data = self._read_along(offset, size) if self._streamed else self._read_at(offset, size)
         except OSError as error:
@@ -247,30 +248,6 @@ class _Tar:
             raise ImageError(
                 "damaged_archive", f"{self._name} is damaged at byte {offset:,}; the rest is not read"
             )
-
-
-@lru_cache(maxsize=4)
-def _opened_elsewhere(path: str, limits: Limits) -> _Tar | _Unopened:
-    """The archive of items that came from another process, opened once for all of them.
-
-    Nothing is listed here: a member is read by its place. Of a compressed archive the stream goes on from
-    member to member; one that lies before the last begins the stream again.
-    """
-    try:
-        return _Tar(path, limits)
-    except ImageError as error:
-        return _Unopened(error.reason, str(error))
-
-
-@dataclass(frozen=True)
-class _Unopened:
-    """An archive that this process cannot open; each of its members says so."""
-
-    reason: str
-    message: str
-
-    def _read(self, where: str, offset: int, size: int) -> bytes:
-        raise ImageError(self.reason, self.message)
 
 
 class _Kept:

@@ -9,10 +9,10 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 
 from morelli.errors import ImageError
+from morelli.images._elsewhere import opened_elsewhere
 from morelli.images._files import is_image_name, os_problem, read_part, too_many_bytes
 from morelli.images._item import ImageItem, printable, problem_item
 from morelli.images._leavings import is_left_member, may_be_apple_double
@@ -91,8 +91,8 @@ class _Zip:
                 "damaged_archive", f"{self._name} is not a readable zip archive: {error}"
             ) from error
 
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[str, Limits]]:
-        return _opened_elsewhere, (self._path, self._limits)
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[type[_Zip], str, Limits]]:
+        return opened_elsewhere, (_Zip, self._path, self._limits)
 
     def members(self) -> list[zipfile.ZipInfo]:
         return self._file.infolist()
@@ -138,26 +138,6 @@ class _Zip:
 
     def _member(self, info: zipfile.ZipInfo) -> str:
         return f"{self._name}::{printable(info.filename)}"
-
-
-@lru_cache(maxsize=4)
-def _opened_elsewhere(path: str, limits: Limits) -> _Zip | _Unopened:
-    """The archive of items that came from another process, opened once for all of them."""
-    try:
-        return _Zip(path, limits)
-    except ImageError as error:
-        return _Unopened(error.reason, str(error))
-
-
-@dataclass(frozen=True)
-class _Unopened:
-    """An archive that this process cannot open; each of its members says so."""
-
-    reason: str
-    message: str
-
-    def read(self, info: zipfile.ZipInfo) -> bytes:
-        raise ImageError(self.reason, self.message)
 
 
 def _member_problem(info: zipfile.ZipInfo, limits: Limits) -> ImageError | None:

@@ -3,7 +3,8 @@
 CLIP's transform equals the Pillow backend of transformers' `CLIPImageProcessor` bit for bit:
 bicubic resize so that the short side is `size`, the long one rounded down, then a centre crop.
 UnivFD's is a centre crop alone, which pads smaller images with black before normalising
-(Ojha et al. 2023, repository commit 76a0e3e, validate.py).
+(Ojha et al. 2023, repository commit 76a0e3e, validate.py). NaFlex's keeps the aspect and gives patches with
+their places (SigLIP 2, Tschannen et al. 2025, section 2.4.2).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, isqrt
 from typing import Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -60,7 +61,7 @@ class Transform(Protocol):
         ...
 
     def __call__(self, image: Image.Image) -> NDArray[np.float32]:
-        """(3, size, size) float32 of an RGB image."""
+        """(3, size, size) float32 of an RGB image; another shape where `row_shape` says so."""
         ...
 
 
@@ -135,6 +136,102 @@ class Crop:
         return _normalise(pixels, self.table)
 
 
+@dataclass(frozen=True)
+class NaFlex:
+    """Resize to as many patches as allowed, keeping the aspect; see `naflex_transform`."""
+
+    id: str
+    patch: int
+    patches: int
+    resample: Image.Resampling
+    table: NDArray[np.float32] = field(repr=False, compare=False)
+
+    @property
+    def size(self) -> int:
+        """Side of the largest square in pixels; other aspects have as many pixels at most."""
+        return self.patch * isqrt(self.patches)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(patches, 2 + 3 patch²)."""
+        return self.patches, 2 + 3 * self.patch**2
+
+    def __call__(self, image: Image.Image) -> NDArray[np.float32]:
+        """(patches, 2 + 3 patch²) float32 of an RGB image: each patch's row, column and pixels.
+
+        Pixels are ordered by row, column and channel. Patches follow each other by rows; places without one
+        hold -1, -1 and zeros.
+        """
+        image = _rgb(image)
+        rows, columns = self.grid(image.width, image.height)
+        target = (columns * self.patch, rows * self.patch)
+        if image.size != target:
+            image = image.resize(target, self.resample)
+        pixels = _normalise(np.asarray(image), self.table)
+        squares = pixels.reshape(3, rows, self.patch, columns, self.patch).transpose(1, 3, 2, 4, 0)
+        found = np.zeros(self.shape, np.float32)
+        found[:, :2] = -1
+        there = rows * columns
+        found[:there, :2] = np.indices((rows, columns)).reshape(2, there).T
+        found[:there, 2:] = squares.reshape(there, -1)
+        return found
+
+    def grid(self, width: int, height: int) -> tuple[int, int]:
+        """Rows and columns of patches for an image of this size: the largest scale whose patches fit in.
+
+        The scale is searched by bisection as in the published code, so that both stop at the same one.
+        """
+
+        def patches(scale: float, side: int) -> int:
+            return max(1, ceil(side * scale / self.patch))
+
+        low, high = 1e-6, 100.0
+        while high - low >= 1e-5:
+            scale = (low + high) / 2
+            if patches(scale, height) * patches(scale, width) <= self.patches:
+                low = scale
+            else:
+                high = scale
+        rows, columns = patches(low, height), patches(low, width)
+        if rows * columns > self.patches:  # even the smallest scale has too many: a strip of extreme length
+            return (1, self.patches) if width > height else (self.patches, 1)
+        return rows, columns
+
+    def picture(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The (3, h, w) pixels that the patches (patches, 2 + 3 patch²) were cut from."""
+        there = rows[rows[:, 0] >= 0]
+        high, wide = (int(there[:, axis].max()) + 1 for axis in (0, 1))
+        squares = there[:, 2:].reshape(high, wide, self.patch, self.patch, 3)
+        return np.ascontiguousarray(squares.transpose(4, 0, 2, 1, 3)).reshape(
+            3, high * self.patch, wide * self.patch
+        )
+
+
+def row_shape(transform: Transform) -> tuple[int, ...]:
+    """Shape of what a transform makes of one image: (3, size, size) unless it says otherwise.
+
+    >>> row_shape(clip_transform()), row_shape(naflex_transform())
+    ((3, 224, 224), (256, 770))
+    """
+    shape: tuple[int, ...] = getattr(transform, "shape", (3, transform.size, transform.size))
+    return shape
+
+
+def naflex_transform(patch: int = 16, patches: int = 256, *, resample: str = "bilinear") -> Transform:
+    """SigLIP 2's NaFlex transform: resize to at most `patches` patches, keeping the aspect; mean and std 0.5.
+
+    >>> naflex_transform().id
+    'naflex-16-256-bilinear-half-v1'
+    """
+    if resample not in _RESAMPLES:
+        raise UsageError(f"resample {resample!r} is unknown; use one of {', '.join(_RESAMPLES)}")
+    if not 1 <= patch <= 256 or not 1 <= patches <= 65536:
+        raise UsageError(f"a patch's side lies in 1..256 and patches in 1..65536; got {patch}, {patches}")
+    table = _table(HALF, HALF, np.arange(256, dtype=np.float64) * (1 / 255))
+    name = f"naflex-{patch}-{patches}-{resample}-half-v1"
+    return NaFlex(name, patch, patches, _RESAMPLES[resample], table)
+
+
 def clip_transform(
     size: int = 224,
     mean: Sequence[float] = CLIP_MEAN,
@@ -194,6 +291,7 @@ _CLIP_ID = re.compile(
     r"clip-(?P<size>\d+)-(?P<resample>[a-z]+)-(?P<way>crop|square)(?P<short>\d*)(?:-(?P<stats>[a-z][^-]*))?-v1"
 )
 _UNIVFD_ID = re.compile(r"univfd-(\d+)-crop-v1")
+_NAFLEX_ID = re.compile(r"naflex-(\d+)-(\d+)-([a-z]+)-half-v1")
 
 
 def transform_from_id(id: str) -> Transform:
@@ -204,6 +302,8 @@ def transform_from_id(id: str) -> Transform:
     """
     if match := _UNIVFD_ID.fullmatch(id):
         return univfd_transform(int(match[1]))
+    if match := _NAFLEX_ID.fullmatch(id):
+        return naflex_transform(int(match[1]), int(match[2]), resample=match[3])
     if match := _CLIP_ID.fullmatch(id):
         mean, std = _statistics_of(match["stats"] or "", id)
         transform = clip_transform(

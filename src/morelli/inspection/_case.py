@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from morelli.explanation.deciding import Reading
     from morelli.features import Features
     from morelli.images import ImageFacts
     from morelli.inspection.answers import ProvenanceFinding
@@ -23,11 +25,14 @@ class StoredCase:
         name: the client's name for it.
         data: the file as it came; for an edited picture, a lossless file of it.
         judged: JPEG of exactly what the encoder saw, the transform's crop.
+        seen: the same without loss, (s, s, 3); the transform gives of it what the encoder was fed.
         facts: of the original file.
         features: one row, all kinds that verdicts, distilled values and relevance need.
         edits: canonical perturbation, empty for a picture as it came.
         derived_from: id of the case that was edited.
-        maps: relevance (K + 1, g, g), filled when first asked for.
+        maps: relevance of the distilled map (K + 1, g, g), filled when first asked for.
+        reading: where the encoder read the deciding logit, filled when first asked for.
+        lock: held while `reading` is computed, so that two questions at once cost one pass.
         provenance: what the original file says of itself, the strongest first.
     """
 
@@ -35,11 +40,14 @@ class StoredCase:
     name: str
     data: bytes = field(repr=False)
     judged: bytes = field(repr=False)
+    seen: npt.NDArray[np.uint8] = field(repr=False)
     facts: ImageFacts
     features: Features
     edits: str = ""
     derived_from: str | None = None
     maps: npt.NDArray[np.float32] | None = None
+    reading: Reading | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     provenance: tuple[ProvenanceFinding, ...] = ()
 
     @property
@@ -48,4 +56,4 @@ class StoredCase:
         vectors = sum(array.nbytes for array in self.features.vectors.values())
         maps = 0 if self.maps is None else self.maps.nbytes
         said = sum(len(one.sentence) + 1024 for one in self.provenance)
-        return len(self.data) + len(self.judged) + vectors + maps + said + 8192
+        return len(self.data) + len(self.judged) + self.seen.nbytes + vectors + maps + said + 8192

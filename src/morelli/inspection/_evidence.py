@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from morelli.atlas.distiller import DistilledMap
     from morelli.detectors import Bundle, Neighbor
     from morelli.explanation import ConceptSpace
+    from morelli.explanation.deciding import LogitSum
     from morelli.inspection._case import StoredCase
 
-DIMENSIONS_FOR_SENTENCES = 3
+PARTS_FOR_SENTENCES = 3
 
 
 def facts_answer(stored: StoredCase) -> a.Facts:
@@ -54,9 +55,12 @@ def neighbors_answer(found: Sequence[Neighbor]) -> a.Neighbors:
 
 
 def distilled_answer(
-    stored: StoredCase, distilled: DistilledMap, base_rate: float, off: Sequence[int]
+    stored: StoredCase, distilled: DistilledMap, decided: float, off: Sequence[int]
 ) -> a.Distilled:
     """The distilled dimensions; those in `off` do not count.
+
+    Args:
+        decided: the deciding logit, calibrated to log-odds at even base rate.
 
     Raises:
         UnknownDimensionError: `off` names a dimension that does not exist.
@@ -69,39 +73,52 @@ def distilled_answer(
         raise UnknownDimensionError(f"There is no dimension {beyond[0]}; there are 0 to {len(impacts) - 1}.")
     kept = np.delete(impacts, list(off)) if off else impacts
     logit = float(kept.sum() + distilled.bias)
-    probability = float(distilled.calibration.probability([logit], base_rate)[0])
+    (odds,) = distilled.calibration.log_odds([logit], 0.5)
     return a.Distilled(
         values=values.tolist(),
         impacts=impacts.tolist(),
         bias=float(distilled.bias),
         logit=logit,
-        probability=probability,
+        agrees=bool((odds > 0) == (decided > 0)),
         names=list(distilled.names),
         off=sorted(set(off)),
     )
 
 
-def distilled_evidence(distilled: a.Distilled) -> a.Evidence:
-    """The distilled logit as its dimensions, the heaviest first."""
-    on = [k for k in range(len(distilled.impacts)) if k not in set(distilled.off)]
-    order = sorted(on, key=lambda k: -abs(distilled.impacts[k]))
-    parts = [a.EvidencePart(name=distilled.names[k], logit=distilled.impacts[k]) for k in order]
+def decision_evidence(stored: StoredCase, bundle: Bundle, space: ConceptSpace | None) -> a.Evidence | None:
+    """The bundle's logit by named concepts and blocks; None for nearest neighbours."""
+    from morelli.explanation.deciding import logit_sums
+
+    if bundle.head is None:
+        return None
+    (found,) = logit_sums(bundle, stored.features, space)
+    return _evidence("decision", found, bundle)
+
+
+def reading_evidence(found: LogitSum, bundle: Bundle) -> a.Evidence:
+    """The bundle's logit by where the encoder read it."""
+    return _evidence("reading", found, bundle)
+
+
+def _evidence(of: Literal["decision", "reading"], found: LogitSum, bundle: Bundle) -> a.Evidence:
+    parts = [a.EvidencePart(name=p.name, logit=p.logit, amount=p.amount) for p in found.parts]
     sentences = [
         f"{part.name} moves the logit by {part.logit:+.2f}, towards {_side(part.logit)}."
-        for part in parts[:DIMENSIONS_FOR_SENTENCES]
+        for part in parts[:PARTS_FOR_SENTENCES]
     ]
+    (probability,) = bundle.calibration.probability([found.logit], bundle.base_rate)
+    sentences.append(
+        f"A typical real image starts at {found.bias:+.2f}; all parts together make {found.logit:+.2f}, "
+        f"which is a probability of {probability:.2f} where {bundle.base_rate:.0%} of such pictures are "
+        "generated."
+    )
     return a.Evidence(
-        of="distilled",
-        logit=distilled.logit,
-        bias=distilled.bias,
-        parts=parts,
-        rest=0.0,
-        sentences=sentences,
+        of=of, logit=found.logit, bias=found.bias, parts=parts, rest=found.rest, sentences=sentences
     )
 
 
 def concept_evidence(stored: StoredCase, bundle: Bundle, space: ConceptSpace) -> a.Evidence:
-    """The bundle's logit as named concepts and a rest."""
+    """The bundle's logit as named concepts, and everything else as the rest."""
     from morelli.explanation import bundle_evidence
 
     (found,) = bundle_evidence(bundle, stored.features, space)

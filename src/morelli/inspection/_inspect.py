@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import html
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,20 +40,45 @@ class Inspection:
     Attributes:
         case: the whole answer, as `POST /detect` gives it, with `facts` of the file and `versions`.
         picture: JPEG of what the encoder saw, its crop.
-        relevance: maps (K + 1, g, g) ≥ 0, one for each distilled dimension, each of its value's own sign;
-            the last is the logit's. None where the encoder has no distilled map.
+        relevance: of the other reader: maps (K + 1, g, g) ≥ 0, one for each distilled dimension, each of its
+            value's own sign; the last is its own logit's. None where the encoder has no distilled map.
 
     Example:
-        >>> found = morelli.load().inspect("photo.jpg")  # doctest: +SKIP
-        >>> found  # doctest: +SKIP
-        <Inspection photo.jpg: real, 12 % (3-31 %)>
-        >>> found.relevance[-1].shape  # doctest: +SKIP
+        >>> import morelli
+        >>> found = morelli.load().inspect("photo.jpg")
+        >>> found
+        <Inspection photo.jpg: ..., ... % (... %)>
+        >>> found.logit_map.shape  # what each patch adds to the logit
         (14, 14)
+        >>> read = found.reading
+        >>> total = read.bias + sum(part.logit for part in read.parts) + read.rest
+        >>> abs(total - found.case.logit) < 1e-5
+        True
     """
 
     case: Case
     picture: bytes
     relevance: npt.NDArray[np.float32] | None
+    ask_reading: Callable[[], tuple[Evidence, npt.NDArray[np.float32]]] | None = None
+
+    @cached_property
+    def _reading(self) -> tuple[Evidence, npt.NDArray[np.float32]] | None:
+        # One more pass through the encoder, and its weights as arrays: only for those who ask.
+        return None if self.ask_reading is None else self.ask_reading()
+
+    @property
+    def logit_map(self) -> npt.NDArray[np.float32] | None:
+        """(g, g): what each patch adds to the deciding logit, beside what it adds in a typical real image.
+
+        Positive speaks for generated. Computed when first asked for; None where the detector has no head over
+        a CLIP.
+        """
+        return None if self._reading is None else self._reading[1]
+
+    @property
+    def reading(self) -> Evidence | None:
+        """The deciding logit by where the encoder read it; parts of the picture sum to `logit_map`."""
+        return None if self._reading is None else self._reading[0]
 
     @property
     def name(self) -> str:
@@ -90,12 +117,12 @@ class Inspection:
 
     @property
     def distilled(self) -> Distilled | None:
-        """Values, impacts and names of the distilled dimensions; None where there is no distilled map."""
+        """Another reader: values, impacts and names of distilled dimensions; None without a distilled map."""
         return self.case.distilled
 
     @property
     def evidence(self) -> Evidence | None:
-        """A logit as bias, named parts (impacts) and a rest, which sum to it; None without any."""
+        """The deciding logit as bias, named parts and a rest; None where nearest neighbours decide."""
         return self.case.evidence
 
     @property

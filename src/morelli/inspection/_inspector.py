@@ -18,10 +18,11 @@ from morelli.inspection import answers as a
 from morelli.inspection._case import StoredCase
 from morelli.inspection._evidence import (
     concept_evidence,
+    decision_evidence,
     distilled_answer,
-    distilled_evidence,
     facts_answer,
     neighbors_answer,
+    reading_evidence,
 )
 from morelli.inspection._inspect import Inspection, image_file
 from morelli.inspection._prepare import PreparedCase, as_jpeg, prepare, prepare_edited
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from morelli.encoders import Encoder, LastBlock
     from morelli.encoders.cluster import Cluster, Listing
     from morelli.explanation import ConceptSpace
+    from morelli.explanation.deciding import Reading, TypicalParts
     from morelli.images import ImageItem
     from morelli.images.layouts import SourceReport
     from morelli.provenance import TrustList
@@ -57,11 +59,12 @@ class Inspector:
     Attributes:
         encoder: the encoder that the bundle was fitted on.
         bundle: the detector.
-        distilled: the distilled map, whose dimensions are the evidence; None: concepts, or no evidence.
+        distilled: the distilled map, another reader of the same image; None: there is none.
         distilled_digest: SHA-256 of its folder.
         last_block: for relevance maps; None where the encoder is not a CLIP.
         space: concepts, measured from typical real images.
         concepts: names of their banks.
+        typical: what typical real images get from each part of the encoder; None: readings start at zero.
         trust: root certificates of trusted signers of Content Credentials; None: every signer is unknown.
         kinds: the features that answers need.
 
@@ -69,10 +72,13 @@ class Inspector:
         BuildMismatchError: the encoder is not the one that the bundle was fitted on.
 
     Example:
-        >>> detector = morelli.load()  # doctest: +SKIP
-        >>> for detection in detector.detect("holiday.zip"):  # doctest: +SKIP
+        >>> import morelli
+        >>> detector = morelli.load()
+        >>> for detection in detector.detect("holiday.zip"):
         ...     print(detection)
-        >>> print(detector.inspect("photo.jpg").sentence)  # doctest: +SKIP
+        holiday.zip::beach.jpg: ..., ... % (... %)
+        >>> print(detector.inspect("photo.jpg").sentence)
+        Morelli ... with the detector default ... “photo.jpg” ...
     """
 
     encoder: Encoder
@@ -82,6 +88,7 @@ class Inspector:
     last_block: LastBlock | None = None
     space: ConceptSpace | None = None
     concepts: tuple[str, ...] = ()
+    typical: TypicalParts | None = None
     trust: TrustList | None = None
     kinds: tuple[str, ...] = field(init=False)
 
@@ -194,7 +201,8 @@ class Inspector:
         stored = self.stored(prepared, self._encode([prepared])[0])
         moved = self.stability(stored, base_rate=base_rate, limits=limits) if stability else None
         case = self.case(stored, base_rate=base_rate, fpr=fpr, stability=moved)
-        return Inspection(case, stored.judged, self.relevance(stored) if self.has_relevance else None)
+        maps = self.relevance(stored) if self.has_relevance else None
+        return Inspection(case, stored.judged, maps, partial(self._read, stored) if case.readable else None)
 
     # The steps between
 
@@ -227,11 +235,13 @@ class Inspector:
             uri=[prepared.name],
             sha256=[prepared.facts.sha256],
         )
+        seen = as_seen(prepared.pixels, self.encoder.transform)
         return StoredCase(
             id=prepared.id,
             name=prepared.name,
             data=prepared.data,
-            judged=as_jpeg(as_seen(prepared.pixels, self.encoder.transform)),
+            judged=as_jpeg(seen),
+            seen=np.asarray(seen),
             facts=prepared.facts,
             features=features,
             edits=prepared.edits,
@@ -259,7 +269,7 @@ class Inspector:
         off: Sequence[int] = (),
         stability: a.Stability | None = None,
     ) -> a.Case:
-        """The answer about one stored case; dimensions in `off` do not count towards the distilled logit.
+        """The answer about one stored case; dimensions in `off` do not count for the distilled map.
 
         Raises:
             MissingPartError: `off` names dimensions and there is no distilled map.
@@ -270,7 +280,8 @@ class Inspector:
         ends = bundle.calibration.probability([bundle.ai.logit, bundle.real.logit], bundle.base_rate)
         distilled = None
         if self.distilled is not None:
-            distilled = distilled_answer(stored, self.distilled, bundle.base_rate, off)
+            (odds,) = bundle.calibration.log_odds([verdict.logit], 0.5)
+            distilled = distilled_answer(stored, self.distilled, float(odds), off)
         elif off:
             raise _no_distilled()
         flips = None if stability is None else flip_reason(verdict.verdict, stability)
@@ -291,8 +302,9 @@ class Inspector:
             provenance=list(stored.provenance),
             logit=verdict.logit,
             domain_distance=None if math.isnan(verdict.domain_distance) else verdict.domain_distance,
+            evidence=decision_evidence(stored, bundle, self.space),
+            readable=self.has_reading,
             distilled=distilled,
-            evidence=self._concepts_of(stored) if distilled is None else distilled_evidence(distilled),
             neighbors=neighbors_answer(verdict.neighbors),
             stability=stability,
             edits=stored.edits or None,
@@ -389,12 +401,52 @@ class Inspector:
         return stability_answer(self.verdict(stored, base_rate), dict(zip(names, verdicts, strict=True)))
 
     @property
+    def has_reading(self) -> bool:
+        """True where it can be said which patches the deciding logit was read from: a head, over a CLIP."""
+        from morelli.encoders.direct_paths import readable
+
+        return self.bundle.head is not None and self.encoder.is_clip and readable(self.bundle.head_kinds)
+
+    def reading(self, stored: StoredCase) -> Reading:
+        """Where the encoder read the deciding logit, one more pass through it; kept with the case.
+
+        Raises:
+            MissingPartError: the bundle decides by nearest neighbours, or the encoder is not a CLIP.
+        """
+        from PIL import Image
+
+        from morelli.explanation.deciding import logit_reading
+
+        if not self.has_reading:
+            raise MissingPartError(
+                "no-reading",
+                "Where this detector read its number cannot be said: that needs a head over class tokens of "
+                "a CLIP.",
+                "Ask with the shipped bundle, or one fitted with --detector probe.",
+            )
+        with stored.lock:
+            if stored.reading is None:
+                pixels = self.encoder.transform(Image.fromarray(stored.seen))
+                stored.reading = logit_reading(
+                    self.bundle, stored.features, self.encoder, pixels, self.typical
+                )
+            return stored.reading
+
+    def reading_evidence(self, stored: StoredCase) -> a.Evidence:
+        """The bundle's logit by where the encoder read it.
+
+        Raises:
+            MissingPartError: as `reading`.
+        """
+        return reading_evidence(self.reading(stored).sum, self.bundle)
+
+    @property
     def has_relevance(self) -> bool:
-        """True where relevance maps can be made: there is a distilled map, and the encoder is a CLIP."""
+        """True where the distilled map's dimensions have relevance maps: the encoder is a CLIP."""
         return self.distilled is not None and self.last_block is not None
 
     def relevance(self, stored: StoredCase) -> npt.NDArray[np.float32]:
-        """All relevance maps, (K + 1, g, g) ≥ 0, each of its value's own sign; the last is the logit's.
+        """The distilled map's relevance, (K + 1, g, g) ≥ 0, each of its value's own sign; last its logit's.
 
         Raises:
             MissingPartError: there is no distilled map, or the encoder is not a CLIP.
@@ -409,6 +461,10 @@ class Inspector:
             UnknownDimensionError: there is no such dimension.
         """
         return dimension_map(stored, *self._for_relevance(), dimension)
+
+    def _read(self, stored: StoredCase) -> tuple[a.Evidence, npt.NDArray[np.float32]]:
+        found = self.reading(stored)
+        return reading_evidence(found.sum, self.bundle), found.map.astype(np.float32)
 
     def _for_relevance(self) -> tuple[LastBlock, DistilledMap]:
         if self.distilled is None or self.last_block is None:

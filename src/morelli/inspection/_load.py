@@ -39,7 +39,7 @@ def load(
         bundle: a `Bundle` or its folder; the shipped one if None.
         base_rate: share of generated images to assume; the bundle's if None.
         fpr: share of real images that may be called AI-generated; the bundle's if None.
-        distilled: folder of the distilled map behind evidence and relevance maps. The shipped one if None,
+        distilled: folder of the distilled map, another reader beside the bundle. The shipped one if None,
             where it belongs to the bundle's encoder.
         concepts: folders of concept banks, for evidence in words; the shipped ones if empty.
         reference: feature table with real images that `concepts` are measured from.
@@ -58,11 +58,13 @@ def load(
 
     Example:
         >>> import morelli
-        >>> detector = morelli.load()  # doctest: +SKIP
-        >>> print(detector.inspect("photo.jpg").sentence)  # doctest: +SKIP
+        >>> detector = morelli.load()
+        >>> print(detector.inspect("photo.jpg").sentence)
+        Morelli ... with the detector default ... “photo.jpg” ...
     """
     from morelli.detectors import Bundle, default_bundle_path
     from morelli.encoders import encoder_for_build
+    from morelli.explanation.deciding import shipped_typical_parts
 
     if not isinstance(bundle, Bundle):
         bundle = Bundle.load(bundle or default_bundle_path())
@@ -87,6 +89,7 @@ def load(
         last_block=None if found is None else _last_block(loaded, found.kind),
         space=space,
         concepts=names,
+        typical=None if bundle.head is None else shipped_typical_parts(bundle),
     )
 
 

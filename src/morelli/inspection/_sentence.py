@@ -30,7 +30,7 @@ _WORTH = {
 }
 _LONGEST_TOOL = 60
 _QUOTES = str.maketrans(dict.fromkeys("“”„‟«»", "'"))
-_SHORT = {
+SHORT = {
     "ai": "AI-generated",
     "real": "real",
     "inconclusive": "inconclusive",
@@ -81,7 +81,7 @@ def verdict_line(name: str, verdict: str, probability: float, interval: tuple[fl
     'photo.jpg: real, 12 % (3-31 %)'
     """
     low, high = (f"{100 * end:.0f}" for end in interval)
-    return f"{name}: {_SHORT[verdict]}, {percent(probability)} ({low}-{high} %)"
+    return f"{name}: {SHORT[verdict]}, {percent(probability)} ({low}-{high} %)"
 
 
 def percent(share: float) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from morelli.inspection import answers as a
+from morelli.inspection._sentence import SHORT
 
 if TYPE_CHECKING:
     from morelli.detectors import Verdict
@@ -20,9 +21,6 @@ STABILITY_PERTURBATIONS = (
     "screenshot",
 )
 """Perturbations after which `Stability` judges an image again: re-encoding, scaling, cropping."""
-
-
-WORDS = {"ai": "AI-generated", "real": "real"}
 
 
 def stability_answer(own: Verdict, perturbed: Mapping[str, Verdict]) -> a.Stability:
@@ -49,8 +47,8 @@ def flip_reason(own: str, stability: a.Stability) -> str | None:
         return None
     other = {
         word: [one.delivery for one in stability.deliveries if one.verdict == word]
-        for word in WORDS
+        for word in ("ai", "real")
         if word != own
     }
-    said = [f"{WORDS[word]} after {', '.join(names)}" for word, names in other.items() if names]
+    said = [f"{SHORT[word]} after {', '.join(names)}" for word, names in other.items() if names]
     return f"delivered otherwise it is called {' and '.join(said)}"

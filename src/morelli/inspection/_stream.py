@@ -6,6 +6,7 @@ image becomes a `Detection` with its failure and stops nothing.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -89,8 +90,8 @@ def detect(
     bundle.check_build(encoder.build)
     specs = (None, *STABILITY_PERTURBATIONS) if stability else (None,)
     stream = encode_stream(
-        ((item, spec) for item in items for spec in specs),
-        _Preparation(encoder, limits or Limits(), thumbnails, trust),
+        _deliveries(items, limits or Limits(), specs),
+        _Preparation(encoder, thumbnails, trust),
         encoder,
         bundle.kinds,
         batch_size=batch_size,
@@ -137,36 +138,74 @@ def _told(detection: Detection, others: Mapping[str, Verdict]) -> Detection:
     return replace(detection, verdict=verdict, stability=found)
 
 
+def _deliveries(
+    items: Iterable[ImageItem], limits: Limits, specs: Sequence[str | None]
+) -> Iterator[tuple[_Opened, str | None]]:
+    for item in items:
+        opened = _Opened(item, limits, len(specs))
+        for spec in specs:
+            yield opened, spec
+
+
+class _Opened:
+    """An image that is read and decoded once, by the thread that first needs it, for all its deliveries.
+
+    Nothing is kept beyond the last of them: a decoded photograph is large.
+    """
+
+    def __init__(self, item: ImageItem, limits: Limits, deliveries: int) -> None:
+        self.item = item
+        self._limits, self._left = limits, deliveries
+        self._lock = threading.Lock()
+        self._found: tuple[bytes, Image.Image, ImageFacts] | ImageError | None = None
+
+    def read(self) -> tuple[bytes, Image.Image, ImageFacts]:
+        """Bytes, picture and facts, once for each delivery; raises `ImageError` for a bad image."""
+        with self._lock:
+            found = self._read() if self._found is None else self._found
+            self._left -= 1
+            self._found = found if self._left else None
+        if isinstance(found, ImageError):
+            raise found
+        return found
+
+    def _read(self) -> tuple[bytes, Image.Image, ImageFacts] | ImageError:
+        try:
+            data = read_bytes(self.item)
+            decoded = decode(data, self._limits)
+        except ImageError as error:
+            return error
+        return data, decoded.image, decoded.facts
+
+
 @dataclass(frozen=True)
 class _Preparation:
     """The decode threads' job for any item and perturbation; never raises for a bad image."""
 
     encoder: Encoder
-    limits: Limits
     thumbnails: bool
     trust: TrustList | None
 
-    def __call__(self, delivery: tuple[ImageItem, str | None]) -> PreparedImage[_Delivered]:
-        item, spec = delivery
+    def __call__(self, delivery: tuple[_Opened, str | None]) -> PreparedImage[_Delivered]:
+        opened, spec = delivery
+        item = opened.item
         detection = Detection(item.uri, item.label, item.generator)
         try:
-            data = read_bytes(item)
-            decoded = decode(data, self.limits)
+            data, image, facts = opened.read()
             with image_errors():
-                image = decoded.image
                 if spec is not None:
                     change = perturbation(spec)
                     # The generator is by content, so that the same question has the same answer.
-                    digest = bytes.fromhex(decoded.facts.sha256)
+                    digest = bytes.fromhex(facts.sha256)
                     image = change(image, image_generator(digest, change.id))
                 pixels = self.encoder.transform(image)
                 small = thumbnail(image) if self.thumbnails and spec is None else None
         except ImageError as error:
             return PreparedImage((replace(detection, failure=error), spec))
         if spec is not None:
-            return PreparedImage((replace(detection, facts=decoded.facts), spec), pixels)
+            return PreparedImage((replace(detection, facts=facts), spec), pixels)
         said = file_provenance(data, self.trust)
-        detection = replace(detection, facts=decoded.facts, thumbnail=small, provenance=said)
+        detection = replace(detection, facts=facts, thumbnail=small, provenance=said)
         return PreparedImage((detection, spec), pixels)
 
 

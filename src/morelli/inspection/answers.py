@@ -70,15 +70,20 @@ class ProvenanceFinding(Answer):
 
 @dataclass(frozen=True, kw_only=True)
 class Distilled(Answer):
-    """The distilled dimensions of an image: `bias` and the impacts that are not off sum to `logit`."""
+    """Another reader of the image, a distilled map, whose dimensions may have names; it decides nothing.
+
+    `bias` and the impacts that are not off sum to its own `logit`, which is not the case's.
+    """
 
     values: list[float]
     impacts: list[float] = field(
-        metadata={"description": "Signed shares of the logit, positive towards generated."}
+        metadata={"description": "Signed shares of this reader's logit, positive towards generated."}
     )
     bias: float
-    logit: float
-    probability: Share
+    logit: float = field(metadata={"description": "This reader's own, not the one that decided."})
+    agrees: bool = field(
+        metadata={"description": "True where it is on the same side of even odds as the detector."}
+    )
     names: list[str]
     off: list[int] = field(metadata={"description": "Dimensions that do not count."})
 
@@ -96,13 +101,18 @@ class EvidencePart(Answer):
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence(Answer):
-    """A logit as bias, named parts and a rest, which sum to it."""
+    """The logit that decided as bias, named parts and a rest, which sum to it.
 
-    of: Literal["distilled", "concepts"]
-    logit: float
-    bias: float
-    parts: list[EvidencePart]
-    rest: float
+    ``decision``: by named concepts and blocks of the encoder. ``reading``: by where the encoder read it: the
+    picture, early and late, and what it works out of that. ``concepts``: by named concepts alone, with
+    everything else in the rest.
+    """
+
+    of: Literal["decision", "reading", "concepts"]
+    logit: float = field(metadata={"description": "The case's."})
+    bias: float = field(metadata={"description": "What the same weights give a typical real image."})
+    parts: list[EvidencePart] = field(metadata={"description": "The largest first."})
+    rest: float = field(metadata={"description": "Rounding, below 1e-9; for `concepts`, what has no name."})
     sentences: list[str]
 
 
@@ -198,11 +208,17 @@ class Case(Answer):
     )
     logit: float
     domain_distance: float | None
-    distilled: Distilled | None = field(
-        metadata={"description": "Null where the server has no distilled map."}
-    )
     evidence: Evidence | None = field(
-        metadata={"description": "The distilled parts, or concepts where there is no map."}
+        metadata={
+            "description": "`logit` as a sum; null where nearest neighbours decide, which are then the "
+            "evidence."
+        }
+    )
+    readable: bool = field(
+        metadata={"description": "True where it can be said which patches `logit` was read from."}
+    )
+    distilled: Distilled | None = field(
+        metadata={"description": "Another reader; null where the server has no distilled map."}
     )
     neighbors: Neighbors
     stability: Stability | None

@@ -1,4 +1,4 @@
-"""The check panel of one image: verdict, impacts that sum to the logit, and where each dimension looks."""
+"""The check panel of one image: verdict, parts that sum to the logit that decided, and where it was read."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ class CheckWidget(anywidget.AnyWidget):  # type: ignore[misc]
     Attributes:
         case: the answer as `POST /detect` gives it, a dict of plain values.
         picture: JPEG of what the encoder saw.
-        maps: relevance as little-endian float32, (K + 1, grid, grid), the logit's last; empty without a map.
-        grid: patches along a side.
-        dimension: whose relevance is laid over the picture: a number as text, or `logit`.
+        logit_map: what each patch adds to the logit that decided, signed, as little-endian float32; empty
+            where that cannot be said.
+        maps: the other reader's relevance, (K + 1, grid, grid), its logit's last; empty without a map.
+        grid: patches along a side of `maps`.
+        dimension: whose map is laid over the picture: `decision`, or of the other reader a number as text or
+            `logit`.
     """
 
     _esm = script("shared", "panel", "check")
@@ -33,7 +36,8 @@ class CheckWidget(anywidget.AnyWidget):  # type: ignore[misc]
     picture = traitlets.Bytes(read_only=True).tag(sync=True)
     maps = traitlets.Bytes(read_only=True).tag(sync=True)
     grid = traitlets.Int(0, read_only=True).tag(sync=True)
-    dimension = traitlets.Unicode("logit").tag(sync=True)
+    logit_map = traitlets.Bytes(read_only=True).tag(sync=True)
+    dimension = traitlets.Unicode("decision").tag(sync=True)
 
     def __init__(self, inspection: Inspection, **options: Any) -> None:
         super().__init__(**options)
@@ -42,12 +46,16 @@ class CheckWidget(anywidget.AnyWidget):  # type: ignore[misc]
         self.set_trait("picture", inspection.picture)
         self.set_trait("maps", b"" if maps is None else np.ascontiguousarray(maps, "<f4").tobytes())
         self.set_trait("grid", 0 if maps is None else maps.shape[-1])
+        decided = inspection.logit_map
+        self.set_trait(
+            "logit_map", b"" if decided is None else np.ascontiguousarray(decided, "<f4").tobytes()
+        )
 
     @traitlets.validate("dimension")
     def _known(self, proposal: Any) -> str:
         value = str(proposal["value"])
         known = len((self.case.get("distilled") or {}).get("impacts", ()))
-        if value != "logit" and not (value.isdecimal() and int(value) < known):
+        if value not in ("decision", "logit") and not (value.isdecimal() and int(value) < known):
             raise traitlets.TraitError(f"There is no dimension {value}; there are 0 to {known - 1}.")
         return value
 
@@ -63,7 +71,7 @@ class CheckWidget(anywidget.AnyWidget):  # type: ignore[misc]
 
     @property
     def relevance(self) -> NDArray[np.float32] | None:
-        """Relevance maps (K + 1, grid, grid) ≥ 0, the logit's last; None without a distilled map."""
+        """The other reader's maps (K + 1, grid, grid) ≥ 0, its logit's last; None without a distilled map."""
         if not self.grid:
             return None
         return np.frombuffer(self.maps, "<f4").reshape(-1, self.grid, self.grid)

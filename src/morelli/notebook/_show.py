@@ -57,9 +57,11 @@ def show(
         ImageError: the image cannot be read.
 
     Example:
-        >>> widget = morelli.show("faces.atlas")  # doctest: +SKIP
-        >>> widget.selected_rows  # doctest: +SKIP
-        array([ 17,  18, 204])
+        >>> import morelli
+        >>> widget = morelli.show("faces.atlas")
+        >>> widget.select_rows([3, 5, 8])
+        >>> widget.selected_rows
+        array([3, 5, 8])
     """
     need_anywidget()
     atlas = _atlas_of(what, images)

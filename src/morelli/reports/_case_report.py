@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from morelli.reports._templates import page_environment
 from morelli.reports.plots._relevance import relevance_png
@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from morelli.inspection.answers import Case
+    from morelli.inspection.answers import Case, Evidence
 
-MOST_PARTS = 3
 SIZE = 224
 HEADINGS = {
     "ai": "Signs of AI generation",
@@ -39,20 +38,32 @@ STRENGTHS = {
 }
 
 
-def case_page(case: Case, picture: bytes, maps: npt.NDArray[np.float32] | None) -> str:
+def case_page(
+    case: Case,
+    picture: bytes,
+    reading: Evidence | None = None,
+    logit_map: npt.NDArray[np.floating] | None = None,
+) -> str:
     """The page of one case. Everything that came from outside (names, notes) is escaped by the template.
 
     Args:
         case: the answer about an image.
         picture: JPEG of what the encoder saw.
-        maps: relevance (K + 1, g, g) ≥ 0, the logit's last; None where there is none.
+        reading: the case's logit by where the encoder read it; None where that cannot be said.
+        logit_map: (g, g) signed, what each patch adds to it.
 
     Example:
-        >>> found = morelli.load().inspect("photo.jpg")  # doctest: +SKIP
-        >>> page = case_page(found.case, found.picture, found.relevance)  # doctest: +SKIP
+        >>> import morelli
+        >>> found = morelli.load().inspect("photo.jpg")
+        >>> page = case_page(found.case, found.picture, found.reading, found.logit_map)
+        >>> found.sentence in page
+        True
     """
     from morelli.inspection import percent
 
+    shown = None
+    if logit_map is not None:
+        shown = _inline(relevance_png(logit_map, SIZE, under=picture), "image/png")
     return (
         page_environment()
         .get_template("case.html.j2")
@@ -62,32 +73,20 @@ def case_page(case: Case, picture: bytes, maps: npt.NDArray[np.float32] | None) 
             versions=asdict(case.versions),
             heading=HEADINGS[case.verdict],
             picture=_inline(picture, "image/jpeg"),
-            parts=[] if maps is None else _parts(case, picture, maps),
+            map=shown,
+            sums=[
+                (title, one)
+                for title, one in (
+                    ("By concepts and blocks", case.evidence),
+                    ("By where it was read", reading),
+                )
+                if one is not None
+            ],
             percent=percent,
             claims=CLAIMS,
             strengths=STRENGTHS,
         )
     )
-
-
-def _parts(case: Case, picture: bytes, maps: npt.NDArray[np.float32]) -> list[dict[str, Any]]:
-    """The logit and the dimensions that weigh most, each with its pixels laid over the picture."""
-    if case.distilled is None:
-        return []
-    impacts = case.distilled.impacts
-    order = sorted(range(len(impacts)), key=lambda k: -abs(impacts[k]))[:MOST_PARTS]
-    shown = [("All dimensions together", case.distilled.logit, len(impacts))]
-    shown += [(case.distilled.names[k], impacts[k], k) for k in order]
-    return [
-        {
-            "name": name,
-            "impact": impact,
-            "picture": _inline(
-                relevance_png(maps[index], SIZE, towards_generated=impact > 0, under=picture), "image/png"
-            ),
-        }
-        for name, impact, index in shown
-    ]
 
 
 def _inline(content: bytes, kind: str) -> str:

@@ -10,6 +10,7 @@ import anyio.to_thread
 from fastapi import Depends, FastAPI
 
 from morelli.server import (
+    _archive_routes,
     _atlas_edit_routes,
     _atlas_image_routes,
     _atlas_routes,
@@ -70,7 +71,7 @@ def create_app(settings: ServerSettings | None = None, *, peers: Path | None = N
     )
     install(app)
     atlas = (_atlas_routes, _atlas_image_routes, _atlas_edit_routes)
-    for part in (_check_routes, _job_routes, _report_routes, *atlas):
+    for part in (_check_routes, _archive_routes, _job_routes, _report_routes, *atlas):
         app.include_router(part.router, dependencies=[Depends(well_formed)])
     mount_static(app)
     describe(app)

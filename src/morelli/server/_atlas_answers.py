@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Annotated, Any
 
 from fastapi import Path as InPath
 from fastapi import Query, Request, Response
+from pydantic import TypeAdapter
 
 from morelli.server._atlases import Opened
 from morelli.server._problems import documented
@@ -16,14 +18,6 @@ PREFIX = "/api/v1/atlases"
 ARROW = "application/vnd.apache.arrow.stream"
 BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "The client has this version already."}}
-JSON_OBJECT: dict[str, Any] = {
-    "application/json": {"schema": {"type": "object", "additionalProperties": True}}
-}
-JSON_LIST: dict[str, Any] = {
-    "application/json": {
-        "schema": {"type": "array", "items": {"type": "object", "additionalProperties": True}}
-    }
-}
 ERRORS = documented(404, 422)
 
 Name = Annotated[str, InPath(max_length=200, description="Name of an atlas.")]
@@ -47,11 +41,18 @@ def opened_atlas(request: Request, name: str) -> Opened:
     return state_of(request).atlases.get(name)
 
 
-def json_text(found: Any) -> bytes:
-    """Plain values as JSON."""
+@cache
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)
+
+
+def json_text(shape: Any, found: Any) -> bytes:
+    """Plain values as JSON, after a check that they have the shape that the description promises."""
+    _adapter(shape).validate_python(found)
     return json.dumps(found, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def json_answer(found: Any) -> Response:
-    """Plain values as an answer that nobody caches."""
-    return Response(json_text(found), media_type="application/json", headers={"Cache-Control": "no-store"})
+def json_answer(shape: Any, found: Any) -> Response:
+    """Plain values of a shape as an answer that nobody caches."""
+    text = json_text(shape, found)
+    return Response(text, media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Request, Response
 from fastapi import Path as InPath
 
+from morelli.server import _atlas_models as a
 from morelli.server import _models as m
 from morelli.server._atlas_answers import (
     ERRORS,
-    JSON_OBJECT,
     PREFIX,
     Name,
     json_answer,
@@ -27,44 +27,42 @@ SavedName = Annotated[str, InPath(min_length=1, max_length=200)]
     "/{atlas}/dimensions/{k}",
     tags=["atlas"],
     response_class=Response,
-    responses={200: {"content": JSON_OBJECT}, **documented(404, 413, 422)},
+    responses={200: {"model": a.DimensionNotes}, **documented(404, 412, 413, 422)},
 )
 def edit_dimension(
     request: Request, atlas: Name, k: Annotated[int, InPath(ge=0, le=10_000)], fields: m.DimensionEdit
 ) -> Response:
     """Name a dimension or note something about it; an empty name takes the edit back."""
-    return json_answer(
-        opened_atlas(request, atlas).atlas.edit_dimension(k, fields.model_dump(exclude_unset=True))
-    )
+    found = opened_atlas(request, atlas).atlas.edit_dimension(k, *_asked(fields))
+    return json_answer(a.DimensionNotes, dict(found))
 
 
 @router.patch(
     "/{atlas}/prototypes/{id}",
     tags=["atlas"],
     response_class=Response,
-    responses={200: {"content": JSON_OBJECT}, **documented(404, 413, 422)},
+    responses={200: {"model": a.PrototypeNotes}, **documented(404, 412, 413, 422)},
 )
 def edit_prototype(
     request: Request, atlas: Name, id: Annotated[int, InPath(ge=0, le=1_000_000)], fields: m.PrototypeEdit
 ) -> Response:
     """Name, note, hide or merge a prototype; null for `merged_into` takes a merge back."""
-    return json_answer(
-        opened_atlas(request, atlas).atlas.edit_prototype(id, fields.model_dump(exclude_unset=True))
-    )
+    found = opened_atlas(request, atlas).atlas.edit_prototype(id, *_asked(fields))
+    return json_answer(a.PrototypeNotes, dict(found))
 
 
 @router.post(
     "/{atlas}/rescore",
     tags=["atlas"],
     response_class=Response,
-    responses={200: {"content": JSON_OBJECT}, **documented(404, 413, 422)},
+    responses={200: {"model": a.Rescored}, **documented(404, 413, 422)},
 )
 def rescore(request: Request, atlas: Name, asked: m.Rescore) -> Response:
     """Say what switching dimensions off costs: AUC before and after, errors, and whose verdict changes."""
     opened = opened_atlas(request, atlas)
     found = dict(opened.atlas.rescore(asked.off))
     changed = opened.select({"and": [found.pop("selection")]})
-    return json_answer({**found, "selection": changed.to_json()})
+    return json_answer(a.Rescored, {**found, "selection": changed.to_json()})
 
 
 @router.get("/{atlas}/saved-selections", tags=["atlas"], responses=ERRORS)
@@ -99,6 +97,13 @@ def delete_selection(request: Request, atlas: Name, name: SavedName) -> Response
     _saved(opened, name)
     opened.atlas.edits.delete_selection(name)
     return Response(status_code=204)
+
+
+def _asked(fields: m.DimensionEdit | m.PrototypeEdit) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The fields to set, and those that the client saw."""
+    given = fields.model_dump(exclude_unset=True)
+    was = given.pop("was", None)
+    return given, was
 
 
 def _saved(opened: Opened, name: str) -> dict[str, Any]:

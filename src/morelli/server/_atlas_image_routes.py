@@ -8,11 +8,11 @@ import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import FileResponse
 
+from morelli.server import _atlas_models as a
 from morelli.server import _models as m
 from morelli.server._atlas_answers import (
     BINARY,
     ERRORS,
-    JSON_OBJECT,
     NOT_MODIFIED,
     PREFIX,
     Name,
@@ -33,7 +33,7 @@ router = APIRouter(prefix=PREFIX)
     "/{atlas}/images/{row}",
     tags=["atlas"],
     response_class=Response,
-    responses={200: {"content": JSON_OBJECT}, **ERRORS},
+    responses={200: {"model": a.ImageDetail}, **ERRORS},
 )
 def image(request: Request, atlas: Name, row: Row) -> Response:
     """Give everything known of one image."""
@@ -44,7 +44,7 @@ def image(request: Request, atlas: Name, row: Row) -> Response:
         file = "in-archive" if "::" in str(found["uri"]) else "gone"
     else:
         file = "there" if inside(original, state_of(request).settings.roots) else "outside-roots"
-    return json_answer({**found, "available": file == "there", "file": file})
+    return json_answer(a.ImageDetail, {**found, "available": file == "there", "file": file})
 
 
 @router.get(

@@ -12,13 +12,12 @@ import numpy as np
 from fastapi import APIRouter, Body, Query, Request, Response
 from fastapi import Path as InPath
 
+from morelli.server import _atlas_models as a
 from morelli.server import _models as m
 from morelli.server._atlas_answers import (
     ARROW,
     BINARY,
     ERRORS,
-    JSON_LIST,
-    JSON_OBJECT,
     NOT_MODIFIED,
     PREFIX,
     Name,
@@ -37,7 +36,7 @@ router = APIRouter(prefix=PREFIX)
 
 
 @router.get(
-    "", tags=["atlas"], responses={200: {"content": JSON_OBJECT}, **documented()}, response_class=Response
+    "", tags=["atlas"], responses={200: {"model": a.Atlases}, **documented()}, response_class=Response
 )
 def atlases(request: Request) -> Response:
     """List the atlases with what each is; one that cannot be opened says why."""
@@ -48,15 +47,15 @@ def atlases(request: Request) -> Response:
             found.append({**store.get(name).atlas.info(), "name": name})
         except Exception as error:
             found.append({"name": name, "problem": str(error)})
-    return json_answer({"atlases": found})
+    return json_answer(a.Atlases, {"atlases": found})
 
 
 @router.get(
-    "/{atlas}", tags=["atlas"], responses={200: {"content": JSON_OBJECT}, **ERRORS}, response_class=Response
+    "/{atlas}", tags=["atlas"], responses={200: {"model": a.AtlasInfo}, **ERRORS}, response_class=Response
 )
 def atlas_info(request: Request, atlas: Name) -> Response:
     """Say what an atlas is: counts, dimensions with names, columns to filter by, levels, provenance."""
-    return json_answer({**opened_atlas(request, atlas).atlas.info(), "name": atlas})
+    return json_answer(a.AtlasInfo, {**opened_atlas(request, atlas).atlas.info(), "name": atlas})
 
 
 @router.get(
@@ -127,7 +126,7 @@ def bitmap(request: Request, atlas: Name, key: Annotated[str, InPath(max_length=
     "/{atlas}/dimensions",
     tags=["atlas"],
     response_class=Response,
-    responses={200: {"content": JSON_LIST}, **NOT_MODIFIED, **ERRORS},
+    responses={200: {"model": list[a.DimensionView]}, **NOT_MODIFIED, **ERRORS},
 )
 def dimensions(request: Request, atlas: Name, *, selection: SelectionOf = None, off: Off = "") -> Response:
     """Give the dimension view: names, weights, histograms by class and of the selection, both ends."""
@@ -136,14 +135,19 @@ def dimensions(request: Request, atlas: Name, *, selection: SelectionOf = None, 
     etag = opened.tag("dimensions", numbers, selection=chosen, edited=True)
     if matches(request, etag):
         return cached(request, b"", "application/json", etag)
-    return cached(request, json_text(opened.atlas.dimensions(chosen, numbers)), "application/json", etag)
+    return cached(
+        request,
+        json_text(list[a.DimensionView], opened.atlas.dimensions(chosen, numbers)),
+        "application/json",
+        etag,
+    )
 
 
 @router.get(
     "/{atlas}/prototypes",
     tags=["atlas"],
     response_class=Response,
-    responses={200: {"content": JSON_LIST}, **NOT_MODIFIED, **ERRORS},
+    responses={200: {"model": list[a.PrototypeView]}, **NOT_MODIFIED, **ERRORS},
 )
 def prototypes(request: Request, atlas: Name, *, selection: SelectionOf = None) -> Response:
     """Give the pattern view: prototypes, and how many of the selected images carry each."""
@@ -152,14 +156,16 @@ def prototypes(request: Request, atlas: Name, *, selection: SelectionOf = None) 
     etag = opened.tag("prototypes", selection=chosen, edited=True)
     if matches(request, etag):
         return cached(request, b"", "application/json", etag)
-    return cached(request, json_text(opened.atlas.prototypes(chosen)), "application/json", etag)
+    return cached(
+        request, json_text(list[a.PrototypeView], opened.atlas.prototypes(chosen)), "application/json", etag
+    )
 
 
 @router.get(
     "/{atlas}/rows",
     tags=["atlas"],
     response_class=Response,
-    responses={200: {"content": {**JSON_OBJECT, ARROW: BINARY}}, **ERRORS},
+    responses={200: {"model": a.Rows, "content": {ARROW: BINARY}}, **ERRORS},
 )
 def rows(
     request: Request,
@@ -187,7 +193,7 @@ def rows(
 
         return Response(_arrow(pa.Table.from_pylist(found)), media_type=ARROW)
     total = len(opened.atlas) if chosen is None else chosen.counts["count"]
-    return json_answer({"total": int(total), "offset": offset, "rows": found})
+    return json_answer(a.Rows, {"total": int(total), "offset": offset, "rows": found})
 
 
 @router.get(
@@ -234,7 +240,7 @@ def export(
     "/{atlas}/evaluation",
     tags=["evaluate"],
     response_class=Response,
-    responses={200: {"content": JSON_OBJECT}, **NOT_MODIFIED, **ERRORS},
+    responses={200: {"model": a.Evaluation}, **NOT_MODIFIED, **ERRORS},
 )
 def evaluation(
     request: Request,
@@ -252,7 +258,7 @@ def evaluation(
     if matches(request, etag):
         return cached(request, b"", "application/json", etag)
     found = opened.atlas.evaluation(chosen, numbers, threshold=threshold, base_rate=base_rate)
-    return cached(request, json_text(found), "application/json", etag)
+    return cached(request, json_text(a.Evaluation, found), "application/json", etag)
 
 
 def _arrow(table: Any) -> bytes:

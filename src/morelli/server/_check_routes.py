@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as InPath
 
@@ -208,10 +209,20 @@ async def case_image(
         **documented(404, 409, 422, 503),
     },
 )
-async def relevance(request: Request, id: CaseId, *, dimension: m.Dimension = "logit") -> Response:
-    """Give a relevance map: little-endian float32, row by row, ≥ 0."""
+async def relevance(request: Request, id: CaseId, *, dimension: m.CaseDimension = "decision") -> Response:
+    """Give a map of the patches: little-endian float32, row by row.
+
+    `decision` is what each patch adds to the logit that decided, beside what it adds in a typical real image:
+    positive towards generated, and summing to the parts of the picture in `reading`. The other maps are of
+    the other reader, and not negative.
+    """
     state = state_of(request)
-    map, _ = await state.answered(state.inspector.dimension_relevance, state.cases.get(id), dimension)
+    stored = state.cases.get(id)
+    map: npt.NDArray[Any]
+    if dimension == "decision":
+        map = (await state.answered(state.inspector.reading, stored)).map
+    else:
+        map = (await state.answered(state.inspector.dimension_relevance, stored, dimension))[0]
     headers = {"X-Shape": f"{map.shape[0]},{map.shape[1]}"}
     content = np.ascontiguousarray(map, dtype="<f4").tobytes()
     return cached(request, content, "application/octet-stream", etag_of(id, dimension), headers)
@@ -227,11 +238,11 @@ async def relevance_picture(
     request: Request,
     id: CaseId,
     *,
-    dimension: m.Dimension = "logit",
+    dimension: m.CaseDimension = "decision",
     size: Annotated[int, Query(ge=16, le=2048, description="Side in pixels.")] = 448,
     overlay: Annotated[bool, Query(description="Laid over the picture instead of transparent.")] = False,
 ) -> Response:
-    """Give a relevance map as PNG, orange where the dimension speaks for generated, blue where for real."""
+    """Give a map as PNG, orange where patches speak for generated, blue where for real."""
     state = state_of(request)
     stored = state.cases.get(id)
     content = await state.answered(_relevance_png, state.inspector, stored, dimension, size, overlay)
@@ -245,6 +256,13 @@ async def neighbors(
     """List the nearest generated and real members of the detector's bank."""
     state = state_of(request)
     return await state.answered(state.inspector.neighbors, state.cases.get(id), k)
+
+
+@router.get("/cases/{id}/reading", tags=["check"], responses=documented(404, 409, 422, 503))
+async def reading(request: Request, id: CaseId) -> Evidence:
+    """Take the logit apart by where the encoder read it; 409 where that cannot be said."""
+    state = state_of(request)
+    return await state.answered(state.inspector.reading_evidence, state.cases.get(id))
 
 
 @router.get("/cases/{id}/concepts", tags=["check"], responses=documented(404, 409, 422, 503))
@@ -319,8 +337,11 @@ def _relevance_png(
 ) -> bytes:
     from morelli.reports.plots import relevance_png
 
+    under = stored.judged if overlay else None
+    if dimension == "decision":
+        return relevance_png(inspector.reading(stored).map, size, under=under)
     map, towards = inspector.dimension_relevance(stored, dimension)
-    return relevance_png(map, size, towards_generated=towards, under=stored.judged if overlay else None)
+    return relevance_png(map, size, towards_generated=towards, under=under)
 
 
 def _keep(folder: Path, id: str, upload: Upload) -> None:

@@ -21,7 +21,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from morelli.server._problems import MEDIA_TYPE, PREFIX
 
-UNKNOWN = frozenset(PREFIX + kind for kind in ("unknown-case", "unknown-job", "unknown-selection"))
+UNKNOWN = frozenset(
+    PREFIX + kind for kind in ("unknown-archive", "unknown-case", "unknown-job", "unknown-selection")
+)
 JOBS = "/api/v1/jobs"
 SECONDS = 130.0
 _HOP = frozenset(

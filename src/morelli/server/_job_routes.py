@@ -26,7 +26,13 @@ async def start_job(request: Request, asked: m.JobRequest) -> m.Job:
     state = state_of(request)
     _ = state.inspector
     path = await asyncio.to_thread(allowed_path, asked.path, state.settings.roots)
-    return state.jobs.start(path, asked.path, base_rate=asked.base_rate, labels=asked.label_from_folders)
+    reading: dict[str, Any] = {
+        "label_from": "folders" if asked.label_from_folders else None,
+        "layout": asked.layout,
+        "image_column": asked.image_column,
+        "label_column": asked.label_column,
+    }
+    return state.jobs.start(path, asked.path, base_rate=asked.base_rate, reading=reading)
 
 
 @router.get("/jobs", tags=["jobs"], responses=documented())

@@ -6,12 +6,12 @@ import secrets
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from morelli.errors import ImageError, MorelliError
 from morelli.images import read_bytes
@@ -38,7 +38,7 @@ class _Running:
     path: Path
     shown: str
     base_rate: float | None
-    labels: bool
+    reading: Mapping[str, Any]
     state: JobState = "waiting"
     message: str = ""
     total: int | None = None
@@ -79,8 +79,8 @@ class JobBoard:
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="morelli-job")
 
-    def start(self, path: Path, shown: str, *, base_rate: float | None, labels: bool) -> Job:
-        """Put a job into the line.
+    def start(self, path: Path, shown: str, *, base_rate: float | None, reading: Mapping[str, Any]) -> Job:
+        """Put a job into the line; `reading`: further arguments of `iter_source`.
 
         Raises:
             ProblemError: 503, too many wait.
@@ -90,7 +90,7 @@ class JobBoard:
             waiting = sum(job.state in WAITING for job in self._jobs.values())
             if waiting >= self._limits.jobs:
                 raise busy(60, f"{waiting} jobs wait already.")
-            job = _Running(secrets.token_hex(8), path, shown, base_rate, labels)
+            job = _Running(secrets.token_hex(8), path, shown, base_rate, reading)
             self._jobs[job.id] = job
             self._pool.submit(self._run, job)
         return job.answer()
@@ -165,7 +165,7 @@ class JobBoard:
             job.finished = time.monotonic()
 
     def _items(self, job: _Running) -> Iterator[ImageItem]:
-        items = items_inside(job.path, self._roots, self._image_limits, labels=job.labels)
+        items = items_inside(job.path, self._roots, self._image_limits, job.reading)
         return islice(items, self._limits.job_images)
 
     def _count(self, job: _Running) -> None:

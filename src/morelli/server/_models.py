@@ -7,10 +7,21 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from morelli.images.layouts import LAYOUTS
 from morelli.inspection.answers import Case, Word
+
+_LAYOUT = rf"^(auto|{'|'.join(LAYOUTS)})$"
 
 Dimension = Annotated[
     str, Query(pattern=r"^(logit|[0-9]{1,3})$", description="A distilled dimension's number, or `logit`.")
+]
+CaseDimension = Annotated[
+    str,
+    Query(
+        pattern=r"^(decision|logit|[0-9]{1,3})$",
+        description="`decision`: the logit that decided, signed. A dimension's number or `logit`: of "
+        "the other reader, not negative.",
+    ),
 ]
 JobState = Literal["waiting", "running", "done", "failed", "cancelled"]
 
@@ -34,6 +45,21 @@ class Detected(Answer):
 
     cases: list[Case]
     failures: list[Failure]
+
+
+class ArchiveMember(Answer):
+    """One entry of an archive: a picture, or something that cannot be used."""
+
+    name: str
+    problem: str | None = Field(description="Why it cannot be judged, null where that is not known yet.")
+
+
+class Archive(Answer):
+    """An open archive and what is in it, in its order."""
+
+    id: str
+    name: str
+    members: list[ArchiveMember]
 
 
 class Asked(BaseModel):
@@ -73,6 +99,15 @@ class JobRequest(Asked):
     base_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
     label_from_folders: bool = Field(
         default=False, description="Take labels from folders named real, fake, 0_real, 1_fake, …"
+    )
+    layout: Annotated[str, Field(pattern=_LAYOUT)] | None = Field(
+        default=None, description="Published layout that gives the labels; `auto` finds it."
+    )
+    image_column: Annotated[str, Field(min_length=1, max_length=256)] | None = Field(
+        default=None, description="A manifest's column of paths or pictures, instead of the usual names."
+    )
+    label_column: Annotated[str, Field(min_length=1, max_length=256)] | None = Field(
+        default=None, description="A manifest's column of labels, instead of `label`."
     )
 
 
@@ -183,22 +218,38 @@ class SelectionAnswer(Answer):
     fn: int
     tp: int
     tn: int
+    unanswered: int = Field(description="Labelled images whose verdict is inconclusive: no error.")
 
 
-class DimensionEdit(Asked):
+class DimensionFields(Asked):
     """What people say of a dimension."""
 
     name: Annotated[str, Field(max_length=4000)] = ""
     note: Annotated[str, Field(max_length=4000)] = ""
 
 
-class PrototypeEdit(Asked):
+class PrototypeFields(Asked):
     """What people say of a prototype."""
 
     name: Annotated[str, Field(max_length=4000)] = ""
     note: Annotated[str, Field(max_length=4000)] = ""
     hidden: bool = False
     merged_into: Annotated[int, Field(ge=0)] | None = None
+
+
+_WAS = "Fields as the client saw them, an empty name for the suggested one; if they differ by now, 412."
+
+
+class DimensionEdit(DimensionFields):
+    """What is to be said of a dimension."""
+
+    was: DimensionFields | None = Field(default=None, description=_WAS)
+
+
+class PrototypeEdit(PrototypeFields):
+    """What is to be said of a prototype."""
+
+    was: PrototypeFields | None = Field(default=None, description=_WAS)
 
 
 class Rescore(Asked):

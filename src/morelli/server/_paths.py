@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from morelli.server._problems import ProblemError
 
@@ -48,15 +48,19 @@ def allowed_path(text: str, roots: Sequence[Path]) -> Path:
     )
 
 
-def items_inside(path: Path, roots: Sequence[Path], limits: Limits, *, labels: bool) -> Iterator[ImageItem]:
+def items_inside(
+    path: Path, roots: Sequence[Path], limits: Limits, reading: Mapping[str, Any]
+) -> Iterator[ImageItem]:
     """The images of a source, without those that links or a manifest place outside the roots.
+
+    `reading`: further arguments of `iter_source`.
 
     Such an entry is given as a failure without its name, which is nobody's business here.
     """
     from morelli.errors import ImageError
     from morelli.images import ImageItem, iter_source
 
-    for item in iter_source(path, limits=limits, label_from="folders" if labels else None):
+    for item in iter_source(path, limits=limits, **reading):
         # A name that was escaped for showing does not exist as it stands, and so is refused as well.
         if item.problem is None and not inside(Path(item.uri.split("::", 1)[0]), roots):
             problem = ImageError("outside_roots", "it lies outside the folders that this server may read")

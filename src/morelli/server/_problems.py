@@ -18,6 +18,7 @@ from starlette.routing import compile_path
 from morelli.errors import (
     ArtifactError,
     BuildMismatchError,
+    ChangedMeanwhileError,
     ImageError,
     MissingPartError,
     MorelliError,
@@ -33,6 +34,7 @@ log = logging.getLogger("morelli.server")
 
 _TOO_LARGE = frozenset({"too_many_bytes", "too_many_pixels"})
 _STATUS: dict[type[MorelliError], int] = {
+    ChangedMeanwhileError: 412,
     UsageError: 422,
     ImageError: 422,
     SourceError: 422,
@@ -43,6 +45,7 @@ _STATUS: dict[type[MorelliError], int] = {
 
 
 _PART_NEXT = {
+    "no-reading": "Start it with the shipped bundle, or one fitted with --detector probe over a CLIP.",
     "no-distilled-map": "Start it with a distilled map of the same build, or with the shipped bundle.",
     "no-bank": "Fit a bundle with a bank: morelli fit.",
 }
@@ -124,6 +127,8 @@ def problem_of(error: MorelliError) -> ProblemError:
         )
     if isinstance(error, MissingPartError):
         return ProblemError(409, error.code, error.what, next=_PART_NEXT.get(error.code, error.next))
+    if isinstance(error, ChangedMeanwhileError):
+        return ProblemError(status, "changed-meanwhile", str(error), next="Load it again and look at it.")
     if isinstance(error, UnknownDimensionError):
         return ProblemError(422, "unknown-dimension", str(error))
     kind = type(error).__name__.removesuffix("Error").lower() or "error"
@@ -200,6 +205,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
         405: "The method does not exist here.",
         408: "The client took too long to send.",
         409: "The server was not started with what this needs.",
+        412: "Somebody else changed it meanwhile; nothing was changed.",
         413: "Too many bytes, pixels or files.",
         415: "The body has the wrong type.",
         421: "The Host header names another server.",

@@ -14,6 +14,7 @@ from morelli.artefacts import read_json
 from morelli.errors import ArtifactError
 from morelli.inspection import Inspector, StoredCase
 from morelli.inspection.answers import Case
+from morelli.server import _atlas_models as a
 from morelli.server import _models as m
 from morelli.server._check_routes import CaseId
 from morelli.server._etags import cached, etag_of
@@ -67,8 +68,10 @@ async def case_report(
 def _page(inspector: Inspector, stored: StoredCase, answer: Case) -> str:
     from morelli.reports import case_page
 
-    maps = inspector.relevance(stored) if inspector.has_relevance else None
-    return case_page(answer, stored.judged, maps)
+    if not answer.readable:
+        return case_page(answer, stored.judged)
+    evidence, map = inspector.reading_evidence(stored), inspector.reading(stored).map
+    return case_page(answer, stored.judged, evidence, map)
 
 
 @router.get("/reports", tags=["evaluate"], responses=documented())
@@ -82,7 +85,7 @@ async def reports(request: Request) -> list[m.Report]:
     tags=["evaluate"],
     response_class=Response,
     responses={
-        200: {"content": {"text/html": HTML, "application/json": {"schema": {"type": "object"}}}},
+        200: {"model": a.WrittenReport, "content": {"text/html": HTML}},
         **documented(404, 422),
     },
 )

@@ -1,16 +1,17 @@
 /** The one way from the app to the server: typed, cancellable, and with the server's own words when it fails. */
 import type {
+  Archive,
   AtlasInfo,
+  Atlases,
   Case,
   CaseOptions,
   Detected,
   Evidence,
+  FeedbackAnswer,
   FeedbackRequest,
   Neighbours,
   Problem,
   Question,
-  SelectionSpec,
-  SelectionSummary,
   ServerInfo,
   WhatIf,
 } from "./types";
@@ -111,18 +112,34 @@ export const api = {
     return (await response.json()) as Detected;
   },
 
+  /** Open a zip or tar on the server; its members are judged one by one. */
+  async openArchive(file: File, signal?: AbortSignal): Promise<Archive> {
+    const body = new FormData();
+    body.append("file", file, file.name);
+    const init: RequestInit = { method: "POST", body };
+    if (signal) init.signal = signal;
+    const response = await request(url(["archives"]), init);
+    return (await response.json()) as Archive;
+  },
+  judgeMember: (id: string, index: number) => sendJson<Case>("POST", url(["archives", id, "members", index])),
+  closeArchive: (id: string) => sendJson<undefined>("DELETE", url(["archives", id])),
+
   case: (id: string, options: CaseOptions = {}, signal?: AbortSignal) =>
     getJson<Case>(url(["cases", id], { ...options }), signal),
   /** What the encoder saw, or the whole picture with its longest side at most `size`. */
   caseImage: (id: string, view: "judged" | "whole" = "judged", size = 1024) =>
     url(["cases", id, "image"], view === "whole" ? { view, size } : {}),
   neighbours: (id: string, signal?: AbortSignal) => getJson<Neighbours>(url(["cases", id, "neighbors"]), signal),
-  concepts: (id: string, signal?: AbortSignal) => getJson<Evidence>(url(["cases", id, "concepts"]), signal),
+  /** The logit that decided, by where the encoder read it. */
+  reading: (id: string, signal?: AbortSignal) => getJson<Evidence>(url(["cases", id, "reading"]), signal),
   report: (id: string, format: "html" | "json", base_rate: number | null) =>
     url(["cases", id, "report"], { format, base_rate, download: true }),
 
-  /** Relevance of the patches for one distilled dimension or the logit, (g, g) row by row, not negative. */
-  async relevance(id: string, dimension: number | "logit", signal?: AbortSignal): Promise<Grid> {
+  /**
+   * A map of the patches, (g, g) row by row: `decision` is what each adds to the logit that decided, signed; a
+   * dimension's number or `logit` is of the other reader, not negative.
+   */
+  async relevance(id: string, dimension: Looked, signal?: AbortSignal): Promise<Grid> {
     const response = await request(url(["cases", id, "relevance"], { dimension }), signal ? { signal } : {});
     const values = new Float32Array(await response.arrayBuffer());
     const shape = (response.headers.get("x-shape") ?? "").match(/\d+/g)?.map(Number) ?? [];
@@ -133,13 +150,14 @@ export const api = {
   whatIf: (id: string, question: Question, signal?: AbortSignal) =>
     sendJson<WhatIf>("POST", url(["cases", id, "whatif"]), question, signal),
 
-  feedback: (body: FeedbackRequest) => sendJson<unknown>("POST", url(["feedback"]), body),
+  feedback: (body: FeedbackRequest) => sendJson<FeedbackAnswer>("POST", url(["feedback"]), body),
 
-  atlases: (signal?: AbortSignal) => getJson<{ atlases: AtlasInfo[] }>(url(["atlases"]), signal),
+  atlases: (signal?: AbortSignal) => getJson<Atlases>(url(["atlases"]), signal),
   atlas: (name: string, signal?: AbortSignal) => getJson<AtlasInfo>(url(["atlases", name]), signal),
-  select: (name: string, spec: SelectionSpec, signal?: AbortSignal) =>
-    sendJson<SelectionSummary>("POST", url(["atlases", name, "selections"]), spec, signal),
 } as const;
+
+/** What a map is of. */
+export type Looked = number | "logit" | "decision";
 
 export interface Grid {
   readonly rows: number;

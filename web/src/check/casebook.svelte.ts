@@ -7,6 +7,9 @@
 import { api, ApiError, cancelled } from "../api/client";
 import type { Case } from "../api/types";
 
+/** Names of files that the server opens and whose pictures it judges one by one. */
+export const ARCHIVE = /\.(zip|tar|tar\.gz|tgz|tar\.bz2|tbz2|tar\.xz|txz)$/i;
+
 /** Requests at once: one is judged while the next is sent. */
 const AT_ONCE = 2;
 const MOST_RETRIES = 120;
@@ -18,6 +21,8 @@ const MOST_REMEMBERED = 200;
 export interface Entry {
   readonly key: number;
   readonly name: string;
+  /** The archive that it came in, empty for a file of its own. */
+  readonly from: string;
   /** Address of the picture as it was dropped; empty for one that was found again. */
   readonly preview: string;
   state: "waiting" | "judging" | "done" | "failed";
@@ -27,7 +32,7 @@ export interface Entry {
 
 interface Waiting {
   readonly entry: Entry;
-  readonly file: File;
+  readonly judge: () => Promise<Case>;
 }
 
 class CaseBook {
@@ -41,18 +46,52 @@ class CaseBook {
   /** Judge files; `done` hears of each as it is finished. */
   add(files: readonly File[], done: (entry: Entry) => void): void {
     for (const file of files) {
-      this.entries.push({
-        key: this.#next++,
-        name: file.name || "pasted picture",
-        preview: URL.createObjectURL(file),
-        state: "waiting",
-        case: null,
-        error: null,
-      });
-      const entry = this.entries.at(-1); // through the array, which is what makes it reactive
-      if (entry) this.#waiting.push({ entry, file });
+      if (ARCHIVE.test(file.name)) {
+        void this.#open(file, done);
+        continue;
+      }
+      const entry = this.#enter(file.name || "pasted picture", "", URL.createObjectURL(file));
+      this.#waiting.push({ entry, judge: () => judged(file) });
     }
+    this.#start(done);
+  }
+
+  #start(done: (entry: Entry) => void): void {
     while (this.#running < AT_ONCE && this.#waiting.length > 0) void this.#work(done);
+  }
+
+  #enter(name: string, from: string, preview: string): Entry {
+    this.entries.push({ key: this.#next++, name, from, preview, state: "waiting", case: null, error: null });
+    return this.entries.at(-1) as Entry; // through the array, which is what makes it reactive
+  }
+
+  /** Put the pictures of an archive into the line; the archive is closed when the last one is through. */
+  async #open(file: File, done: (entry: Entry) => void): Promise<void> {
+    const standing = this.#enter(file.name, "", "");
+    standing.state = "judging";
+    try {
+      const archive = await patiently(() => api.openArchive(file));
+      if (archive.members.length === 0) throw new ApiError(422, `${file.name} holds no picture.`, "Choose another archive.");
+      this.entries = this.entries.filter((one) => one !== standing);
+      let left = archive.members.length;
+      const through = (): void => {
+        if (--left === 0) void api.closeArchive(archive.id).catch(() => undefined);
+      };
+      archive.members.forEach(({ name, problem }, index) => {
+        const entry = this.#enter(name, file.name, "");
+        if (problem !== null) {
+          [entry.state, entry.error] = ["failed", new ApiError(422, problem)];
+          through();
+          return;
+        }
+        const judge = () => patiently(() => api.judgeMember(archive.id, index)).finally(through);
+        this.#waiting.push({ entry, judge });
+      });
+      this.#start(done);
+    } catch (error) {
+      [standing.state, standing.error] = ["failed", error];
+      done(standing);
+    }
   }
 
   /** The entry of a case, asked from the server when this page does not have it. */
@@ -72,14 +111,16 @@ class CaseBook {
   }
 
   remove(entry: Entry): void {
-    URL.revokeObjectURL(entry.preview);
+    if (entry.preview) URL.revokeObjectURL(entry.preview);
     this.#waiting = this.#waiting.filter((one) => one.entry !== entry);
     this.entries = this.entries.filter((one) => one !== entry);
     this.#remember();
   }
 
   clear(): void {
-    for (const entry of [...this.entries]) this.remove(entry);
+    for (const entry of this.entries) if (entry.preview) URL.revokeObjectURL(entry.preview);
+    [this.entries, this.#waiting] = [[], []];
+    this.#remember();
   }
 
   #found(found: Case): Entry {
@@ -88,6 +129,7 @@ class CaseBook {
     this.entries.push({
       key: this.#next++,
       name: found.name,
+      from: "",
       preview: "",
       state: "done",
       case: found,
@@ -100,14 +142,11 @@ class CaseBook {
   async #work(done: (entry: Entry) => void): Promise<void> {
     const next = this.#waiting.shift();
     if (!next) return;
-    const { entry, file } = next;
+    const { entry, judge } = next;
     this.#running++;
     entry.state = "judging";
     try {
-      const { cases, failures } = await patiently(() => api.detect([file]));
-      const [found] = cases;
-      if (!found) throw new ApiError(422, failures[0]?.message ?? "This file could not be judged.");
-      entry.case = found;
+      entry.case = await judge();
       entry.state = "done";
       this.#remember();
     } catch (error) {
@@ -129,6 +168,13 @@ class CaseBook {
       // Storage may be forbidden or full; a reload then starts empty.
     }
   }
+}
+
+async function judged(file: File): Promise<Case> {
+  const { cases, failures } = await patiently(() => api.detect([file]));
+  const [found] = cases;
+  if (!found) throw new ApiError(422, failures[0]?.message ?? "This file could not be judged.");
+  return found;
 }
 
 /** Ask again as long as the server says that it is only busy, as it is while the encoder loads. */

@@ -20,6 +20,19 @@ export function overlayPixels(values: Float32Array, colour: string): Uint8Clampe
   return pixels;
 }
 
+/** RGBA bytes of a signed map: two colours by sign, opacity relative to the 98th percentile of the size. */
+export function signedPixels(values: Float32Array, towards: { real: string; generated: string }): Uint8ClampedArray<ArrayBuffer> {
+  const [down, up] = [rgb(towards.real), rgb(towards.generated)];
+  const sorted = Float32Array.from(values, Math.abs).sort();
+  const most = sorted[Math.floor((sorted.length - 1) * (1 - SATURATED))] ?? 0;
+  const pixels = new Uint8ClampedArray(values.length * 4);
+  values.forEach((value, i) => {
+    const { r, g, b } = value < 0 ? down : up;
+    pixels.set([r, g, b, most > 0 ? Math.round(255 * Math.min(1, Math.abs(value) / most)) : 0], 4 * i);
+  });
+  return pixels;
+}
+
 /** How many patches hold half of all relevance: small means that the map points, large that it does not. */
 export function patchesForHalf(values: Float32Array): number {
   const sorted = Float32Array.from(values).sort().reverse();

@@ -1,75 +1,8 @@
-/** What Evaluate asks the server for, as docs/http-api.md states it. */
+/** What Evaluate asks the server for. */
 import { getJson, url } from "../api/client";
+import type { Evaluation, Report, WrittenReport } from "../api/generated";
 
-export interface Estimate {
-  readonly value: number | null;
-  readonly low: number | null;
-  readonly high: number | null;
-}
-
-/** A generator or a source: how many of its images are called generated, with Wilson's interval. */
-export interface Share {
-  readonly name: string;
-  readonly n: number;
-  readonly flagged: number;
-  readonly low: number;
-  readonly high: number;
-}
-
-export interface Bin {
-  readonly low: number;
-  readonly high: number;
-  readonly mean: number;
-  readonly share: number;
-  readonly n: number;
-}
-
-export interface WorstCase {
-  readonly row: number;
-  readonly label: "real" | "fake";
-  readonly probability: number;
-}
-
-export interface Confusion {
-  readonly tp: number;
-  readonly fn: number;
-  readonly fp: number;
-  readonly tn: number;
-}
-
-/** What the files' format, size and shape alone would score. */
-export interface FileAudit {
-  readonly auc?: number;
-  readonly interval?: readonly [number, number];
-  readonly importances?: Readonly<Record<string, number>>;
-  readonly n?: number;
-  readonly groups?: number;
-  readonly note?: string;
-}
-
-/** Held-out figures of a selection. What needs both classes is missing where only one is selected. */
-export interface Evaluation {
-  readonly n: number;
-  readonly unlabelled: number;
-  readonly threshold: number;
-  readonly base_rate: number;
-  readonly confusion: Confusion;
-  readonly generators: readonly Share[];
-  readonly sources: readonly Share[];
-  readonly worst: readonly WorstCase[];
-  readonly off: readonly number[];
-  readonly audit: FileAudit;
-  readonly held_out: string;
-  readonly metrics?: Readonly<Record<string, Estimate>> & { readonly notes: readonly string[] };
-  readonly rates?: {
-    readonly tpr: number;
-    readonly fpr: number;
-    readonly balanced_accuracy: number;
-    readonly ppv: number | null;
-  };
-  readonly calibration?: readonly Bin[];
-  readonly roc?: readonly (readonly [number, number])[];
-}
+export type { Confusion, Evaluation, FileAudit, Report as ReportName, ShareCalled as Share, WorstCase, WrittenReport } from "../api/generated";
 
 export interface Question {
   readonly atlas: string;
@@ -91,32 +24,7 @@ export function thumbnail(atlas: string, row: number): string {
 
 // ---------------------------------------------------------------- written reports
 
-export interface ReportName {
-  readonly name: string;
-  readonly title: string;
-}
-
-/** AUC of a detector fitted on one generator (line) and tested on another (column). */
-export interface TransferMatrix {
-  readonly trained: readonly string[];
-  readonly tested: readonly string[];
-  readonly auc: readonly (readonly (number | null)[])[];
-  readonly as_test: readonly (number | null)[];
-  readonly as_training: readonly (number | null)[];
-}
-
-export interface ReportResult {
-  readonly protocol: string;
-  readonly detector: string;
-  readonly matrix: TransferMatrix | null;
-}
-
-export interface WrittenReport {
-  readonly name: string;
-  readonly results: readonly ReportResult[];
-}
-
-export const reports = (signal: AbortSignal) => getJson<readonly ReportName[]>(url(["reports"]), signal);
+export const reports = (signal: AbortSignal) => getJson<readonly Report[]>(url(["reports"]), signal);
 
 export const report = (name: string, signal: AbortSignal) =>
   getJson<WrittenReport>(url(["reports", name], { format: "json" }), signal);

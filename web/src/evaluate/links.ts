@@ -23,6 +23,9 @@ export function confusionClauses(cell: keyof Confusion, threshold: number, baseR
   ];
 }
 
+/** The images of an outcome at the atlas's own thresholds. */
+export const outcomeClauses = (outcomes: readonly string[]): Clause[] => [{ column: "error", in: [...outcomes] }];
+
 export function nameClauses(column: "generator" | "source", name: string): Clause[] {
   // Sources are of real images in the table; a generator's name may be missing, which is null to the server.
   const clause: Clause = { column, in: [name === "(unnamed)" ? null : name] };

@@ -9,6 +9,8 @@ export interface One {
   readonly real?: number;
   readonly fake?: number;
   readonly fp?: number;
+  readonly tp?: number;
+  readonly unanswered?: number;
   readonly fn?: number;
   readonly probability?: number;
   readonly impact?: readonly number[];
@@ -25,6 +27,8 @@ export function tile(level: number, cells: readonly One[], dimensions = 16, gene
     real: numbers((one) => one.real ?? 4),
     fake: numbers((one) => one.fake ?? 6),
     fp: numbers((one) => one.fp ?? 0),
+    tp: numbers((one) => one.tp ?? 0),
+    unanswered: numbers((one) => one.unanswered ?? 0),
     fn: numbers((one) => one.fn ?? 0),
     probability: numbers((one) => one.probability ?? 0.6, float32()),
     impact: columnFromArray(cells.map((one) => one.impact ?? Array<number>(dimensions).fill(0)), fixedSizeList(float32(), dimensions)),

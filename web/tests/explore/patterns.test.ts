@@ -1,12 +1,21 @@
 import { describe, expect, it } from "vitest";
 
+import type { PrototypeView } from "../../src/api/generated";
 import { type Prototype, prototype } from "../../src/explore/model/api";
 import { crop, gathered, lift, ordered, titles } from "../../src/explore/patterns/order";
 import { density, position, shape, valueAt } from "../../src/explore/dimensions/histogram";
 import { parseAgainst, parseOff, parseOverlay, parseRows, parseSort } from "../../src/explore/model/params";
 
-const make = (id: number, more: Record<string, unknown> = {}): Prototype =>
-  prototype({ id, dimension: 0, name: `p${id}`, carriers: 10 * (id + 1), mean_impact: id - 1, surprise: -id, purity_fake: 0.5, ...more });
+const PLAIN: PrototypeView = {
+  id: 0, dimension: 0, sign: 1, name: "", suggested: "", description: "", note: "", hidden: false, merged_into: null,
+  count: 10, carriers: 10, selected: null, coverage: 0.1, purity_fake: 0.5, purity_low: null, purity_high: null,
+  share_fake: null, share_real: null, mean_impact: 0, impact_low: null, impact_high: null, excess: null, p_value: null,
+  p_raw: null, stability: null, surprise: null, area: null, centre_x: null, centre_y: null, file_confound: null,
+  generators: [], exemplars: [],
+};
+
+const make = (id: number, more: Partial<PrototypeView> = {}): Prototype =>
+  prototype({ ...PLAIN, id, name: `p${id}`, carriers: 10 * (id + 1), mean_impact: id - 1, surprise: -id, ...more });
 
 describe("patterns", () => {
   it("that were merged count with what they were merged into, through chains", () => {
@@ -42,7 +51,7 @@ describe("patterns", () => {
   });
 
   it("are read from the server's record", () => {
-    const one = make(0, { impact_low: -1.5, impact_high: -0.5, exemplars: [{ row: 7, x0: 0.1, y0: 0.2, x1: 0.5, y1: 0.9 }], file_confound: null });
+    const one = make(0, { impact_low: -1.5, impact_high: -0.5, exemplars: [{ row: 7, x0: 0.1, y0: 0.2, x1: 0.5, y1: 0.9, distance: 0 }], file_confound: null });
     expect(one.impactInterval).toEqual([-1.5, -0.5]);
     expect(one.exemplars).toEqual([{ row: 7, box: [0.1, 0.2, 0.5, 0.9] }]);
     expect(one.warning).toBe("");

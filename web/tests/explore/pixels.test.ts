@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { barParts, paintSmall, strength } from "../../src/explore/glyph/pixels";
-import { type ColourBy, type Style, css, impactTone, makeStyle, parseColourBy } from "../../src/explore/glyph/style";
+import { type ColourBy, type Style, categoryCounts, css, impactTone, makeStyle, parseColourBy } from "../../src/explore/glyph/style";
 import { overlaid } from "../../src/explore/model/cells";
 import { type One, tile } from "./atlas";
 
@@ -99,5 +99,13 @@ describe("a small glyph", () => {
     expect(parseColourBy("mood", 16)).toBe("signature");
     expect(css(0xff030201)).toBe("rgb(1 2 3)");
     expect(impactTone(-4, 1)).toBe(-1);
+  });
+});
+
+describe("three outcomes", () => {
+  it("counts an image without an answer as neither right nor wrong", () => {
+    const one: One = { cell: 0, count: 10, real: 5, fake: 5, fp: 1, fn: 1, tp: 2, unanswered: 4, impact: weights };
+    const cells = tile(2, [one]);
+    expect([...categoryCounts("error", cells, 0)].slice(0, 5)).toEqual([2, 1, 1, 2, 4]);
   });
 });

@@ -37,7 +37,7 @@ class Edit:
     Example:
         >>> grey = Image.new("RGB", (64, 64), (120, 100, 80))
         >>> edit("saturation")(grey).getpixel((0, 0))
-        (129, 99, 69)
+        (127, 99, 71)
     """
 
     key: str

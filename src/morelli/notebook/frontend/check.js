@@ -10,7 +10,7 @@ export default {
       model.save_changes();
       show(dimension);
     };
-    const shown = Object.fromEntries(["case", "picture", "maps", "grid"].map((name) => [name, model.get(name)]));
+    const shown = Object.fromEntries(["case", "picture", "maps", "grid", "logit_map"].map((name) => [name, model.get(name)]));
     const show = drawPanel(host, shown, model.get("dimension"), choose);
     const changed = () => show(model.get("dimension"));
     model.on("change:dimension", changed);

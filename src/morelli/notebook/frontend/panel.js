@@ -9,12 +9,17 @@ const HEADLINES = {
 const SIDES = { ai: "generated", real: "real" };
 
 /** The bias, then the parts from the heaviest; each begins where the one before ended. */
-function waterfall({ names, impacts, bias }) {
-  const parts = impacts
+function waterfall({ names, impacts, bias }, start = "starting point", most = Infinity) {
+  const sorted = impacts
     .map((value, index) => ({ index, value, name: names[index] ?? `D${index + 1}` }))
     .sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
+  const parts = sorted.slice(0, most);
+  const rest = sorted.slice(most);
+  if (rest.length) {
+    parts.push({ index: null, name: `${rest.length} smaller ones`, value: rest.reduce((sum, one) => sum + one.value, 0) });
+  }
   let at = 0;
-  return [{ index: null, value: bias, name: "starting point" }, ...parts].map((part) => {
+  return [{ index: null, value: bias, name: start }, ...parts].map((part) => {
     const from = at;
     at += part.value;
     return { ...part, from, to: at };
@@ -24,50 +29,61 @@ function waterfall({ names, impacts, bias }) {
 /**
  * Draw the panel into `host`.
  *
- * `shown`: { case, picture, maps, grid }, the last two as buffers; `dimension` whose relevance is on, a number as
- * text or "logit"; `choose` is called with another. Returns a function that shows another dimension.
+ * `shown`: { case, picture, maps, grid, logit_map }, pictures and maps as buffers; `dimension` whose map is on:
+ * "decision" for the logit that decided, or, of the other reader, a number as text or "logit"; `choose` is called
+ * with another. Returns a function that shows another one.
  */
 function drawPanel(host, shown, dimension, choose) {
   const judged = shown.case;
   const distilled = judged.distilled;
-  const rows = distilled ? waterfall(distilled) : [];
-  const ends = rows.flatMap((row) => [row.from, row.to]).concat(0);
-  const [low, high] = [Math.min(...ends), Math.max(...ends)];
-  const place = (v) => `${(100 * (v - low)) / (high - low || 1)}%`;
-  const size = (a, b) => `${(100 * Math.abs(b - a)) / (high - low || 1)}%`;
+  const evidence = judged.evidence;
   const buttons = new Map();
 
   const canvas = make("canvas", { width: 448, height: 448, role: "img" });
   const opacity = make("input", { type: "range", min: 0, max: 1, step: 0.05, value: 0.75, oninput: () => paint() });
   const where = make("p", { class: "where", "aria-live": "polite" });
 
-  const bar = (row) => {
-    const name = row.index === null
-      ? make("span", { class: "name quiet" }, row.name)
-      : make("button", { class: "name", onclick: () => choose(String(row.index)) }, row.name);
-    if (row.index !== null) buttons.set(String(row.index), name);
-    const side = row.index === null ? "none" : row.value < 0 ? "real" : "generated";
-    return make("li", {}, name,
+  /** A sum as bars; `key` of a row that can be chosen, and of the total, null where there is no map of it. */
+  const list = (title, rows, key, total, name, totalKey) => {
+    const ends = rows.flatMap((row) => [row.from, row.to]).concat(0, total);
+    const [low, high] = [Math.min(...ends), Math.max(...ends)];
+    const place = (v) => `${(100 * (v - low)) / (high - low || 1)}%`;
+    const size = (a, b) => `${(100 * Math.abs(b - a)) / (high - low || 1)}%`;
+    const label = (text, to) => {
+      if (to === null) return make("span", { class: "name quiet", title: text }, text);
+      const button = make("button", { class: "name", onclick: () => choose(to) }, text);
+      buttons.set(to, button);
+      return button;
+    };
+    const bars = (from, to, side) =>
       make("span", { class: "bars" },
         make("span", { class: "zero", style: `left: ${place(0)}` }),
         make("span", {
           class: "bar", "data-side": side,
-          style: `left: ${place(Math.min(row.from, row.to))}; width: ${size(row.from, row.to)}`,
-        })),
+          style: `left: ${place(Math.min(from, to))}; width: ${size(from, to)}`,
+        }));
+    const sided = (value) => (value < 0 ? "real" : "generated");
+    const bar = (row, i) => make("li", {}, label(row.name, key(row)), bars(row.from, row.to, i ? sided(row.value) : "none"),
       make("span", { class: "amount" }, signed(row.value)));
+    return make("div", { class: "impacts" },
+      make("p", { class: "ends", "aria-hidden": "true" },
+        make("span", { class: "real" }, "← towards real"),
+        make("span", { class: "fake" }, "towards generated →")),
+      make("ol", { "aria-label": title }, ...rows.map(bar),
+        make("li", { class: "sum" }, label(name, totalKey), bars(0, total, sided(total)),
+          make("span", { class: "amount" }, signed(total)))));
   };
-  const sum = () => {
-    const name = make("button", { class: "name", onclick: () => choose("logit") }, "sum: the logit");
-    buttons.set("logit", name);
-    const { logit } = distilled;
-    return make("li", { class: "sum" }, name,
-      make("span", { class: "bars" },
-        make("span", { class: "zero", style: `left: ${place(0)}` }),
-        make("span", {
-          class: "bar", "data-side": logit < 0 ? "real" : "generated",
-          style: `left: ${place(Math.min(0, logit))}; width: ${size(0, logit)}`,
-        })),
-      make("span", { class: "amount" }, signed(logit)));
+  const decided = () => {
+    const { parts, bias, logit } = evidence;
+    const sum = { names: parts.map((one) => one.name), impacts: parts.map((one) => one.logit), bias };
+    const has = shown.logit_map && shown.logit_map.byteLength > 0;
+    return list("Why", waterfall(sum, "a typical real picture", 8), () => null, logit, "sum: the logit that decided",
+      has ? "decision" : null);
+  };
+  const other = () => {
+    const rows = waterfall(distilled);
+    const key = (row) => (row.index === null ? null : String(row.index));
+    return list("Dimensions", rows, key, distilled.logit, evidence ? "sum of this reader" : "sum: the logit", "logit");
   };
 
   const doubt = judged.interval
@@ -78,7 +94,7 @@ function drawPanel(host, shown, dimension, choose) {
   host.replaceChildren(
     make("section", { class: "panel", "aria-label": `Verdict on ${judged.name}` },
       make("div", { class: "stage" }, canvas,
-        shown.grid ? make("label", { class: "opacity" }, "relevance ", opacity) : null,
+        shown.grid || shown.logit_map?.byteLength ? make("label", { class: "opacity" }, "map ", opacity) : null,
         where,
         make("p", { class: "facts" },
           [judged.name, facts.format, facts.width && `${facts.width} × ${facts.height}`,
@@ -87,19 +103,19 @@ function drawPanel(host, shown, dimension, choose) {
         make("h3", { "data-side": SIDES[judged.verdict] ?? "unsure" }, HEADLINES[judged.verdict] ?? judged.verdict),
         make("p", {}, doubt),
         gauge(judged),
-        distilled
-          ? make("div", { class: "impacts" },
-              make("p", { class: "ends", "aria-hidden": "true" },
-                make("span", { class: "real" }, "← towards real"),
-                make("span", { class: "fake" }, "towards generated →")),
-              make("ol", {}, ...rows.map(bar), sum()))
-          : make("p", { class: "quiet" }, "There is no distilled map of this encoder, so there are no dimensions."),
+        evidence ? decided() : null,
         judged.reasons.length ? make("ul", { class: "reasons" }, ...judged.reasons.map((one) => make("li", {}, one))) : null,
-        make("p", { class: "sentence" }, judged.sentence))),
+        make("p", { class: "sentence" }, judged.sentence),
+        evidence && distilled
+          ? make("p", { class: "quiet" },
+              `Another reader of the same picture, which decides nothing and here ${distilled.agrees ? "agrees" : "disagrees"}:`)
+          : null,
+        distilled ? other() : null)),
   );
 
   let picture = null;
   const maps = shown.grid ? numbers(shown.maps, Float32Array) : null;
+  const signedMap = shown.logit_map?.byteLength ? numbers(shown.logit_map, Float32Array) : null;
   const show = (next) => {
     dimension = next;
     for (const [key, button] of buttons) button.setAttribute("aria-pressed", String(key === dimension));
@@ -109,28 +125,35 @@ function drawPanel(host, shown, dimension, choose) {
     const context = canvas.getContext("2d");
     const side = canvas.width;
     context.clearRect(0, 0, side, side);
-    context.filter = maps ? "grayscale(0.6)" : "none";
+    context.filter = maps || signedMap ? "grayscale(0.6)" : "none";
     if (picture) context.drawImage(picture, 0, 0, side, side);
     context.filter = "none";
-    if (!maps || !distilled) return;
-    const last = distilled.impacts.length;
+    const deciding = dimension === "decision";
+    if (deciding ? !signedMap : !maps || !distilled) return;
+    const last = distilled?.impacts.length ?? 0;
     const index = dimension === "logit" ? last : Number(dimension);
-    const value = index === last ? distilled.logit : distilled.impacts[index];
-    const name = index === last ? "the logit" : distilled.names[index];
-    const patches = shown.grid * shown.grid;
-    const map = maps.subarray(index * patches, (index + 1) * patches);
+    const value = deciding ? evidence.logit : index === last ? distilled.logit : distilled.impacts[index];
+    const name = deciding ? "the logit that decided" : index === last ? "the logit" : distilled.names[index];
+    const patches = deciding ? signedMap.length : shown.grid * shown.grid;
+    const map = deciding ? signedMap : maps.subarray(index * patches, (index + 1) * patches);
     // One outlier would hide everything else: the top 2 % are drawn as fully relevant.
-    const most = Float32Array.from(map).sort()[Math.floor((patches - 1) * 0.98)];
-    const [r, g, b] = value < 0 ? [0, 114, 178] : [213, 94, 0];
-    const layer = new ImageData(shown.grid, shown.grid);
-    map.forEach((v, i) => layer.data.set([r, g, b, most > 0 ? 255 * Math.min(1, v / most) : 0], 4 * i));
-    const small = new OffscreenCanvas(shown.grid, shown.grid);
+    const most = Float32Array.from(map, Math.abs).sort()[Math.floor((patches - 1) * 0.98)];
+    const sides = { true: [0, 114, 178], false: [213, 94, 0] };
+    const grid = Math.round(Math.sqrt(patches));
+    const layer = new ImageData(grid, grid);
+    map.forEach((v, i) => {
+      const [r, g, b] = sides[deciding ? v < 0 : value < 0];
+      layer.data.set([r, g, b, most > 0 ? 255 * Math.min(1, Math.abs(v) / most) : 0], 4 * i);
+    });
+    const small = new OffscreenCanvas(grid, grid);
     small.getContext("2d").putImageData(layer, 0, 0);
     context.globalAlpha = Number(opacity.value);
     context.imageSmoothingQuality = "high";
     context.drawImage(small, 0, 0, side, side);
     context.globalAlpha = 1;
-    where.textContent = `Coloured: what moves ${name} towards ${value < 0 ? "real" : "generated"} (${signed(value)}).`;
+    where.textContent = deciding
+      ? `Orange adds to the logit that decided, blue takes from it (${signed(map.reduce((a, b) => a + b, 0))} in all).`
+      : `Coloured: what moves ${name} towards ${value < 0 ? "real" : "generated"} (${signed(value)}).`;
     canvas.setAttribute("aria-label", `${judged.name}, with the relevance of ${name}`);
   };
   canvas.setAttribute("aria-label", judged.name);

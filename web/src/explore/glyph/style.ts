@@ -99,7 +99,7 @@ function ramp(from: string, to: string): Uint32Array {
 export const CATEGORY_NAMES: Readonly<Partial<Record<ColourBy, readonly string[]>>> = {
   label: ["real", "generated", "unlabelled"],
   verdict: ["real", "inconclusive", "AI-generated"],
-  error: ["real, found", "real, called generated", "generated, called real", "generated, found"],
+  error: ["real, found", "real, called generated", "generated, called real", "generated, found", "no answer"],
 };
 
 function categoryColours(by: ColourBy, dark: boolean): string[] {
@@ -107,7 +107,7 @@ function categoryColours(by: ColourBy, dark: boolean): string[] {
   const mix = (colour: string): string => interpolateLab(colour, dark ? "#24282b" : "#f1f1ed")(0.62);
   if (by === "label") return [real, fake, unknown];
   if (by === "verdict") return [real, unknown, fake];
-  if (by === "error") return [mix(real), real, fake, mix(fake)];
+  if (by === "error") return [mix(real), real, fake, mix(fake), dark ? "#5b6167" : "#b9bbba"];
   return [...categorical(dark), dark ? "#5b6167" : "#a3a6a8", dark ? "#2f3439" : "#dddcd7"];
 }
 
@@ -171,7 +171,9 @@ export function categoryCounts(by: ColourBy, cells: Cells, i: number): Float32Ar
   } else if (by === "error") {
     const fp = cells.fp[i] as number;
     const fn = cells.fn[i] as number;
-    counts.set([real - fp, fp, fn, fake - fn]);
+    const unanswered = cells.unanswered[i] as number;
+    const tp = cells.tp[i] as number;
+    counts.set([Math.max(0, real + fake - unanswered - fp - fn - tp), fp, fn, tp, unanswered]);
   } else if (by === "generator" && cells.generatorWidth) {
     const width = cells.generatorWidth;
     let rest = fake;

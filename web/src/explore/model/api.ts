@@ -1,63 +1,42 @@
-/** What the Explore views ask the server for. Types say what docs/http-api.md says. */
+/** What the Explore views ask the server for. */
 import { getTable } from "../../api/arrow";
 import { getJson, sendJson, url } from "../../api/client";
+import type {
+  AtlasInfo,
+  Counts as All,
+  DimensionEdit,
+  DimensionNotes,
+  DimensionView,
+  FeedbackAnswer,
+  ImageDetail as Detail,
+  ImageRow,
+  PrototypeEdit,
+  PrototypeNotes,
+  PrototypeView,
+  Rescored as Answer,
+  Rows,
+  SelectionAnswer,
+} from "../../api/generated";
+import type { Selected as SelectedOf } from "../../api/types";
 import { type Cells, decodeCells, overlaid } from "./cells";
 import { Lru } from "./lru";
 import type { Sort } from "./params";
 import type { Spec } from "./spec";
 import { TILE } from "./tiles";
 
-export interface Counts {
-  readonly count: number;
-  readonly real: number;
-  readonly fake: number;
-  readonly fp: number;
-  readonly fn: number;
-}
+export type { DimensionView as Dimension, ImageRow } from "../../api/generated";
 
-export interface Selected extends Counts {
-  readonly key: string;
-  readonly spec: Spec;
-}
+export type Rescored = Omit<Answer, "selection"> & { readonly selection: Selected };
 
-export interface Info {
-  readonly name: string;
-  readonly images: number;
-  readonly labelled: number;
-  readonly dimensions: number;
-  /** The finest level of the pyramid; the coarsest is 0. */
-  readonly levels: number;
-  readonly thresholds: readonly [number, number];
-  readonly counts: Counts;
-  readonly key: string;
-  readonly names: readonly string[];
-  readonly weights: readonly number[];
-  readonly bias: number;
-  readonly categories: Readonly<Record<string, readonly { readonly name: string; readonly n: number }[]>>;
-  readonly auc: number | null;
-  readonly has_maps: boolean;
-  readonly saved_selections: Readonly<Record<string, Spec>>;
-  readonly held_out?: string;
-  readonly build?: Readonly<Record<string, unknown>>;
-}
+/** With the columns of the image's manifest. */
+export type ImageDetail = Detail & Readonly<Record<string, unknown>>;
 
-export interface Dimension {
-  readonly dimension: number;
-  readonly name: string;
-  readonly suggested: string;
-  readonly note: string;
-  readonly weight: number;
-  readonly spread: number;
-  readonly off: boolean;
-  readonly edges: readonly [number, number];
-  readonly real: readonly number[];
-  readonly fake: readonly number[];
-  readonly selected: readonly number[] | null;
-  readonly selected_mean?: number;
-  readonly auc_without: number | null;
-  readonly lowest: readonly number[];
-  readonly highest: readonly number[];
-}
+/** Images of a selection; a cell of the overview knows no more than these. */
+export type Counts = Pick<All, "count" | "real" | "fake" | "fp" | "fn" | "unanswered">;
+
+export type Selected = SelectedOf<Spec>;
+
+export type Info = Omit<AtlasInfo, "saved_selections"> & { readonly saved_selections: Readonly<Record<string, Spec>> };
 
 export interface Exemplar {
   readonly row: number;
@@ -92,46 +71,6 @@ export interface Prototype {
   /** How far its impact exceeds what format, size and content explain, towards its own side. */
   readonly surprise: number;
   readonly warning: string;
-}
-
-export interface ImageRow {
-  readonly row: number;
-  readonly uri: string;
-  readonly sha256: string;
-  readonly generator: string | null;
-  readonly source: string | null;
-  readonly lineage: string | null;
-  readonly width: number;
-  readonly height: number;
-  readonly format: string;
-  readonly bytes: number;
-  readonly label: "real" | "fake" | null;
-  readonly probability: number;
-  readonly verdict: "ai" | "real" | "inconclusive";
-  readonly error: "tp" | "tn" | "fp" | "fn" | null;
-  readonly impacts: readonly number[];
-  readonly prototypes: readonly number[];
-}
-
-export interface ImageDetail extends ImageRow {
-  readonly values: readonly number[];
-  readonly bias: number;
-  readonly logit: number;
-  readonly xy: readonly [number, number];
-  readonly available: boolean;
-  /** Where the image's own file is; only one that is `there` can be shown whole and checked. */
-  readonly file: "there" | "in-archive" | "outside-roots" | "gone";
-  readonly [fact: string]: unknown;
-}
-
-export interface Rescored {
-  readonly off: readonly number[];
-  readonly auc_before: number | null;
-  readonly auc_after: number | null;
-  readonly changed: number;
-  readonly errors_before: Readonly<Record<string, number>>;
-  readonly errors_after: Readonly<Record<string, number>>;
-  readonly selection: Selected;
 }
 
 export type ExportFormat = "csv" | "parquet" | "ids";
@@ -181,23 +120,27 @@ export class AtlasApi {
   async counts(selection: Key, off: readonly number[], signal: AbortSignal): Promise<Counts> {
     const cells = await this.tile(0, 0, 0, selection, off, signal);
     const of = (column: Float32Array): number => column[0] ?? 0;
-    return { count: of(cells.selected), real: of(cells.real), fake: of(cells.fake), fp: of(cells.fp), fn: of(cells.fn) };
+    return {
+      count: of(cells.selected),
+      real: of(cells.real),
+      fake: of(cells.fake),
+      fp: of(cells.fp),
+      fn: of(cells.fn),
+      unanswered: of(cells.unanswered),
+    };
   }
 
-  async dimensions(selection: Key, off: readonly number[], signal: AbortSignal): Promise<Dimension[]> {
-    const found = await getJson<Dimension[] | { dimensions: Dimension[] }>(this.#url(["dimensions"], { selection, off }), signal);
-    return "dimensions" in found ? found.dimensions : found;
+  dimensions(selection: Key, off: readonly number[], signal: AbortSignal): Promise<readonly DimensionView[]> {
+    return getJson<readonly DimensionView[]>(this.#url(["dimensions"], { selection, off }), signal);
   }
 
   async prototypes(selection: Key, signal: AbortSignal): Promise<Prototype[]> {
-    const found = await getJson<Raw[] | { prototypes: Raw[] }>(this.#url(["prototypes"], { selection }), signal);
-    return ("prototypes" in found ? (found.prototypes as Raw[]) : found).map(prototype);
+    return (await getJson<readonly PrototypeView[]>(this.#url(["prototypes"], { selection }), signal)).map(prototype);
   }
 
-  async rows(selection: Key, { by, descending }: Sort, off: readonly number[], offset: number, limit: number, signal: AbortSignal): Promise<ImageRow[]> {
+  async rows(selection: Key, { by, descending }: Sort, off: readonly number[], offset: number, limit: number, signal: AbortSignal): Promise<readonly ImageRow[]> {
     const query = { selection, sort: by, descending, off, offset, limit };
-    const found = await getJson<ImageRow[] | { rows: ImageRow[] }>(this.#url(["rows"], query), signal);
-    return "rows" in found ? found.rows : found;
+    return (await getJson<Rows>(this.#url(["rows"], query), signal)).rows;
   }
 
   image = (row: number, signal: AbortSignal): Promise<ImageDetail> => getJson<ImageDetail>(this.#url(["images", row]), signal);
@@ -205,17 +148,17 @@ export class AtlasApi {
   rescore = (off: readonly number[], signal: AbortSignal): Promise<Rescored> =>
     sendJson<Rescored>("POST", this.#url(["rescore"]), { off }, signal);
 
-  editPrototype = (id: number, fields: PrototypeEdit): Promise<unknown> =>
+  editPrototype = (id: number, fields: PrototypeEdit): Promise<PrototypeNotes> =>
     sendJson("PATCH", this.#url(["prototypes", id]), fields);
 
-  editDimension = (k: number, fields: { name?: string; note?: string }): Promise<unknown> =>
+  editDimension = (k: number, fields: DimensionEdit): Promise<DimensionNotes> =>
     sendJson("PATCH", this.#url(["dimensions", k]), fields);
 
-  saveSelection = (name: string, spec: Spec): Promise<unknown> => sendJson("PUT", this.#url(["saved-selections", name]), spec);
+  saveSelection = (name: string, spec: Spec): Promise<SelectionAnswer> => sendJson("PUT", this.#url(["saved-selections", name]), spec);
 
   deleteSelection = (name: string): Promise<unknown> => sendJson("DELETE", this.#url(["saved-selections", name]));
 
-  feedback = (row: number, label: "real" | "fake", note: string): Promise<unknown> =>
+  feedback = (row: number, label: "real" | "fake", note: string): Promise<FeedbackAnswer> =>
     sendJson("POST", url(["feedback"]), { atlas: this.name, row, label, note });
 
   thumbnail = (row: number): string => this.#url(["images", row, "thumbnail"]);
@@ -225,57 +168,35 @@ export class AtlasApi {
   exported = (selection: Key, format: ExportFormat): string => this.#url(["export"], { selection, format });
 }
 
-export interface PrototypeEdit {
-  name?: string;
-  note?: string;
-  hidden?: boolean;
-  merged_into?: number | null;
-}
-
-type Raw = Readonly<Record<string, unknown>>;
-
 /** A prototype as the views use it, from the server's flat record. */
-export function prototype(raw: Raw): Prototype {
-  const number = (name: string): number | null => (typeof raw[name] === "number" ? raw[name] : null);
-  const pair = (low: string, high: string): readonly [number, number] | null => {
-    const [a, b] = [number(low), number(high)];
-    return a === null || b === null ? null : [a, b];
-  };
+export function prototype(raw: PrototypeView): Prototype {
+  const pair = (low: number | null, high: number | null): readonly [number, number] | null => (low === null || high === null ? null : [low, high]);
   return {
-    id: number("id") ?? 0,
-    dimension: number("dimension") ?? 0,
-    sign: number("sign") ?? 0,
-    name: text(raw["name"]),
-    suggested: text(raw["suggested"]),
-    description: text(raw["description"]),
-    note: text(raw["note"]),
-    hidden: raw["hidden"] === true,
-    merged_into: number("merged_into"),
-    carriers: number("carriers") ?? number("count") ?? 0,
-    selected: number("selected"),
-    coverage: number("coverage") ?? 0,
-    purity: number("purity_fake"),
-    purityInterval: pair("purity_low", "purity_high"),
-    impact: number("mean_impact") ?? 0,
-    impactInterval: pair("impact_low", "impact_high"),
-    generators: list(raw["generators"]).map((item) => ({
-      name: text(item["name"]) || "unnamed",
-      share: Number(item["share"] ?? 0),
-      lift: Number(item["lift"] ?? 1),
-    })),
-    exemplars: list(raw["exemplars"]).map((item) => ({ row: Number(item["row"]), box: boxOf(item) })),
-    p: number("p_value"),
-    stability: number("stability"),
-    surprise: number("surprise") ?? 0,
-    warning: text(raw["file_confound"]),
+    id: raw.id,
+    dimension: raw.dimension,
+    sign: raw.sign,
+    name: raw.name,
+    suggested: raw.suggested,
+    description: raw.description,
+    note: raw.note,
+    hidden: raw.hidden,
+    merged_into: raw.merged_into,
+    carriers: raw.carriers,
+    selected: raw.selected,
+    coverage: raw.coverage ?? 0,
+    purity: raw.purity_fake,
+    purityInterval: pair(raw.purity_low, raw.purity_high),
+    impact: raw.mean_impact ?? 0,
+    impactInterval: pair(raw.impact_low, raw.impact_high),
+    generators: raw.generators.map(({ name, share, lift }) => ({ name: name === null || name === "" ? "unnamed" : name, share: share ?? 0, lift: lift ?? 1 })),
+    exemplars: raw.exemplars.map((one) => ({ row: one.row, box: boxOf(one) })),
+    p: raw.p_value,
+    stability: raw.stability,
+    surprise: raw.surprise ?? 0,
+    warning: raw.file_confound ?? "",
   };
 }
 
-function boxOf(item: Raw): Exemplar["box"] {
-  const box = ["x0", "y0", "x1", "y1"].map((name) => item[name]);
-  return box.every((v) => typeof v === "number") ? (box as [number, number, number, number]) : null;
+function boxOf({ x0, y0, x1, y1 }: PrototypeView["exemplars"][number]): Exemplar["box"] {
+  return x0 === null || y0 === null || x1 === null || y1 === null ? null : [x0, y0, x1, y1];
 }
-
-const text = (value: unknown): string => (typeof value === "string" ? value : "");
-
-const list = (value: unknown): Raw[] => (Array.isArray(value) ? (value as Raw[]) : []);

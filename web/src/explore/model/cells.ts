@@ -21,6 +21,10 @@ export interface Cells {
   /** Real images called generated, and generated images called real. */
   readonly fp: Float32Array;
   readonly fn: Float32Array;
+  /** Generated images called generated. */
+  readonly tp: Float32Array;
+  /** Labelled images without an answer. */
+  readonly unanswered: Float32Array;
   readonly ai: Float32Array;
   readonly inconclusive: Float32Array;
   /** Mean probability of "generated". */
@@ -66,6 +70,8 @@ export function decodeCells(table: Table, level: number): Cells {
     fake: numbers("fake"),
     fp: numbers("fp"),
     fn: numbers("fn"),
+    tp: numbers("tp"),
+    unanswered: numbers("unanswered"),
     ai: numbers("ai"),
     inconclusive: numbers("inconclusive"),
     probability: numbers("probability"),
@@ -161,7 +167,7 @@ export function overlaid(base: Cells, chosen: Cells): Cells {
   return { ...merged, exemplars };
 }
 
-const SCALARS = ["real", "fake", "fp", "fn", "ai", "inconclusive", "probability", "uncertainty"] as const;
+const SCALARS = ["real", "fake", "fp", "fn", "tp", "unanswered", "ai", "inconclusive", "probability", "uncertainty"] as const;
 
 /**
  * Two parts of a collection against each other: `probability` becomes their balance in the cell, 0 all the first
@@ -187,5 +193,5 @@ export function versus(base: Cells, first: Cells, second: Cells, firstTotal: num
   });
   const none = new Float32Array(base.length);
   const selected = shown.map((n, i) => (n > 0 ? (base.count[i] as number) : 0));
-  return { ...base, real, fake, fp: none, fn: none, probability, shown, selected };
+  return { ...base, real, fake, fp: none, fn: none, tp: none, unanswered: none, probability, shown, selected };
 }

@@ -158,6 +158,7 @@ const VALUES: Readonly<Record<string, string>> = {
   fn: "generated, called real",
   tp: "generated, found",
   tn: "real, found",
+  unanswered: "no answer",
 };
 
 const COLUMNS: Readonly<Record<string, string>> = {

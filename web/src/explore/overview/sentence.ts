@@ -16,6 +16,8 @@ export function sentence(cells: Cells, i: number, words: Words): string {
   let text = parts.join(", ");
   const loud = loudest(cells, i);
   if (loud) text += `; ${words.dimension(loud.dimension)} speaks loudest, for ${loud.impact > 0 ? "generated" : "real"}`;
+  const open = cells.unanswered[i] as number;
+  if (open > 0) text += `. ${thousands(open)} without an answer`;
   const wrong = (cells.fp[i] as number) + (cells.fn[i] as number);
   if (wrong > 0) text += `. ${plural(wrong, "verdict")} wrong`;
   const selected = cells.selected[i] as number;

@@ -1,0 +1,144 @@
+"""Uploaded archives: their members are listed at once and judged one by one, each within the usual limits.
+
+An archive lies in a private temporary file, since its directory is read from the end; it is deleted when
+the client closes it, when nobody asked for a member for a while, when too many are open, and when the server
+stops.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from morelli.errors import ImageError
+from morelli.images import read_bytes
+from morelli.server._problems import ProblemError
+
+if TYPE_CHECKING:
+    from morelli.images import ImageItem, Limits
+
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+MOST_OPEN = 4
+MOST_MEMBERS = 10_000
+
+
+@dataclass(eq=False)
+class OpenArchive:
+    """One archive: its members in its order, as `iter_source` lists them."""
+
+    id: str
+    name: str
+    folder: Path = field(repr=False)
+    items: list[ImageItem] = field(repr=False)
+    used: float = field(default_factory=time.monotonic)
+
+    def member_name(self, index: int) -> str:
+        """A member's name inside the archive."""
+        return self.items[index].uri.partition("::")[2] or self.name
+
+    def read(self, index: int) -> bytes:
+        """A member's bytes.
+
+        Raises:
+            ImageError: it cannot be read, with the reason; messages name the archive as the client does.
+        """
+        try:
+            return read_bytes(self.items[index])
+        except ImageError as error:
+            raise ImageError(error.reason, self.shown(str(error))) from error
+
+    def shown(self, message: str) -> str:
+        """A message without the temporary file's place, which is nobody's business."""
+        return message.replace(f"{self.folder}/", "")
+
+    def close(self) -> None:
+        """Let go of the file and delete it."""
+        self.items.clear()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class ArchiveShelf:
+    """The archives that are open, the longest unused of which make room."""
+
+    def __init__(self, seconds: float) -> None:
+        """Start empty; an archive that nobody asks for is closed after `seconds`."""
+        self._seconds = seconds
+        self._open: OrderedDict[str, OpenArchive] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def open(self, name: str, data: bytes, limits: Limits) -> OpenArchive:
+        """Store an archive and list its members; its directory is read, no picture is decoded.
+
+        Raises:
+            ProblemError: 415, its name is that of no archive that can be read.
+        """
+        from morelli.images import iter_source
+
+        suffix = next((one for one in SUFFIXES[::-1] if name.lower().endswith(one)), None)
+        if suffix is None:
+            raise ProblemError(
+                415,
+                "no-archive",
+                f"{name} is no archive by its name.",
+                next=f"Send {', '.join(SUFFIXES)}, or upload pictures to /api/v1/detect.",
+            )
+        folder = Path(tempfile.mkdtemp(prefix="morelli-archive-"))
+        try:
+            file = folder / f"archive{suffix}"
+            file.write_bytes(data)
+            items = list(islice(iter_source(file, limits=limits), MOST_MEMBERS))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        found = OpenArchive(secrets.token_hex(8), name, folder, items)
+        with self._lock:
+            self._expire()
+            self._open[found.id] = found
+            while len(self._open) > MOST_OPEN:
+                self._open.popitem(last=False)[1].close()
+        return found
+
+    def get(self, id: str) -> OpenArchive:
+        """An open archive, which counts as used now.
+
+        Raises:
+            ProblemError: 404.
+        """
+        with self._lock:
+            self._expire()
+            found = self._open.get(id)
+            if found is None:
+                raise ProblemError(
+                    404, "unknown-archive", f"No archive {id} is open.", next="Upload the archive again."
+                )
+            found.used = time.monotonic()
+            self._open.move_to_end(id)
+            return found
+
+    def close(self, id: str) -> None:
+        """Close an archive; one that is closed already is no error."""
+        with self._lock:
+            found = self._open.pop(id, None)
+        if found is not None:
+            found.close()
+
+    def clear(self) -> None:
+        """Close all."""
+        for id in list(self._open):
+            self.close(id)
+
+    def _expire(self) -> None:
+        oldest = time.monotonic() - self._seconds
+        for id in [one.id for one in self._open.values() if one.used < oldest]:
+            self._open.pop(id).close()

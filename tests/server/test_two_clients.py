@@ -1,0 +1,98 @@
+"""Several clients and several servers over one atlas, and a server that is killed at work."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from morelli.server import ServerSettings
+from tests.server.process import served
+from tests.server.running import Running, running
+
+ATLAS = "/atlases/own"
+
+
+@pytest.fixture(scope="module")
+def own_dir(atlas_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("two-clients") / "own.atlas"
+    shutil.copytree(atlas_dir, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def both(settings: ServerSettings, own_dir: Path) -> Iterator[tuple[Running, Running]]:
+    asked = replace(settings, atlases=(own_dir,))
+    with running(asked) as one, running(asked) as other:
+        yield one, other
+
+
+def patch(server: Running, path: str, body: dict) -> tuple[int, dict]:  # type: ignore[type-arg]
+    answer = server.client.patch(f"/api/v1{ATLAS}{path}", json=body)
+    return answer.status_code, answer.json()
+
+
+def test_of_two_clients_that_rename_one_thing_the_second_is_told(both: tuple[Running, Running]) -> None:
+    one, other = both
+    for path in ("/dimensions/0", "/prototypes/0"):
+        assert patch(one, path, {"name": "sky", "was": {"name": ""}}) == (200, {"name": "sky"})
+        status, problem = patch(other, path, {"name": "grid", "was": {"name": ""}})
+        assert (status, problem["type"]) == (412, "urn:morelli:problem:changed-meanwhile")
+        assert "'sky'" in problem["detail"]
+        assert one.get(f"{ATLAS}{path.rpartition('/')[0]}").json()[0]["name"] == "sky"
+        assert patch(other, path, {"name": "grid", "was": {"name": "sky"}})[1]["name"] == "grid"
+        assert patch(other, path, {"name": "stripes"})[1]["name"] == "stripes", (
+            "without `was` the last counts"
+        )
+
+
+def test_what_one_server_merges_the_other_selects(both: tuple[Running, Running]) -> None:
+    one, other = both
+    asked = {"prototype": 0}
+    before = one.post(f"{ATLAS}/selections", json=asked).json()["count"]
+    shown = one.get(f"{ATLAS}/prototypes").json()
+    for further in shown[1:]:
+        assert patch(other, f"/prototypes/{further['id']}", {"merged_into": 0})[0] == 200
+    after = other.post(f"{ATLAS}/selections", json=asked).json()["count"]
+    assert after > before
+    assert one.post(f"{ATLAS}/selections", json=asked).json()["count"] == after
+    for further in shown[1:]:
+        assert patch(one, f"/prototypes/{further['id']}", {"merged_into": None})[0] == 200
+    assert other.post(f"{ATLAS}/selections", json=asked).json()["count"] == before
+
+
+def test_no_edit_of_two_servers_is_lost(both: tuple[Running, Running]) -> None:
+    def note(k: int) -> int:
+        return patch(both[k % 2], f"/dimensions/{k % 4}", {("name", "note")[k // 4]: f"said {k}"})[0]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(note, range(8))) == {200}
+    found = both[0].get(f"{ATLAS}/dimensions").json()
+    assert [(one["name"], one["note"]) for one in found[:4]] == [
+        (f"said {k}", f"said {k + 4}") for k in range(4)
+    ]
+
+
+def test_a_server_killed_in_a_job_leaves_nothing_and_starts_again(
+    settings: ServerSettings, own_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    asked = replace(settings, atlases=(own_dir,))
+    with served(asked) as killed, killed.client() as client:
+        assert client.patch(f"{ATLAS}/dimensions/1", json={"note": "kept"}).status_code == 200
+        assert client.post("/jobs", json={"path": "real"}).status_code == 202
+        killed.running.kill()
+        killed.running.wait()
+    left = [path for path in own_dir.rglob(".*") if "partial" in path.name or "tmp" in path.name]
+    assert not left
+    assert not list(tmp_path.rglob("*.png"))
+    with running(asked) as again:
+        assert again.get("/jobs").json() == []
+        assert again.get(f"{ATLAS}/dimensions").json()[1]["note"] == "kept"
+        assert again.post("/jobs", json={"path": "real"}).status_code == 202

@@ -14,6 +14,7 @@ from morelli.server import (
     _atlas_edit_routes,
     _atlas_image_routes,
     _atlas_routes,
+    _atlas_work_routes,
     _check_routes,
     _job_routes,
     _report_routes,
@@ -70,7 +71,7 @@ def create_app(settings: ServerSettings | None = None, *, peers: Path | None = N
         redirect_slashes=False,
     )
     install(app)
-    atlas = (_atlas_routes, _atlas_image_routes, _atlas_edit_routes)
+    atlas = (_atlas_routes, _atlas_image_routes, _atlas_edit_routes, _atlas_work_routes)
     for part in (_check_routes, _archive_routes, _job_routes, _report_routes, *atlas):
         app.include_router(part.router, dependencies=[Depends(well_formed)])
     mount_static(app)

@@ -29,6 +29,8 @@ from morelli.cli._options import (
     MaxFiles,
     MaxPixels,
     Offline,
+    PrecisionChoice,
+    PrecisionOption,
     Quiet,
     RayActors,
     RayAddress,
@@ -107,6 +109,7 @@ def detect(
     batch_size: BatchSize = 16,
     workers: Workers = 2,
     device: Device = DeviceChoice.auto,
+    precision: PrecisionOption = PrecisionChoice.auto,
     offline: Offline = False,
     engine: EngineOption = Engine.local,
     ray_address: RayAddress = None,
@@ -164,11 +167,19 @@ def detect(
     limits = limits_of(max_pixels, max_files)
     listing = partial(iter_source, paths, **reading, limits=limits)
 
+    head = _head(detector)
+    if cluster != "local" and precision in (PrecisionChoice.fast, PrecisionChoice.fastest):
+        raise UsageError(f"--precision {precision.value} is for one machine; a cluster computes in float32.")
+
     def inspector() -> Inspector:
         loaded = encoder_of(
             detector.build, encoder=encoder, weights=weights, device=device, offline=offline, quiet=quiet
         )
-        return Inspector(loaded, detector, trust=anchors)
+        found = Inspector(loaded, detector, trust=anchors)
+        if cluster == "local":
+            found = found.at_precision(precision.value)
+        head["precision"] = found.encoder.precision
+        return found
 
     how: dict[str, Any] = {
         "batch_size": batch_size,
@@ -183,7 +194,6 @@ def detect(
         stream = inspector().detect(listing, **how, understood=report, engine=cluster)
 
     summary, counts = Summary(), dict[str, Any]()
-    head = _head(detector)
     pictures: list[Picture] = []
     with ExitStack() as stack:
         outputs = [stack.enter_context(output) for output in _outputs(targets, parquet, head, counts)]

@@ -104,6 +104,16 @@ class Inspector:
     def __repr__(self) -> str:
         return f"<Inspector {self.bundle.name} on {self.encoder.build.encoder}, {self.encoder.device}>"
 
+    def at_precision(self, precision: a.Precision) -> Inspector:
+        """This inspector computing features in float32 or bfloat16, as for `morelli.load`.
+
+        Raises:
+            UsageError: bfloat16 was asked for, and the processor or the bundle does not allow it.
+        """
+        from morelli.inspection._precision import at_precision
+
+        return replace(self, encoder=at_precision(self.encoder, self.bundle, precision))
+
     # Images in, answers out
 
     def detect(
@@ -330,6 +340,7 @@ class Inspector:
             weights=build.weights,
             transform=build.transform,
             dtype=build.dtype,
+            precision=self.encoder.precision,
             device=self.encoder.device,
             runtime=self.encoder.runtime,
             distilled_digest=self.distilled_digest,

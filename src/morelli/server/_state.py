@@ -125,6 +125,7 @@ class ServerState:
             weights=settings.weights,
             device=settings.device,
             offline=settings.offline,
+            precision=settings.precision,
             on_progress=self._loading,
         )
         # Imported here, and not while the first request for a picture of relevance waits.

@@ -718,6 +718,8 @@ export interface Versions {
   readonly weights: string;
   readonly transform: string;
   readonly dtype: string;
+  /** How features were computed; `dtype` is the build's. */
+  readonly precision: string;
   readonly device: string;
   /** The library that computed the features and its version. */
   readonly runtime: string;

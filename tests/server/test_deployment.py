@@ -75,12 +75,15 @@ def test_a_replica_without_its_encoder_is_not_healthy(settings: ServerSettings, 
 @pytest.fixture(scope="module")
 def deployment(ray_address: str, settings: ServerSettings) -> Iterator[httpx.Client]:
     """The deployment with one replica, on a free port of this machine."""
+    if find_spec("grpc") is None:
+        pytest.skip("needs Ray Serve, which is an extra: pip install 'morelli[ray]'")
     from ray import serve
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    given = {"token": TOKEN, "bundle": settings.bundle, "weights": settings.weights, "device": "cpu"}
+    given = {name: getattr(settings, name) for name in ("bundle", "distilled", "weights", "device")}
+    given |= {"token": TOKEN}
     serve.start(http_options={"host": "127.0.0.1", "port": port}, logging_config={"log_level": "ERROR"})
     bound = application({name: str(value) for name, value in given.items()} | {"offline": True})
     try:

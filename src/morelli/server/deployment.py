@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 
 SERVED = frozenset({"health", "ready", "info", "detect", "openapi.json"})
 """What is answered below /api/v1."""
-TAKEN = ("host", "token", "hosts", "bundle", "encoder", "weights", "device", "offline", "trust", "workers")
+TAKEN = (
+    *("host", "token", "hosts", "workers", "device", "offline"),
+    *("bundle", "distilled", "concepts", "reference", "trust", "encoder", "weights"),
+)
 """The settings that a deployment may have; the others belong to cases, folders and files."""
+PATHS = frozenset({"bundle", "distilled", "reference", "trust", "weights"})
 STALLED_SECONDS = 120.0
 """A picture that has waited so long for the encoder says that the replica is stuck."""
 
@@ -50,10 +54,9 @@ def deployed_settings(arguments: Mapping[str, Any]) -> ServerSettings:
         raise UsageError(
             f"a deployment knows no argument {', '.join(unknown)}; give some of {', '.join(TAKEN)}"
         )
-    paths = {"bundle", "weights", "trust"}
-    values: dict[str, Any] = {name: Path(one) if name in paths else one for name, one in arguments.items()}
-    hosts = values.get("hosts", ())
-    values["hosts"] = (hosts,) if isinstance(hosts, str) else tuple(hosts)
+    values: dict[str, Any] = {name: Path(one) if name in PATHS else one for name, one in arguments.items()}
+    values["hosts"] = _several(values.get("hosts", ()))
+    values["concepts"] = tuple(Path(one) for one in _several(values.get("concepts", ())))
     values["host"] = values.get("host", "0.0.0.0")
     values["token"] = values.get("token") or os.environ.get("MORELLI_TOKEN") or None
     values["workers"] = int(values.get("workers", 1))
@@ -61,13 +64,18 @@ def deployed_settings(arguments: Mapping[str, Any]) -> ServerSettings:
     return ServerSettings(**values)
 
 
+def _several(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
 def application(arguments: dict[str, Any]) -> Any:
     """The application for `serve run` and for the `import_path` of a Serve configuration.
 
     Args:
-        arguments: names and values of settings, as `morelli serve` has them: `token`, `hosts`, `bundle`,
-            `encoder`, `weights`, `device`, `offline`, `trust`, and `workers`, the replicas that share one
-            machine's cores. The number of replicas and their resources are for the Serve configuration.
+        arguments: names and values of settings as `ServerSettings` has them: `token`, `hosts`, `bundle`,
+            `distilled`, `concepts`, `reference`, `trust`, `encoder`, `weights`, `device`, `offline`, and
+            `workers`, the replicas that share one machine's cores. The number of replicas and their resources
+            are for the Serve configuration.
 
     Returns:
         A bound deployment named `judge`.

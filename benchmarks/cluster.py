@@ -282,13 +282,18 @@ def kills(folder: Path, arguments: argparse.Namespace) -> None:
     equal = 0
     for run in range(arguments.runs):
         out = folder / f"{run}.lance"
+        began = time.monotonic()
         what = ["worker", "node", "driver", "all"][run % 4]
         left = [_kill_once(what, out, model, folder, nodes, chance, 2 * total // 3)]
         while _driver(out, model, folder, nodes.start()).wait() != 0:
             left.append(_rows(out))
         good = same(folder / "one.lance", out)
         equal += good
-        print(f"run {run}: {what} killed with {left} of {total} rows there; equal: {good}", flush=True)
+        took = time.monotonic() - began
+        print(
+            f"run {run}: {what} killed with {left} of {total} rows there; equal: {good} ({took:.0f} s)",
+            flush=True,
+        )
         if good:
             shutil.rmtree(out)
     nodes.stop()
@@ -538,11 +543,14 @@ def main() -> None:
         driver(arguments)
         return
     del one
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # what it started ends, too
     # Below a short path: the names of Ray's sockets may not be long.
     folder = Path(tempfile.mkdtemp(prefix="c", dir="/tmp"))
     try:
         arguments.run(folder, arguments)
     finally:
+        for process in psutil.Process().children(recursive=True):  # also of a run that failed half-way
+            process.kill()
         shutil.rmtree(folder, ignore_errors=True)
 
 

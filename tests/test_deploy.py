@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +79,43 @@ def test_the_container_file_copies_what_is_there_and_runs_as_a_user() -> None:
     copied = " ".join(text for step, text in steps if step == "COPY")
     for needed in ("pyproject.toml", "README.md", "LICENSE", "src", "scripts/build_app.py"):
         assert needed in copied
+
+
+def test_the_service_is_an_application_of_this_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The arguments are settings; a replica fits into a pod; the token reaches head and replicas."""
+    from morelli.server import deployment
+
+    loaded = yaml.safe_load((DEPLOY / "judge-rayservice.yaml").read_text())
+    assert (loaded["apiVersion"], loaded["kind"]) == ("ray.io/v1", "RayService")
+    serve = yaml.safe_load(loaded["spec"]["serveConfigV2"])
+    (application,) = serve["applications"]
+    assert application["import_path"] == f"{deployment.__name__}:{deployment.application.__name__}"
+    monkeypatch.setenv("MORELLI_TOKEN", "x" * 32)
+    settings = deployment.deployed_settings(application["args"])
+    assert settings.offline and settings.hosts and settings.token == "x" * 32
+    assert serve["http_options"]["request_timeout_s"] > settings.limits.answer_seconds
+    (judge,) = application["deployments"]
+    cluster = loaded["spec"]["rayClusterConfig"]
+    (workers,) = cluster["workerGroupSpecs"]
+    groups = [cluster["headGroupSpec"], workers]
+    containers = [container for group in groups for container in group["template"]["spec"]["containers"]]
+    assert int(containers[1]["resources"]["limits"]["cpu"]) >= judge["ray_actor_options"]["num_cpus"]
+    assert workers["maxReplicas"] == judge["autoscaling_config"]["max_replicas"]
+    for container in containers:
+        assert container["envFrom"] == [{"secretRef": {"name": "morelli-token"}}]
+        assert container["image"].endswith(f":{__version__}")
+    assert cluster["rayVersion"] in (DEPLOY / "Containerfile").read_text()
+
+
+@pytest.mark.ray
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_the_services_configuration_is_one_of_ray_serve() -> None:
+    """Ray's own schema takes it, which `serve deploy` would check."""
+    if find_spec("ray") is None or find_spec("grpc") is None:
+        pytest.skip("needs Ray Serve, which is an extra: pip install 'morelli[ray]'")
+    from ray.serve.schema import ServeDeploySchema
+
+    loaded = yaml.safe_load((DEPLOY / "judge-rayservice.yaml").read_text())
+    config = ServeDeploySchema.parse_obj(yaml.safe_load(loaded["spec"]["serveConfigV2"]))
+    assert [one.name for one in config.applications[0].deployments] == ["judge"]

@@ -145,7 +145,7 @@ class ServerSettings:
         values = {one.name: data[one.name] for one in fields(cls) if one.name in data}
         for name in ("roots", "concepts", "atlases", "reports"):
             values[name] = tuple(Path(path) for path in values[name])
-        for name in ("bundle", "distilled", "reference", "keep", "feedback", "weights"):
+        for name in ("bundle", "distilled", "reference", "keep", "feedback", "trust", "weights"):
             values[name] = None if values[name] is None else Path(values[name])
         values["hosts"] = tuple(values["hosts"])
         values["limits"] = RequestLimits(**values["limits"])

@@ -74,6 +74,10 @@ class ServerState:
         self._warmer.start()
         self._loader.start()
 
+    def wait(self) -> None:
+        """Until the encoder is loaded, or could not be."""
+        self._loader.join()
+
     def stop(self) -> None:
         """Cancel jobs, finish the batch that runs, forget every picture, and let go of the encoder."""
         with self._starting:

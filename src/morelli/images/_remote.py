@@ -22,7 +22,21 @@ _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _SECONDS: Final = 30.0
 _CHUNK: Final = 1 << 20
 _PACKAGES: Final = {"s3": "s3fs", "gs": "gcsfs", "hf": "huggingface-hub"}
-_OTHERS: Final = (".csv", ".tsv", ".parquet", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst")
+_OTHERS: Final = (
+    ".csv",
+    ".tsv",
+    ".jsonl",
+    ".ndjson",
+    ".parquet",
+    ".arrow",
+    ".zip",
+    ".tar",
+    ".gz",
+    ".tgz",
+    ".bz2",
+    ".xz",
+    ".zst",
+)
 
 
 def is_address(text: str) -> bool:

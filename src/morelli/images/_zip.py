@@ -40,15 +40,14 @@ def iter_zip(path: str, uri: str, limits: Limits, passed: PassedOver) -> Iterato
         yield problem_item(uri, error.reason, str(error)), ""
         return
     for info in archive.members():
-        if info.is_dir():
+        if info.filename.endswith("/"):  # is_dir() asks for a last character, and a name may be empty
             continue
         # zipfile cuts names at NUL and normalises separators; orig_filename is what the archive says.
         name = info.filename
         if not unsafe_name(info.orig_filename) and (
             is_left_member(name) or (may_be_apple_double(name) and not archive.looks_like_image(info))
         ):
-            if not info.is_dir():
-                passed.add_left(f"{uri}::{name}")
+            passed.add_left(f"{uri}::{name}")
             continue
         where = f"{uri}::{printable(name)}"
         problem = _member_problem(info, limits)

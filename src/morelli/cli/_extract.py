@@ -125,8 +125,10 @@ def extract(
 
     limits = limits_of(max_pixels, max_files)
 
-    items = partial(iter_source, sources, label=number, generator=generator, **reading, limits=limits)
-    understood = layouts.SourceReport()
+    listed, understood = layouts.SourceReport(), layouts.SourceReport()
+    items = partial(
+        iter_source, sources, label=number, generator=generator, **reading, limits=limits, report=listed
+    )
 
     eye = named_encoder(
         encoder,
@@ -161,6 +163,7 @@ def extract(
             engine=cluster,
         )
     here = report.skipped + report.duplicates
+    understood.passed.merge(listed.passed)
     say_understood(understood, reading, quiet=quiet)
     _warn_about_labels(understood.unlabelled if label_from else 0, understood.classes, report.conflicts)
     if not quiet:

@@ -10,7 +10,7 @@ from morelli.cli._console import error_console, printable
 from morelli.cli._errors import warn
 
 SHOWN = 10
-_MANIFESTS = {".csv", ".tsv", ".parquet"}
+_MANIFESTS = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".arrow"}
 
 
 def say_failures(

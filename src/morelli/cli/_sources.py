@@ -94,7 +94,14 @@ def limits_of(max_pixels: int | None, max_files: int | None = None) -> Limits:
 
 
 def say_understood(report: SourceReport, reading: Mapping[str, Any], *, quiet: bool) -> None:
-    """One line on what was understood, where labels were asked for or a known layout was met."""
+    """What was understood, where labels were asked for or a known layout was met, and what was not read."""
     asked = reading["label_from"] or reading["layout"] or reading["label_column"] or report.layouts
-    if asked and not quiet:
-        error_console().print(printable(report.sentence()), highlight=False, markup=False, soft_wrap=True)
+    lines = [report.sentence() if asked else "", report.passed_over()]
+    if asked and report.images and report.unlabelled == report.images:
+        lines.append(
+            "no image has a label: give each class alone with --label real and --label fake, or a manifest "
+            "with the columns path, label and generator"
+        )
+    for line in filter(None, lines):
+        if not quiet:
+            error_console().print(printable(line), highlight=False, markup=False, soft_wrap=True)

@@ -23,7 +23,21 @@ _SECONDS: Final = 30.0
 _CHUNK: Final = 1 << 20
 _SEVERAL: Final = 1000
 _PACKAGES: Final = {"s3": "s3fs", "gs": "gcsfs", "hf": "huggingface-hub"}
-_OTHERS: Final = (".csv", ".tsv", ".parquet", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst")
+_OTHERS: Final = (
+    ".csv",
+    ".tsv",
+    ".jsonl",
+    ".ndjson",
+    ".parquet",
+    ".arrow",
+    ".zip",
+    ".tar",
+    ".gz",
+    ".tgz",
+    ".bz2",
+    ".xz",
+    ".zst",
+)
 
 
 def is_address(text: str) -> bool:

@@ -32,6 +32,7 @@ from morelli.atlas._once import once
 from morelli.atlas._pixels import Pictures, PixelTable
 from morelli.atlas._record import AtlasRecord
 from morelli.atlas._selection import EVERYTHING, Mask, Places, Selection, Spec, key_of, select
+from morelli.atlas._tags import Tags
 from morelli.atlas._views import (
     DimensionHistograms,
     dimension_views,
@@ -66,7 +67,7 @@ class Atlas(CollectionWork):
         record: what it holds and was made from.
         distilled: the map from features to dimensions.
         collection: the columns of all images.
-        edits: what people added.
+        edits: what people added; their tags of images are in `tags`.
     """
 
     def __init__(
@@ -81,7 +82,8 @@ class Atlas(CollectionWork):
         self.path, self.record, self.distilled, self.collection = path, record, distilled, collection
         self.pictures = pictures
         self.edits = Edits(path)
-        self._edits_seen = self.edits.stamp()
+        self.tags = Tags(path, collection)
+        self._edits_seen = (self.edits.stamp(), self.tags.stamp())
         self._selections: Kept[str, Selection] = Kept(KEPT_SELECTIONS)
         self._orders: Kept[tuple[str, str, bool, tuple[int, ...]], NDArray[np.int64]] = Kept(KEPT_ORDERS)
         # A level may have a hundred thousand cells, a tile has a thousand at most.
@@ -211,6 +213,7 @@ class Atlas(CollectionWork):
             polygon=lambda points: masked(rows_in_polygon(self.collection.xy, points)),
             rect=lambda corners: masked(rows_in_rect(self.collection.xy, corners)),
             carriers=self._carriers,
+            tagged=self.tags.mask,
         )
 
     def _carriers(self, number: int) -> Mask:
@@ -310,7 +313,7 @@ class Atlas(CollectionWork):
         off = self.check_off(off)
         order = self._order(selection, sort, descending, off)
         logits = self.logits(off) if off else None
-        return row_records(self.collection, order[offset : offset + limit], logits)
+        return self._tagged(row_records(self.collection, order[offset : offset + limit], logits))
 
     def _order(
         self, selection: Selection | None, sort: str, descending: bool, off: tuple[int, ...]
@@ -324,7 +327,7 @@ class Atlas(CollectionWork):
     def image(self, row: int) -> dict[str, Any]:
         """Everything known of one image: file facts, held-out logit and its exact parts, place, patterns."""
         self._check_row(row)
-        found = row_records(self.collection, np.array([row]))[0]
+        found = self._tagged(row_records(self.collection, np.array([row])))[0]
         facts = self.collection.records([row]).to_pylist()[0]
         found |= {name: facts[name] for name in facts if name not in found and name != "phash"}
         found |= {
@@ -464,7 +467,7 @@ class Atlas(CollectionWork):
 
     def _follow_edits(self) -> None:
         """Forget answers that edits of this or another process changed: a merge changes who is selected."""
-        stamp = self.edits.stamp()
+        stamp = (self.edits.stamp(), self.tags.stamp())
         if stamp != self._edits_seen:
             self._edits_seen = stamp
             for kept in (self._selections, self._orders, self._levels, self._tiles):

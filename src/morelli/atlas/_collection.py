@@ -358,6 +358,11 @@ class Collection:
         return self._main_generators[most]
 
     @once
+    def sums(self) -> pa.Array:
+        """(n,) SHA-256 of each image's file."""
+        return self._column("sha256").combine_chunks()
+
+    @once
     def search_texts(self) -> pa.Array:
         """(n,) lower-case text of each image that a search looks into, manifest's fields included."""
         import pyarrow.compute as pc

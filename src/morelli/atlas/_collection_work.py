@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from morelli.atlas._collection import Collection
 from morelli.atlas._edits import Edits
@@ -11,7 +14,8 @@ from morelli.atlas._exports import ExportFormat, export_rows
 from morelli.atlas._fields import Fields, conditions
 from morelli.atlas._once import once
 from morelli.atlas._selection import EVERYTHING
-from morelli.errors import UsageError
+from morelli.atlas._tags import COLUMN, Tags
+from morelli.errors import ChangedMeanwhileError, UsageError
 
 if TYPE_CHECKING:
     from morelli.atlas._selection import Selection, Spec
@@ -22,6 +26,7 @@ class CollectionWork(ABC):
 
     collection: Collection
     edits: Edits
+    tags: Tags
 
     @abstractmethod
     def select(self, spec: Spec) -> Selection:
@@ -44,10 +49,42 @@ class CollectionWork(ABC):
 
         A column that the selection has a condition on is counted without that condition.
         """
-        if selection is None:
-            return self._fields.view(None, {})
-        apart = {name: self.select(rest).mask for name, rest in conditions(selection.spec).items()}
-        return self._fields.view(selection.mask, apart)
+        mask = None if selection is None else selection.mask
+        rest = {} if selection is None else conditions(selection.spec)
+        apart = {name: self.select(spec).mask for name, spec in rest.items()}
+        tags = self.tags.view(apart.get(COLUMN, mask))
+        return [*([] if tags is None else [tags]), *self._fields.view(mask, apart)]
+
+    def tag_images(
+        self, selection: Selection, add: Sequence[str], remove: Sequence[str], *, count: int | None = None
+    ) -> None:
+        """Give the selected images some tags and take others from them, in one step.
+
+        Args:
+            selection: which images.
+            add: tags to give; new ones are made.
+            remove: tags to take away; one that no image has any more is gone.
+            count: how many images the caller saw selected.
+
+        Raises:
+            UsageError: a name that cannot be a tag's.
+            ChangedMeanwhileError: other images are selected by now than `count` says; nothing is changed.
+        """
+        now = self.select(selection.spec)
+        if count is not None and count != now.counts["count"]:
+            raise ChangedMeanwhileError(
+                "Nothing was tagged: somebody else changed tags or patterns, and "
+                f"{now.counts['count']:,} images are selected by now instead of {count:,}. "
+                "Look at them again, then repeat the change."
+            )
+        self.tags.change(now.rows, add, remove)
+
+    def _tagged(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Records of images with their tags."""
+        tags = self.tags.of(np.array([one["row"] for one in records], dtype=np.int64))
+        for one, names in zip(records, tags, strict=True):
+            one["tags"] = names
+        return records
 
     def feedback(self, row: int, label: str, note: str = "") -> None:
         """Note that an image's verdict is wrong: it is said to be `real` or `fake`."""
@@ -62,4 +99,4 @@ class CollectionWork(ABC):
     def export(self, selection: Selection | None, form: ExportFormat) -> bytes:
         """The selected images as CSV, Parquet, or SHA-256 sums line by line."""
         everything = self.select(EVERYTHING) if selection is None else selection
-        return export_rows(self.collection, everything.rows, form, self.dimension_names())
+        return export_rows(self.collection, everything.rows, form, self.dimension_names(), self.tags)

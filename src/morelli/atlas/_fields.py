@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from morelli.atlas._collection import ERRORS, FILE_NUMBERS, UNKNOWN, VERDICTS, Collection
 from morelli.atlas._once import once
 from morelli.atlas._selection import Mask, numeric_column
+from morelli.atlas._tags import COLUMN as TAG_COLUMN
 
 BINS = 40
 MOST_NAMES = 200
@@ -71,7 +72,11 @@ class Fields:
         kinds = self.collection.manifest_kinds
         groups: dict[Group, Sequence[str]] = {
             **_GROUPS,
-            "manifest": [name for name in kinds if not any(name in known for known in _GROUPS.values())],
+            "manifest": [
+                name
+                for name in kinds
+                if name != TAG_COLUMN and not any(name in known for known in _GROUPS.values())
+            ],
         }
         found = []
         for group, names in groups.items():

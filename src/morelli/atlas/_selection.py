@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from morelli.atlas._collection import ERRORS, FILE_NUMBERS, LABELS, UNKNOWN, VERDICTS, Collection
 from morelli.atlas._manifest_columns import seconds
+from morelli.atlas._tags import COLUMN as TAG_COLUMN
 from morelli.errors import UsageError
 
 Mask = NDArray[np.bool_]
@@ -57,12 +58,14 @@ class Selection:
 @dataclass(frozen=True)
 class Places:
     """What a selection needs besides columns: `cells(level, ids)`, `polygon(points)` and `rect(corners)` give
-    masks (n,); `carriers(prototype)` those whose pattern belongs to it, merged ones included."""
+    masks (n,); `carriers(prototype)` those whose pattern belongs to it, merged ones included; `tagged(names)`
+    those with one of some tags, None standing for no tag."""
 
     cells: Callable[[int, Sequence[int]], Mask]
     polygon: Callable[[NDArray[np.float64]], Mask]
     rect: Callable[[NDArray[np.float64]], Mask]
     carriers: Callable[[int], Mask]
+    tagged: Callable[[Sequence[str | None]], Mask]
 
 
 def key_of(spec: Spec) -> str:
@@ -131,6 +134,8 @@ def _clause(clause: Any, collection: Collection, places: Places, budget: list[in
         case {"rect": [x0, y0, x1, y1], **rest} if not rest:
             return places.rect(np.array([_number(v, "rect") for v in (x0, y0, x1, y1)]))
         case {"column": str(name), "in": list(values), **rest} if not rest:
+            if name == TAG_COLUMN:
+                return places.tagged(_names(name, values))
             return _among(collection, name, values)
         case {"column": str(name), "range": [low, high], **rest} if not rest:
             return _between(numeric_column(collection, name), *_bounds(collection, name, low, high))
@@ -172,9 +177,14 @@ def numeric_column(collection: Collection, name: str) -> NDArray[Any]:
     raise UsageError(f"No column {name!r} of numbers; there are {', '.join((*FILE_NUMBERS, *known))}.")
 
 
-def _among(collection: Collection, name: str, values: list[Any]) -> Mask:
+def _names(column: str, values: list[Any]) -> list[str | None]:
     if len(values) > MOST_VALUES or not all(v is None or isinstance(v, str) for v in values):
-        raise UsageError(f"Values of the column {name} are names, or null for a missing one.")
+        raise UsageError(f"Values of the column {column} are names, or null for a missing one.")
+    return values
+
+
+def _among(collection: Collection, name: str, values: list[Any]) -> Mask:
+    _names(name, values)
     if name in FIXED:
         known: Mapping[str, int] = (
             LABELS

@@ -59,7 +59,7 @@ class ColumnView(Answer):
 
     name: str
     kind: Literal["category", "number", "date"]
-    group: Literal["verdict", "image", "file", "manifest"]
+    group: Literal["tags", "verdict", "image", "file", "manifest"]
     missing: int = Field(description="Images without a value.")
     missing_selected: int
     distinct: int | None = absent()
@@ -67,6 +67,14 @@ class ColumnView(Answer):
     edges: list[float] | None = absent()
     counts: list[int] | None = absent()
     selected: list[int] | None = absent()
+
+
+class Tag(Answer):
+    """A tag that people gave to images, among all images and in the selection."""
+
+    name: str
+    n: int
+    selected: int
 
 
 class FileAudit(OpenAnswer):
@@ -224,6 +232,7 @@ class ImageRow(Answer):
     error: Outcome | None
     impacts: list[float]
     prototypes: list[int]
+    tags: list[str]
 
 
 class Rows(Answer):

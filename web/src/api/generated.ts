@@ -122,7 +122,7 @@ export interface ColumnName {
 export interface ColumnView {
   readonly name: string;
   readonly kind: "category" | "number" | "date";
-  readonly group: "verdict" | "image" | "file" | "manifest";
+  readonly group: "tags" | "verdict" | "image" | "file" | "manifest";
   /** Images without a value. */
   readonly missing: number;
   readonly missing_selected: number;
@@ -374,6 +374,7 @@ export interface ImageDetail {
   readonly error: "tn" | "fp" | "fn" | "tp" | "unanswered" | null;
   readonly impacts: readonly number[];
   readonly prototypes: readonly number[];
+  readonly tags: readonly string[];
   readonly values: readonly number[];
   readonly bias: number;
   readonly logit: number;
@@ -401,6 +402,7 @@ export interface ImageRow {
   readonly error: "tn" | "fp" | "fn" | "tp" | "unanswered" | null;
   readonly impacts: readonly number[];
   readonly prototypes: readonly number[];
+  readonly tags: readonly string[];
 }
 
 /** What this server has and allows. */
@@ -683,6 +685,23 @@ export interface Stability {
   /** True where some delivery is called AI-generated and another real. */
   readonly flips: boolean;
   readonly deliveries: readonly Delivery[];
+}
+
+/** A tag that people gave to images, among all images and in the selection. */
+export interface Tag {
+  readonly name: string;
+  readonly n: number;
+  readonly selected: number;
+}
+
+/** Tags to give to the images of a selection, and tags to take from them. */
+export interface TagChange {
+  /** A selection document; {"and": []} is everything. */
+  readonly selection: Readonly<Record<string, unknown>>;
+  readonly add?: readonly string[];
+  readonly remove?: readonly string[];
+  /** Images that the client saw selected; if there are others by now, 412. */
+  readonly count?: number | null;
 }
 
 /** The detector's two thresholds as probabilities at the answer's base rate. */

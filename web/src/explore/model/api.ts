@@ -17,6 +17,8 @@ import type {
   Rescored as Answer,
   Rows,
   SelectionAnswer,
+  Tag,
+  TagChange,
 } from "../../api/generated";
 import type { Selected as SelectedOf } from "../../api/types";
 import { type Cells, decodeCells, overlaid } from "./cells";
@@ -158,6 +160,12 @@ export class AtlasApi {
 
   editDimension = (k: number, fields: DimensionEdit): Promise<DimensionNotes> =>
     sendJson("PATCH", this.#url(["dimensions", k]), fields);
+
+  tags = (selection: Key, signal: AbortSignal): Promise<readonly Tag[]> => getJson<readonly Tag[]>(this.#url(["tags"], { selection }), signal);
+
+  /** `count`: the images that the change is meant for; where they are others by now the server refuses it. */
+  changeTags = (spec: Spec, add: readonly string[], remove: readonly string[], count: number): Promise<readonly Tag[]> =>
+    sendJson<readonly Tag[]>("POST", this.#url(["tags"]), { selection: { ...spec }, add, remove, count } satisfies TagChange);
 
   saveSelection = (name: string, spec: Spec): Promise<SelectionAnswer> => sendJson("PUT", this.#url(["saved-selections", name]), spec);
 

@@ -186,6 +186,7 @@ const VALUES: Readonly<Record<string, string>> = {
 };
 
 const COLUMNS: Readonly<Record<string, string>> = {
+  tag: "Tag",
   label: "Label",
   verdict: "Verdict",
   error: "Outcome",

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from morelli.cli._console import console, error_console, printable, progress
+from morelli.cli._console import console, error_console, progress
 from morelli.cli._encoder_loading import encoder_of
 from morelli.cli._errors import outcome, warn
+from morelli.cli._failures import say_failures
 from morelli.cli._options import (
     BatchSize,
     Device,
@@ -134,7 +135,7 @@ def detect(
 
         morelli detect photo.jpg --thorough
 
-    Exit codes: 0 all judged, 2 wrong usage, 3 some files failed (listed on stderr and in every output),
+    Exit codes: 0 all judged, 2 wrong usage, 3 some files failed (counted on stderr, listed in every output),
     4 nothing could be judged.
     """
     targets = ["-" if json_document else None, jsonl, csv]
@@ -204,7 +205,13 @@ def detect(
     say_understood(report, reading, quiet=quiet)
     if not quiet:
         _say(summary, table="-" not in targets)
-    _list_failures(summary)
+    say_failures(
+        summary.failures,
+        "judged",
+        rest="--csv, --jsonl, --json and --parquet hold them all",
+        sources=paths,
+        done=summary.done,
+    )
     raise typer.Exit(outcome(summary.done, len(summary.failures)))
 
 
@@ -282,20 +289,6 @@ def _say(summary: Summary, *, table: bool) -> None:
     if summary.done:
         for line in summary.lines():
             screen.print(line, highlight=False, soft_wrap=True)
-
-
-def _list_failures(summary: Summary) -> None:
-    if not summary.failures:
-        return
-    warn(f"{len(summary.failures):,} could not be judged:")
-    screen = error_console()
-    for uri, reason, message in summary.failures:
-        screen.print(
-            f"  {printable(uri)}: {reason}: {printable(message)}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
 
 
 def _tuned(bundle: Bundle, fpr: float | None, base_rate: float | None) -> Bundle:

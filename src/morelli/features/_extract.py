@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +22,7 @@ from morelli.features._prepare import Identity, Known, New, Preparation, Row
 from morelli.features._report import ExtractReport, Progress
 from morelli.features._rows import NOT_FINITE, check_range, finite_rows
 from morelli.features._schema import Dtype, TableSpec, metadata_schema
-from morelli.features._table import FeatureTable, open_or_create, refuse_foreign, write_lock
+from morelli.features._table import FeatureTable, is_table, open_or_create, refuse_foreign, write_lock
 
 if TYPE_CHECKING:
     from morelli.encoders import Encoder, PreparedImage
@@ -130,6 +131,7 @@ def extract(
         items = map(partial(_counted, understood), items)
 
     with write_lock(out):
+        made = not is_table(out)
         table = open_or_create(out, spec)
         table.clean()
         present = table.labels()
@@ -159,9 +161,12 @@ def extract(
                         run.collect([new.row for new in batch.images if isinstance(new, New)], batch.vectors)
             finally:
                 run.flush()  # rows that are encoded stay, also after Ctrl-C or an error of the source
-        table.record_failures(run.failed)
-        table.compact()
-        table.clean()
+        if made and not run.done:
+            shutil.rmtree(out)  # nothing could be used: no empty table is left behind
+        else:
+            table.record_failures(run.failed)
+            table.compact()
+            table.clean()
     if progress:
         progress(run.done, total_of(), run.skipped + run.duplicates, len(run.failed))
     return ExtractReport(

@@ -14,6 +14,7 @@ from PIL import Image, ImageFilter
 
 from morelli.artefacts import locked
 from morelli.detectors import Bundle
+from morelli.encoders import load_encoder
 from morelli.features import FeatureTable
 from tests.cli.conftest import morelli
 
@@ -262,3 +263,31 @@ def test_groups_of_several_images_need_no_word(tmp_path: Path, table: Path) -> N
     run = morelli("fit", table, "-o", tmp_path / "b", "--kinds", "final")
     assert "is one image" not in run.err
     assert "groups held out" in run.out
+
+
+def test_the_cost_of_bfloat16_is_measured_at_the_fit_and_lets_detect_be_fast(
+    tmp_path: Path, table: Path, bundle: Path, collection: Path, tiny_clip_dir: Path
+) -> None:
+    weights = ("--weights", tiny_clip_dir)
+    refused = morelli("detect", collection, "--bundle", bundle, *weights, "--precision", "fast")
+    assert refused.code == 2 and "bfloat16" in refused.err
+    if (obstacle := load_encoder(tiny_clip_dir).obstacle_to_quick()) is not None:
+        pytest.skip(obstacle)
+    quick, out = tmp_path / "quick.lance", tmp_path / "b"
+    asked = ("--encoder", tiny_clip_dir, "--kinds", "final,layer:2,layer:3", "--dtype", "bfloat16")
+    assert morelli("extract", collection, "-o", quick, *asked).code == 0
+    fitted = morelli("fit", table, "-o", out, "--kinds", "layer:2,layer:3", "--bfloat16", quick)
+    assert fitted.code == 0, fitted.err
+    assert Bundle.load(out).bfloat16 is not None
+    documents = {}
+    for precision in ("exact", "fast", "fastest"):
+        run = morelli("detect", collection, "--bundle", out, *weights, "--json", "--precision", precision)
+        assert run.code == 0, run.err
+        documents[precision] = json.loads(run.out)
+    used = [document["precision"] for document in documents.values()]
+    assert used == ["float32", "bfloat16, float32 near thresholds", "bfloat16"]
+    logits = {name: [row["logit"] for row in one["results"]] for name, one in documents.items()}
+    assert logits["exact"] != logits["fastest"]
+    assert [row["verdict"] for row in documents["exact"]["results"]] == [
+        row["verdict"] for row in documents["fast"]["results"]
+    ]

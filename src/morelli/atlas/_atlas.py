@@ -21,17 +21,19 @@ from morelli.atlas._collection import (
     open_images,
     verdict_of,
 )
+from morelli.atlas._collection_work import CollectionWork
 from morelli.atlas._edits import Edits
-from morelli.atlas._exports import ExportFormat, export_rows
 from morelli.atlas._facets import with_facets
 from morelli.atlas._integrity import require_small_files
 from morelli.atlas._kept import Kept
 from morelli.atlas._live_evaluation import live_evaluation
 from morelli.atlas._manifest_columns import manifest_categories
 from morelli.atlas._once import once
+from morelli.atlas._pattern_page import pattern_page
 from morelli.atlas._pixels import Pictures, PixelTable
 from morelli.atlas._record import AtlasRecord
 from morelli.atlas._selection import EVERYTHING, Mask, Places, Selection, Spec, key_of, select
+from morelli.atlas._tags import Tags
 from morelli.atlas._views import (
     DimensionHistograms,
     dimension_views,
@@ -58,7 +60,7 @@ KEPT_OFF = 4
 LARGEST_PAGE = 2_000
 
 
-class Atlas:
+class Atlas(CollectionWork):
     """A collection, distilled. Made by `build_atlas`, opened by `Atlas.open`.
 
     Attributes:
@@ -66,7 +68,7 @@ class Atlas:
         record: what it holds and was made from.
         distilled: the map from features to dimensions.
         collection: the columns of all images.
-        edits: what people added.
+        edits: what people added; their tags of images are in `tags`.
     """
 
     def __init__(
@@ -81,7 +83,8 @@ class Atlas:
         self.path, self.record, self.distilled, self.collection = path, record, distilled, collection
         self.pictures = pictures
         self.edits = Edits(path)
-        self._edits_seen = self.edits.stamp()
+        self.tags = Tags(path, collection)
+        self._edits_seen = (self.edits.stamp(), self.tags.stamp())
         self._selections: Kept[str, Selection] = Kept(KEPT_SELECTIONS)
         self._orders: Kept[tuple[str, str, bool, tuple[int, ...]], NDArray[np.int64]] = Kept(KEPT_ORDERS)
         # A level may have a hundred thousand cells, a tile has a thousand at most.
@@ -211,6 +214,7 @@ class Atlas:
             polygon=lambda points: masked(rows_in_polygon(self.collection.xy, points)),
             rect=lambda corners: masked(rows_in_rect(self.collection.xy, corners)),
             carriers=self._carriers,
+            tagged=self.tags.mask,
         )
 
     def _carriers(self, number: int) -> Mask:
@@ -287,9 +291,13 @@ class Atlas:
     def prototypes(self, selection: Selection | None = None) -> list[dict[str, Any]]:
         """The pattern view: prototypes with people's edits, and how many selected images carry each."""
         found = self._prototype_items
-        if not found:
-            return []
-        return prototype_views(self.collection, found, selection, self.edits.read()["prototypes"])
+        edits, names = self.edits.read()["prototypes"], self.dimension_names()
+        return prototype_views(self.collection, found, selection, edits, names)
+
+    def pattern_page(self, number: int) -> dict[str, Any]:
+        """One prototype with its images, and what their scores would be without it; see `pattern_page`."""
+        rows = np.flatnonzero(self._carriers(number))
+        return pattern_page(self.collection, self.prototypes()[number], rows, self.prototypes_found)
 
     def rows(
         self,
@@ -310,7 +318,7 @@ class Atlas:
         off = self.check_off(off)
         order = self._order(selection, sort, descending, off)
         logits = self.logits(off) if off else None
-        return row_records(self.collection, order[offset : offset + limit], logits)
+        return self._tagged(row_records(self.collection, order[offset : offset + limit], logits))
 
     def _order(
         self, selection: Selection | None, sort: str, descending: bool, off: tuple[int, ...]
@@ -324,7 +332,7 @@ class Atlas:
     def image(self, row: int) -> dict[str, Any]:
         """Everything known of one image: file facts, held-out logit and its exact parts, place, patterns."""
         self._check_row(row)
-        found = row_records(self.collection, np.array([row]))[0]
+        found = self._tagged(row_records(self.collection, np.array([row])))[0]
         facts = self.collection.records([row]).to_pylist()[0]
         found |= {name: facts[name] for name in facts if name not in found and name != "phash"}
         found |= {
@@ -433,7 +441,7 @@ class Atlas:
         )
         return found | {"off": list(off), "audit": dict(self.record.audit), "held_out": self.record.held_out}
 
-    # What people add
+    # What people add; tags, feedback and exports are in `CollectionWork`
 
     def edit_prototype(
         self, number: int, fields: Mapping[str, Any], was: Mapping[str, Any] | None = None
@@ -464,26 +472,11 @@ class Atlas:
 
     def _follow_edits(self) -> None:
         """Forget answers that edits of this or another process changed: a merge changes who is selected."""
-        stamp = self.edits.stamp()
+        stamp = (self.edits.stamp(), self.tags.stamp())
         if stamp != self._edits_seen:
             self._edits_seen = stamp
             for kept in (self._selections, self._orders, self._levels, self._tiles):
                 kept.clear()
-
-    def feedback(self, row: int, label: str, note: str = "") -> None:
-        """Note that an image's verdict is wrong: it is said to be `real` or `fake`."""
-        if label not in ("real", "fake"):
-            raise UsageError(f"An image is real or fake, not {label!r}.")
-        self._check_row(row)
-        facts = self.collection.records([row], ["uri", "sha256", "generator", "source"]).to_pylist()[0]
-        facts["path"] = facts.pop("uri")
-        probability = round(float(self.collection.probabilities[row]), 6)
-        self.edits.add_feedback([{**facts, "label": label, "probability": probability, "note": note}])
-
-    def export(self, selection: Selection | None, form: ExportFormat) -> bytes:
-        """The selected images as CSV, Parquet, or SHA-256 sums line by line."""
-        everything = self.select(EVERYTHING) if selection is None else selection
-        return export_rows(self.collection, everything.rows, form, self.dimension_names())
 
 
 def _counted(errors: NDArray[np.int8]) -> dict[str, int]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from morelli.artefacts.text import CSV_MARK, FORMULA_SIGNS
 from morelli.atlas._collection import ERRORS, UNANSWERED, UNKNOWN, VERDICTS, Collection
+from morelli.atlas._tags import Tags
 from morelli.errors import UsageError
 
 ExportFormat = Literal["csv", "parquet", "ids"]
@@ -25,9 +26,9 @@ _OUTCOMES = {
 
 
 def export_rows(
-    collection: Collection, rows: NDArray[np.int64], form: ExportFormat, names: Sequence[str]
+    collection: Collection, rows: NDArray[np.int64], form: ExportFormat, names: Sequence[str], tags: Tags
 ) -> bytes:
-    """Rows as CSV or Parquet (metadata, held-out probability, verdict, outcome, impacts), or SHA-256 sums.
+    """Rows as CSV or Parquet (metadata, held-out probability, verdict, outcome, tags, impacts), or as sums.
 
     The CSV is a manifest: its `path` and `label` let `morelli extract` and `fit` read it. In it a text that a
     spreadsheet would run as a formula gets a leading apostrophe, such a path `./`.
@@ -54,6 +55,7 @@ def export_rows(
     texts["probability"] = pa.array(collection.probabilities[rows])
     texts["verdict"] = pa.array([VERDICTS[v] for v in collection.verdicts[rows]])
     texts["outcome"] = pa.array([_OUTCOMES[code] for code in collection.errors[rows].tolist()], pa.string())
+    texts["tags"] = pa.array(["; ".join(one) or None for one in tags.of(rows)], pa.string())
     for k, name in enumerate(names):
         texts[f"impact {k + 1}: {name}" if name != f"D{k + 1}" else f"impact {k + 1}"] = pa.array(
             collection.impacts[rows, k]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,13 +20,21 @@ from morelli.cli._options import (
     BatchSize,
     Device,
     DeviceChoice,
+    Engine,
+    EngineOption,
     ImageColumn,
     LabelColumn,
     LabelFrom,
     LayoutOption,
+    MaxFiles,
     MaxPixels,
     Offline,
+    PrecisionChoice,
+    PrecisionOption,
     Quiet,
+    RayActors,
+    RayAddress,
+    RayCpus,
     Remote,
     Root,
     Sources,
@@ -35,13 +44,14 @@ from morelli.cli._options import (
     Workers,
 )
 from morelli.cli._outputs import Csv, JsonDocument, JsonLines, Output, Parquet
-from morelli.cli._sources import limits_of, reading_of, say_understood
+from morelli.cli._sources import engine_of, limits_of, reading_of, say_understood
 from morelli.cli._verdict_table import SHOWN, Summary, statements, verdict_table, why
 from morelli.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
     from morelli.detectors import Bundle
-    from morelli.inspection import Detection
+    from morelli.images import ImageItem
+    from morelli.inspection import Detection, Inspector
     from morelli.reports import Picture
 
 SHEET_LIMIT = 200
@@ -93,12 +103,18 @@ def detect(
     remote: Remote = False,
     trust: Trust = None,
     max_pixels: MaxPixels = None,
+    max_files: MaxFiles = None,
     encoder: TrustedEncoder = None,
     weights: WeightsPath = None,
     batch_size: BatchSize = 16,
     workers: Workers = 2,
     device: Device = DeviceChoice.auto,
+    precision: PrecisionOption = PrecisionChoice.auto,
     offline: Offline = False,
+    engine: EngineOption = Engine.local,
+    ray_address: RayAddress = None,
+    ray_actors: RayActors = None,
+    ray_cpus: RayCpus = None,
     quiet: Quiet = False,
 ) -> None:
     """Say of each image whether it was made by AI: verdict, probability with interval, nearest evidence.
@@ -131,9 +147,10 @@ def detect(
     from morelli.detectors import Bundle, default_bundle_path
     from morelli.images import iter_source
     from morelli.images.layouts import SourceReport
-    from morelli.inspection import Detection, Inspector
+    from morelli.inspection import Inspector
     from morelli.provenance import TrustList
 
+    cluster = engine_of(engine, address=ray_address, actors=ray_actors, cpus=ray_cpus, offline=offline)
     anchors = TrustList.load(trust) if trust is not None else None
     detector = _tuned(Bundle.load(bundle or default_bundle_path()), fpr, base_rate)
     reading = reading_of(
@@ -147,37 +164,36 @@ def detect(
         offline=offline,
     )
     report = SourceReport()
-    limits = limits_of(max_pixels)
-    items = iter_source(paths, **reading, limits=limits, report=report)
-    # Weights are large: none are fetched before something turned up that needs them.
-    unusable = list[Detection]()
-    first = None
-    for item in items:
-        if item.problem is None:
-            first = item
-            break
-        unusable.append(Detection(item.uri, item.label, item.generator, failure=item.problem))
-    if first is None and not unusable:
-        raise SourceError(
-            f"No image found in {', '.join(paths)}. Name image files, or folders and archives with some."
-        )
-    stream = iter(unusable)
-    if first is not None:
+    limits = limits_of(max_pixels, max_files)
+    listing = partial(iter_source, paths, **reading, limits=limits)
+
+    head = _head(detector)
+    if cluster != "local" and precision in (PrecisionChoice.fast, PrecisionChoice.fastest):
+        raise UsageError(f"--precision {precision.value} is for one machine; a cluster computes in float32.")
+
+    def inspector() -> Inspector:
         loaded = encoder_of(
             detector.build, encoder=encoder, weights=weights, device=device, offline=offline, quiet=quiet
         )
-        judged = Inspector(loaded, detector, trust=anchors).detect(
-            chain([first], items),
-            batch_size=batch_size,
-            workers=workers,
-            limits=limits,
-            thumbnails=sheet is not None,
-            stability=thorough,
-        )
-        stream = chain(unusable, judged)
+        found = Inspector(loaded, detector, trust=anchors)
+        if cluster == "local":
+            found = found.at_precision(precision.value)
+        head["precision"] = found.encoder.precision
+        return found
+
+    how: dict[str, Any] = {
+        "batch_size": batch_size,
+        "workers": workers,
+        "limits": limits,
+        "thumbnails": sheet is not None,
+        "stability": thorough,
+    }
+    if cluster == "local":
+        stream = _judged_here(listing(report=report), inspector, how, paths)
+    else:
+        stream = inspector().detect(listing, **how, understood=report, engine=cluster)
 
     summary, counts = Summary(), dict[str, Any]()
-    head = _head(detector)
     pictures: list[Picture] = []
     with ExitStack() as stack:
         outputs, unread = _opened(stack, list(_outputs(targets, parquet, head, counts)))
@@ -192,6 +208,8 @@ def detect(
             display.advance(task)
         counts |= summary.to_json()
 
+    if not summary.done + len(summary.failures):
+        raise _nothing_in(paths)
     if sheet is not None and pictures:
         _draw(sheet, pictures, summary, detector)
     say_understood(report, reading, quiet=quiet)
@@ -223,6 +241,31 @@ def _opened(stack: ExitStack, wanted: list[Output]) -> tuple[list[Output], Usage
     if unread is not None and not outputs:
         raise unread
     return outputs, unread
+
+
+def _judged_here(
+    items: Iterator[ImageItem],
+    inspector: Callable[[], Inspector],
+    how: dict[str, Any],
+    paths: list[str],
+) -> Iterator[Detection]:
+    """Verdicts on this machine. Weights are large: none are fetched before something needs them."""
+    from morelli.inspection import Detection
+
+    unusable = list[Detection]()
+    for item in items:
+        if item.problem is None:
+            return chain(unusable, inspector().detect(chain([item], items), **how))
+        unusable.append(Detection(item.uri, item.label, item.generator, failure=item.problem))
+    if not unusable:
+        raise _nothing_in(paths)
+    return iter(unusable)
+
+
+def _nothing_in(paths: list[str]) -> SourceError:
+    return SourceError(
+        f"No image found in {', '.join(paths)}. Name image files, or folders and archives with some."
+    )
 
 
 def _outputs(

@@ -22,6 +22,7 @@ from morelli.cli._options import (
     LabelColumn,
     LabelFrom,
     LayoutOption,
+    MaxFiles,
     MaxPixels,
     NumberFormat,
     Offline,
@@ -76,6 +77,7 @@ def extract(
     root: Root = None,
     remote: Remote = False,
     max_pixels: MaxPixels = None,
+    max_files: MaxFiles = None,
     weights: WeightsPath = None,
     batch_size: OptionalBatchSize = None,
     workers: OptionalWorkers = None,
@@ -121,7 +123,7 @@ def extract(
         offline=offline,
     )
 
-    limits = limits_of(max_pixels)
+    limits = limits_of(max_pixels, max_files)
 
     listed, understood = layouts.SourceReport(), layouts.SourceReport()
     items = partial(

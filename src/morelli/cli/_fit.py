@@ -81,6 +81,15 @@ def fit(
             help='Families of generators to name, as {"lineage": "family"}; other lineages are strangers.',
         ),
     ] = None,
+    bfloat16: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="QUICK.lance",
+            help="The same images, extracted with --dtype bfloat16: measure what that costs the detector, so "
+            "that `detect --precision fast` may use it.",
+            exists=True,
+        ),
+    ] = None,
     real_groups: Annotated[
         RealGroupChoice, typer.Option(help="Keep real images together by their source, or not at all.")
     ] = RealGroupChoice.source,
@@ -131,6 +140,8 @@ def fit(
     )
     command = shlex.join(["morelli", *sys.argv[1:]])
     bundle = fit_bundle(features, recipe, command=command).bundle
+    if bfloat16 is not None:
+        bundle = bundle.with_bfloat16(features, FeatureTable.open(bfloat16).load(kinds=list(bundle.kinds)))
     bundle.save(out)
     alone = _file_facts(features)
     if not quiet:

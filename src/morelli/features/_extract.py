@@ -113,14 +113,14 @@ def extract(
         raise UsageError("workers, batch_size and flush_rows are at least 1")
     refuse_foreign(out)
     if engine != "local":
-        from morelli.encoders.cluster import Cluster
+        from morelli.encoders.cluster import cluster_of, listing_of, require_ray
         from morelli.features._distributed import ClusterJob, extract_on_cluster
 
-        listing = _listing(source, limits)
+        listing, cluster = listing_of(source, limits), cluster_of(engine)
+        require_ray()
         for _ in islice(listing(), 1):
             pass  # a source that cannot be read is an error before a table is made for it
         job = ClusterJob(listing, encoder, spec, perturbation, limits, batch_size, workers, flush_rows)
-        cluster = engine if isinstance(engine, Cluster) else _cluster(engine)
         return extract_on_cluster(
             job, out, cluster=cluster, total=total, progress=progress, understood=understood
         )
@@ -178,32 +178,6 @@ def extract(
         time.monotonic() - started,
         tuple(run.conflicts),
     )
-
-
-def _cluster(engine: str) -> Cluster:
-    from morelli.encoders.cluster import Cluster
-
-    if engine != "ray":
-        raise UsageError(f"engine is 'local', 'ray' or a Cluster, not {engine!r}")
-    return Cluster()
-
-
-def _listing(source: Source, limits: Limits) -> Listing:
-    """What lists `source` in another process."""
-    from morelli.images import iter_source
-
-    if callable(source):
-        return source
-    if isinstance(source, str | Path):
-        return partial(iter_source, source, limits=limits)
-    if not isinstance(source, Sequence):
-        raise UsageError(
-            "the engine ray lists a source in another process: give paths, a list of image items, or a "
-            "function that lists them"
-        )
-    if all(isinstance(each, str | Path) for each in source):
-        return partial(iter_source, cast("list[str | Path]", list(source)), limits=limits)
-    return partial(iter, cast("list[ImageItem]", list(source)))
 
 
 def _counted(understood: SourceReport, item: ImageItem) -> ImageItem:

@@ -48,6 +48,35 @@ class CategoryName(Answer):
     n: int = Field(description="Images that have it.")
 
 
+class ColumnName(CategoryName):
+    """A name in a column, among all images and in the selection."""
+
+    selected: int = Field(description="Selected images that have it, the column's own condition left out.")
+
+
+class ColumnView(Answer):
+    """A column of the collection with counts; either `names`, or a histogram over `edges`."""
+
+    name: str
+    kind: Literal["category", "number", "date"]
+    group: Literal["tags", "verdict", "image", "file", "manifest"]
+    missing: int = Field(description="Images without a value.")
+    missing_selected: int
+    distinct: int | None = absent()
+    names: list[ColumnName] | None = absent()
+    edges: list[float] | None = absent()
+    counts: list[int] | None = absent()
+    selected: list[int] | None = absent()
+
+
+class Tag(Answer):
+    """A tag that people gave to images, among all images and in the selection."""
+
+    name: str
+    n: int
+    selected: int
+
+
 class FileAudit(OpenAnswer):
     """What the files' format, size and shape alone would score; empty without labels of both classes."""
 
@@ -107,6 +136,15 @@ class Atlases(Answer):
     atlases: list[AtlasInfo | UnopenedAtlas]
 
 
+class GeneratorShare(Answer):
+    """A generator or source whose images carry a prototype, or are those in which a dimension is loudest."""
+
+    name: str | None
+    count: int
+    share: float | None
+    lift: float | None
+
+
 class DimensionView(Answer):
     """A distilled dimension: its impacts as histograms over the same bins, and the images at either end."""
 
@@ -123,17 +161,10 @@ class DimensionView(Answer):
     selected: list[int] | None
     selected_mean: float | None = absent()
     auc_without: float | None
-    lowest: list[int]
+    lowest: list[int] = Field(description="Rows of the lowest impacts, without those that are 0.")
     highest: list[int]
-
-
-class GeneratorShare(Answer):
-    """A generator or source that carries a prototype."""
-
-    name: str | None
-    count: int
-    share: float | None
-    lift: float | None
+    quiet: int = Field(description="Images about which it says nothing: their impact is 0.")
+    generators: list[GeneratorShare] = Field(description="Whose images it is loudest in.")
 
 
 class Exemplar(Answer):
@@ -184,6 +215,38 @@ class PrototypeView(Answer):
     exemplars: list[Exemplar]
 
 
+class WithoutPattern(Answer):
+    """All images that carry a prototype: their scores and outcomes as they are, and without it."""
+
+    images: int
+    probability: float | None = Field(description="Mean held-out probability.")
+    probability_without: float | None
+    changed: int = Field(description="Verdicts that differ without it.")
+    outcomes: dict[str, int]
+    outcomes_without: dict[str, int]
+
+
+class PatternImage(Answer):
+    """An image that carries a prototype, with its held-out score as it is and without the pattern."""
+
+    row: int
+    label: Side | None
+    impact: float
+    logit: float
+    logit_without: float
+    probability: float
+    probability_without: float
+
+
+class PatternPage(Answer):
+    """A prototype with its images, exemplars first, and what the scores would be without it."""
+
+    prototype: PrototypeView
+    typical: float = Field(description="Its dimension's impact where it has nothing to say.")
+    without: WithoutPattern
+    images: list[PatternImage]
+
+
 class ImageRow(Answer):
     """An image of an atlas, judged by a fit that did not see its lineage or source."""
 
@@ -203,6 +266,7 @@ class ImageRow(Answer):
     error: Outcome | None
     impacts: list[float]
     prototypes: list[int]
+    tags: list[str]
 
 
 class Rows(Answer):

@@ -69,7 +69,8 @@ class Opened:
         """An entity tag for an answer made of `parts`; what people edit counts where it matters."""
         touched = edited or selection is not None  # merged prototypes change whom a selection holds
         edits = hashlib.sha256(json.dumps(self.atlas.edits.read()).encode()).hexdigest() if touched else ""
-        return etag_of(self.version, edits, None if selection is None else selection.key, *parts)
+        tags = self.atlas.tags.stamp() if touched else None
+        return etag_of(self.version, edits, tags, None if selection is None else selection.key, *parts)
 
 
 class Atlases:
@@ -94,6 +95,7 @@ class Atlases:
                     atlas.tile(min(level, atlas.record.levels))
                 atlas.prototypes()
                 atlas.dimensions()
+                atlas.columns()
 
     @property
     def names(self) -> list[str]:

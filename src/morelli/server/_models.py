@@ -252,6 +252,21 @@ class PrototypeEdit(PrototypeFields):
     was: PrototypeFields | None = Field(default=None, description=_WAS)
 
 
+TagName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class TagChange(Asked):
+    """Tags to give to the images of a selection, and tags to take from them."""
+
+    selection: dict[str, Any] = Field(description='A selection document; {"and": []} is everything.')
+    add: Annotated[list[TagName], Field(max_length=100)] = []
+    remove: Annotated[list[TagName], Field(max_length=100)] = []
+    count: Annotated[int, Field(ge=0)] | None = Field(
+        default=None,
+        description="Images that the client saw selected; if there are others by now, 412.",
+    )
+
+
 class Rescore(Asked):
     """Dimensions to switch off."""
 

@@ -109,6 +109,30 @@ export interface CategoryName {
   readonly n: number;
 }
 
+/** A name in a column, among all images and in the selection. */
+export interface ColumnName {
+  readonly name: string;
+  /** Images that have it. */
+  readonly n: number;
+  /** Selected images that have it, the column's own condition left out. */
+  readonly selected: number;
+}
+
+/** A column of the collection with counts; either `names`, or a histogram over `edges`. */
+export interface ColumnView {
+  readonly name: string;
+  readonly kind: "category" | "number" | "date";
+  readonly group: "tags" | "verdict" | "image" | "file" | "manifest";
+  /** Images without a value. */
+  readonly missing: number;
+  readonly missing_selected: number;
+  readonly distinct?: number;
+  readonly names?: readonly ColumnName[];
+  readonly edges?: readonly number[];
+  readonly counts?: readonly number[];
+  readonly selected?: readonly number[];
+}
+
 /** Images by outcome at the one threshold, which answers for every image. */
 export interface Confusion {
   readonly tn: number;
@@ -180,8 +204,13 @@ export interface DimensionView {
   readonly selected: readonly number[] | null;
   readonly selected_mean?: number;
   readonly auc_without: number | null;
+  /** Rows of the lowest impacts, without those that are 0. */
   readonly lowest: readonly number[];
   readonly highest: readonly number[];
+  /** Images about which it says nothing: their impact is 0. */
+  readonly quiet: number;
+  /** Whose images it is loudest in. */
+  readonly generators: readonly GeneratorShare[];
 }
 
 /** Another reader of the image, a distilled map, whose dimensions may have names; it decides nothing. `bias` and the impacts that are not off sum to its own `logit`, which is not the case's. */
@@ -319,7 +348,7 @@ export interface FileAudit {
   readonly note?: string;
 }
 
-/** A generator or source that carries a prototype. */
+/** A generator or source whose images carry a prototype, or are those in which a dimension is loudest. */
 export interface GeneratorShare {
   readonly name: string | null;
   readonly count: number;
@@ -350,6 +379,7 @@ export interface ImageDetail {
   readonly error: "tn" | "fp" | "fn" | "tp" | "unanswered" | null;
   readonly impacts: readonly number[];
   readonly prototypes: readonly number[];
+  readonly tags: readonly string[];
   readonly values: readonly number[];
   readonly bias: number;
   readonly logit: number;
@@ -377,6 +407,7 @@ export interface ImageRow {
   readonly error: "tn" | "fp" | "fn" | "tp" | "unanswered" | null;
   readonly impacts: readonly number[];
   readonly prototypes: readonly number[];
+  readonly tags: readonly string[];
 }
 
 /** What this server has and allows. */
@@ -483,6 +514,26 @@ export interface Outcomes {
   readonly unanswered: number;
   /** Of these the real ones. */
   readonly unanswered_real: number;
+}
+
+/** An image that carries a prototype, with its held-out score as it is and without the pattern. */
+export interface PatternImage {
+  readonly row: number;
+  readonly label: "real" | "fake" | null;
+  readonly impact: number;
+  readonly logit: number;
+  readonly logit_without: number;
+  readonly probability: number;
+  readonly probability_without: number;
+}
+
+/** A prototype with its images, exemplars first, and what the scores would be without it. */
+export interface PatternPage {
+  readonly prototype: PrototypeView;
+  /** Its dimension's impact where it has nothing to say. */
+  readonly typical: number;
+  readonly without: WithoutPattern;
+  readonly images: readonly PatternImage[];
 }
 
 /** What an error answer holds. */
@@ -661,6 +712,23 @@ export interface Stability {
   readonly deliveries: readonly Delivery[];
 }
 
+/** A tag that people gave to images, among all images and in the selection. */
+export interface Tag {
+  readonly name: string;
+  readonly n: number;
+  readonly selected: number;
+}
+
+/** Tags to give to the images of a selection, and tags to take from them. */
+export interface TagChange {
+  /** A selection document; {"and": []} is everything. */
+  readonly selection: Readonly<Record<string, unknown>>;
+  readonly add?: readonly string[];
+  readonly remove?: readonly string[];
+  /** Images that the client saw selected; if there are others by now, 412. */
+  readonly count?: number | null;
+}
+
 /** The detector's two thresholds as probabilities at the answer's base rate. */
 export interface Thresholds {
   /** Above it an image is called AI-generated. */
@@ -694,6 +762,8 @@ export interface Versions {
   readonly weights: string;
   readonly transform: string;
   readonly dtype: string;
+  /** How features were computed; `dtype` is the build's. */
+  readonly precision: string;
   readonly device: string;
   /** The library that computed the features and its version. */
   readonly runtime: string;
@@ -713,6 +783,18 @@ export interface WhatIfAnswer {
   readonly off: readonly number[];
   readonly before: Case;
   readonly after: Case;
+}
+
+/** All images that carry a prototype: their scores and outcomes as they are, and without it. */
+export interface WithoutPattern {
+  readonly images: number;
+  /** Mean held-out probability. */
+  readonly probability: number | null;
+  readonly probability_without: number | null;
+  /** Verdicts that differ without it. */
+  readonly changed: number;
+  readonly outcomes: Readonly<Record<string, number>>;
+  readonly outcomes_without: Readonly<Record<string, number>>;
 }
 
 /** An image whose label gets little probability. */

@@ -3,6 +3,7 @@ import { getTable } from "../../api/arrow";
 import { getJson, sendJson, url } from "../../api/client";
 import type {
   AtlasInfo,
+  ColumnView,
   Counts as All,
   DimensionEdit,
   DimensionNotes,
@@ -16,6 +17,8 @@ import type {
   Rescored as Answer,
   Rows,
   SelectionAnswer,
+  Tag,
+  TagChange,
 } from "../../api/generated";
 import type { Selected as SelectedOf } from "../../api/types";
 import { type Cells, decodeCells, overlaid } from "./cells";
@@ -24,7 +27,7 @@ import type { Sort } from "./params";
 import type { Spec } from "./spec";
 import { TILE } from "./tiles";
 
-export type { DimensionView as Dimension, ImageRow } from "../../api/generated";
+export type { ColumnView, DimensionView as Dimension, ImageRow } from "../../api/generated";
 
 export type Rescored = Omit<Answer, "selection"> & { readonly selection: Selected };
 
@@ -130,6 +133,10 @@ export class AtlasApi {
     };
   }
 
+  columns(selection: Key, signal: AbortSignal): Promise<readonly ColumnView[]> {
+    return getJson<readonly ColumnView[]>(this.#url(["columns"], { selection }), signal);
+  }
+
   dimensions(selection: Key, off: readonly number[], signal: AbortSignal): Promise<readonly DimensionView[]> {
     return getJson<readonly DimensionView[]>(this.#url(["dimensions"], { selection, off }), signal);
   }
@@ -153,6 +160,12 @@ export class AtlasApi {
 
   editDimension = (k: number, fields: DimensionEdit): Promise<DimensionNotes> =>
     sendJson("PATCH", this.#url(["dimensions", k]), fields);
+
+  tags = (selection: Key, signal: AbortSignal): Promise<readonly Tag[]> => getJson<readonly Tag[]>(this.#url(["tags"], { selection }), signal);
+
+  /** `count`: the images that the change is meant for; where they are others by now the server refuses it. */
+  changeTags = (spec: Spec, add: readonly string[], remove: readonly string[], count: number): Promise<readonly Tag[]> =>
+    sendJson<readonly Tag[]>("POST", this.#url(["tags"]), { selection: { ...spec }, add, remove, count } satisfies TagChange);
 
   saveSelection = (name: string, spec: Spec): Promise<SelectionAnswer> => sendJson("PUT", this.#url(["saved-selections", name]), spec);
 

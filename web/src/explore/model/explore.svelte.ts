@@ -52,6 +52,11 @@ export class Explore {
   readonly against = $derived(parseAgainst(this.#versus || undefined));
   readonly whole = $derived(parsePane(route.params["pane"]));
 
+  /** Count of edits of what a selection by tag holds, for views that keep answers. */
+  get held(): number {
+    return this.#held;
+  }
+
   /** Key of the selection that the views show, null for all images; undefined until the server has said it. */
   readonly key = $derived<string | null | undefined>(
     this.specText === "" ? null : this.selected && encodeSpec(this.selected.spec) === this.specText ? this.selected.key : undefined,
@@ -62,6 +67,9 @@ export class Explore {
     this.off.length && this.rejudged ? this.rejudged : this.key === null ? (this.info?.counts ?? null) : this.selected,
   );
   readonly busy = $derived(this.pending > 0 || (!this.problem && (this.key === undefined || this.info === null)));
+
+  /** Rises when what the selection holds may have changed although its text did not. */
+  readonly #held = $derived(this.specText.includes('"tag"') ? this.edition : 0);
 
   readonly names: Names = {
     dimension: (k) => this.dimensions[k]?.name ?? this.info?.names[k] ?? `D${k + 1}`,
@@ -74,7 +82,7 @@ export class Explore {
     const { off } = this;
     if (key === undefined) return undefined;
     return {
-      key: `${this.api.name}|${key ?? ""}|${off.join(".")}`,
+      key: `${this.api.name}|${key ?? ""}|${off.join(".")}|${this.#held}`,
       load: (level, tx, ty, signal) => this.during(this.api.tile(level, tx, ty, key, off, signal)),
     };
   });
@@ -93,6 +101,7 @@ export class Explore {
         return undefined;
       }
       const spec = this.spec;
+      void this.#held;
       return this.#load("selection", (signal) => this.api.select(spec, signal), (selected) => {
         // The address's own text, so that another spelling by the server does not look like another selection.
         this.selected = { ...selected, spec };

@@ -1,0 +1,73 @@
+"""Routes of work on a collection: its columns with counts, and tags."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from morelli.server import _atlas_models as a
+from morelli.server import _models as m
+from morelli.server._atlas_answers import (
+    ERRORS,
+    NOT_MODIFIED,
+    PREFIX,
+    Name,
+    SelectionOf,
+    json_answer,
+    json_text,
+    opened_atlas,
+)
+from morelli.server._atlases import Opened
+from morelli.server._etags import cached, matches
+from morelli.server._problems import documented
+
+router = APIRouter(prefix=PREFIX)
+
+
+@router.get(
+    "/{atlas}/columns",
+    tags=["atlas"],
+    response_class=Response,
+    responses={200: {"model": list[a.ColumnView]}, **NOT_MODIFIED, **ERRORS},
+)
+def columns(request: Request, atlas: Name, *, selection: SelectionOf = None) -> Response:
+    """Count all columns, among all images and in a selection: names, and histograms of numbers and dates."""
+    opened = opened_atlas(request, atlas)
+    chosen = opened.selection(selection)
+    etag = opened.tag("columns", selection=chosen, edited=True)
+    if matches(request, etag):
+        return cached(request, b"", "application/json", etag)
+    found = opened.atlas.columns(chosen)
+    return cached(request, json_text(list[a.ColumnView], found), "application/json", etag)
+
+
+@router.get(
+    "/{atlas}/tags",
+    tags=["atlas"],
+    response_class=Response,
+    responses={200: {"model": list[a.Tag]}, **ERRORS},
+)
+def tags(request: Request, atlas: Name, *, selection: SelectionOf = None) -> Response:
+    """List the tags in alphabetical order, and how many images and selected images have each."""
+    opened = opened_atlas(request, atlas)
+    return json_answer(list[a.Tag], _tags(opened, opened.selection(selection)))
+
+
+@router.post(
+    "/{atlas}/tags",
+    tags=["atlas"],
+    response_class=Response,
+    responses={200: {"model": list[a.Tag]}, **documented(404, 412, 413, 422)},
+)
+def change_tags(request: Request, atlas: Name, asked: m.TagChange) -> Response:
+    """Give the images of a selection some tags and take others from them, in one step; list all tags."""
+    opened = opened_atlas(request, atlas)
+    chosen = opened.select(asked.selection)
+    opened.atlas.tag_images(chosen, asked.add, asked.remove, count=asked.count)
+    return json_answer(list[a.Tag], _tags(opened, opened.select(asked.selection)))
+
+
+def _tags(opened: Opened, selection: Any) -> list[dict[str, Any]]:
+    found = opened.atlas.tags.view(None if selection is None else selection.mask)
+    return [] if found is None else list(found["names"])

@@ -255,7 +255,7 @@ def test_a_pipe_that_nothing_reads_takes_no_other_output_along(
     assert "pipe is a pipe, and nothing read from it" in run.err
     assert (tmp_path / "v.csv").is_symlink()
     with (tmp_path / "share.csv").open(encoding="utf-8-sig", newline="") as file:
-        assert {row["uri"] for row in csv.DictReader(file)} == {str(path) for path in photo_dir.iterdir()}
+        assert {row["uri"] for row in csv.DictReader(file)} == {item.uri for item in iter_source(photo_dir)}
     alone = judge(photo_dir, "--jsonl", tmp_path / "pipe")
     assert (alone.code, alone.out) == (2, "")
     assert (tmp_path / "pipe").is_fifo()

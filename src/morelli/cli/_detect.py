@@ -196,7 +196,7 @@ def detect(
     summary, counts = Summary(), dict[str, Any]()
     pictures: list[Picture] = []
     with ExitStack() as stack:
-        outputs = [stack.enter_context(output) for output in _outputs(targets, parquet, head, counts)]
+        outputs, unread = _opened(stack, list(_outputs(targets, parquet, head, counts)))
         display = stack.enter_context(progress(quiet))
         task = display.add_task("judging", total=None)
         for detection in stream:
@@ -222,7 +222,25 @@ def detect(
         sources=paths,
         done=summary.done,
     )
+    if unread is not None:
+        raise unread
     raise typer.Exit(outcome(summary.done, len(summary.failures)))
+
+
+def _opened(stack: ExitStack, wanted: list[Output]) -> tuple[list[Output], UsageError | None]:
+    """The open outputs, and what to say of a pipe that nothing reads: it takes no other output along."""
+    outputs: list[Output] = []
+    unread: UsageError | None = None
+    for output in wanted:
+        try:
+            outputs.append(stack.enter_context(output))
+        except UsageError as error:
+            if not Path(output.target).is_fifo():
+                raise
+            unread = unread or error
+    if unread is not None and not outputs:
+        raise unread
+    return outputs, unread
 
 
 def _judged_here(

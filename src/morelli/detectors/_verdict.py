@@ -156,10 +156,18 @@ def _disagreement(case: Case, p: str) -> str:
 def _keeps_false_alarms(threshold: Threshold) -> str:
     if math.isnan(threshold.rate):
         return ", whose error rate nobody measured"
+    if not threshold.guaranteed:
+        return f"; {_too_few(threshold)}"
     return f" that keeps false alarms at {100 * threshold.rate:.2g} % of held-out real images"
 
 
 def _keeps_misses(threshold: Threshold) -> str:
     if math.isnan(threshold.rate):
         return ", whose error rate nobody measured"
+    if not threshold.guaranteed:
+        return f"; {_too_few(threshold)}"
     return f" under which {100 * threshold.rate:.2g} % of held-out generated images fall"
+
+
+def _too_few(threshold: Threshold) -> str:
+    return f"{threshold.n:,} held-out images are too few to promise {100 * threshold.rate:.2g} % of errors"

@@ -319,6 +319,9 @@ class Atlas(CollectionWork):
         self, selection: Selection | None, sort: str, descending: bool, off: tuple[int, ...]
     ) -> NDArray[np.int64]:
         key = ("" if selection is None else selection.key, sort, descending, off)
+        if sort.startswith("near:"):
+            search = sort.removeprefix("near:")
+            return self._orders.get(key, lambda: self.by_nearness(search, selection, descending=descending))
         logits = self.logits(off) if off else None
         return self._orders.get(
             key, lambda: order_rows(self.collection, selection, sort, descending, logits=logits)

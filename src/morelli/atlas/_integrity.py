@@ -1,8 +1,8 @@
 """Are the files of an atlas as they were written? `atlas.json` has the SHA-256 of each of them.
 
 Small files are checked whenever an atlas is opened, all of them by `verify_atlas`, and so before anything is
-exported or added. What people say (`edits.json`, `tags.json`, `feedback.csv`) changes after the atlas is built and may be
-edited by hand, so it has no digest.
+exported or added. What people say (`edits.json`, `tags.json`, `feedback.csv`) changes after the atlas is
+built and may be edited by hand, so it has no digest.
 """
 
 from __future__ import annotations

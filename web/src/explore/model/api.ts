@@ -9,6 +9,7 @@ import type {
   DimensionNotes,
   DimensionView,
   FeedbackAnswer,
+  Found,
   ImageDetail as Detail,
   ImageRow,
   PrototypeEdit,
@@ -16,6 +17,7 @@ import type {
   PrototypeView,
   Rescored as Answer,
   Rows,
+  SearchQuery,
   SelectionAnswer,
   Tag,
   TagChange,
@@ -160,6 +162,8 @@ export class AtlasApi {
 
   editDimension = (k: number, fields: DimensionEdit): Promise<DimensionNotes> =>
     sendJson("PATCH", this.#url(["dimensions", k]), fields);
+
+  search = (query: SearchQuery, signal: AbortSignal): Promise<Found> => sendJson<Found>("POST", this.#url(["search"]), query, signal);
 
   tags = (selection: Key, signal: AbortSignal): Promise<readonly Tag[]> => getJson<readonly Tag[]>(this.#url(["tags"], { selection }), signal);
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,7 +62,7 @@ def test_words_find_images_by_the_text_tower(searching: Running, open_page: Open
     page.get_by_role("button", name="Find", exact=True).first.click()
     page.get_by_label("What the images show").fill("a checkered coffee cup")
     page.get_by_label("What the images show").press("Enter")
-    expect(page.get_by_text("By the encoder's own text tower")).to_be_visible()
+    expect(page.get_by_text("By the encoder's own text tower").first).to_be_visible()
     settled(page)
     tower = searching.state.inspector.encoder.require_text()
     texts = tower.encode(["a checkered coffee cup", "a photo of a checkered coffee cup"])
@@ -101,9 +100,9 @@ def test_a_dropped_picture_and_an_image_find_what_looks_like_them(
     page.goto(address(searching, find={"selection": {"and": [{"rows": [3, 4]}]}}))
     settled(page)
     expect(page.get_by_role("list", name="What narrows the selection")).to_contain_text("Like a selection")
-    first = view(page, "Image view").locator("[data-row]").first
-    expect(first).to_have_attribute("data-row", re.compile("^[34]$"))
     mean = np.asarray(atlas.require_embeddings().vectors[[3, 4]], np.float64).mean(axis=0)
+    first = view(page, "Image view").locator("[data-row]").first
+    expect(first).to_have_attribute("data-row", str(nearest(atlas, mean)[0]))
     assert order(page)[:4] == nearest(atlas, mean)[:4]
 
 

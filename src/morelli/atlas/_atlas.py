@@ -348,6 +348,12 @@ class Atlas(CollectionWork):
         self._check_row(row)
         return None if self.pixels is None else self.pixels.thumbnails([row])[0]
 
+    def thumbnails(self, rows: Sequence[int]) -> list[bytes | None]:
+        """The same of several images, read at once."""
+        for row in rows:
+            self._check_row(row)
+        return [None] * len(rows) if self.pixels is None else self.pixels.thumbnails(list(rows))
+
     def relevance(self, row: int, dimension: int | None = None) -> NDArray[np.float32]:
         """Relevance map (g, g) of one dimension, or of the logit for None.
 

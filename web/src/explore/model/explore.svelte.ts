@@ -12,11 +12,14 @@ import { type ColourBy, parseColourBy } from "../glyph/style";
 import type { Pages } from "../images/pages.svelte";
 import { AtlasApi, type Counts, type Dimension, type Info, type Prototype, type Rescored, type Selected } from "./api";
 import { type Find, type Pane, clampDetail, parseFind, parseAgainst, parseOff, parseOverlay, parsePane, parseRow, parseRows, parseSort } from "./params";
+import { Pictures } from "./pictures.svelte";
 import { type Names, type Spec, decodeSpec, encodeSpec } from "./spec";
 import type { Source } from "./tiles";
 
 export class Explore {
   readonly api: AtlasApi;
+  /** Thumbnails of the gallery, fetched a sheet at a time. */
+  readonly pictures: Pictures;
   info = $state.raw<Info | null>(null);
   selected = $state.raw<Selected | null>(null);
   dimensions = $state.raw<readonly Dimension[]>([]);
@@ -97,6 +100,7 @@ export class Explore {
 
   constructor(name: string) {
     this.api = new AtlasApi(name);
+    this.pictures = new Pictures((rows) => this.api.thumbnails(rows));
   }
 
   /** Follow the address. Call while a component is being set up: the effects end with it. */

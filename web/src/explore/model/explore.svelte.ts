@@ -9,7 +9,7 @@ import { announcer } from "../../state/announce.svelte";
 import { route } from "../../state/route.svelte";
 import { type ColourBy, parseColourBy } from "../glyph/style";
 import { AtlasApi, type Counts, type Dimension, type Info, type Prototype, type Rescored, type Selected } from "./api";
-import { type Pane, clampDetail, parseAgainst, parseOff, parseOverlay, parsePane, parseRow, parseRows, parseSort } from "./params";
+import { type Pane, clampDetail, parseAgainst, parseLabels, parseOff, parseOverlay, parsePane, parseRow, parseRows, parseSort } from "./params";
 import { type Names, type Spec, decodeSpec, encodeSpec } from "./spec";
 import type { Source } from "./tiles";
 
@@ -45,8 +45,11 @@ export class Explore {
   readonly off = $derived(this.#offText ? this.#offText.split(",").map(Number) : []);
   readonly by = $derived<ColourBy>(parseColourBy(route.params["by"], this.info?.dimensions ?? 0));
   readonly detail = $derived(clampDetail(Number(route.params["detail"] ?? 0)));
+  readonly labels = $derived(parseLabels(route.params["labels"]));
   readonly sort = $derived(parseSort(this.#sort));
   readonly image = $derived(parseRow(route.params["image"], this.info?.images ?? 0));
+  /** The pattern whose page is open. */
+  readonly pattern = $derived(parseRow(route.params["pattern"], this.info?.prototypes ?? 0));
   readonly compared = $derived(parseRows(this.#with, this.info?.images ?? 0));
   readonly overlay = $derived(parseOverlay(route.params["map"], this.info?.dimensions ?? 0));
   readonly against = $derived(parseAgainst(this.#versus || undefined));
@@ -188,6 +191,10 @@ export class Explore {
 
   open(row: number | null): void {
     route.set({ image: row === null ? null : String(row) });
+  }
+
+  openPattern(id: number | null): void {
+    route.set({ pattern: id === null ? null : String(id) });
   }
 
   setSort(sort: string, descending: boolean): void {

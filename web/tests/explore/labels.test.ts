@@ -9,7 +9,7 @@ const size = { width: 900, height: 600 };
 function screen(): Seen[] {
   const found: Seen[] = [];
   for (let x = 15; x < size.width; x += 30) {
-    const generators = x < 300 ? [9, 0, 0] : x > 600 ? [0, 9, 0] : [1, 1, 1];
+    const generators = x < 300 ? [9, 0, 0] : x > 600 ? [0, 9, 0] : [1, 1, 1]; // a tenth each
     const cells = tile(0, [{ cell: 0, count: 10, fake: 9, real: 1, generators, impact: [x < 450 ? 1 : 0.1, 0.5] }], 2);
     for (let y = 15; y < size.height; y += 30) found.push({ cells, row: 0, at: [x, y] });
   }

@@ -22,7 +22,7 @@ export interface Seen {
 /** Side of the part of the screen that has one label at most: the same at every zoom, so nearer means finer. */
 const PART = 150;
 /** Share of a part's images that a generator must have to name it. */
-const SHARE = 0.34;
+const SHARE = 0.2;
 const LETTER = 6.6;
 const HIGH = 18;
 const LONGEST = 28;
@@ -40,7 +40,7 @@ interface Part {
 
 /**
  * Labels for the cells on the screen. Cells are gathered into squares of the screen; a square is named after the
- * generator that has a third of its images, or after the dimension that speaks loudest in it. Of labels that would
+ * generator that has a fifth of its images, or after the dimension that speaks loudest in it. Of labels that would
  * overlap, or say the same side by side, the one of more images stays.
  */
 export function labelsOf(seen: Iterable<Seen>, kind: LabelKind, size: Size, dimension: (k: number) => string): Label[] {

@@ -359,3 +359,28 @@ def test_the_map_paints_every_mode_differently(exploring: Running, open_page: Op
         assert colours > 4
         seen.add(picture)
     assert len(seen) == 8
+
+
+def test_a_patterns_page_is_walked_by_keyboard_and_leads_to_its_images(
+    exploring: Running, open_page: Open, atlas: Atlas
+) -> None:
+    page = settled(open_page(address(exploring)))
+    view(page, "Pattern view").get_by_role("button", name="Page of", exact=False).first.click()
+    dialog = page.get_by_role("dialog")
+    first = int(state(page)["pattern"])
+    names = {one["id"]: one["name"] for one in atlas.prototypes()}
+    expect(dialog.get_by_role("heading", level=2)).to_have_text(names[first])
+    without = atlas.pattern_page(first)["without"]
+    expect(dialog).to_contain_text(f"{without['images']} image")
+    expect(dialog.get_by_role("table")).to_contain_text("without it")
+    expect(dialog.get_by_role("button", name="Open image", exact=False).first).to_be_visible()
+    if len(names) > 1:
+        page.keyboard.press("ArrowRight")
+        expect(dialog.get_by_role("heading", level=2)).not_to_have_text(names[first])
+        page.keyboard.press("ArrowLeft")
+        expect(dialog.get_by_role("heading", level=2)).to_have_text(names[first])
+    dialog.get_by_role("button", name="Select its images").click()
+    expect(dialog).to_have_count(0)
+    settled(page)
+    assert spec(page) == [{"prototype": first}]
+    assert shown_images(page) == without["images"]

@@ -162,23 +162,23 @@ def prototypes(request: Request, atlas: Name, *, selection: SelectionOf = None) 
 
 
 @router.get(
-    "/{atlas}/prototypes/{number}",
+    "/{atlas}/prototypes/{id}",
     tags=["atlas"],
     response_class=Response,
     responses={200: {"model": a.PatternPage}, **NOT_MODIFIED, **ERRORS},
 )
-def pattern_page(request: Request, atlas: Name, number: Annotated[int, InPath(ge=0, le=2**31)]) -> Response:
+def pattern_page(request: Request, atlas: Name, id: Annotated[int, InPath(ge=0, le=2**31)]) -> Response:
     """Give one prototype with its images, and what their scores would be without it."""
     opened = opened_atlas(request, atlas)
     found = opened.atlas.prototypes_found
-    if found is None or number >= len(found):
+    if found is None or id >= len(found):
         raise ProblemError(
-            404, "unknown-prototype", f"There is no pattern {number} in this atlas.", next="Ask for one."
+            404, "unknown-prototype", f"There is no pattern {id} in this atlas.", next="Ask for one."
         )
-    etag = opened.tag("pattern-page", number, edited=True)
+    etag = opened.tag("pattern-page", id, edited=True)
     if matches(request, etag):
         return cached(request, b"", "application/json", etag)
-    page = opened.atlas.pattern_page(number)
+    page = opened.atlas.pattern_page(id)
     return cached(request, json_text(a.PatternPage, page), "application/json", etag)
 
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { formOf, fraction, markRadius, mosaic, portrait, signature, snake, squareSide, waffle } from "../../src/explore/glyph/form";
+import { formOf, fraction, mosaic, outcomeParts, portrait, signature, snake, squareSide, waffle } from "../../src/explore/glyph/form";
 
 describe("the glyph", () => {
   it("takes its form from its size on the screen", () => {
@@ -61,12 +61,32 @@ describe("the glyph", () => {
     }
   });
 
-  it("marks errors by area, and only where there are some", () => {
-    expect(markRadius(0, 50, 24)).toBe(0);
-    expect(markRadius(1, 0, 24)).toBe(0);
-    const few = markRadius(10, 100, 40);
-    const many = markRadius(40, 100, 40);
-    expect((many / few) ** 2).toBeCloseTo(4, 6);
+  it("marks outcomes by length, and any at all by a pixel", () => {
+    expect(outcomeParts(0, 0, 50, 24)).toEqual([0, 0]);
+    expect(outcomeParts(1, 1, 0, 24)).toEqual([0, 0]);
+    expect(outcomeParts(1, 0, 1000, 24)).toEqual([1, 0]);
+    expect(outcomeParts(25, 50, 100, 40)).toEqual([10, 20]);
+    expect(outcomeParts(60, 60, 100, 10)).toEqual([6, 4]);
+  });
+
+  it("lays no part of a glyph on another", () => {
+    for (let side = 18; side <= 200; side++) {
+      for (const ratio of [1, 1.5, 2]) {
+        const pixels = Math.round(side * ratio);
+        const small = signature(pixels, 16, ratio);
+        const large = portrait(pixels, ratio);
+        const parts = [
+          { top: small.ys.at(-1) as number, bar: small.bar, outcome: small.outcome },
+          { top: large.picture.y + large.picture.h, bar: large.bar, outcome: large.outcome },
+        ];
+        for (const { top, bar, outcome } of parts) {
+          expect(bar.y).toBeGreaterThanOrEqual(top);
+          expect(outcome.y).toBeGreaterThanOrEqual(bar.y + bar.h);
+          expect(outcome.h).toBeGreaterThanOrEqual(1);
+          expect(outcome.y + outcome.h).toBeLessThanOrEqual(pixels);
+        }
+      }
+    }
   });
 
   it("lays a mosaic out without overlap", () => {

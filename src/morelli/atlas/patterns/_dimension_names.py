@@ -83,7 +83,7 @@ def suggest_dimension_names(  # noqa: PLR0917 - the columns of a collection
         side = "towards generated" if column[loud].sum() > 0 else "towards real"
         place = _place(maps, loud, k)
         whose = f"often {mentioned[0]}" if mentioned else ""
-        plain = ", ".join(filter(None, (side if len(loud) else "silent", place, whose)))
+        plain = ", ".join(filter(None, (side, whose or place))) if len(loud) else "silent"
         best = None
         if len(loud) >= _LEAST:
             best = nearest_concept(
@@ -91,7 +91,8 @@ def suggest_dimension_names(  # noqa: PLR0917 - the columns of a collection
                 alpha=alpha, least_cosine=least_cosine, permutations=permutations, random_state=random_state,
             )  # fmt: skip
         found.append(best or NameSuggestion(plain, "place"))
-        details.append([side, whose, f"also {mentioned[1]}" if len(mentioned) > 1 else "", place])
+        details.append([side, whose, *(f"also {name}" for name in mentioned[1:3]), place])
+        details[-1][2:2] = [""] * (5 - len(details[-1]))
     names = distinct_names([one.name for one in found], details)
     return [
         DimensionName(name, None if one.source == "place" else one.name, one.source, one.cosine, one.p)

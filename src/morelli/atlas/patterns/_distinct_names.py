@@ -56,6 +56,19 @@ def distinct_names(
     return found
 
 
+def _aside(x: float | None, y: float | None) -> str:
+    """Which way from the middle of the picture, finer than a description says; empty close to the middle.
+
+    >>> _aside(0.45, 0.56)
+    'a little lower left'
+    """
+    if x is None or y is None:
+        return ""
+    vertical = "upper" if y < 0.48 else "lower" if y > 0.52 else ""
+    horizontal = "left" if x < 0.48 else "right" if x > 0.52 else ""
+    return f"a little {vertical} {horizontal}".replace("  ", " ").strip() if vertical or horizontal else ""
+
+
 def _alike(names: Sequence[str], taken: set[str]) -> list[list[int]]:
     """Places of names that several have, or that are taken."""
     places: dict[str, list[int]] = {}
@@ -70,7 +83,8 @@ def prototype_details(row: Mapping[str, Any], dimension: str) -> list[str]:
     area = row.get("area")
     return [
         f"with {mentioned[1]}" if len(mentioned) > 1 else f"with {mentioned[0]}" if mentioned else "",
-        f"dimension “{dimension}”",
+        _aside(row.get("centre_x"), row.get("centre_y")),
+        f"of “{dimension}”",
         "for generated" if (row.get("mean_impact") or 0) > 0 else "for real",
         "" if area is None else f"{area:.0%} of the picture",
         f"{row['count']} images",

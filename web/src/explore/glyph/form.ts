@@ -2,8 +2,8 @@
  * How a cell is drawn at each size: the geometry of the glyph, in whole device pixels, without any drawing.
  *
  * The parts keep their places from form to form, so that zooming reveals and never rearranges: signature on top or
- * at the right, the bar at the bottom (its length the number of images, its division the classes), the mark of
- * wrong verdicts in the upper right corner.
+ * at the right, at the bottom the bar (its length the number of images, its division the classes) and below it the
+ * line of outcomes (the shares of wrong verdicts and of those without an answer). Nothing lies on anything else.
  */
 
 export type Form = "square" | "signature" | "portrait" | "mosaic";
@@ -45,6 +45,8 @@ export interface Signature {
   /** Pixels left empty between two squares. */
   readonly gap: number;
   readonly bar: Box;
+  /** Where wrong verdicts, and those without an answer, are marked. */
+  readonly outcome: Box;
 }
 
 /**
@@ -59,7 +61,8 @@ export function signature(side: number, dimensions: number, ratio = 1): Signatur
   const grid = Math.max(1, Math.ceil(Math.sqrt(dimensions)));
   const thick = Math.max(1, Math.round(2 * ratio * (side / ratio >= 24 ? 1 : 0.75)));
   const space = Math.max(1, Math.round(ratio));
-  const high = inner - thick - space;
+  const line = outcomeLine(side, ratio);
+  const high = inner - thick - space - line;
   const edges = (length: number): number[] =>
     Array.from({ length: grid + 1 }, (_, i) => edge + Math.round((i * length) / grid));
   return {
@@ -68,14 +71,19 @@ export function signature(side: number, dimensions: number, ratio = 1): Signatur
     ys: edges(high),
     gap: high / grid >= 7 * ratio ? Math.max(1, Math.floor(ratio)) : 0,
     bar: { x: edge, y: edge + high + space, w: inner, h: thick },
+    outcome: { x: edge, y: edge + high + space + thick, w: inner, h: line },
   };
 }
+
+/** Height of the line of outcomes. */
+const outcomeLine = (side: number, ratio: number): number => Math.max(1, Math.round((side / ratio < 44 ? 1.5 : 3) * ratio));
 
 export interface Portrait {
   readonly picture: Box;
   /** The signature as a column of K marks. */
   readonly strip: Box;
   readonly bar: Box;
+  readonly outcome: Box;
   /** Is there room for the number of images? */
   readonly label: boolean;
 }
@@ -88,11 +96,13 @@ export function portrait(side: number, ratio = 1): Portrait {
   const thick = Math.round((css < 90 ? 3 : 4) * ratio);
   const space = Math.max(1, Math.round((css < 90 ? 1 : 2) * ratio));
   const strip = Math.round(Math.min(34, Math.max(5, css * 0.13)) * ratio);
-  const high = inner - thick - space;
+  const line = outcomeLine(side, ratio);
+  const high = inner - thick - space - line;
   return {
     picture: { x: edge, y: edge, w: inner - strip - space, h: high },
     strip: { x: edge + inner - strip, y: edge, w: strip, h: high },
     bar: { x: edge, y: edge + high + space, w: inner, h: thick },
+    outcome: { x: edge, y: edge + high + space + thick, w: inner, h: line },
     label: css >= 60,
   };
 }
@@ -115,11 +125,11 @@ export function mosaic(box: Box, count: number, side: number, ratio = 1): Box[] 
   });
 }
 
-/** Radius of the mark of wrong verdicts: its area is the share of them. 0 where there are none. */
-export function markRadius(wrong: number, labelled: number, side: number): number {
-  if (wrong <= 0 || labelled <= 0) return 0;
-  const most = Math.max(1.5, side * 0.13);
-  return Math.max(1.1, most * Math.sqrt(wrong / labelled));
+/** Pixels of a line of `length` for wrong verdicts and for those without an answer: at least one for any at all. */
+export function outcomeParts(wrong: number, unanswered: number, labelled: number, length: number): [number, number] {
+  const part = (n: number, room: number): number => (n <= 0 || labelled <= 0 ? 0 : Math.min(room, Math.max(1, Math.round((length * n) / labelled))));
+  const first = part(wrong, length);
+  return [first, part(unanswered, length - first)];
 }
 
 /**

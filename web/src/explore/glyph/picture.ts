@@ -1,7 +1,7 @@
 /** Large glyphs: pictures of typical images, with the signature at their side. Drawn with canvas calls. */
 import { type Cells, exemplarsOf } from "../model/cells";
-import { type Box, formOf, fraction, markRadius, mosaic, portrait } from "./form";
-import { barParts, blend, strength, toneColour } from "./pixels";
+import { type Box, formOf, fraction, mosaic, portrait } from "./form";
+import { barParts, blend, outcomesOf, strength, toneColour } from "./pixels";
 import { type Style, categoryCounts, css, divergingIndex, impactTone, isCategorical } from "./style";
 
 export type Context = CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D;
@@ -38,7 +38,7 @@ export function paintLarge(
   pictures: Pictures,
   ratio: number,
 ): void {
-  const { picture, strip, bar, label } = portrait(side, ratio);
+  const { picture, strip, bar, outcome, label } = portrait(side, ratio);
   const strong = strength(cells, i);
   const form = formOf(side / ratio);
   context.clearRect(x, y, side, side);
@@ -58,7 +58,7 @@ export function paintLarge(
   classes(context, { x: x + bar.x, y: y + bar.y, w: bar.w, h: bar.h }, cells, i, style);
   if (label && form === "portrait") count(context, x + picture.x, y + picture.y + picture.h, cells, i, style, strong, ratio);
   if (form === "mosaic") count(context, x + picture.x, y + picture.y + picture.h, cells, i, style, strong, ratio);
-  mark(context, x + picture.x + picture.w, y + picture.y, Math.min(side, 90 * ratio), cells, i, style, strong, ratio);
+  outcomes(context, { x: x + outcome.x, y: y + outcome.y, w: outcome.w, h: outcome.h }, cells, i, style, strong);
 }
 
 function drawPicture(context: Context, box: Box, bitmap: ImageBitmap | undefined, strong: number, style: Style): void {
@@ -89,7 +89,9 @@ function frame(context: Context, box: Box, known: Known | undefined, style: Styl
   context.strokeRect(box.x + thick / 2, box.y + thick / 2, box.w - thick, box.h - thick);
   context.setLineDash([]);
   if (known.error === "fp" || known.error === "fn") {
-    dot(context, box.x + box.w - 7 * ratio, box.y + 7 * ratio, 3.2 * ratio, style, strong, ratio);
+    // In the gap below the picture: the mark covers nothing of it.
+    context.fillStyle = css(strong > 0 ? style.ink : style.muted);
+    context.fillRect(box.x, box.y + box.h, box.w, thick);
   }
 }
 
@@ -166,22 +168,12 @@ function count(context: Context, x: number, bottom: number, cells: Cells, i: num
   context.fillText(text, x + 3.5 * ratio, bottom - high / 2 + 0.5 * ratio);
 }
 
-function mark(context: Context, right: number, top: number, side: number, cells: Cells, i: number, style: Style, strong: number, ratio: number): void {
-  const wrong = (cells.fp[i] as number) + (cells.fn[i] as number);
-  const radius = markRadius(wrong, (cells.real[i] as number) + (cells.fake[i] as number), side);
-  if (radius === 0 || formOf(side / ratio) === "mosaic") return;
-  dot(context, right - radius - 2.5 * ratio, top + radius + 2.5 * ratio, radius, style, strong, ratio);
-}
-
-function dot(context: Context, cx: number, cy: number, radius: number, style: Style, strong: number, ratio: number): void {
-  context.beginPath();
-  context.arc(cx, cy, radius + 1.5 * ratio, 0, 2 * Math.PI);
-  context.fillStyle = css(style.paper);
-  context.fill();
-  context.beginPath();
-  context.arc(cx, cy, radius, 0, 2 * Math.PI);
+function outcomes(context: Context, line: Box, cells: Cells, i: number, style: Style, strong: number): void {
+  const [wrong, open] = outcomesOf(cells, i, line.w);
   context.fillStyle = css(strong > 0 ? style.ink : style.muted);
-  context.fill();
+  context.fillRect(line.x, line.y, wrong, line.h);
+  context.fillStyle = css(strong > 0 ? style.unknown : style.muted);
+  context.fillRect(line.x + wrong, line.y, open, line.h);
 }
 
 const shown = (full: number, muted: number, strong: number): number => (strong >= 1 ? full : blend(muted, full, strong));

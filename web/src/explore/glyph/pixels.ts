@@ -5,7 +5,7 @@
  * without a GPU; as stores into an array a millisecond or two.
  */
 import type { Cells } from "../model/cells";
-import { type Signature, fraction, markRadius, signature, squareSide, waffle } from "./form";
+import { type Signature, fraction, outcomeParts, signature, squareSide, waffle } from "./form";
 import {
   type Pixel,
   type Style,
@@ -61,7 +61,7 @@ export function paintSmall(
   geometry: Signature = signature(side, Math.max(1, style.line.length), ratio),
 ): void {
   if (side / ratio < 18) paintSquare(target, x, y, side, cells, i, style);
-  else paintSignature(target, x, y, side, cells, i, style, ratio, geometry);
+  else paintSignature(target, x, y, cells, i, style, geometry);
 }
 
 function paintSquare(target: Target, x: number, y: number, side: number, cells: Cells, i: number, style: Style): void {
@@ -93,12 +93,10 @@ function paintSignature(
   target: Target,
   x: number,
   y: number,
-  side: number,
   cells: Cells,
   i: number,
   style: Style,
-  ratio: number,
-  { grid, xs, ys, gap, bar }: Signature,
+  { grid, xs, ys, gap, bar, outcome }: Signature,
 ): void {
   const strong = strength(cells, i);
   const place = (p: number, colour: Pixel): void => {
@@ -125,8 +123,8 @@ function paintSignature(
       if (category === 255) return;
       const full = style.categories[category] as Pixel;
       place(p, strong >= 1 ? full : blend(style.categoriesMuted[category] as Pixel, full, strong));
-      // Errors are told by a mark and not by hue alone: a wrong square has an eye.
-      if (style.by === "error" && (category === 1 || category === 2)) eye(p);
+      // Errors are marked and not told by hue alone: a wrong square has a smaller one in it.
+      if (style.by === "error" && (category === 1 || category === 2)) markWrong(p);
     });
   } else {
     const first = xs[0] as number;
@@ -137,9 +135,9 @@ function paintSignature(
     fill(target, atX, atY, own, own, toneColour(style, cells, i, strong));
   }
   paintBar(target, x + bar.x, y + bar.y, bar.w, bar.h, cells, i, style);
-  paintMark(target, x, y, side, cells, i, style, ratio);
+  paintOutcome(target, x + outcome.x, y + outcome.y, outcome.w, outcome.h, cells, i, style);
 
-  function eye(p: number): void {
+  function markWrong(p: number): void {
     const column = p % grid;
     const row = (p - column) / grid;
     const w = (xs[column + 1] as number) - (xs[column] as number) - gap;
@@ -179,43 +177,16 @@ export function barParts(cells: Cells, i: number, length: number): [number, "rea
   ];
 }
 
-function paintMark(
-  target: Target,
-  x: number,
-  y: number,
-  side: number,
-  cells: Cells,
-  i: number,
-  style: Style,
-  ratio: number,
-): void {
-  if (style.by === "error") return;
-  const wrong = (cells.fp[i] as number) + (cells.fn[i] as number);
-  const radius = markRadius(wrong, (cells.real[i] as number) + (cells.fake[i] as number), side);
-  if (radius === 0) return;
+/** The line below the bar: the share of wrong verdicts in ink, then of those without an answer in grey. */
+function paintOutcome(target: Target, x: number, y: number, w: number, h: number, cells: Cells, i: number, style: Style): void {
+  const [wrong, open] = outcomesOf(cells, i, w);
   const strong = strength(cells, i);
-  const cx = x + side - Math.max(radius + ratio, side * 0.14);
-  const cy = y + Math.max(radius + ratio, side * 0.14);
-  disc(target, cx, cy, radius + ratio, style.paper);
-  disc(target, cx, cy, radius, strong > 0 ? style.ink : style.muted);
+  fill(target, x, y, wrong, h, strong > 0 ? style.ink : style.muted);
+  fill(target, x + wrong, y, open, h, strong > 0 ? style.unknown : style.muted);
 }
 
-/** A disc with smooth edges: at three pixels across, steps would make it a square. */
-export function disc({ pixels, width, height }: Target, cx: number, cy: number, radius: number, colour: Pixel): void {
-  const y1 = Math.min(height, Math.ceil(cy + radius + 1));
-  const x1 = Math.min(width, Math.ceil(cx + radius + 1));
-  for (let y = Math.max(0, Math.floor(cy - radius - 1)); y < y1; y++) {
-    for (let x = Math.max(0, Math.floor(cx - radius - 1)); x < x1; x++) {
-      const covered = radius + 0.5 - Math.hypot(x + 0.5 - cx, y + 0.5 - cy);
-      if (covered <= 0) continue;
-      const at = y * width + x;
-      pixels[at] = covered >= 1 ? colour : over(pixels[at] as Pixel, colour, covered);
-    }
-  }
-}
-
-/** `share` of a colour over a pixel, which may be transparent. */
-function over(under: Pixel, colour: Pixel, share: number): Pixel {
-  if (under >>> 24 === 0) return ((Math.round(255 * share) << 24) | (colour & 0xffffff)) >>> 0;
-  return blend(under, colour, share);
+/** Pixels of a line of `length` for a cell's wrong verdicts, and for its labelled images without an answer. */
+export function outcomesOf(cells: Cells, i: number, length: number): [number, number] {
+  const wrong = (cells.fp[i] as number) + (cells.fn[i] as number);
+  return outcomeParts(wrong, cells.unanswered[i] as number, (cells.real[i] as number) + (cells.fake[i] as number), length);
 }

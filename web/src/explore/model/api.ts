@@ -12,6 +12,7 @@ import type {
   Found,
   ImageDetail as Detail,
   ImageRow,
+  PatternPage,
   PrototypeEdit,
   PrototypeNotes,
   PrototypeView,
@@ -146,6 +147,8 @@ export class AtlasApi {
   async prototypes(selection: Key, signal: AbortSignal): Promise<Prototype[]> {
     return (await getJson<readonly PrototypeView[]>(this.#url(["prototypes"], { selection }), signal)).map(prototype);
   }
+
+  pattern = (id: number, signal: AbortSignal): Promise<PatternPage> => getJson<PatternPage>(this.#url(["prototypes", id]), signal);
 
   async rows(selection: Key, { by, descending }: Sort, off: readonly number[], offset: number, limit: number, signal: AbortSignal): Promise<readonly ImageRow[]> {
     const query = { selection, sort: by, descending, off, offset, limit };

@@ -11,7 +11,7 @@ import { route } from "../../state/route.svelte";
 import { type ColourBy, parseColourBy } from "../glyph/style";
 import type { Pages } from "../images/pages.svelte";
 import { AtlasApi, type Counts, type Dimension, type Info, type Prototype, type Rescored, type Selected } from "./api";
-import { type Find, type Pane, clampDetail, parseFind, parseAgainst, parseOff, parseOverlay, parsePane, parseRow, parseRows, parseSort } from "./params";
+import { type Find, type Pane, clampDetail, parseFind, parseAgainst, parseLabels, parseOff, parseOverlay, parsePane, parseRow, parseRows, parseSort } from "./params";
 import { Pictures } from "./pictures.svelte";
 import { type Names, type Spec, decodeSpec, encodeSpec } from "./spec";
 import type { Source } from "./tiles";
@@ -57,7 +57,10 @@ export class Explore {
   /** The server's answer to what is looked for, while it belongs to it. */
   found = $state.raw<{ readonly of: string; readonly answer: Found } | null>(null);
   readonly sort = $derived(this.find && this.found?.of === this.#find ? { by: `near:${this.found.answer.id}`, descending: true } : parseSort(this.#sort));
+  readonly labels = $derived(parseLabels(route.params["labels"]));
   readonly image = $derived(parseRow(route.params["image"], this.info?.images ?? 0));
+  /** The pattern whose page is open. */
+  readonly pattern = $derived(parseRow(route.params["pattern"], this.info?.prototypes ?? 0));
   readonly compared = $derived(parseRows(this.#with, this.info?.images ?? 0));
   readonly overlay = $derived(parseOverlay(route.params["map"], this.info?.dimensions ?? 0));
   readonly against = $derived(parseAgainst(this.#versus || undefined));
@@ -239,6 +242,10 @@ export class Explore {
       this.fail(error);
       return false;
     }
+  }
+
+  openPattern(id: number | null): void {
+    route.set({ pattern: id === null ? null : String(id) });
   }
 
   setSort(sort: string, descending: boolean): void {

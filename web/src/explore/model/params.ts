@@ -88,3 +88,8 @@ export function parseAgainst(text: string | undefined): readonly [string, string
 export function clampDetail(detail: number): number {
   return Number.isFinite(detail) ? Math.max(-1.5, Math.min(2.5, detail)) : 0;
 }
+
+/** What the names on the map are of. */
+export function parseLabels(text: string | undefined): "generators" | "dimensions" | "none" {
+  return text === "dimensions" || text === "none" ? text : "generators";
+}

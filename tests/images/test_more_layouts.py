@@ -343,3 +343,15 @@ def test_a_member_without_a_name_ends_no_archive(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.zip", {"ab.png": encoded("PNG"), "x": b"x"})
     path.write_bytes(path.read_bytes().replace(b"ab.png", b"\0b.png"))
     assert [item.problem and item.problem.reason for item in iter_source(path)] == ["unsafe_name"]
+
+
+@pytest.mark.parametrize("again", ["a.jpg", "./a.jpg", "sub/../a.jpg"])
+def test_one_image_with_both_labels_is_refused(again: str, tmp_path: Path) -> None:
+    write_folder(tmp_path, {"a.jpg": encoded("JPEG"), "sub/b.jpg": encoded("JPEG")})
+    rows = f"path,label\na.jpg,real\nsub/b.jpg,\n{again},fake\n"
+    (tmp_path / "m.csv").write_text(rows)
+    with pytest.raises(UsageError, match=r"row 3: .*a\.jpg has the opposite label in an earlier row"):
+        list(iter_source(tmp_path / "m.csv"))
+    for same in ("real", ""):  # twice the same is one image
+        (tmp_path / "m.csv").write_text(rows.replace("fake", same))
+        assert [item.label for item in iter_source(tmp_path / "m.csv")] == [R, U]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import psutil
 import pytest
 
 from morelli.encoders import Encoder
-from morelli.encoders.cluster import Cluster
+from morelli.encoders.cluster import Cluster, Shard, shard_stream
 from morelli.errors import UsageError
 from morelli.features import FeatureTable, extract
 from morelli.images import ImageItem, iter_source
@@ -138,6 +139,34 @@ def test_killed_workers_and_coordinators_change_nothing(
     assert report.failed == whole.failed
     assert (report.done, report.skipped + report.duplicates) == (whole.done - left, left + whole.duplicates)
     check_no_orphans(out)
+
+
+def full_here(coordinator: int, cpus: int) -> Callable[[Shard], int]:
+    """Work that finds the disk full in every process but the coordinator's, for every third shard."""
+
+    def work(shard: Shard) -> int:
+        if os.getpid() != coordinator and shard.number % 3 == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return shard.number
+
+    # The worker's own constant: its process is not this one.
+    from morelli.encoders._cluster import _stream
+
+    _stream.done_by.__kwdefaults__["pauses"] = ()
+    return work
+
+
+def test_a_full_disk_of_a_worker_loses_nothing(ray_address: str) -> None:
+    """The disk is simulated: the work raises what a full one makes it raise."""
+    items = [ImageItem(f"{number}.jpg", bytes) for number in range(40)]
+    results = shard_stream(
+        partial(list, items),
+        full_here,
+        cluster=Cluster(ray_address, cpus=1),
+        shard_size=4,
+        shared=os.getpid(),
+    )
+    assert [result.value for result in results] == list(range(10))
 
 
 def test_verdicts_are_those_of_one_machine(

@@ -194,12 +194,30 @@ def test_a_store_that_throttles_is_asked_again(monkeypatch: pytest.MonkeyPatch) 
     thread.join()
 
 
-def test_what_a_worker_meets_comes_back_as_an_error_for_people() -> None:
-    def full(shard: Shard) -> None:
-        raise OSError(28, "No space left on device")
+def test_a_disk_that_stays_full_leaves_the_shard_to_the_coordinator() -> None:
+    calls: list[int] = []
 
-    outcome = ShardWorker(lambda shared, cpus: full, None, NoRay, 1)(Shard(0, b"", ()))
-    assert isinstance(outcome, MorelliError) and "No space left" in str(outcome)
+    def full(shard: Shard) -> str:
+        calls.append(shard.number)
+        if len(calls) < 3 or shard.number:
+            raise OSError("LanceError(IO): No space left on device (os error 28)")
+        return "done"
+
+    for number in (0, 1):
+        found = _stream.done_by(full, Shard(number, b"", ()), pauses=(0.0, 0.0, 0.0))
+        if number:
+            assert isinstance(found, _stream.NoRoom) and "No space left" in str(found.error)
+        else:
+            assert isinstance(found, _stream.ShardResult) and found.value == "done"
+    assert calls == [0, 0, 0, 1, 1, 1, 1]
+
+
+def test_what_a_worker_meets_comes_back_as_an_error_for_people() -> None:
+    def fail(shard: Shard) -> None:
+        raise OSError(5, "Input/output error")
+
+    outcome = ShardWorker(lambda shared, cpus: fail, None, NoRay, 1)(Shard(0, b"", ()))
+    assert isinstance(outcome, MorelliError) and "Input/output error" in str(outcome)
 
     def refuse(shared: object, cpus: int) -> None:
         raise UsageError("torch is not installed here")

@@ -90,7 +90,7 @@ def deployment(ray_address: str, settings: ServerSettings) -> Iterator[httpx.Cli
         serve.run(bound, name="judging")
         headers = {"Authorization": f"Bearer {TOKEN}"}
         base = f"http://127.0.0.1:{port}{API}"
-        with httpx.Client(base_url=base, timeout=60, trust_env=False, headers=headers) as client:
+        with httpx.Client(base_url=base, timeout=600, trust_env=False, headers=headers) as client:
             yield client
     finally:
         serve.shutdown()

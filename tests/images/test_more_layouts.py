@@ -326,6 +326,18 @@ def test_two_columns_of_one_name_are_refused(column: str, tmp_path: Path) -> Non
         list(iter_source(tmp_path / "m.csv"))
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_tables_with_two_columns_of_one_name_are_refused(suffix: str, tmp_path: Path) -> None:
+    table = pictures(1, labels=[0])
+    table = table.append_column("label", [[1]])
+    if suffix == "parquet":
+        write_parquet(tmp_path / "m.parquet", table)
+    else:
+        write_arrow(tmp_path / "m.arrow", table, stream=True)
+    with pytest.raises(UsageError, match="several columns called 'label'"):
+        list(iter_source(tmp_path / f"m.{suffix}"))
+
+
 @pytest.mark.parametrize("name", ["list.txt", "list.json", "book.xlsx", "book.ods", "old.XLS"])
 def test_what_is_given_as_a_list_and_is_none_says_which_lists_are_read(name: str, tmp_path: Path) -> None:
     book = write_zip(tmp_path / "x.zip", {"xl/media/image1.png": encoded("PNG")}).read_bytes()

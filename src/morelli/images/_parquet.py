@@ -59,7 +59,7 @@ class ParquetTable:
                     for row in batch.to_pylist():
                         number += 1
                         yield number, {key: self._text(key, value) for key, value in row.items()}
-        except (pyarrow.ArrowException, OSError, ValueError) as error:
+        except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
             raise UsageError(f"{name} is not a readable {_format(name)} file: {error}") from error
 
     def _readable(self, schema: pa.Schema) -> list[str] | None:
@@ -106,10 +106,12 @@ def open_parquet(path: str, columns_of: Callable[[Sequence[str]], tuple[str, ...
     try:
         with open_table(path) as file:
             schema = file.schema_arrow
+            if twice := sorted({column for column in schema.names if schema.names.count(column) > 1}):
+                raise UsageError(f"{name} has several columns called {twice[0]!r}; keep the one that counts")
             features = _features(schema)
             path_columns = columns_of(schema.names)
             pictures = _picture_column(file, schema, features, path_columns)
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
         raise UsageError(f"{name} is not a readable {_format(name)} file: {error}") from error
     classes = {}
     for column, feature in features.items():
@@ -152,7 +154,7 @@ class ParquetPictures:
         try:
             with self._lock:
                 value = self._value(row)
-        except (pyarrow.ArrowException, OSError, ValueError, IndexError) as error:
+        except (pyarrow.ArrowException, OSError, ValueError, IndexError, KeyError) as error:
             raise ImageError("damaged", f"{uri} cannot be read: {error}") from error
         if value is None and path:
             return read_file(str(self._base / path), self._limits)

@@ -338,6 +338,20 @@ def test_tables_with_two_columns_of_one_name_are_refused(suffix: str, tmp_path: 
         list(iter_source(tmp_path / f"m.{suffix}"))
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_a_path_beside_a_picture_may_be_bytes(suffix: str, tmp_path: Path) -> None:
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.binary())])
+    rows = [{"bytes": png(1), "path": b"in/a.png"}, {"bytes": png(2), "path": b"\xff\xfe"}]
+    path = tmp_path / f"m.{suffix}"
+    table = pa.table({"image": pa.array(rows, type=kind), "label": [0, 1]})
+    write_parquet(path, table) if suffix == "parquet" else write_arrow(path, table, stream=False)
+    items = list(iter_source(path))
+    assert [(i.uri, i.label, i.read()) for i in items] == [
+        (f"{path}::1/a.png", R, png(1)),
+        (f"{path}::2", F, png(2)),
+    ]
+
+
 @pytest.mark.parametrize("name", ["list.txt", "list.json", "book.xlsx", "book.ods", "old.XLS"])
 def test_what_is_given_as_a_list_and_is_none_says_which_lists_are_read(name: str, tmp_path: Path) -> None:
     book = write_zip(tmp_path / "x.zip", {"xl/media/image1.png": encoded("PNG")}).read_bytes()

@@ -77,18 +77,13 @@ class ParquetTable:
         if value is None:
             return ""
         if column == self.pictures:
-            return value.get("path") or "" if isinstance(value, dict) else ""
+            return _plain(value.get("path")) if isinstance(value, dict) else ""
         names = self.classes.get(column)
         if names is not None and isinstance(value, int):
             return names[value] if 0 <= value < len(names) else ""  # -1: the class is not known
-        if isinstance(value, bytes):
-            try:
-                return value.decode("utf-8")
-            except UnicodeDecodeError:
-                return ""  # bytes of another thing than text are nothing to read
         if isinstance(value, dict) and value.keys() <= {"bytes", "path"}:
-            return str(value.get("path") or "")  # another picture
-        return str(value)
+            return _plain(value.get("path"))  # another picture
+        return _plain(value)
 
 
 def open_parquet(path: str, columns_of: Callable[[Sequence[str]], tuple[str, ...]]) -> ParquetTable:
@@ -197,6 +192,16 @@ class ParquetPictures:
         if _is_struct(values.type):
             values = pyarrow.compute.struct_field(values, "bytes")
         return values.cast(pyarrow.large_binary()) if pyarrow.types.is_binary_view(values.type) else values
+
+
+def _plain(value: Any) -> str:
+    """A value as text; bytes of another thing than text are nothing to read."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            return ""
+    return "" if value is None else str(value)
 
 
 def _format(name: str) -> str:

@@ -324,6 +324,9 @@ class Atlas(CollectionWork):
         self, selection: Selection | None, sort: str, descending: bool, off: tuple[int, ...]
     ) -> NDArray[np.int64]:
         key = ("" if selection is None else selection.key, sort, descending, off)
+        if sort.startswith("near:"):
+            search = sort.removeprefix("near:")
+            return self._orders.get(key, lambda: self.by_nearness(search, selection, descending=descending))
         logits = self.logits(off) if off else None
         return self._orders.get(
             key, lambda: order_rows(self.collection, selection, sort, descending, logits=logits)
@@ -349,6 +352,12 @@ class Atlas(CollectionWork):
         """JPEG of what the encoder saw of an image; None where it could not be read."""
         self._check_row(row)
         return None if self.pixels is None else self.pixels.thumbnails([row])[0]
+
+    def thumbnails(self, rows: Sequence[int]) -> list[bytes | None]:
+        """The same of several images, read at once."""
+        for row in rows:
+            self._check_row(row)
+        return [None] * len(rows) if self.pixels is None else self.pixels.thumbnails(list(rows))
 
     def relevance(self, row: int, dimension: int | None = None) -> NDArray[np.float32]:
         """Relevance map (g, g) of one dimension, or of the logit for None.

@@ -26,6 +26,8 @@ from morelli.atlas._atlas import Atlas
 from morelli.atlas._cell_step import lay_out, write_cells
 from morelli.atlas._collection import UNKNOWN, Collection, image_rows, open_images
 from morelli.atlas._digests import map_digest, rows_digest
+from morelli.atlas._embeddings import FOLDER as EMBEDDINGS
+from morelli.atlas._embeddings import append_embeddings, write_embeddings
 from morelli.atlas._held_out import HeldOut, as_they_are, distil, labels_of, picture_copies
 from morelli.atlas._integrity import file_hashes, table_hashes, verify_atlas
 from morelli.atlas._options import AtlasOptions, delivery_filter
@@ -46,7 +48,10 @@ if TYPE_CHECKING:
 
 STATE = "building.json"
 HELD_OUT = "held-out.safetensors"
-HASHED = ("distilled/*", "cells-*/*", "layout/*", "prototypes/*", "pattern-basis.safetensors")
+HASHED = (
+    *("distilled/*", "cells-*/*", "layout/*", "prototypes/*", "pattern-basis.safetensors"),
+    f"{EMBEDDINGS}/*",
+)
 MOST_LISTED = 1000
 _WAIT = 10.0
 _LEFTOVER = re.compile(r"\..+\.(lock|new|old|part)")
@@ -152,6 +157,7 @@ def build_atlas(
                 code=grid.codes(layout.xy).astype(np.uint64), prototypes=prototypes,
             ),
         )  # fmt: skip
+        write_embeddings(out, features.matrix(options.kind))
         labels = labels_of(features)
         thresholds = thresholds_of(fitted, held, labels)
         images_written = open_images(out / "images.lance", options.dimensions, version)
@@ -271,6 +277,7 @@ def add_images(
             ),
             behind=record.versions["images"],
         )  # fmt: skip
+        append_embeddings(folder, added.matrix(record.kind), record.images)
         written = open_images(folder / "images.lance", record.dimensions, versions["images"])
         collection = Collection(written, distilled, record.thresholds)
         levels = write_cells(folder / f"cells-{len(collection)}", collection, _copies_of_column(collection))
@@ -326,7 +333,7 @@ def _prepare(out: Path, state: dict[str, Any]) -> bool:
     # What follows belongs to other inputs. The note comes first: with it the folder is known as a build's,
     # whatever else is there when the process ends.
     write_file(out / STATE, "{}")
-    for name in ("pixels.lance", "images.lance", "prototypes", "cells", "layout"):
+    for name in ("pixels.lance", "images.lance", "prototypes", "cells", "layout", EMBEDDINGS):
         shutil.rmtree(out / name, ignore_errors=True)
     (out / "pattern-basis.safetensors").unlink(missing_ok=True)
     return False

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from morelli.atlas._collection import Collection
 from morelli.atlas._edits import Edits
+from morelli.atlas._embeddings import Embeddings
 from morelli.atlas._exports import ExportFormat, export_rows
 from morelli.atlas._fields import Fields, conditions
 from morelli.atlas._once import once
 from morelli.atlas._selection import EVERYTHING
 from morelli.atlas._tags import COLUMN, Tags
-from morelli.errors import ChangedMeanwhileError, UsageError
+from morelli.errors import ChangedMeanwhileError, MissingPartError, UsageError
 
 if TYPE_CHECKING:
     from morelli.atlas._selection import Selection, Spec
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 class CollectionWork(ABC):
     """The part of `Atlas` that works on columns, files and what people say of images."""
 
+    path: Path
     collection: Collection
     edits: Edits
     tags: Tags
@@ -39,6 +43,37 @@ class CollectionWork(ABC):
     @abstractmethod
     def _check_row(self, row: int) -> None:
         """Raise `UsageError` where there is no such row."""
+
+    @once
+    def embeddings(self) -> Embeddings | None:
+        """The encoder's embeddings of all images; None in an atlas that was built without."""
+        return Embeddings.open(self.path, len(self.collection))
+
+    def require_embeddings(self) -> Embeddings:
+        """The embeddings.
+
+        Raises:
+            MissingPartError: the atlas has none.
+        """
+        if self.embeddings is None:
+            raise MissingPartError(
+                "no-embeddings",
+                "This atlas holds no embeddings to search in: it was built by an earlier version.",
+                "Build it again from its table of features.",
+            )
+        return self.embeddings
+
+    def nearest(self, search: str, *, top: int) -> tuple[list[int], list[float]]:
+        """Rows of the `top` images nearest to a search of `embeddings`, nearest first, and their cosines."""
+        found = self.require_embeddings().similarities(search)
+        order = self.by_nearness(search, None, descending=True)[:top]
+        return order.tolist(), [round(float(one), 4) for one in found[order]]
+
+    def by_nearness(self, search: str, selection: Selection | None, *, descending: bool) -> NDArray[np.int64]:
+        """Rows of a selection by their cosine to a search of `embeddings`."""
+        found = self.require_embeddings().similarities(search)
+        rows = np.arange(len(found)) if selection is None else selection.rows
+        return rows[np.argsort(-found[rows] if descending else found[rows], kind="stable")]
 
     @once
     def _fields(self) -> Fields:

@@ -27,6 +27,7 @@ from morelli.server._problems import ProblemError, documented
 from morelli.server._state import state_of
 
 router = APIRouter(prefix=PREFIX)
+MOST_ON_A_SHEET = 512
 
 
 @router.get(
@@ -68,6 +69,38 @@ def thumbnail(request: Request, atlas: Name, row: Row) -> Response:
             next="Build the atlas again where the images can be read.",
         )
     return cached(request, content, "image/jpeg", etag)
+
+
+@router.get(
+    "/{atlas}/thumbnails",
+    tags=["atlas"],
+    response_class=Response,
+    responses={200: {"content": {"application/octet-stream": BINARY}}, **NOT_MODIFIED, **ERRORS},
+)
+def thumbnail_sheet(
+    request: Request,
+    atlas: Name,
+    *,
+    rows: Annotated[
+        str,
+        Query(
+            pattern=r"^[0-9]{1,12}(,[0-9]{1,12})*$", max_length=8192, description="At most 512, as 3,7,12."
+        ),
+    ],
+) -> Response:
+    """Give many thumbnails at once: their lengths as little-endian uint32 (0: none), then the JPEG files."""
+    opened = opened_atlas(request, atlas)
+    wanted = [_checked(opened, int(row)) for row in rows.split(",")]
+    if len(wanted) > MOST_ON_A_SHEET:
+        raise ProblemError(
+            422, "invalid-request", f"A sheet has at most {MOST_ON_A_SHEET} thumbnails.", next="Ask twice."
+        )
+    etag = opened.tag("thumbnails", wanted)
+    if matches(request, etag):
+        return cached(request, b"", "application/octet-stream", etag)
+    found = [one or b"" for one in opened.atlas.thumbnails(wanted)]
+    content = np.array([len(one) for one in found], "<u4").tobytes() + b"".join(found)
+    return cached(request, content, "application/octet-stream", etag)
 
 
 @router.get(

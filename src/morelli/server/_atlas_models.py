@@ -77,6 +77,18 @@ class Tag(Answer):
     selected: int
 
 
+class Found(Answer):
+    """A search: `sort=near:ID` orders images by it while the server remembers it."""
+
+    id: str
+    by: Literal["image", "case", "text", "concepts", "selection"] = Field(
+        description="`concepts`: words were looked up among named concepts, for want of a text tower."
+    )
+    note: str = Field(description="What the search can and cannot find, in one line.")
+    rows: list[int] = Field(description="The nearest images, nearest first.")
+    similarities: list[float] = Field(description="Their cosines.")
+
+
 class FileAudit(OpenAnswer):
     """What the files' format, size and shape alone would score; empty without labels of both classes."""
 

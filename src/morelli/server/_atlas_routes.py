@@ -195,7 +195,10 @@ def rows(
     selection: SelectionOf = None,
     sort: Annotated[
         str,
-        Query(max_length=64, description="row, probability, uncertainty, impact:K, similarity:ROW, width, …"),
+        Query(
+            max_length=64,
+            description="row, probability, uncertainty, impact:K, similarity:ROW, near:SEARCH, width, …",
+        ),
     ] = "row",
     descending: bool = False,
     offset: Annotated[int, Query(ge=0, le=2**40)] = 0,

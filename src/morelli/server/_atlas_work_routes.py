@@ -1,4 +1,4 @@
-"""Routes of work on a collection: its columns with counts, and tags."""
+"""Routes of work on a collection: its columns with counts, tags, and search."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from morelli.server._atlas_answers import (
     json_text,
     opened_atlas,
 )
+from morelli.server._atlas_search import look_for
 from morelli.server._atlases import Opened
 from morelli.server._etags import cached, matches
 from morelli.server._problems import documented
+from morelli.server._state import state_of
 
 router = APIRouter(prefix=PREFIX)
 
@@ -71,3 +73,19 @@ def change_tags(request: Request, atlas: Name, asked: m.TagChange) -> Response:
 def _tags(opened: Opened, selection: Any) -> list[dict[str, Any]]:
     found = opened.atlas.tags.view(None if selection is None else selection.mask)
     return [] if found is None else list(found["names"])
+
+
+@router.post(
+    "/{atlas}/search",
+    tags=["atlas"],
+    response_class=Response,
+    responses={200: {"model": a.Found}, **documented(404, 409, 413, 422)},
+)
+def search(request: Request, atlas: Name, asked: m.SearchQuery) -> Response:
+    """Find the images nearest to an image, a picture that was sent, a text, or a selection."""
+    opened = opened_atlas(request, atlas)
+    wanted, by, note = look_for(state_of(request), opened.atlas, asked)
+    id = opened.atlas.require_embeddings().search(wanted)
+    rows, similarities = opened.atlas.nearest(id, top=asked.top)
+    found = {"id": id, "by": by, "note": note, "rows": rows, "similarities": similarities}
+    return json_answer(a.Found, found)

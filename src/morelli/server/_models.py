@@ -252,6 +252,18 @@ class PrototypeEdit(PrototypeFields):
     was: PrototypeFields | None = Field(default=None, description=_WAS)
 
 
+class SearchQuery(Asked):
+    """What to look for; exactly one of image, case, text and selection."""
+
+    image: Annotated[int, Field(ge=0)] | None = Field(default=None, description="Row of an image.")
+    case: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+        default=None, description="Id of a picture that was sent to `/detect`."
+    )
+    text: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    selection: dict[str, Any] | None = Field(default=None, description="Images; their mean is looked for.")
+    top: Annotated[int, Field(ge=1, le=10_000)] = 100
+
+
 TagName = Annotated[str, Field(min_length=1, max_length=200)]
 
 

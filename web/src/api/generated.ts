@@ -348,6 +348,19 @@ export interface FileAudit {
   readonly note?: string;
 }
 
+/** A search: `sort=near:ID` orders images by it while the server remembers it. */
+export interface Found {
+  readonly id: string;
+  /** `concepts`: words were looked up among named concepts, for want of a text tower. */
+  readonly by: "image" | "case" | "text" | "concepts" | "selection";
+  /** What the search can and cannot find, in one line. */
+  readonly note: string;
+  /** The nearest images, nearest first. */
+  readonly rows: readonly number[];
+  /** Their cosines. */
+  readonly similarities: readonly number[];
+}
+
 /** A generator or source whose images carry a prototype, or are those in which a dimension is loudest. */
 export interface GeneratorShare {
   readonly name: string | null;
@@ -675,6 +688,18 @@ export interface Rows {
   readonly total: number;
   readonly offset: number;
   readonly rows: readonly ImageRow[];
+}
+
+/** What to look for; exactly one of image, case, text and selection. */
+export interface SearchQuery {
+  /** Row of an image. */
+  readonly image?: number | null;
+  /** Id of a picture that was sent to `/detect`. */
+  readonly case?: string | null;
+  readonly text?: string | null;
+  /** Images; their mean is looked for. */
+  readonly selection?: Readonly<Record<string, unknown>> | null;
+  readonly top?: number;
 }
 
 /** A selection: its key, which stands for it in addresses, its document, and counts. */

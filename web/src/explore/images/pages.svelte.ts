@@ -24,6 +24,23 @@ export class Pages {
     return this.#pages[Math.floor(index / PAGE)]?.[index % PAGE];
   }
 
+  /** Place of an image in the list, where its page is there. */
+  indexOf(row: number): number | null {
+    void this.arrived;
+    for (const [page, rows] of Object.entries(this.#pages)) {
+      const at = rows.findIndex((one) => one.row === row);
+      if (at >= 0) return Number(page) * PAGE + at;
+    }
+    return null;
+  }
+
+  /** The image at a place, fetched if need be; undefined beyond the end. */
+  async fetch(index: number): Promise<ImageRow | undefined> {
+    const page = Math.floor(index / PAGE);
+    if (index >= 0 && !(page in this.#pages) && !(page in this.#running)) await this.#load(page);
+    return index < 0 ? undefined : this.at(index);
+  }
+
   /** Ask for the pages that hold the items from `first` to before `last`; others that are under way are dropped. */
   want(first: number, last: number): void {
     const from = Math.floor(first / PAGE);

@@ -1,6 +1,6 @@
 /** What the Explore views ask the server for. */
 import { getTable } from "../../api/arrow";
-import { getJson, sendJson, url } from "../../api/client";
+import { getJson, request, sendJson, url } from "../../api/client";
 import type {
   AtlasInfo,
   ColumnView,
@@ -9,6 +9,7 @@ import type {
   DimensionNotes,
   DimensionView,
   FeedbackAnswer,
+  Found,
   ImageDetail as Detail,
   ImageRow,
   PrototypeEdit,
@@ -16,6 +17,7 @@ import type {
   PrototypeView,
   Rescored as Answer,
   Rows,
+  SearchQuery,
   SelectionAnswer,
   Tag,
   TagChange,
@@ -161,6 +163,8 @@ export class AtlasApi {
   editDimension = (k: number, fields: DimensionEdit): Promise<DimensionNotes> =>
     sendJson("PATCH", this.#url(["dimensions", k]), fields);
 
+  search = (query: SearchQuery, signal: AbortSignal): Promise<Found> => sendJson<Found>("POST", this.#url(["search"]), query, signal);
+
   tags = (selection: Key, signal: AbortSignal): Promise<readonly Tag[]> => getJson<readonly Tag[]>(this.#url(["tags"], { selection }), signal);
 
   /** `count`: the images that the change is meant for; where they are others by now the server refuses it. */
@@ -174,11 +178,29 @@ export class AtlasApi {
   feedback = (row: number, label: "real" | "fake", note: string): Promise<FeedbackAnswer> =>
     sendJson("POST", url(["feedback"]), { atlas: this.name, row, label, note });
 
+  /** Thumbnails of many images in one request; null where the atlas has none. */
+  async thumbnails(rows: readonly number[], signal?: AbortSignal): Promise<(Blob | null)[]> {
+    const response = await request(this.#url(["thumbnails"], { rows }), signal ? { signal } : {});
+    return sheet(await response.arrayBuffer(), rows.length);
+  }
+
   thumbnail = (row: number): string => this.#url(["images", row, "thumbnail"]);
   relevance = (row: number, dimension: number | "logit", size = 224): string =>
     this.#url(["images", row, "relevance.png"], { dimension, size });
   file = (row: number): string => this.#url(["images", row, "file"]);
   exported = (selection: Key, format: ExportFormat): string => this.#url(["export"], { selection, format });
+}
+
+/** The pictures of a sheet: lengths first, then the files. */
+export function sheet(bytes: ArrayBuffer, n: number): (Blob | null)[] {
+  const lengths = new DataView(bytes);
+  let at = 4 * n;
+  return Array.from({ length: n }, (_, i) => {
+    const length = lengths.getUint32(4 * i, true);
+    const from = at;
+    at += length;
+    return length ? new Blob([bytes.slice(from, at)], { type: "image/jpeg" }) : null;
+  });
 }
 
 /** A prototype as the views use it, from the server's flat record. */

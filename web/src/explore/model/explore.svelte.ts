@@ -4,17 +4,22 @@
  * The address is the only thing that views change (`route.set`); undo is therefore the browser's Back. From it
  * follow the selection's key, the histograms, the prototypes' counts and the tiles.
  */
-import { cancelled } from "../../api/client";
+import { api, cancelled } from "../../api/client";
+import type { Found, SearchQuery } from "../../api/generated";
 import { announcer } from "../../state/announce.svelte";
 import { route } from "../../state/route.svelte";
 import { type ColourBy, parseColourBy } from "../glyph/style";
+import type { Pages } from "../images/pages.svelte";
 import { AtlasApi, type Counts, type Dimension, type Info, type Prototype, type Rescored, type Selected } from "./api";
-import { type Pane, clampDetail, parseAgainst, parseOff, parseOverlay, parsePane, parseRow, parseRows, parseSort } from "./params";
+import { type Find, type Pane, clampDetail, parseFind, parseAgainst, parseOff, parseOverlay, parsePane, parseRow, parseRows, parseSort } from "./params";
+import { Pictures } from "./pictures.svelte";
 import { type Names, type Spec, decodeSpec, encodeSpec } from "./spec";
 import type { Source } from "./tiles";
 
 export class Explore {
   readonly api: AtlasApi;
+  /** Thumbnails of the gallery, fetched a sheet at a time. */
+  readonly pictures: Pictures;
   info = $state.raw<Info | null>(null);
   selected = $state.raw<Selected | null>(null);
   dimensions = $state.raw<readonly Dimension[]>([]);
@@ -26,6 +31,8 @@ export class Explore {
   problem = $state.raw<unknown>(null);
   /** Which request the problem is of; empty where any that works again ends it. */
   #troubled = "";
+  /** The gallery's list, which the dialog of an image goes through. */
+  gallery = $state.raw<Pages | null>(null);
   /** Requests under way, of all views: the collection on the screen is not yet the one in the address. */
   pending = $state(0);
   /** The same count, for effects that start requests and must not depend on it. */
@@ -45,7 +52,11 @@ export class Explore {
   readonly off = $derived(this.#offText ? this.#offText.split(",").map(Number) : []);
   readonly by = $derived<ColourBy>(parseColourBy(route.params["by"], this.info?.dimensions ?? 0));
   readonly detail = $derived(clampDetail(Number(route.params["detail"] ?? 0)));
-  readonly sort = $derived(parseSort(this.#sort));
+  readonly #find = $derived(route.params["find"] ?? "");
+  readonly find = $derived(parseFind(this.#find));
+  /** The server's answer to what is looked for, while it belongs to it. */
+  found = $state.raw<{ readonly of: string; readonly answer: Found } | null>(null);
+  readonly sort = $derived(this.find && this.found?.of === this.#find ? { by: `near:${this.found.answer.id}`, descending: true } : parseSort(this.#sort));
   readonly image = $derived(parseRow(route.params["image"], this.info?.images ?? 0));
   readonly compared = $derived(parseRows(this.#with, this.info?.images ?? 0));
   readonly overlay = $derived(parseOverlay(route.params["map"], this.info?.dimensions ?? 0));
@@ -89,6 +100,7 @@ export class Explore {
 
   constructor(name: string) {
     this.api = new AtlasApi(name);
+    this.pictures = new Pictures((rows) => this.api.thumbnails(rows));
   }
 
   /** Follow the address. Call while a component is being set up: the effects end with it. */
@@ -121,6 +133,19 @@ export class Explore {
       return this.#load("prototypes", (signal) => this.api.prototypes(key, signal), (found) => {
         this.prototypes = found;
         this.counted = key === null ? null : (this.selected?.count ?? null);
+      });
+    });
+    $effect(() => {
+      const { find } = this;
+      const of = this.#find;
+      if (!find) {
+        this.found = null;
+        return undefined;
+      }
+      const query = "case" in find ? { case: find.case } : find;
+      return this.#load("search", (signal) => this.api.search(query as SearchQuery, signal), (answer) => {
+        this.found = { of, answer };
+        announcer.say(`Images in the order of likeness. ${answer.note}`);
       });
     });
     $effect(() => {
@@ -199,8 +224,25 @@ export class Explore {
     route.set({ image: row === null ? null : String(row) });
   }
 
+  /** Order the images by likeness to something; null for no search. */
+  lookFor(find: Find | null): void {
+    route.set({ find: find === null ? null : JSON.stringify(find), image: null });
+  }
+
+  /** Send a picture to the server, which forgets it after a while, and look for images like it. */
+  async lookLike(file: File): Promise<boolean> {
+    try {
+      const [found] = (await this.during(api.detect([file]))).cases;
+      if (found) this.lookFor({ case: found.id, name: file.name });
+      return true;
+    } catch (error) {
+      this.fail(error);
+      return false;
+    }
+  }
+
   setSort(sort: string, descending: boolean): void {
-    route.set({ sort: sort === "row" && !descending ? null : `${descending ? "-" : ""}${sort}` });
+    route.set({ find: null, sort: sort === "row" && !descending ? null : `${descending ? "-" : ""}${sort}` });
   }
 
   maximise(pane: Pane): void {

@@ -1,5 +1,7 @@
 /** The parameters of an address, read forgivingly: what makes no sense is as if it were not there. */
 
+import { decodeSpec, type Spec } from "./spec";
+
 export type Pane = "overview" | "dimensions" | "patterns" | "images";
 
 export function parsePane(text: string | undefined): Pane | "" {
@@ -15,6 +17,34 @@ export function parseSort(text: string | undefined): Sort {
   const plain = (text ?? "").replace(/^-/, "");
   const known = /^(row|probability|logit|uncertainty|width|height|bytes|jpeg_quality|impact:\d+|similarity:\d+)$/.test(plain);
   return known ? { by: plain, descending: (text ?? "").startsWith("-") } : { by: "row", descending: false };
+}
+
+/** What images are looked for: like an image of the atlas, a picture that was dropped, words, or a selection. */
+export type Find =
+  | { readonly image: number }
+  | { readonly case: string; readonly name?: string }
+  | { readonly text: string }
+  | { readonly selection: Spec };
+
+export function parseFind(text: string): Find | null {
+  try {
+    const value = JSON.parse(text) as Record<string, unknown> | null;
+    if (typeof value !== "object" || value === null) return null;
+    if (typeof value["image"] === "number") return { image: value["image"] };
+    if (typeof value["case"] === "string") return { case: value["case"], ...(typeof value["name"] === "string" ? { name: value["name"] } : {}) };
+    if (typeof value["text"] === "string" && value["text"].trim()) return { text: value["text"].trim() };
+    if (typeof value["selection"] === "object" && value["selection"] !== null) return { selection: decodeSpec(JSON.stringify(value["selection"])) };
+  } catch {
+    // not a search: nothing is looked for
+  }
+  return null;
+}
+
+/** A search in a few words. */
+export function describeFind(find: Find): string {
+  if ("image" in find) return `Like image ${find.image}`;
+  if ("case" in find) return `Like ${find.name ?? "a picture"}`;
+  return "text" in find ? `“${find.text}”` : "Like a selection";
 }
 
 export function parseOff(text: string, dimensions: number): number[] {

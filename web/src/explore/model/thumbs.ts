@@ -1,7 +1,9 @@
 /** Small pictures of images, decoded off the main thread and kept while there is room. */
 import { Lru } from "./lru";
 
-const AT_ONCE = 6;
+const AT_ONCE = 3;
+/** Pictures of one request. */
+const SHEET = 64;
 
 export class Thumbs {
   readonly #cache = new Lru<ImageBitmap>(3000, (bitmap) => bitmap.close());
@@ -10,7 +12,7 @@ export class Thumbs {
   #queue: number[] = [];
 
   constructor(
-    readonly address: (row: number) => string,
+    readonly load: (rows: readonly number[], signal: AbortSignal) => Promise<(Blob | null)[]>,
     readonly arrived: (row: number) => void,
   ) {}
 
@@ -34,31 +36,36 @@ export class Thumbs {
   }
 
   #pump(): void {
-    while (this.#running.size < AT_ONCE) {
-      const row = this.#queue.shift();
-      if (row === undefined) return;
-      void this.#load(row);
+    while (this.#queue.length && new Set(this.#running.values()).size < AT_ONCE) void this.#fetch(this.#queue.splice(0, SHEET));
+  }
+
+  async #fetch(rows: readonly number[]): Promise<void> {
+    const controller = new AbortController();
+    for (const row of rows) this.#running.set(row, controller);
+    try {
+      const found = await this.load(rows, controller.signal);
+      await Promise.all(rows.map((row, i) => this.#decode(row, found[i] ?? null, controller.signal)));
+    } catch {
+      if (!controller.signal.aborted) for (const row of rows) this.#broken.add(row);
+    } finally {
+      for (const row of rows) this.#running.delete(row);
+      if (!controller.signal.aborted) this.#pump();
     }
   }
 
-  async #load(row: number): Promise<void> {
-    const controller = new AbortController();
-    this.#running.set(row, controller);
+  /** A missing thumbnail leaves its place empty; the gallery and the inspector say why. */
+  async #decode(row: number, picture: Blob | null, signal: AbortSignal): Promise<void> {
     try {
-      const response = await fetch(this.address(row), { signal: controller.signal });
-      if (!response.ok) throw new Error(response.statusText);
-      const bitmap = await createImageBitmap(await response.blob());
-      if (controller.signal.aborted) bitmap.close();
-      else {
-        this.#cache.set(String(row), bitmap);
-        this.arrived(row);
+      if (picture === null) throw new Error("no thumbnail");
+      const bitmap = await createImageBitmap(picture);
+      if (signal.aborted) {
+        bitmap.close();
+        return;
       }
+      this.#cache.set(String(row), bitmap);
+      this.arrived(row);
     } catch {
-      // A missing thumbnail leaves its place empty; the gallery and the inspector say why.
-      if (!controller.signal.aborted) this.#broken.add(row);
-    } finally {
-      this.#running.delete(row);
-      this.#pump();
+      if (!signal.aborted) this.#broken.add(row);
     }
   }
 }

@@ -79,7 +79,7 @@ export class Stage {
       failed,
     );
     this.thumbs = new Thumbs(
-      (row) => api.thumbnail(row),
+      (rows, signal) => api.thumbnails(rows, signal),
       (row) => {
         this.#pictures.push(row);
         this.draw();

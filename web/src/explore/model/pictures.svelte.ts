@@ -1,0 +1,58 @@
+/** Thumbnails as addresses for pictures on the page: asked for a sheet at a time, and let go when there are many. */
+import { SvelteMap } from "svelte/reactivity";
+
+/** Pictures of one request. */
+const SHEET = 120;
+/** Addresses that are kept; each holds a few kilobytes. */
+const KEPT = 4000;
+
+export class Pictures {
+  readonly #addresses = new SvelteMap<number, string | null>();
+  #wanted: readonly number[] = [];
+  #asked: readonly number[] = [];
+  #waiting = false;
+
+  constructor(readonly load: (rows: readonly number[]) => Promise<(Blob | null)[]>) {}
+
+  /** Address of an image's thumbnail; undefined until it is there. */
+  address(row: number): string | undefined {
+    return this.#addresses.get(row) ?? undefined;
+  }
+
+  /** Whether the atlas has no picture of an image, as far as is known. */
+  lacks(row: number): boolean {
+    return this.#addresses.get(row) === null;
+  }
+
+  /** Ask for an image's thumbnail, together with all others that are asked for in the same moment. */
+  want(row: number): void {
+    if (this.#addresses.has(row) || this.#asked.includes(row)) return;
+    this.#asked = [...this.#asked, row];
+    this.#wanted = [...this.#wanted, row];
+    if (this.#waiting) return;
+    this.#waiting = true;
+    queueMicrotask(() => {
+      this.#waiting = false;
+      const rows = this.#wanted;
+      this.#wanted = [];
+      for (let from = 0; from < rows.length; from += SHEET) void this.#fetch(rows.slice(from, from + SHEET));
+    });
+  }
+
+  async #fetch(rows: readonly number[]): Promise<void> {
+    try {
+      const found = await this.load(rows);
+      rows.forEach((row, i) => {
+        const picture = found[i];
+        this.#addresses.set(row, picture ? URL.createObjectURL(picture) : null);
+      });
+    } catch {
+      for (const row of rows) this.#addresses.set(row, null);
+    }
+    this.#asked = this.#asked.filter((row) => !rows.includes(row));
+    for (const [row, address] of [...this.#addresses].slice(0, Math.max(0, this.#addresses.size - KEPT))) {
+      if (address) URL.revokeObjectURL(address);
+      this.#addresses.delete(row);
+    }
+  }
+}

@@ -64,7 +64,31 @@ def seeds() -> dict[str, bytes]:
             tar.addfile(info, io.BytesIO(data))
     found["tar"] = packed.getvalue()
     found["csv"] = b"sep=;\npath;label;generator\na.jpg;real;\n\xc3\xa9.png;fake;sdxl\n"
+    found["jsonl"] = (
+        b'{"path": "a.jpg", "label": "real"}\n{"path": "b.png", "label": 1, "generator": "sdxl"}\n'
+    )
     found["xmp"] = xmp
+    found |= tables(found["png"])
+    return found
+
+
+def tables(picture: bytes) -> dict[str, bytes]:
+    """Pictures in a Parquet and in an Arrow file."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    rows = [{"bytes": picture, "path": "a.png"}, {"bytes": None, "path": "b.png"}]
+    table = pa.table({"image": pa.array(rows, type=kind), "label": [0, 1]})
+    found = {}
+    for name in ("parquet", "arrow"):
+        sink = pa.BufferOutputStream()
+        if name == "parquet":
+            pyarrow.parquet.write_table(table, sink, compression="none")
+        else:
+            with pa.ipc.new_stream(sink, table.schema) as writer:
+                writer.write_table(table)
+        found[name] = sink.getvalue().to_pybytes()
     return found
 
 
@@ -116,6 +140,9 @@ PARSERS: dict[str, tuple[Callable[[], Parser], tuple[str, ...]]] = {
     "zip": (lambda: parse_source("zip"), ("zip",)),
     "tar": (lambda: parse_source("tar"), ("tar",)),
     "csv": (lambda: parse_source("csv"), ("csv",)),
+    "jsonl": (lambda: parse_source("jsonl"), ("jsonl",)),
+    "parquet": (lambda: parse_source("parquet"), ("parquet",)),
+    "arrow": (lambda: parse_source("arrow"), ("arrow",)),
 }
 
 

@@ -326,6 +326,32 @@ def test_two_columns_of_one_name_are_refused(column: str, tmp_path: Path) -> Non
         list(iter_source(tmp_path / "m.csv"))
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_tables_with_two_columns_of_one_name_are_refused(suffix: str, tmp_path: Path) -> None:
+    table = pictures(1, labels=[0])
+    table = table.append_column("label", [[1]])
+    if suffix == "parquet":
+        write_parquet(tmp_path / "m.parquet", table)
+    else:
+        write_arrow(tmp_path / "m.arrow", table, stream=True)
+    with pytest.raises(UsageError, match="several columns called 'label'"):
+        list(iter_source(tmp_path / f"m.{suffix}"))
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_a_path_beside_a_picture_may_be_bytes(suffix: str, tmp_path: Path) -> None:
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.binary())])
+    rows = [{"bytes": png(1), "path": b"in/a.png"}, {"bytes": png(2), "path": b"\xff\xfe"}]
+    path = tmp_path / f"m.{suffix}"
+    table = pa.table({"image": pa.array(rows, type=kind), "label": [0, 1]})
+    write_parquet(path, table) if suffix == "parquet" else write_arrow(path, table, stream=False)
+    items = list(iter_source(path))
+    assert [(i.uri, i.label, i.read()) for i in items] == [
+        (f"{path}::1/a.png", R, png(1)),
+        (f"{path}::2", F, png(2)),
+    ]
+
+
 @pytest.mark.parametrize("name", ["list.txt", "list.json", "book.xlsx", "book.ods", "old.XLS"])
 def test_what_is_given_as_a_list_and_is_none_says_which_lists_are_read(name: str, tmp_path: Path) -> None:
     book = write_zip(tmp_path / "x.zip", {"xl/media/image1.png": encoded("PNG")}).read_bytes()
@@ -343,3 +369,15 @@ def test_a_member_without_a_name_ends_no_archive(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.zip", {"ab.png": encoded("PNG"), "x": b"x"})
     path.write_bytes(path.read_bytes().replace(b"ab.png", b"\0b.png"))
     assert [item.problem and item.problem.reason for item in iter_source(path)] == ["unsafe_name"]
+
+
+@pytest.mark.parametrize("again", ["a.jpg", "./a.jpg", "sub/../a.jpg"])
+def test_one_image_with_both_labels_is_refused(again: str, tmp_path: Path) -> None:
+    write_folder(tmp_path, {"a.jpg": encoded("JPEG"), "sub/b.jpg": encoded("JPEG")})
+    rows = f"path,label\na.jpg,real\nsub/b.jpg,\n{again},fake\n"
+    (tmp_path / "m.csv").write_text(rows)
+    with pytest.raises(UsageError, match=r"row 3: .*a\.jpg has the opposite label in an earlier row"):
+        list(iter_source(tmp_path / "m.csv"))
+    for same in ("real", ""):  # twice the same is one image
+        (tmp_path / "m.csv").write_text(rows.replace("fake", same))
+        assert [item.label for item in iter_source(tmp_path / "m.csv")] == [R, U]

@@ -78,7 +78,8 @@ def iter_manifest(
     layout is read as that. Addresses are problems unless `remote`.
 
     Raises:
-        UsageError: the file cannot be parsed, has no such column, or has a label of another kind.
+        UsageError: the file cannot be parsed, has no such column, has a label of another kind, or gives one
+            image both labels.
     """
     name = Path(manifest).name
     base = Path(root) if root is not None else Path(manifest).parent
@@ -95,6 +96,7 @@ def iter_manifest(
         rows_of = jsonl_rows if manifest.lower().endswith(JSONL) else csv_rows
         rows = rows_of(manifest, lambda header: _check_header(header, columns, name))
         reader = None
+    labels: dict[str, int] = {}
     for number, row in rows:
         if reader is None:
             reader = _Rows(name, _roles(list(row), columns, name, None), False, None)
@@ -109,8 +111,17 @@ def iter_manifest(
         if path is None:
             if claim(where):
                 yield reader.told(_remote(where, limits, remote), row, number)
-        elif claim(path):
-            yield reader.told(file_item(path, path, limits), row, number)
+        else:
+            item = reader.told(file_item(path, path, limits), row, number)
+            if item.label is not None:
+                same = os.path.abspath(path)  # noqa: PTH100 - resolve follows links
+                if labels.setdefault(same, item.label) != item.label:
+                    raise UsageError(
+                        f"{name}, row {number}: {printable(where)} has the opposite label in an earlier row; "
+                        "keep the row that is right"
+                    )
+            if claim(path):
+                yield item
 
 
 def is_shard(path: str) -> bool:

@@ -59,7 +59,7 @@ class ParquetTable:
                     for row in batch.to_pylist():
                         number += 1
                         yield number, {key: self._text(key, value) for key, value in row.items()}
-        except (pyarrow.ArrowException, OSError, ValueError) as error:
+        except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
             raise UsageError(f"{name} is not a readable {_format(name)} file: {error}") from error
 
     def _readable(self, schema: pa.Schema) -> list[str] | None:
@@ -77,18 +77,13 @@ class ParquetTable:
         if value is None:
             return ""
         if column == self.pictures:
-            return value.get("path") or "" if isinstance(value, dict) else ""
+            return _plain(value.get("path")) if isinstance(value, dict) else ""
         names = self.classes.get(column)
         if names is not None and isinstance(value, int):
             return names[value] if 0 <= value < len(names) else ""  # -1: the class is not known
-        if isinstance(value, bytes):
-            try:
-                return value.decode("utf-8")
-            except UnicodeDecodeError:
-                return ""  # bytes of another thing than text are nothing to read
         if isinstance(value, dict) and value.keys() <= {"bytes", "path"}:
-            return str(value.get("path") or "")  # another picture
-        return str(value)
+            return _plain(value.get("path"))  # another picture
+        return _plain(value)
 
 
 def open_parquet(path: str, columns_of: Callable[[Sequence[str]], tuple[str, ...]]) -> ParquetTable:
@@ -106,10 +101,12 @@ def open_parquet(path: str, columns_of: Callable[[Sequence[str]], tuple[str, ...
     try:
         with open_table(path) as file:
             schema = file.schema_arrow
+            if twice := sorted({column for column in schema.names if schema.names.count(column) > 1}):
+                raise UsageError(f"{name} has several columns called {twice[0]!r}; keep the one that counts")
             features = _features(schema)
             path_columns = columns_of(schema.names)
             pictures = _picture_column(file, schema, features, path_columns)
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
         raise UsageError(f"{name} is not a readable {_format(name)} file: {error}") from error
     classes = {}
     for column, feature in features.items():
@@ -152,7 +149,7 @@ class ParquetPictures:
         try:
             with self._lock:
                 value = self._value(row)
-        except (pyarrow.ArrowException, OSError, ValueError, IndexError) as error:
+        except (pyarrow.ArrowException, OSError, ValueError, IndexError, KeyError) as error:
             raise ImageError("damaged", f"{uri} cannot be read: {error}") from error
         if value is None and path:
             return read_file(str(self._base / path), self._limits)
@@ -195,6 +192,16 @@ class ParquetPictures:
         if _is_struct(values.type):
             values = pyarrow.compute.struct_field(values, "bytes")
         return values.cast(pyarrow.large_binary()) if pyarrow.types.is_binary_view(values.type) else values
+
+
+def _plain(value: Any) -> str:
+    """A value as text; bytes of another thing than text are nothing to read."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            return ""
+    return "" if value is None else str(value)
 
 
 def _format(name: str) -> str:

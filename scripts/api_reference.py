@@ -19,6 +19,7 @@ ROOMS = [
     "metrics.shares",
     "metrics.probabilities",
     "metrics.resampling",
+    "metrics.streams",
     "artefacts",
     "artefacts.schema",
     "artefacts.tensors",
@@ -27,10 +28,12 @@ ROOMS = [
     "images.transforms",
     "encoders",
     "encoders.store",
+    "encoders.cluster",
     "features",
     "audit",
     "detectors",
     "evaluation",
+    "evaluation.streams",
     "explanation",
     "explanation.concepts",
     "explanation.components",
@@ -50,6 +53,7 @@ ROOMS = [
     "errors",
     "palette",
     "server",
+    "server.deployment",
     "notebook",
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shutil
@@ -35,4 +36,8 @@ def start_cluster() -> Iterator[str]:
         yield context.address_info["address"]
     finally:
         ray.shutdown()
+        with warnings.catch_warnings():  # Ray does not wait for the processes that it ends
+            warnings.simplefilter("ignore")
+            del context
+            gc.collect()
         shutil.rmtree(folder, ignore_errors=True)

@@ -253,10 +253,10 @@ PUBLIC_MODULES = {
     *("__main__", "errors", "palette"),
     *("artefacts.schema", "artefacts.tensors", "artefacts.text"),
     *("encoders.cluster", "encoders.direct_paths", "encoders.store", "explanation.deciding"),
-    *("evaluation.projection", "evaluation.protocols"),
+    *("evaluation.projection", "evaluation.protocols", "evaluation.streams"),
     *("images.layouts", "images.transforms", "inspection.answers"),
-    *("metrics.probabilities", "metrics.resampling", "metrics.shares"),
-    *("recipes.plans", "recipes.run"),
+    *("metrics.probabilities", "metrics.resampling", "metrics.shares", "metrics.streams"),
+    *("recipes.plans", "recipes.run", "server.deployment"),
 }
 MOST_NAMES, MOST_AT_ONE_DOOR = 230, 45
 

@@ -120,9 +120,12 @@ def test_dimension_view(atlas: Atlas) -> None:
     for view in views:
         assert sum(view["real"]) + sum(view["fake"]) == len(atlas)
         assert view["selected"] == view["real"]
-        lowest = atlas.collection.impacts[view["lowest"], view["dimension"]]
-        assert lowest[0] == atlas.collection.impacts[:, view["dimension"]].min()
-        assert (np.diff(lowest) >= 0).all()
+        column = atlas.collection.impacts[:, view["dimension"]]
+        for end, sign in (("lowest", 1), ("highest", -1)):
+            shown = sign * column[view[end]]
+            assert (np.diff(shown) >= 0).all()
+            # Silent images are no end: what is not there is not shown as the first of many ties.
+            assert shown[0] == (sign * column).min() if len(shown) else (sign * column >= 0).all()
 
 
 def test_rows_come_in_the_order_asked_for(atlas: Atlas) -> None:
@@ -386,3 +389,30 @@ def test_wrong_requests_say_what_to_do(tmp_path: Path, table: FeatureTable, atla
     for row in (-1, len(atlas)):
         with pytest.raises(UsageError):
             atlas.image(row)
+
+
+def test_no_two_names_are_alike_and_silence_is_no_picture(atlas: Atlas) -> None:
+    dimensions, prototypes = atlas.dimensions(), atlas.prototypes()
+    names = [one["name"].casefold() for one in (*dimensions, *prototypes)]
+    assert len(set(names)) == len(names) > 4
+    for k, one in enumerate(dimensions):
+        column = atlas.collection.impact_columns[k]
+        assert one["quiet"] == int((column == 0).sum())
+        if one["quiet"]:
+            assert (column[one["lowest"]] < 0).all() and (column[one["highest"]] > 0).all()
+        assert sum(found["share"] for found in one["generators"]) <= 1 + 1e-6
+
+
+def test_a_patterns_page_says_what_the_score_would_be_without_it(atlas: Atlas) -> None:
+    for one in atlas.prototypes():
+        page = atlas.pattern_page(one["id"])
+        rows = atlas.select({"prototype": one["id"]}).rows
+        assert page["without"]["images"] == len(rows) == page["prototype"]["carriers"]
+        shown = [image["row"] for image in page["images"]]
+        assert shown and set(shown) <= set(rows.tolist()) and len(set(shown)) == len(shown)
+        for image in page["images"]:
+            held = atlas.collection.held_logits[image["row"]]
+            assert image["logit"] == pytest.approx(held, abs=1e-5)
+            gone = image["impact"] - page["typical"]
+            assert image["logit_without"] == pytest.approx(held - gone, abs=1e-4)
+        assert sum(page["without"]["outcomes"].values()) == len(rows)

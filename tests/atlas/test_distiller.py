@@ -37,7 +37,7 @@ def planted(seed: int = 0, n: int = 600, d: int = 24) -> tuple[np.ndarray, np.nd
 @pytest.fixture(scope="module")
 def fitted() -> Distiller:
     X, y, _ = planted()
-    return Distiller(6, unit=False, orthogonality=1.0, random_state=0).fit(X, y)
+    return Distiller(6, unit=False, random_state=0).fit(X, y)
 
 
 def test_planted_kinds_are_dimensions_of_their_own(fitted: Distiller) -> None:
@@ -51,14 +51,14 @@ def test_planted_kinds_are_dimensions_of_their_own(fitted: Distiller) -> None:
 
 def test_order_and_signs_stay_over_seeds(fitted: Distiller) -> None:
     X, y, _ = planted()
-    other = Distiller(6, unit=False, orthogonality=1.0, random_state=5).fit(X, y)
+    other = Distiller(6, unit=False, random_state=5).fit(X, y)
     found = match_dimensions(fitted.transform(X), other.transform(X), signed=True)
     strong = fitted.share_ > 0.1
     assert strong.sum() >= 3
     assert (found.correlation[strong] > 0.9).all()
     assert (np.sign(other.w_[found.order]) == np.sign(fitted.w_))[strong].all()
     assert (np.diff(fitted.share_) <= 1e-12).all()
-    again = Distiller(6, unit=False, orthogonality=1.0, random_state=0).fit(X, y)
+    again = Distiller(6, unit=False, random_state=0).fit(X, y)
     np.testing.assert_array_equal(again.A_, fitted.A_)
 
 
@@ -66,12 +66,32 @@ def test_orthogonality_keeps_dimensions_apart() -> None:
     X, y, _ = planted()
 
     def overlap(weight: float) -> float:
-        Z = Distiller(6, unit=False, orthogonality=weight, n_seeds=1).fit(X, y).transform(X)
+        Z = Distiller(6, unit=False, orthogonality=weight, distinctness=0, n_seeds=1).fit(X, y).transform(X)
         Z = Z / np.maximum(np.linalg.norm(Z, axis=0), 1e-12)
         gram = Z.T @ Z
         return float((gram - np.diag(np.diag(gram))).__pow__(2).mean())
 
     assert overlap(3.0) < 0.6 * overlap(0.0)
+
+
+def test_dimensions_do_not_repeat_each_other_on_new_images() -> None:
+    X, y, _ = planted()
+    new, _, _ = planted(seed=1)
+
+    def largest(weight: float) -> float:
+        Z = Distiller(6, unit=False, distinctness=weight, n_seeds=1).fit(X, y).transform(new)
+        r = np.abs(np.corrcoef(Z[:, Z.std(axis=0) > 1e-9], rowvar=False))
+        return float(r[np.triu_indices(len(r), 1)].max())
+
+    assert largest(30.0) < 0.5 < largest(0.0)
+
+
+def test_what_is_fitted_is_a_matter_of_the_images() -> None:
+    """The start has no seed: with the number of steps given, another seed changes nothing."""
+    X, y, _ = planted(n=200)
+    one, other = (Distiller(4, unit=False, max_steps=5, random_state=seed).fit(X, y) for seed in (0, 7))
+    np.testing.assert_array_equal(one.A_, other.A_)
+    assert ((one.stability_ > 0) & (one.stability_ <= 1)).all()
 
 
 def test_noise_stops_early_and_structure_does_not() -> None:
@@ -97,7 +117,7 @@ def test_gradient_is_that_of_the_loss(activation: str) -> None:
     layers = Layers(rng.normal(size=(7, 4)), rng.normal(size=4), rng.normal(size=4), np.asarray(0.2))
     X, y = rng.normal(size=(30, 7)), rng.integers(0, 2, 30).astype(float)
     pairs = (rng.normal(size=(9, 7)), rng.normal(size=(9, 7)))
-    objective = Objective(activation, 0.3, 0.1, 2.0, pairs)
+    objective = Objective(activation, 0.3, 0.1, 2.0, pairs, distinctness=3.0, tolerated=0.05)
     weights = np.full(30, 1 / 30)
     _, gradient = objective.gradient(layers, X, y, weights)
     for i, part in enumerate(layers.parts()):

@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from morelli.atlas.patterns import PatternOptions, find_prototypes, suggest_names
+from morelli.atlas.patterns._dimension_names import suggest_dimension_names
+from morelli.atlas.patterns._distinct_names import distinct_names
 from morelli.atlas.patterns._facts import Fact
 from morelli.atlas.patterns._find import FoundPrototypes, match_prototypes
 from morelli.atlas.patterns._image_patterns import image_patterns
@@ -365,3 +367,26 @@ def test_rescoring_equals_scoring_without_the_dimensions() -> None:
     assert rescore(impacts, bias, []).changed.size == 0
     with pytest.raises(UsageError, match="0 to 5"):
         rescore(impacts, bias, [6])
+
+
+def test_names_that_several_share_are_told_apart() -> None:
+    names = ["sky", "sky", "Sky", "face", "D1"]
+    details = [["often a", "of D1"], ["often b", "of D1"], ["", "of D2"], ["", ""], ["", ""]]
+    found = distinct_names(names, details, taken=["d1"])
+    assert found == ["sky, often a", "sky, often b", "Sky", "face", "D1 (2)"]
+    same = distinct_names(["x"] * 3, [["often a"]] * 3)
+    assert len(set(same)) == 3 and same[0] == "x"
+
+
+def test_a_dimension_is_named_by_what_its_loudest_images_have() -> None:
+    rng = np.random.default_rng(0)
+    n, d = 400, 16
+    labels, loud = np.repeat([0, 1], n // 2), rng.random(n) < 0.1
+    impacts = np.stack([np.where(loud, 1 + rng.random(n), 0), -rng.random(n), np.zeros(n)], axis=1)
+    X = rng.normal(size=(n, d)) + 8 * loud[:, None] * np.eye(d)[2]
+    bank = ConceptBank.of(["red", "round", "grainy"], np.eye(d)[:3])
+    whose = np.where(labels == 1, "ours", "theirs").astype(object)
+    found = suggest_dimension_names(impacts, X, labels, whose, [bank], None, permutations=200)
+    assert (found[0].concept, found[0].source) == ("grainy", "given") and found[0].p <= 0.01
+    assert found[1].concept is None and found[1].name.startswith("towards real")
+    assert found[2].name == "silent"

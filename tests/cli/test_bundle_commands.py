@@ -14,6 +14,7 @@ from PIL import Image, ImageFilter
 
 from morelli.artefacts import locked
 from morelli.detectors import Bundle
+from morelli.encoders import load_encoder
 from morelli.features import FeatureTable
 from tests.cli.conftest import morelli
 
@@ -229,9 +230,64 @@ def test_groups_of_single_images_are_said(tmp_path: Path, tiny_clip_dir: Path) -
     assert run.code == 0, run.err
     assert "every group of the real and of the generated images is one image" in run.err
     assert "single images held out" in run.out and "groups held out" not in run.out
+    assert "12 held-out images cannot promise 5 %" in run.err
+    # The blurred class is flatter, and so its files are smaller; bytes are no fact of the shape.
+    assert "AUC of file facts alone" in run.out
+
+
+def test_what_files_alone_tell_and_pictures_of_both_classes_are_said(
+    tmp_path: Path, collection: Path, tiny_clip_dir: Path
+) -> None:
+    for label, suffix in (("real", "jpg"), ("fake", "png")):
+        for number, path in enumerate(sorted((collection / label).rglob("0[0-2].png"))):
+            place = tmp_path / "set" / label / path.parent.name / f"{number}.{suffix}"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Image.open(path).save(place, **({"quality": 95} if suffix == "jpg" else {}))
+    twin = next((tmp_path / "set" / "real").rglob("*.jpg"))
+    Image.open(twin).save(next((tmp_path / "set" / "fake").iterdir()) / "twin.png")
+    options = ["--encoder", tiny_clip_dir, "--kinds", "final", "--label-from", "folders"]
+    assert morelli("extract", tmp_path / "set", "-o", tmp_path / "f.lance", *options).code == 0
+    run = morelli("fit", tmp_path / "f.lance", "-o", tmp_path / "b", "--folds", "3")
+    assert run.code == 0, run.err
+    assert "AUC of file facts alone    1.000" in run.out
+    assert "files alone tell the classes apart with AUC 1.000" in run.err
+    assert "pairs of images look alike and have opposite labels" in run.err
+    judged = morelli(
+        "detect", tmp_path / "set" / "real", "--bundle", tmp_path / "b", "--weights", tiny_clip_dir, "--json"
+    )
+    rows = json.loads(judged.out)["results"]
+    assert all(any("in the bank as a real image" in why for why in row["reasons"]) for row in rows)
 
 
 def test_groups_of_several_images_need_no_word(tmp_path: Path, table: Path) -> None:
     run = morelli("fit", table, "-o", tmp_path / "b", "--kinds", "final")
     assert "is one image" not in run.err
     assert "groups held out" in run.out
+
+
+def test_the_cost_of_bfloat16_is_measured_at_the_fit_and_lets_detect_be_fast(
+    tmp_path: Path, table: Path, bundle: Path, collection: Path, tiny_clip_dir: Path
+) -> None:
+    weights = ("--weights", tiny_clip_dir)
+    refused = morelli("detect", collection, "--bundle", bundle, *weights, "--precision", "fast")
+    assert refused.code == 2 and "bfloat16" in refused.err
+    if (obstacle := load_encoder(tiny_clip_dir).obstacle_to_quick()) is not None:
+        pytest.skip(obstacle)
+    quick, out = tmp_path / "quick.lance", tmp_path / "b"
+    asked = ("--encoder", tiny_clip_dir, "--kinds", "final,layer:2,layer:3", "--dtype", "bfloat16")
+    assert morelli("extract", collection, "-o", quick, *asked).code == 0
+    fitted = morelli("fit", table, "-o", out, "--kinds", "layer:2,layer:3", "--bfloat16", quick)
+    assert fitted.code == 0, fitted.err
+    assert Bundle.load(out).bfloat16 is not None
+    documents = {}
+    for precision in ("exact", "fast", "fastest"):
+        run = morelli("detect", collection, "--bundle", out, *weights, "--json", "--precision", precision)
+        assert run.code == 0, run.err
+        documents[precision] = json.loads(run.out)
+    used = [document["precision"] for document in documents.values()]
+    assert used == ["float32", "bfloat16, float32 near thresholds", "bfloat16"]
+    logits = {name: [row["logit"] for row in one["results"]] for name, one in documents.items()}
+    assert logits["exact"] != logits["fastest"]
+    assert [row["verdict"] for row in documents["exact"]["results"]] == [
+        row["verdict"] for row in documents["fast"]["results"]
+    ]

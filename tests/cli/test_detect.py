@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import shutil
 import signal
 import subprocess
@@ -205,10 +206,13 @@ def test_hostile_files_are_each_listed_and_stop_nothing(
     failed = {row["uri"]: row["error"] for row in rows if "error" in row}
     assert {str(good[0]), str(good[-1])} <= judged
     said = " ".join(run.err.split())
-    for uri, error in failed.items():
+    for uri, error in list(failed.items())[:10]:
         assert " ".join(f"{uri}: {error['reason']}:".split()) in said
-        assert error["message"]
+    assert f"and {len(failed) - 10} more;" in said
+    assert all(error["message"] for error in failed.values())
     reasons = [error["reason"] for error in failed.values()]
+    for reason in set(reasons):
+        assert f"{reasons.count(reason)} {reason.replace('_', ' ')}" in said
     for entry in hostile:
         if entry.expected_reason is not None:
             assert entry.expected_reason in reasons, entry.path
@@ -236,6 +240,25 @@ def test_an_empty_folder_is_nothing_done(tmp_path: Path, judge: Judge) -> None:
     run = judge(tmp_path)
     assert run.code == 4
     assert "No image found" in run.err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_that_nothing_reads_takes_no_other_output_along(
+    tmp_path: Path, judge: Judge, photo_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("morelli.artefacts._file.PIPE_WAIT", 0.05)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "share.csv").write_text("old")
+    (tmp_path / "v.csv").symlink_to("share.csv")
+    run = judge(photo_dir, "--csv", tmp_path / "v.csv", "--jsonl", tmp_path / "pipe")
+    assert run.code == 2
+    assert "pipe is a pipe, and nothing read from it" in run.err
+    assert (tmp_path / "v.csv").is_symlink()
+    with (tmp_path / "share.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert {row["uri"] for row in csv.DictReader(file)} == {item.uri for item in iter_source(photo_dir)}
+    alone = judge(photo_dir, "--jsonl", tmp_path / "pipe")
+    assert (alone.code, alone.out) == (2, "")
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_two_outputs_cannot_share_stdout(judge: Judge, photo_dir: Path) -> None:

@@ -106,6 +106,15 @@ def test_ten_bits_and_bright_pictures_are_noted() -> None:
     bright = plain[:33] + chunk + plain[33:]
     assert "HDR (PQ) shown without tone mapping" in decode(bright).facts.notes
     assert not decode(plain).facts.notes
+    hlg = chunk.replace(b"\x09\x10", b"\x09\x12")
+    text = b"Comment\0\0\0\0\4cICP\x09\x10\0\1"
+    told = len(text).to_bytes(4, "big") + b"tEXt" + text
+    told += zlib.crc32(told[4:]).to_bytes(4, "big")
+    hlg = hlg[:-4] + zlib.crc32(hlg[4:-4]).to_bytes(4, "big")
+    assert not decode(plain[:33] + told + plain[33:]).facts.notes  # a text that holds the chunk's name
+    assert decode(plain[:33] + told + hlg + plain[33:]).facts.notes == (
+        "HDR (HLG) shown without tone mapping",
+    )
 
     import pillow_heif
 
@@ -119,3 +128,15 @@ def test_ten_bits_and_bright_pictures_are_noted() -> None:
             continue  # this build has no such encoder
         notes = decode(buffer.getvalue()).facts.notes
         assert any(note.endswith("-bit reduced") for note in notes), (format, notes)
+
+
+@pytest.mark.parametrize("where", ["behind the picture", "behind padding", "as Samsung writes it"])
+def test_the_film_of_a_motion_photograph_changes_nothing(where: str) -> None:
+    still = jpeg(picture(), quality=90)
+    film = b"\0\0\0\x18ftypmp42\0\0\0\0isommp42" + bytes(range(256)) * 40 + b"\xff\xd8\xff\xe0 no picture"
+    before = {"behind padding": bytes(64), "as Samsung writes it": b"\0\0\x30\nMotionPhoto_Data"}
+    whole, moving = decode(still), decode(still + before.get(where, b"") + film)
+    assert moving.image.tobytes() == whole.image.tobytes()
+    assert (moving.facts.notes, moving.facts.frames) == (whole.facts.notes, 1)
+    with pytest.raises(ImageError):  # a film behind half a picture is no rest of it
+        decode(still[: len(still) // 2] + film)

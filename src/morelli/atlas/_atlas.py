@@ -29,6 +29,7 @@ from morelli.atlas._kept import Kept
 from morelli.atlas._live_evaluation import live_evaluation
 from morelli.atlas._manifest_columns import manifest_categories
 from morelli.atlas._once import once
+from morelli.atlas._pattern_page import pattern_page
 from morelli.atlas._pixels import Pictures, PixelTable
 from morelli.atlas._record import AtlasRecord
 from morelli.atlas._selection import EVERYTHING, Mask, Places, Selection, Spec, key_of, select
@@ -290,9 +291,13 @@ class Atlas(CollectionWork):
     def prototypes(self, selection: Selection | None = None) -> list[dict[str, Any]]:
         """The pattern view: prototypes with people's edits, and how many selected images carry each."""
         found = self._prototype_items
-        if not found:
-            return []
-        return prototype_views(self.collection, found, selection, self.edits.read()["prototypes"])
+        edits, names = self.edits.read()["prototypes"], self.dimension_names()
+        return prototype_views(self.collection, found, selection, edits, names)
+
+    def pattern_page(self, number: int) -> dict[str, Any]:
+        """One prototype with its images, and what their scores would be without it; see `pattern_page`."""
+        rows = np.flatnonzero(self._carriers(number))
+        return pattern_page(self.collection, self.prototypes()[number], rows, self.prototypes_found)
 
     def rows(
         self,

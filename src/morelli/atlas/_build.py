@@ -41,6 +41,7 @@ from morelli.errors import ArtifactError, UsageError
 
 if TYPE_CHECKING:
     from morelli.atlas.distiller import DistilledMap
+    from morelli.atlas.patterns._dimension_names import DimensionName
     from morelli.encoders import Encoder
     from morelli.explanation.concepts import ConceptBank
     from morelli.features import Features, FeatureTable
@@ -92,6 +93,7 @@ def build_atlas(
         BuildMismatchError: encoder or map of another build than the table.
     """
     from morelli.atlas.distiller import DistilledMap
+    from morelli.atlas.distiller._map import dimension_names
 
     options, out = options or AtlasOptions(), Path(out)
     tell = progress or _silent
@@ -136,7 +138,11 @@ def build_atlas(
         tell("prototypes", 0, 1)
         # Thousands of small clusterings: threads would spend their time meeting each other.
         with threadpool_limits(limits=1):
-            prototypes = find_patterns(out, features, held, concepts, options.seed)
+            prototypes, names = find_patterns(out, features, held, concepts, options.seed)
+        if fitted.names == dimension_names(fitted.n_dimensions):
+            # A map that was given may bring names that people gave it; D1 and so on say nothing.
+            fitted = fitted.renamed({k: one.name for k, one in enumerate(names)})
+            fitted.save(out / "distilled")
         tell("prototypes", 1, 1)
         tell("cells", 0, 1)
         values = fitted.values(features.matrix(options.kind)).astype(np.float32)
@@ -174,7 +180,7 @@ def build_atlas(
             held_out=held.description,
             versions={"images": version} | ({} if encoder is None else {"pixels": _pixels_version(out)}),
             audit=audit_of(features),
-            distiller=dict(fitted.record),
+            distiller=dict(fitted.record) | {"names": [_evidence(one) for one in names]},
             sources=(_source(table, features),),
             command=command,
             version=_version(),
@@ -364,6 +370,12 @@ def _pixels_version(out: Path) -> int:
 
 def _source(table: FeatureTable, features: Features) -> dict[str, Any]:
     return {"table": str(table.path), "rows": rows_digest(features), "images": len(features)}
+
+
+def _evidence(name: DimensionName) -> dict[str, Any]:
+    """What a dimension's name rests on, as JSON values."""
+    known = {"name": name.name, "source": name.source}
+    return known if name.concept is None else {**known, "cosine": name.cosine, "p": name.p}
 
 
 def _version() -> str:

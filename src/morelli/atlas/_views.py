@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from morelli.atlas._collection import ERRORS, UNKNOWN, VERDICTS, Collection, error_types, verdict_of
 from morelli.atlas._joint_counts import JointCounts
 from morelli.atlas._once import once
+from morelli.atlas._origins import origins, speaking_ends
 from morelli.atlas._selection import Selection, numeric_column
+from morelli.atlas.patterns._distinct_names import distinct_names, prototype_details
 from morelli.atlas.patterns._significance import may_be_chance
 from morelli.errors import UsageError
 
@@ -74,11 +76,14 @@ class DimensionHistograms:
         return np.array([column.std() for column in self.collection.impact_columns])
 
     @once
-    def ends(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(K, ENDS) rows of the lowest and of the highest impacts, the first of equal ones."""
-        columns = self.collection.impact_columns
-        low = np.array([lowest(column, ENDS) for column in columns])
-        return low, np.array([lowest(-column, ENDS) for column in columns])
+    def ends(self) -> list[tuple[int, list[int], list[int]]]:
+        """(K,) silent images, and rows of the lowest and of the highest impacts, see `speaking_ends`."""
+        return [speaking_ends(column, lowest, ENDS) for column in self.collection.impact_columns]
+
+    @once
+    def origins(self) -> list[list[dict[str, Any]]]:
+        """(K,) whose images each dimension is loudest in, see `origins`."""
+        return origins(self.collection)
 
 
 def lowest(values: NDArray[Any], most: int) -> NDArray[np.int64]:
@@ -117,10 +122,10 @@ def dimension_views(
         chosen = histograms.count(rows)
         if len(rows):
             means = [float(column[rows].mean(dtype=np.float64)) for column in collection.impact_columns]
-    low, high = histograms.ends
     out = []
     for k in range(collection.dimensions):
         given = edits.get(str(k), {})
+        quiet, low, high = histograms.ends[k]
         item = {
             "dimension": k,
             "name": given.get("name") or distilled.names[k],
@@ -134,8 +139,10 @@ def dimension_views(
             "fake": histograms.fake[k].tolist(),
             "selected": None if chosen is None else chosen[k].tolist(),
             "auc_without": aucs[k],
-            "lowest": low[k].tolist(),
-            "highest": high[k].tolist(),
+            "lowest": low,
+            "highest": high,
+            "quiet": quiet,
+            "generators": histograms.origins[k],
         }
         if means is not None:
             item["selected_mean"] = means[k]
@@ -148,8 +155,17 @@ def prototype_views(
     found: Sequence[Mapping[str, Any]],
     selection: Selection | None,
     edits: Mapping[str, Any],
+    dimensions: Sequence[str],
 ) -> list[dict[str, Any]]:
-    """One JSON object per prototype: as found, with people's edits and how many selected images carry it."""
+    """One JSON object per prototype: as found, with people's edits and how many selected images carry it.
+
+    `dimensions` (K,) are names. Those suggested for prototypes are told apart: atlases that were built before
+    names were have many that read alike.
+    """
+    suggested = distinct_names(
+        [item.get("name") or f"pattern {item['id']}" for item in found],
+        [prototype_details(item, dimensions[item["dimension"]]) for item in found],
+    )
     counts = prototype_counts(collection, None, len(found))
     chosen = None if selection is None else prototype_counts(collection, selection.rows, len(found))
     out = []
@@ -159,8 +175,8 @@ def prototype_views(
         out.append(
             {
                 **item,
-                "suggested": item.get("name", ""),
-                "name": given.get("name") or item.get("name", ""),
+                "suggested": suggested[number],
+                "name": given.get("name") or suggested[number],
                 "note": given.get("note", ""),
                 "hidden": bool(given.get("hidden", False)),
                 "merged_into": given.get("merged_into"),

@@ -72,8 +72,12 @@ def audit(
         raise UsageError(
             f"No image of {name} could be read"
             + (f"; the first of {len(failed)} failures: {failed[0].message}" if failed else ".")
+            + (_ROOT if failed and all(one.reason == "missing" for one in failed) else "")
         )
     return _report(name, table, failed, seed)
+
+
+_ROOT = "; paths in a manifest are relative to its folder, --root FOLDER (or root=) names another"
 
 
 def _report(name: str, table: pa.Table, failed: Sequence[Unreadable], seed: int) -> AuditReport:

@@ -38,6 +38,15 @@ class NumberFormat(StrEnum):
     bfloat16 = "bfloat16"
 
 
+class PrecisionChoice(StrEnum):
+    """How verdicts are computed."""
+
+    auto = "auto"
+    exact = "exact"
+    fast = "fast"
+    fastest = "fastest"
+
+
 class StoredFormat(StrEnum):
     """Number format of stored vectors."""
 
@@ -65,6 +74,13 @@ OptionalWorkers = Annotated[
 ]
 Device = Annotated[
     DeviceChoice, typer.Option(help="Where the encoder runs; auto takes a GPU if there is one.")
+]
+PrecisionOption = Annotated[
+    PrecisionChoice,
+    typer.Option(
+        help="exact: float32. fast: bfloat16, and float32 near a threshold. fastest: bfloat16. auto: fast "
+        "where the processor has it and the detector says that verdicts stay, else exact."
+    ),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never use the network, not even for weights.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No table, no summary, no progress.")]
@@ -116,6 +132,14 @@ MaxPixels = Annotated[
         min=1,
         show_default=False,
         help="Largest width × height that is decoded; 120,000,000, of JPEGs twice as many at reduced scale.",
+    ),
+]
+MaxFiles = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        show_default=False,
+        help="Most files of one folder or bucket, and members of one archive; 2,000,000.",
     ),
 ]
 Remote = Annotated[

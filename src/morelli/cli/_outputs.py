@@ -177,6 +177,8 @@ def _neighbor(neighbor: Neighbor) -> dict[str, Any]:
 class Output(Protocol):
     """A place that takes records one by one and is whole once its `with` block ends well."""
 
+    target: str
+
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -190,12 +192,12 @@ class _TextOutput:
     """A text output to a file or, for the name `-`, to stdout."""
 
     def __init__(self, target: str) -> None:
-        self._target = target
+        self.target = target
         self._stack = ExitStack()
         self._file: IO[bytes]
 
     def __enter__(self) -> Self:
-        self._file = self._stack.enter_context(_opened(self._target))
+        self._file = self._stack.enter_context(_opened(self.target))
         self._begin()
         return self
 
@@ -234,7 +236,7 @@ class Csv(_TextOutput):
         from morelli.artefacts.text import csv_line, csv_table
 
         self._line = partial(csv_line, list(COLUMNS))
-        self._put(csv_table(list(COLUMNS), (), mark=self._target != "-"))
+        self._put(csv_table(list(COLUMNS), (), mark=self.target != "-"))
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Take one record."""
@@ -271,7 +273,7 @@ class Parquet:
     GROUP = 4096
 
     def __init__(self, target: str) -> None:
-        self._target = target
+        self.target = target
         self._stack = ExitStack()
         self._rows: list[dict[str, Any]] = []
 
@@ -279,7 +281,7 @@ class Parquet:
         import pyarrow.parquet
 
         self._schema = _schema()
-        file = self._stack.enter_context(_opened(self._target))
+        file = self._stack.enter_context(_opened(self.target))
         self._writer = pyarrow.parquet.ParquetWriter(file, self._schema, compression="zstd")
         return self
 

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from morelli.cli._console import error_console
-from morelli.cli._options import Device, DeviceChoice, Offline, Trust, TrustedEncoder, WeightsPath
+from morelli.cli._options import (
+    Device,
+    DeviceChoice,
+    Offline,
+    PrecisionChoice,
+    PrecisionOption,
+    Trust,
+    TrustedEncoder,
+    WeightsPath,
+)
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -63,6 +72,7 @@ def serve_command(
     encoder: TrustedEncoder = None,
     weights: WeightsPath = None,
     device: Device = DeviceChoice.auto,
+    precision: PrecisionOption = PrecisionChoice.auto,
     offline: Offline = False,
 ) -> None:
     """Open Morelli in the browser: check images, explore atlases, look at evaluations.
@@ -100,6 +110,7 @@ def serve_command(
         encoder=encoder,
         weights=weights,
         device=device.value,
+        precision=precision.value,
         offline=offline,
         workers=workers,
     )

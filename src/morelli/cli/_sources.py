@@ -85,15 +85,23 @@ def engine_of(
     return Cluster(address, actors, cpus, offline=offline)
 
 
-def limits_of(max_pixels: int | None) -> Limits:
-    """The usual limits, with another number of pixels where one was asked for."""
+def limits_of(max_pixels: int | None, max_files: int | None = None) -> Limits:
+    """The usual limits, with other numbers of pixels and of files where they were asked for."""
     from morelli.images import Limits
 
-    return Limits() if max_pixels is None else Limits(max_pixels=max_pixels)
+    asked = {"max_pixels": max_pixels, "max_members": max_files}
+    return Limits(**{name: value for name, value in asked.items() if value is not None})
 
 
 def say_understood(report: SourceReport, reading: Mapping[str, Any], *, quiet: bool) -> None:
-    """One line on what was understood, where labels were asked for or a known layout was met."""
+    """What was understood, where labels were asked for or a known layout was met, and what was not read."""
     asked = reading["label_from"] or reading["layout"] or reading["label_column"] or report.layouts
-    if asked and not quiet:
-        error_console().print(printable(report.sentence()), highlight=False, markup=False, soft_wrap=True)
+    lines = [report.sentence() if asked else "", report.passed_over()]
+    if asked and report.images and report.unlabelled == report.images:
+        lines.append(
+            "no image has a label: give each class alone with --label real and --label fake, or a manifest "
+            "with the columns path, label and generator"
+        )
+    for line in filter(None, lines):
+        if not quiet:
+            error_console().print(printable(line), highlight=False, markup=False, soft_wrap=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,6 +19,7 @@ from morelli.detectors._bundle_record import read_record, write_record
 from morelli.detectors._calibration import Calibration, Method, fit_calibration
 from morelli.detectors._expert_head import ExpertHead
 from morelli.detectors._linear_head import LinearHead
+from morelli.detectors._precision import PrecisionCost, common_images, precision_cost
 from morelli.detectors._thresholds import Threshold, conformal_miss_threshold, conformal_threshold
 from morelli.detectors._verdict import Case, Neighbor, Verdict, decide
 from morelli.errors import ArtifactError, BuildMismatchError, UsageError
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from morelli.encoders import Build
 
 EVIDENCE = 3
+ABOUT_EVEN = 0.05
+"""How close to even odds an end of an interval may be for rounding to move it to the other side."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +43,7 @@ class Bundle:
     and the domain. `attribution`, over `head_kinds`, names the family of generators of an image called
     AI-generated. `base_rate` is the share of generated images that probabilities assume; thresholds
     are on logits and do not move with it. `training`, `recipe` and `metrics` are plain JSON values.
+    `bfloat16` says what features in that number format cost, where it was measured.
     `origin` is where it was read from, and goes along with every change of it: `save` needs it.
 
     Made by `fit_bundle`, `import_univfd` or `Bundle.load`.
@@ -64,6 +69,7 @@ class Bundle:
     licence: str = ""
     command: str = ""
     notes: tuple[str, ...] = ()
+    bfloat16: PrecisionCost | None = None
     origin: Origin | None = field(default=None, repr=False)
     digest: str | None = field(default=None, init=False)  # of the folder it was read from; none once changed
 
@@ -144,6 +150,8 @@ class Bundle:
         experts, families = self._experts(X), self._families(X)
         ends = self.calibration.probability([self.ai.logit, self.real.logit], rate)
         limit = None if self.bank is None else self.bank.limit
+        members = {} if self.bank is None else self.bank.label_of
+        shas = features.column("sha256")
         return [
             decide(
                 Case(
@@ -161,10 +169,17 @@ class Bundle:
                     expert=experts[i],
                     family=families[i],
                     families=self.attribution is not None,
+                    in_bank=members.get(str(shas[i])),
                 )
             )
             for i in range(len(logits))
         ]
+
+    def domain_distances(self, features: Features) -> NDArray[np.float64]:
+        """Cosine distances (n,) to the k-th nearest member of the bank; nan without a bank."""
+        if self.bank is None:
+            return np.full(len(features), math.nan)
+        return self.bank.distance(self.bank.near(self._prepared(features), self.bank.k))
 
     def with_base_rate(self, base_rate: float) -> Self:
         """This bundle with probabilities for a world where this share of images is generated."""
@@ -203,6 +218,53 @@ class Bundle:
         note = f"calibrated and given thresholds on {len(labels)} other images"
         notes = (*self.notes, note)
         return replace(self, calibration=calibration, ai=ai, real=real, held_out=held_out, notes=notes)
+
+    def with_bfloat16(self, exact: Features, quick: Features) -> Self:
+        """This bundle with what bfloat16 features cost it, from the images that both hold.
+
+        Args:
+            exact: features of this bundle's build.
+            quick: features of the same build but for the number format, bfloat16.
+
+        Raises:
+            BuildMismatchError: another build.
+            UsageError: they hold no image, delivered alike, in common.
+        """
+        self.check_build(replace(quick.build, dtype=self.build.dtype))
+        if quick.build.dtype != "bfloat16":
+            raise UsageError(f"These features are {quick.build.dtype}: extract with --dtype bfloat16.")
+        exact, quick = common_images(exact, replace(quick, build=self.build))
+        before, after = self.verdicts(exact), self.verdicts(quick)
+        cost = precision_cost(before, after, exact.labels, partial(self.unsure, quick))
+        return replace(self, bfloat16=cost)
+
+    def unsure(
+        self, features: Features, logit: float | None = None, distance: float | None = None
+    ) -> NDArray[np.bool_]:
+        """The images (n,) whose verdict could be another one, did their logit or distance move this far.
+
+        Args:
+            features: of this bundle's build.
+            logit: reach of the logit; what rounding in bfloat16 does, if None.
+            distance: the same for the distance to the bank.
+
+        Raises:
+            UsageError: a reach is None, and what bfloat16 costs was not measured.
+        """
+        if logit is None or distance is None:
+            if self.bfloat16 is None:
+                raise UsageError(f"What bfloat16 costs the bundle {self.name} was not measured.")
+            logit, distance = self.bfloat16.near_logit, self.bfloat16.near_distance
+        logits = self.logits(features)
+        near = np.zeros(len(logits), dtype=bool)
+        for threshold in (self.ai, self.real):
+            near |= np.abs(logits - threshold.logit) <= logit
+            if not threshold.guaranteed:
+                # Then the interval decides too, where one of its ends is about even odds.
+                near |= (np.abs(self.intervals(features, 0.5) - 0.5) <= ABOUT_EVEN).any(axis=1)
+        if self.bank is not None and self.bank.limit is not None:
+            near |= np.abs(self.domain_distances(features) - self.bank.limit) <= distance
+        return near
 
     def with_bank_added(self, features: Features) -> Self:
         """This bundle with labelled images added to its bank; the head stays as it is."""

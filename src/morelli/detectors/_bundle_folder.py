@@ -48,6 +48,7 @@ _SCHEMA = {
     "interval_level": Number(0, 1, inside=True),
     "bank": (_BANK, None),
     "attribution?": ({"families": [str], "least": Number(0, 1), "figures": dict}, None),
+    "bfloat16?": dict,
     "training": dict,
     "recipe": dict,
     "metrics": dict,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from morelli.errors import UsageError, WeightsError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from morelli.encoders._screened_tower import Unsure
     from morelli.encoders._text import TextTower
     from morelli.encoders._vision_source import VisionSource
     from morelli.encoders._vit_weights import VisionTransformer
@@ -42,6 +44,7 @@ class Encoder:
             runtimes agree to rounding, so that it is no part of the build.
         checkpoint: where the weights are and came from.
         device: `cpu`, `cuda`, `cuda:1`, …
+        precision: number format of the matrix products in words; the build's, unless made by `quick`.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class Encoder:
     ) -> None:
         self.build, self.card, self.transform = build, card, transform
         self.tower, self.checkpoint, self.device = tower, checkpoint, device
-        self.runtime = tower.runtime
+        self.runtime, self.precision = tower.runtime, build.dtype
         self._vision, self._text_folder = vision, text_folder
         self._text: TextTower | None = None
         self._text_lock = threading.Lock()
@@ -198,6 +201,45 @@ class Encoder:
                 f"{lacking} That of {self.card.text_from} serves them too, but is not here: {error}\n"
                 f"Or use {bank}."
             ) from error
+
+    def obstacle_to_quick(self) -> str | None:
+        """Why `quick` cannot be had, as a sentence; None where it can."""
+        from morelli.encoders._runtime import has_bfloat16
+
+        if self.build.dtype != "float32" or self._vision is None or not self.runtime.startswith("openvino"):
+            return f"bfloat16 is for CLIP in OpenVINO on a CPU; this is {self.build.dtype} by {self.runtime}."
+        return None if has_bfloat16() else "This processor does not compute in bfloat16."
+
+    def quick(self, unsure: Unsure | None, kinds: Collection[str]) -> Encoder:
+        """This encoder with matrix products in bfloat16, under the same build: a variant of it.
+
+        Args:
+            unsure: from quick features by kind, rows of a batch, to a mask (b,) of those to compute in
+                float32 after all; None: none.
+            kinds: what `unsure` reads.
+
+        Raises:
+            UsageError: the processor, the runtime or the encoder does not allow it.
+
+        Example:
+            >>> from morelli.encoders import load_encoder
+            >>> encoder = load_encoder("clip-vit-b16")
+            >>> if encoder.obstacle_to_quick() is None:
+            ...     assert encoder.quick(None, ()).precision == "bfloat16"
+        """
+        from morelli.encoders._openvino_tower import OpenVINOTower
+        from morelli.encoders._screened_tower import ScreenedTower
+
+        if (obstacle := self.obstacle_to_quick()) is not None:
+            raise UsageError(obstacle)
+        assert self._vision is not None
+        names = expand_kinds(kinds, layers=self.layers, heads=self.heads) if kinds else []
+        wanted = [parse_kind(kind, layers=self.layers, heads=self.heads) for kind in names]
+        tower = ScreenedTower(OpenVINOTower(self._vision, dtype="bfloat16"), self.tower, wanted, unsure)
+        found = copy(self)
+        found.tower = tower
+        found.precision = "bfloat16" if unsure is None else "bfloat16, float32 near thresholds"
+        return found
 
     def __repr__(self) -> str:
         return f"Encoder({self.card.name!r}, build={self.build.fingerprint}, device={self.device!r})"

@@ -57,12 +57,13 @@ def _obstacle(family: str, device: str, dtype: str) -> str | None:
         return f"OpenVINO runs on the CPU here, not on {device!r}."
     if not installed("openvino"):
         return "openvino is not installed."
-    if dtype == "bfloat16" and not _has_bfloat16():
+    if dtype == "bfloat16" and not has_bfloat16():
         return "OpenVINO computes in bfloat16 only where the processor does, and this one does not."
     return None
 
 
-def _has_bfloat16() -> bool:
+def has_bfloat16() -> bool:
+    """Whether the processor multiplies matrices in bfloat16."""
     from morelli.encoders._openvino import core
 
     return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -27,15 +27,26 @@ def depth_notes(data: bytes, format: str) -> list[str]:
             elif kind == b"colr" and body[:4] == b"nclx" and len(body) >= 8:
                 notes += _hdr(int.from_bytes(body[6:8], "big"))
     elif format == "PNG":
-        at = data[:_HEAD].find(b"cICP")
-        if at >= 0 and data[at - 4 : at] == b"\0\0\0\4":
-            notes += _hdr(data[at + 5])
+        for kind, body in _chunks(data[:_HEAD]):
+            if kind == b"cICP" and len(body) == 4:
+                notes += _hdr(body[1])
     return list(dict.fromkeys(notes))
 
 
 def _hdr(transfer: int) -> list[str]:
     name = _TRANSFER.get(transfer)
     return [] if name is None else [f"HDR ({name}) shown without tone mapping"]
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of a PNG's chunks before its pixels: a text may hold the name of any of them."""
+    at = 8
+    for _ in range(_MOST_BOXES):
+        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if len(kind) < 4 or kind == b"IDAT":
+            return
+        yield kind, data[at + 8 : at + 8 + size]
+        at += 12 + size
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:

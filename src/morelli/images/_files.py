@@ -91,7 +91,13 @@ def is_image_name(name: str) -> bool:
 
 
 def iter_folder(
-    folder: str, limits: Limits, recursive: bool, claim: Callable[[str], bool], leading: tuple[str, ...] = ()
+    folder: str,
+    limits: Limits,
+    recursive: bool,
+    claim: Callable[[str], bool],
+    leading: tuple[str, ...] = (),
+    *,
+    on_other: Callable[[str, str], None] = lambda _kind, _path: None,
 ) -> Iterator[tuple[ImageItem, tuple[str, ...]]]:
     """The images of a folder in the order of their names, each with the folders that lead to it.
 
@@ -100,6 +106,8 @@ def iter_folder(
     links reach twice is listed once. Pipes, sockets and devices with an image's name are reported
     and never opened. Without an image's suffix a file is taken when its first bytes are an image's.
     What systems keep for themselves (``Thumbs.db``, ``._a.jpg``, ``@eaDir``, …) is passed over.
+    `on_other` is given everything that is no image: its kind, "left" for what systems keep, "" for other
+    files, and its path.
     """
     # An explicit stack: a hostile tree may be deeper than Python's.
     root = _identity(folder)
@@ -135,6 +143,8 @@ def iter_folder(
                     found.append((here, (*parts, entry.name), above | {identity}, True))
             elif verdict == "image":
                 found.append((here, parts, above, False))
+            else:
+                on_other(verdict, here)
         pending.extend(found)
         if listed > limits.max_members:
             most = f"{limits.max_members:,} images (max_members)"
@@ -166,9 +176,9 @@ def _look(
     seen: set[tuple[int, int]],
     recursive: bool,
 ) -> str | ImageError:
-    """'folder', 'image', '' for what is none of ours, or the problem to report."""
+    """'folder', 'image', 'left' for what systems keep, '' for other files, or the problem to report."""
     if is_left_file(entry.name):
-        return ""
+        return "left"
     # AppleDouble files repeat the picture's name: only their content can make them a picture.
     by_name = is_image_name(entry.name) and not may_be_apple_double(entry.name)
     try:
@@ -177,7 +187,9 @@ def _look(
         looped = error.errno == errno.ELOOP
         return os_problem(error, path) if by_name or looped else ""
     if stat.S_ISDIR(status.st_mode):
-        if not recursive or is_left_folder(entry.name):
+        if is_left_folder(entry.name):
+            return "left"
+        if not recursive:
             return ""
         identity = (status.st_dev, status.st_ino)
         if identity in above:
@@ -189,7 +201,9 @@ def _look(
         return ImageError("not_a_file", f"{printable(path)} is {_kind(status.st_mode)}, not a file")
     if by_name:
         return "image"
-    return "image" if sniff(read_head(path)) is not None else ""
+    if sniff(read_head(path)) is not None:
+        return "image"
+    return "left" if may_be_apple_double(entry.name) else ""
 
 
 def _identity(path: str) -> tuple[int, int] | None:

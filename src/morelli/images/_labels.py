@@ -44,6 +44,26 @@ _GENERATOR: Final = re.compile(
     r"|whichfaceisreal|dalle?|dall)(?![a-z])|sdv\d|sdxl|glide|dall-?e",
     re.IGNORECASE,
 )
+# What WildFake and others put between the label and the generator: its kind.
+_FAMILIES: Final = frozenset(
+    {"dm", "dms", "gan", "gans", "vae", "vaes", "ar", "other", "others", "diffusion", "diffusions"}
+    | {"diffusion_models", "diffusion-models", "autoregressive", "images", "imgs"}
+)
+# Published sets, whose folder is no generator's.
+_SETS: Final = frozenset(
+    {"chameleon", "cnn_synth", "cnndetection", "cnndetection_testset", "forensynths", "univfd", "aigcdetect"}
+    | {
+        "aigcdetectbenchmark",
+        "aigcdetectionbenchmark",
+        "aigibench",
+        "artifact",
+        "wildfake",
+        "drct-2m",
+        "images",
+    }
+    | {"data", "dataset", "datasets", "progan_train", "diffusion_datasets", "diffusiondb"}
+)
+_IMAGENET_PACK: Final = re.compile(r"imagenet_(?:ai_)?(?:\d+_)?(.+)", re.IGNORECASE)
 _CLASSES: Final = frozenset(
     # LSUN's and COCO's classes in ForenSynths (progan, cyclegan, stylegan, stylegan2).
     {"airplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable"}
@@ -81,23 +101,49 @@ def label_of_folders(parts: Iterable[str]) -> int | None:
 def group_of_folders(parts: Iterable[str]) -> str | None:
     """The generator, or the real source, that a path names; its first part is what was given as a source.
 
-    It is the folder right below the innermost folder that gives a label. Where nothing lies below, it
-    is looked for above, in the layouts of GenImage (``GEN/imagenet_…/train/{ai,nature}``) and
-    ForenSynths (``GEN/{0_real,1_fake}``, ``GEN/CLASS/{0_real,1_fake}``): for generated images only.
+    It is the folder right below the innermost folder that gives a label; folders of a split (train, test)
+    and of a kind of generators (GANs, DMs) are passed over. Where nothing lies below, it is looked for
+    above, in the layouts of GenImage (``GEN/imagenet_…/train/{ai,nature}``) and ForenSynths
+    (``GEN/{0_real,1_fake}``, ``GEN/CLASS/{0_real,1_fake}``): for generated images only.
 
     >>> group_of_folders(["data", "fake", "sdxl", "2024"]), group_of_folders(["real"])
     ('sdxl', None)
     >>> group_of_folders(["sets", "progan", "airplane", "1_fake"])
     'progan'
+    >>> group_of_folders(["fake", "train", "sdxl"])
+    'sdxl'
     """
     names = list(parts)
     found = _label_folder(names)
     if found is None:
         return None
     at, label = found
-    if at + 1 < len(names):
-        return names[at + 1]
+    below = [name for name in names[at + 1 :] if not _SPLIT.fullmatch(name.lower())]
+    if below:
+        return next((name for name in below if name.lower() not in _FAMILIES), None)
     return _generator_above(names[:at], names[at].lower()) if label == FAKE else None
+
+
+def is_generator_name(name: str) -> bool:
+    """True for a folder's name that names a generator, as data sets write them.
+
+    >>> is_generator_name("sd_v1_4"), is_generator_name("organs"), is_generator_name("tiny-genimage")
+    (True, False, False)
+    """
+    return _GENERATOR.search(name) is not None and "genimage" not in name.lower()
+
+
+def generator_of_pack(pack: str, above: str) -> str:
+    """The generator of a GenImage pack: the folder above where that names one, else the end of its own name.
+
+    >>> generator_of_pack("imagenet_ai_0419_biggan", "tiny-genimage")
+    'biggan'
+    >>> generator_of_pack("imagenet_glide", "GLIDE")
+    'GLIDE'
+    """
+    match = _IMAGENET_PACK.fullmatch(pack)
+    own = match[1] if match else pack
+    return above if is_generator_name(above) or above.lower() == own.lower() else own
 
 
 def _label_folder(parts: Sequence[str]) -> tuple[int, int] | None:
@@ -119,7 +165,14 @@ def _label_in_name(name: str) -> int | None:
 
 def _generator_above(above: Sequence[str], label: str) -> str | None:
     """The generator among the folders that lead to a label's folder; the first of them was given."""
-    plain = [name for name in above if name and not _SPLIT.fullmatch(name.lower())]
+    for at in range(len(above) - 1, -1, -1):
+        if label == "ai" and _IMAGENET_PACK.fullmatch(above[at]):
+            return generator_of_pack(above[at], above[at - 1] if at else "")
+    plain = [
+        name
+        for name in above
+        if name and not _SPLIT.fullmatch(name.lower()) and (name.lower() not in _SETS or name == above[0])
+    ]
     split = len(plain) < sum(map(bool, above))
     kept = [
         name for name in plain if not name.lower().startswith("imagenet") and name.lower() not in _CLASSES

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Final
+
+_MOST = 100_000
 
 _FILES: Final = frozenset({"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", ".ds_store"})
 _FOLDERS: Final = frozenset(
@@ -60,3 +63,29 @@ def may_be_apple_double(name: str) -> bool:
     (True, False)
     """
     return name.replace("\\", "/").rpartition("/")[2].startswith("._")
+
+
+@dataclass
+class PassedOver:
+    """What was met on the way to the images and not read, by its path; each counts once.
+
+    `left` is what systems leave, `unread` the manifests and archives inside a folder.
+    """
+
+    left: set[str] = field(default_factory=set)
+    unread: set[str] = field(default_factory=set)
+
+    def add_left(self, path: str) -> None:
+        """Count what a system left."""
+        if len(self.left) < _MOST:
+            self.left.add(path)
+
+    def add_unread(self, path: str) -> None:
+        """Count a manifest or an archive that is not entered."""
+        if len(self.unread) < _MOST:
+            self.unread.add(path)
+
+    def merge(self, other: PassedOver) -> None:
+        """Add what another one counted."""
+        self.left |= other.left
+        self.unread |= other.unread

@@ -1,4 +1,4 @@
-"""CSV and Parquet manifests: one row per image, with its label and whatever else is known."""
+"""CSV, JSON Lines, Parquet and Arrow manifests: one row per image, with its label and what else is known."""
 
 from __future__ import annotations
 
@@ -6,25 +6,36 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from urllib.parse import unquote
 
 from morelli.errors import UsageError
 from morelli.images._csv import csv_rows
 from morelli.images._files import file_item
 from morelli.images._item import ImageItem, printable, problem_item
+from morelli.images._jsonl import SUFFIXES as JSONL
+from morelli.images._jsonl import jsonl_rows
 from morelli.images._labels import FAKE, UNKNOWN, label_of
 from morelli.images._limits import Limits
 from morelli.images._parquet import ParquetPictures, ParquetTable, open_parquet
 from morelli.images._remote import remote_item
-from morelli.images.layouts import table_layout
+from morelli.images.layouts import split_of_folders, table_layout
 
-SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
+SUFFIXES = frozenset({".csv", ".tsv", ".parquet", ".arrow", ".jsonl", ".ndjson"})
 _PATH_COLUMNS = ("path", "image", "file", "filename", "image_path", "file_name")
 _KNOWN_COLUMNS = frozenset({*_PATH_COLUMNS, "label", "generator"})
-# "train-00000-of-00012.parquet", as data sets are split over files.
-_SHARD = re.compile(r"(train|validation|test)-\d+-of-\d+\.parquet")
+# "train-00000-of-00012.parquet" and "test-00000-of-00001-0f3a….parquet", as data sets are split over files;
+# "train/0000.parquet", as the hub converts them.
+_SHARD = re.compile(
+    r"(train|training|val|valid|validation|dev|test|testing|eval)"
+    r"[-_.]\d+[-_]of[-_]\d+(?:-[0-9a-f]+)?\.(?:parquet|arrow)"
+)
+_NUMBERED = re.compile(r"(?:data-)?\d+(?:-of-\d+)?\.(?:parquet|arrow)")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://|data:[a-z]+/", re.IGNORECASE)
+
+
+class NoImagesError(UsageError):
+    """A table that has no column of images."""
 
 
 @dataclass(frozen=True)
@@ -71,17 +82,18 @@ def iter_manifest(
     """
     name = Path(manifest).name
     base = Path(root) if root is not None else Path(manifest).parent
-    if manifest.lower().endswith(".parquet"):
+    if manifest.lower().endswith((".parquet", ".arrow")):
         table = open_parquet(manifest, lambda header: _path_columns(header, columns, name))
-        split = _SHARD.match(name.lower())
+        split = _split_of(Path(manifest))
         roles = _roles(table.columns, columns, name, table.pictures)
-        reader = _Rows(name, roles, _is_other_task(table, roles.label), split[1] if split else None)
+        reader = _Rows(name, roles, _is_other_task(table, roles.label), split)
         if table.pictures is not None:
             yield from _iter_pictures(table, base, limits, claim, reader)
             return
         rows = table.rows()
     else:
-        rows = csv_rows(manifest, lambda header: _check_header(header, columns, name))
+        rows_of = jsonl_rows if manifest.lower().endswith(JSONL) else csv_rows
+        rows = rows_of(manifest, lambda header: _check_header(header, columns, name))
         reader = None
     for number, row in rows:
         if reader is None:
@@ -99,6 +111,25 @@ def iter_manifest(
                 yield reader.told(_remote(where, limits, remote), row, number)
         elif claim(path):
             yield reader.told(file_item(path, path, limits), row, number)
+
+
+def is_shard(path: str) -> bool:
+    """True for a file of a data set that is split over files and read as a whole: by Hugging Face's names.
+
+    >>> is_shard("set/data/train-00000-of-00002.parquet"), is_shard("set/train/0000.parquet")
+    (True, True)
+    >>> is_shard("set/list.parquet")
+    False
+    """
+    name = PurePath(path).name.lower()
+    return _SHARD.fullmatch(name) is not None or _NUMBERED.fullmatch(name) is not None
+
+
+def _split_of(path: Path) -> str | None:
+    """The split that the name of a shard or, where shards are only numbered, of its folder says."""
+    if named := _SHARD.fullmatch(path.name.lower()):
+        return split_of_folders((named[1],)) or named[1]
+    return split_of_folders((path.parent.name,)) if _NUMBERED.fullmatch(path.name.lower()) else None
 
 
 def _iter_pictures(
@@ -160,6 +191,9 @@ class _Rows:
 
 def _roles(header: Sequence[str], columns: Columns, name: str, pictures: str | None) -> _Roles:
     """What each column is: as the caller says, as a known layout has it, or by the usual names."""
+    twice = {c for c in header if c and header.count(c) > 1}
+    if read := sorted(c for c in twice if c in (columns.image, columns.label) or c.lower() in _KNOWN_COLUMNS):
+        raise UsageError(f"{name} has several columns called {read[0]!r}; rename all but the one that counts")
     layout = None
     if columns.image is None and columns.label is None:
         layout = table_layout(header, columns.layout)
@@ -210,7 +244,7 @@ def _path_column(plain: Mapping[str, str], name: str) -> str:
     for column in _PATH_COLUMNS:
         if column in plain:
             return plain[column]
-    raise UsageError(
+    raise NoImagesError(
         f"{name} has no column 'path' (nor image, file, filename); "
         f"its columns are {', '.join(plain) or 'none'}; --image-column names another"
     )

@@ -1,4 +1,4 @@
-"""Parquet files: rows as text, and columns that hold the pictures themselves."""
+"""Parquet and Arrow files: rows as text, and columns that hold the pictures themselves."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from morelli.errors import ImageError, UsageError
+from morelli.images._arrow import SUFFIX as ARROW
+from morelli.images._arrow import ArrowFile, open_table
 from morelli.images._files import read_file, too_many_bytes
 from morelli.images._item import ImageItem, printable
 from morelli.images._limits import Limits
@@ -44,11 +46,10 @@ class ParquetTable:
         there 0 may well be FAKE.
         """
         import pyarrow
-        import pyarrow.parquet
 
         name = Path(self.path).name
         try:
-            with pyarrow.parquet.ParquetFile(self.path) as file:
+            with open_table(self.path) as file:
                 columns = self._readable(file.schema_arrow)
                 if columns == []:  # nothing but pictures
                     yield from ((number, {}) for number in range(1, file.metadata.num_rows + 1))
@@ -59,7 +60,7 @@ class ParquetTable:
                         number += 1
                         yield number, {key: self._text(key, value) for key, value in row.items()}
         except (pyarrow.ArrowException, OSError, ValueError) as error:
-            raise UsageError(f"{name} is not a readable Parquet file: {error}") from error
+            raise UsageError(f"{name} is not a readable {_format(name)} file: {error}") from error
 
     def _readable(self, schema: pa.Schema) -> list[str] | None:
         """The columns that are read while listing, None for all: pictures' bytes are left where they are."""
@@ -100,17 +101,16 @@ def open_parquet(path: str, columns_of: Callable[[Sequence[str]], tuple[str, ...
         UsageError: no readable Parquet file, or a column of images that is neither paths nor pictures.
     """
     import pyarrow
-    import pyarrow.parquet
 
     name = Path(path).name
     try:
-        with pyarrow.parquet.ParquetFile(path) as file:
+        with open_table(path) as file:
             schema = file.schema_arrow
             features = _features(schema)
             path_columns = columns_of(schema.names)
             pictures = _picture_column(file, schema, features, path_columns)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise UsageError(f"{name} is not a readable Parquet file: {error}") from error
+        raise UsageError(f"{name} is not a readable {_format(name)} file: {error}") from error
     classes = {}
     for column, feature in features.items():
         names = feature.get("names")
@@ -163,16 +163,15 @@ class ParquetPictures:
         return bytes(value.to_pybytes())
 
     def _value(self, row: int) -> pa.Buffer | None:
-        import pyarrow.parquet
 
         if not self._ends:
-            with pyarrow.parquet.ParquetFile(self._table.path) as file:
+            with open_table(self._table.path) as file:
                 self._ends = _ends(file)
         group = bisect_right(self._ends, row)
         if group == len(self._ends):
             raise ValueError("the file has fewer rows than when it was listed")
         if group not in self._groups:
-            with pyarrow.parquet.ParquetFile(self._table.path) as file:
+            with open_table(self._table.path) as file:
                 self._groups[group] = self._load(file, group)
             while len(self._groups) > _KEPT_GROUPS:
                 self._groups.popitem(last=False)
@@ -180,7 +179,7 @@ class ParquetPictures:
         scalar = self._groups[group][row - (self._ends[group - 1] if group else 0)]
         return scalar.as_buffer() if scalar.is_valid else None
 
-    def _load(self, file: pq.ParquetFile, group: int) -> pa.ChunkedArray:
+    def _load(self, file: pq.ParquetFile | ArrowFile, group: int) -> pa.ChunkedArray:
         import pyarrow.compute
 
         column = str(self._table.pictures)
@@ -198,7 +197,11 @@ class ParquetPictures:
         return values.cast(pyarrow.large_binary()) if pyarrow.types.is_binary_view(values.type) else values
 
 
-def _ends(file: pq.ParquetFile) -> list[int]:
+def _format(name: str) -> str:
+    return "Arrow" if name.lower().endswith(ARROW) else "Parquet"
+
+
+def _ends(file: pq.ParquetFile | ArrowFile) -> list[int]:
     ends, total = [], 0
     for group in range(file.metadata.num_row_groups):
         total += file.metadata.row_group(group).num_rows
@@ -217,7 +220,7 @@ def _features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
 
 
 def _picture_column(
-    file: pq.ParquetFile,
+    file: pq.ParquetFile | ArrowFile,
     schema: pa.Schema,
     features: dict[str, dict[str, Any]],
     path_columns: tuple[str, ...],
@@ -274,7 +277,7 @@ def _holds_bytes(kind: pa.DataType) -> bool:
     return at >= 0 and _is_binary(kind.field(at).type)
 
 
-def _begins_with_a_picture(file: pq.ParquetFile, column: str) -> bool:
+def _begins_with_a_picture(file: pq.ParquetFile | ArrowFile, column: str) -> bool:
     for batch in file.iter_batches(batch_size=16, columns=[column]):
         for value in batch.column(0).to_pylist():
             if value:

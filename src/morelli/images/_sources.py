@@ -12,11 +12,12 @@ from morelli.errors import UsageError
 from morelli.images._files import file_item, fixed_part, is_image_name, iter_folder, iter_glob, read_head
 from morelli.images._item import ImageItem, printable, problem_item
 from morelli.images._labels import FAKE, group_of_folders, label_of_folders
-from morelli.images._leavings import is_left_member
+from morelli.images._leavings import PassedOver, is_left_member
 from morelli.images._limits import Limits
 from morelli.images._manifest import SUFFIXES as MANIFEST_SUFFIXES
-from morelli.images._manifest import Columns, iter_manifest
+from morelli.images._manifest import Columns, NoImagesError, is_shard, iter_manifest
 from morelli.images._remote import is_address, iter_remote
+from morelli.images._sniff import sniff
 from morelli.images._tar import iter_tar
 from morelli.images._zip import iter_zip
 from morelli.images.layouts import SourceReport, checked_layout, place_of
@@ -25,6 +26,8 @@ Spec = str | Path | Sequence[str | Path]
 """One source, or several in order."""
 
 _TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
+_OTHER_TABLES = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers", ".json", ".txt", ".lst", ".feather", ".sqlite")
+"""Files that people give as a list of images, and that are none: workbooks are zip archives with pictures."""
 _Claim = Callable[[str], bool]
 
 
@@ -38,6 +41,7 @@ class _Reading:
     root: str | None
     columns: Columns
     remote: Literal["given", "all"] | None
+    passed: PassedOver
 
 
 def iter_source(
@@ -57,11 +61,13 @@ def iter_source(
 ) -> Iterator[ImageItem]:
     """The images of one source or several, in a fixed order, each path once.
 
-    A source is a file, a folder, a glob, a manifest (.csv, .tsv, .parquet), a zip, a tar
-    (.tar, .tar.gz, .tar.bz2; webdataset shards among them), or one member ``set.zip::a.png``.
+    A source is a file, a folder, a glob, a manifest (.csv, .tsv, .jsonl, .parquet, .arrow), a zip,
+    a tar (.tar, .tar.gz, .tar.bz2; webdataset shards among them), or one member ``set.zip::a.png``.
     What cannot be used is yielded too, with its `problem`, so that nothing is passed over in
     silence: a path that does not exist, a damaged archive, a link that leads in a circle.
-    Archives and manifests that lie inside a folder are not entered; name them, or use a glob.
+    Archives and manifests that lie inside a folder are not entered; name them, or use a glob. Shards of a
+    data set are: files such as ``train-00000-of-00002.parquet``, ``train/0000.parquet`` or
+    ``data-00000-of-00001.arrow``, as Hugging Face names them.
 
     Args:
         spec: path, glob, or a sequence of them.
@@ -98,7 +104,8 @@ def iter_source(
     specs = [spec] if isinstance(spec, str | Path) else list(spec)
     columns = Columns(image_column, label_column, checked_layout(layout))
     where = None if root is None else os.fspath(root)
-    reading = _Reading(limits or Limits(), label, recursive, where, columns, remote)
+    passed = PassedOver() if report is None else report.passed
+    reading = _Reading(limits or Limits(), label, recursive, where, columns, remote, passed)
     return _iter_specs(specs, reading, label_from, generator, report)
 
 
@@ -110,8 +117,13 @@ def _iter_specs(
     report: SourceReport | None,
 ) -> Iterator[ImageItem]:
     claimed: set[str] = set()
+    # A folder, or what lies below an address, names each file once by itself; nothing has to be remembered.
+    lone = os.fspath(specs[0]) if len(specs) == 1 else ""
+    once = is_address(lone) or _is_folder(lone)
 
     def claim(path: str) -> bool:
+        if once:
+            return True
         absolute = path if is_address(path) else os.path.abspath(path)  # noqa: PTH100 - resolve follows links
         if absolute in claimed:
             return False
@@ -134,6 +146,13 @@ def _iter_specs(
             if report is not None:
                 report.count(item)
             yield item
+
+
+def _is_folder(spec: str) -> bool:
+    try:
+        return os.path.isdir(spec)  # noqa: PTH112 - see _files
+    except ValueError:  # a NUL in the name
+        return False
 
 
 def _placed(item: ImageItem, parts: tuple[str, ...], layout: str) -> ImageItem:
@@ -167,11 +186,10 @@ def _iter_one(spec: str, reading: _Reading, claim: _Claim) -> Iterator[tuple[Ima
         return
     try:
         exists = os.path.lexists(spec)
-        is_folder = os.path.isdir(spec)  # noqa: PTH112 - see _files
     except ValueError:  # a NUL in the name
-        exists = is_folder = False
-    if is_folder:
-        yield from iter_folder(spec, reading.limits, reading.recursive, claim)
+        exists = False
+    if _is_folder(spec):
+        yield from _iter_folder(spec, reading, claim)
     elif exists:
         yield from _iter_file(spec, reading, claim)
     elif "::" in spec and os.path.lexists(spec.split("::", 1)[0]):
@@ -191,16 +209,39 @@ def _iter_one(spec: str, reading: _Reading, claim: _Claim) -> Iterator[tuple[Ima
         for match in matches:
             below = os.path.relpath(match, base)
             if is_left_member(below):
+                reading.passed.add_left(match)
                 continue
             above = (PurePath(base).name, *PurePath(below).parent.parts)
             if os.path.isdir(match):  # noqa: PTH112 - see _files
                 # A glob with ** lists the files below by itself.
                 if "**" not in spec:
-                    yield from iter_folder(match, reading.limits, reading.recursive, claim, above)
+                    yield from _iter_folder(match, reading, claim, above)
             else:
                 yield from _iter_file(match, reading, claim, above=above)
     else:
         yield problem_item(printable(spec), "missing", f"{printable(spec)} does not exist"), ()
+
+
+def _iter_folder(
+    folder: str, reading: _Reading, claim: _Claim, leading: tuple[str, ...] = ()
+) -> Iterator[tuple[ImageItem, tuple[str, ...]]]:
+    """The images of a folder, then those of the shards in it, which the hub and `datasets` keep."""
+    shards: list[str] = []
+
+    def note(kind: str, path: str) -> None:
+        if kind == "left":
+            reading.passed.add_left(path)
+        elif is_shard(path):
+            shards.append(path)
+        elif path.lower().endswith((".zip", *_TAR_SUFFIXES, *MANIFEST_SUFFIXES)):
+            reading.passed.add_unread(path)
+
+    yield from iter_folder(folder, reading.limits, reading.recursive, claim, leading, on_other=note)
+    for shard in sorted(shards):
+        try:
+            yield from _iter_file(shard, reading, claim)
+        except NoImagesError:
+            reading.passed.add_unread(shard)
 
 
 def _iter_file(
@@ -218,10 +259,15 @@ def _iter_file(
             yield item, _parts_in_manifest(item.uri, PurePath(path).parent if root is None else root)
         return
     head = read_head(path)
+    if name.endswith(_OTHER_TABLES) and sniff(head) is None:
+        if claim(path):
+            text = f"{printable(path)} is no image; a list of images is read as CSV, JSON Lines or Parquet"
+            yield problem_item(printable(path), "not_an_image", text), ()
+        return
     if name.endswith(".zip") or (head.startswith(b"PK\x03\x04") and not is_image_name(name)):
-        members = iter_zip(path, printable(path), limits)
+        members = iter_zip(path, printable(path), limits, reading.passed)
     elif name.endswith(_TAR_SUFFIXES):
-        members = iter_tar(path, printable(path), limits, reading.label)
+        members = iter_tar(path, printable(path), limits, reading.passed, reading.label)
     else:
         if claim(path):
             yield file_item(path, path, limits), (PurePath(path).parent.name,) if above is None else above

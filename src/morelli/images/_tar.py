@@ -20,7 +20,7 @@ from morelli.errors import ImageError
 from morelli.images._elsewhere import opened_elsewhere
 from morelli.images._files import is_image_name, os_problem, read_part, too_many_bytes
 from morelli.images._item import ImageItem, printable, problem_item
-from morelli.images._leavings import is_left_member, may_be_apple_double
+from morelli.images._leavings import PassedOver, is_left_member, may_be_apple_double
 from morelli.images._limits import Limits
 from morelli.images._sniff import HEAD_BYTES, sniff
 from morelli.images._webdataset import (
@@ -49,7 +49,7 @@ _ERRORS = (
 
 
 def iter_tar(
-    path: str, uri: str, limits: Limits, label: int | None = None
+    path: str, uri: str, limits: Limits, passed: PassedOver, label: int | None = None
 ) -> Iterator[tuple[ImageItem, str]]:
     """The images of a tar archive in its order, each with its member name.
 
@@ -58,7 +58,8 @@ def iter_tar(
     classes of another task where the shard holds other classes too (the first one met costs a look
     at all sidecars), and in ``.cls`` where the caller knows the `label`. A plain archive's
     members are read by position; a compressed one is one stream, of which a little is kept so that
-    reading along with the listing, or slightly out of order, costs one pass.
+    reading along with the listing, or slightly out of order, costs one pass. What systems leave is counted
+    in `passed`.
     """
     try:
         archive = _Tar(path, limits)
@@ -79,6 +80,7 @@ def iter_tar(
                     and not archive.looks_like_image(offset, info.size)
                 )
             ):
+                passed.add_left(f"{uri}::{name}")
                 continue
             if not sample.takes(name):
                 yield from finished(sample, is_label, label)

@@ -15,7 +15,7 @@ from morelli.errors import ImageError
 from morelli.images._elsewhere import opened_elsewhere
 from morelli.images._files import is_image_name, os_problem, read_part, too_many_bytes
 from morelli.images._item import ImageItem, printable, problem_item
-from morelli.images._leavings import is_left_member, may_be_apple_double
+from morelli.images._leavings import PassedOver, is_left_member, may_be_apple_double
 from morelli.images._limits import Limits
 from morelli.images._sniff import HEAD_BYTES, sniff
 
@@ -26,12 +26,12 @@ _RATIO_FLOOR = 1 << 20
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2})
 
 
-def iter_zip(path: str, uri: str, limits: Limits) -> Iterator[tuple[ImageItem, str]]:
+def iter_zip(path: str, uri: str, limits: Limits, passed: PassedOver) -> Iterator[tuple[ImageItem, str]]:
     """The images of a zip archive in the order of its directory, each with its member name.
 
     Members with absolute names or ``..`` (zip-slip), links, encrypted members, nested archives and
     members that would unpack to more than the limits are listed with their problem. What systems
-    leave in archives (``__MACOSX/._a.jpg``, ``Thumbs.db``) is passed over.
+    leave in archives (``__MACOSX/._a.jpg``, ``Thumbs.db``) is passed over and counted in `passed`.
     """
     try:
         _check_directory(path, limits)
@@ -40,13 +40,14 @@ def iter_zip(path: str, uri: str, limits: Limits) -> Iterator[tuple[ImageItem, s
         yield problem_item(uri, error.reason, str(error)), ""
         return
     for info in archive.members():
-        if info.is_dir():
+        if info.filename.endswith("/"):  # is_dir() asks for a last character, and a name may be empty
             continue
         # zipfile cuts names at NUL and normalises separators; orig_filename is what the archive says.
         name = info.filename
         if not unsafe_name(info.orig_filename) and (
             is_left_member(name) or (may_be_apple_double(name) and not archive.looks_like_image(info))
         ):
+            passed.add_left(f"{uri}::{name}")
             continue
         where = f"{uri}::{printable(name)}"
         problem = _member_problem(info, limits)

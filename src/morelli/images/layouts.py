@@ -10,7 +10,15 @@ from typing import Final
 
 from morelli.errors import UsageError
 from morelli.images._item import ImageItem
-from morelli.images._labels import FAKE, REAL, group_of_folders, label_of_folders
+from morelli.images._labels import (
+    FAKE,
+    REAL,
+    generator_of_pack,
+    group_of_folders,
+    is_generator_name,
+    label_of_folders,
+)
+from morelli.images._leavings import PassedOver
 
 _SPLITS: Final = {
     **{"train": "train", "training": "train", "val": "validation", "valid": "validation"},
@@ -57,7 +65,7 @@ def _genimage(parts: Sequence[str]) -> Place | None:
         pack = parts[at - 2] if at >= 2 else ""
         generator = pack or None
         if pack.lower().startswith("imagenet"):
-            generator = (parts[at - 3] if at >= 3 else "") or pack.rsplit("_", 1)[-1]
+            generator = generator_of_pack(pack, parts[at - 3] if at >= 3 else "")
         if label == REAL:
             return Place(REAL, None, "imagenet", split)
         return Place(FAKE, generator, None, split)
@@ -71,8 +79,14 @@ def _real_fake_folders(parts: Sequence[str]) -> Place | None:
         if label is None:
             continue
         generator = group_of_folders(parts[: at + 1]) if label == FAKE else None
-        return Place(label, generator, None, _split(parts[:at]))
+        # The outermost: ProGAN's pictures have a class named train.
+        above = [name for i, name in enumerate(parts[:at]) if not _is_class(parts, i)]
+        return Place(label, generator, None, split_of_folders(above[::-1]))
     return None
+
+
+def _is_class(parts: Sequence[str], at: int) -> bool:
+    return at > 0 and parts[at].lower() == "train" and parts[at - 1].lower() == "progan"
 
 
 def _drct(parts: Sequence[str]) -> Place | None:
@@ -90,7 +104,9 @@ def _drct(parts: Sequence[str]) -> Place | None:
         if generator and "dr" in low[:at]:
             generator += " reconstruction"
         return Place(FAKE, generator, None, split)
-    if _COCO_NAMES & set(low):
+    # Pictures that a generator made after COCO's captions are kept in folders with COCO's names, too.
+    made = label_of_folders(parts) == FAKE or any(map(is_generator_name, parts))
+    if _COCO_NAMES & set(low) and not made:
         return Place(REAL, None, "mscoco", split)
     return None
 
@@ -102,11 +118,17 @@ def _by_names(parts: Sequence[str]) -> Place | None:
         return None
     group = group_of_folders(parts)
     if label == FAKE:
-        return Place(FAKE, group, None, _split(parts))
-    return Place(REAL, None, group, _split(parts))
+        return Place(FAKE, group, None, split_of_folders(parts))
+    return Place(REAL, None, group, split_of_folders(parts))
 
 
-def _split(parts: Sequence[str]) -> str | None:
+def split_of_folders(parts: Sequence[str]) -> str | None:
+    """The split that the innermost folder with a split's name says: train, validation or test.
+
+    Example:
+        >>> split_of_folders(["set", "val", "dogs"]), split_of_folders(["set"])
+        ('validation', None)
+    """
     return next((_SPLITS[part.lower()] for part in reversed(parts) if part.lower() in _SPLITS), None)
 
 
@@ -185,7 +207,8 @@ def table_layout(columns: Iterable[str], name: str | None) -> Layout | None:
 class SourceReport:
     """What was understood of a source, counted while `iter_source` gives its images.
 
-    `classes` are the images whose label is a class of another task, which is kept in their metadata.
+    `classes` are the images whose label is a class of another task, which is kept in their metadata; `passed`
+    holds what was met beside them and not read.
 
     Example:
         >>> report = SourceReport()
@@ -198,6 +221,7 @@ class SourceReport:
         self.layouts: Counter[str] = Counter()
         self.generators: set[str] = set()
         self.splits: Counter[str] = Counter()
+        self.passed = PassedOver()
 
     def count(self, item: ImageItem) -> None:
         """Count an image; what cannot be used does not count."""
@@ -225,6 +249,28 @@ class SourceReport:
         self.layouts += other.layouts
         self.generators |= other.generators
         self.splits += other.splits
+        self.passed.merge(other.passed)
+
+    def passed_over(self) -> str:
+        """What was met and not read, in one line; empty where there is nothing.
+
+        Example:
+            >>> report = SourceReport()
+            >>> report.passed.add_unread("set/metadata.csv")
+            >>> report.passed_over()
+            'not read: 1 manifest or archive inside a folder (set/metadata.csv); give it by its name'
+        """
+        found = []
+        if left := len(self.passed.left):
+            found.append(f"{left:,} left by systems (Thumbs.db and the like)")
+        if unread := sorted(self.passed.unread):
+            more = ", …" if len(unread) > 2 else ""
+            words = "manifests and archives" if len(unread) > 1 else "manifest or archive"
+            which = "them by their names" if len(unread) > 1 else "it by its name"
+            found.append(
+                f"{len(unread):,} {words} inside a folder ({', '.join(unread[:2])}{more}); give {which}"
+            )
+        return f"not read: {'; '.join(found)}" if found else ""
 
     def sentence(self) -> str:
         """What was understood, in one line."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from morelli.errors import BuildMismatchError, UsageError
 from morelli.inspection._inspector import Inspector
+from morelli.inspection.answers import Precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,7 @@ def load(
     weights: Path | str | None = None,
     device: str = "auto",
     offline: bool = False,
+    precision: Precision = "auto",
     on_progress: Callable[[str, float | None], None] | None = None,
 ) -> Inspector:
     """Load a detector with its encoder, fetching and checking the weights the first time.
@@ -47,6 +49,9 @@ def load(
         weights: the encoder's weights on this machine, as for `load_encoder`.
         device: `cpu`, `cuda`, …; `auto` takes CUDA where there is one.
         offline: never touch the network.
+        precision: ``exact``, ``fast``, ``fastest`` or ``auto``: float32, or bfloat16 where it is known what
+            that costs. ``auto`` is the fastest that keeps verdicts: bfloat16, with images near a threshold in
+            float32, where the processor has it and the bundle allows it. Answers say what was used.
         on_progress: gets a message and a fraction (or None) while weights are fetched; by default they are
             written to stderr.
 
@@ -81,7 +86,7 @@ def load(
     loaded = encoder_for_build(
         bundle.build, encoder=encoder, device=device, weights=weights, offline=offline, **progress
     )
-    return Inspector(
+    exact = Inspector(
         encoder=loaded,
         bundle=bundle,
         distilled=found,
@@ -91,6 +96,7 @@ def load(
         concepts=names,
         typical=None if bundle.head is None else shipped_typical_parts(bundle),
     )
+    return exact.at_precision(precision)
 
 
 def _load_distilled(bundle: Bundle, path: Path | None) -> tuple[DistilledMap | None, str | None]:

@@ -22,6 +22,8 @@ Claim = Literal["generated", "edited_with_ai", "processed", "captured", "camera"
 """What a place in a file claims."""
 Strength = Literal["signed_trusted", "signed_unknown", "statement", "weak"]
 """What a claim is worth."""
+Precision = Literal["auto", "exact", "fast", "fastest"]
+"""How features are to be computed, see `morelli.load`."""
 
 
 class Answer:
@@ -176,6 +178,7 @@ class Versions(Answer):
     weights: str
     transform: str
     dtype: str
+    precision: str = field(metadata={"description": "How features were computed; `dtype` is the build's."})
     device: str
     runtime: str = field(metadata={"description": "The library that computed the features and its version."})
     distilled_digest: str | None

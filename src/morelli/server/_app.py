@@ -39,8 +39,8 @@ def create_app(settings: ServerSettings | None = None, *, peers: Path | None = N
 
     Example:
         >>> app = create_app(ServerSettings())
-        >>> sorted(app.openapi()["paths"])[:3]
-        ['/api/v1/atlases', '/api/v1/atlases/{atlas}', '/api/v1/atlases/{atlas}/columns']
+        >>> sorted(app.openapi()["paths"])[:2]
+        ['/api/v1/archives', '/api/v1/archives/{id}']
     """
     settings = settings or ServerSettings()
 

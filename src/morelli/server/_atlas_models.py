@@ -148,6 +148,15 @@ class Atlases(Answer):
     atlases: list[AtlasInfo | UnopenedAtlas]
 
 
+class GeneratorShare(Answer):
+    """A generator or source whose images carry a prototype, or are those in which a dimension is loudest."""
+
+    name: str | None
+    count: int
+    share: float | None
+    lift: float | None
+
+
 class DimensionView(Answer):
     """A distilled dimension: its impacts as histograms over the same bins, and the images at either end."""
 
@@ -164,17 +173,10 @@ class DimensionView(Answer):
     selected: list[int] | None
     selected_mean: float | None = absent()
     auc_without: float | None
-    lowest: list[int]
+    lowest: list[int] = Field(description="Rows of the lowest impacts, without those that are 0.")
     highest: list[int]
-
-
-class GeneratorShare(Answer):
-    """A generator or source that carries a prototype."""
-
-    name: str | None
-    count: int
-    share: float | None
-    lift: float | None
+    quiet: int = Field(description="Images about which it says nothing: their impact is 0.")
+    generators: list[GeneratorShare] = Field(description="Whose images it is loudest in.")
 
 
 class Exemplar(Answer):
@@ -223,6 +225,38 @@ class PrototypeView(Answer):
     file_confound: str | None
     generators: list[GeneratorShare]
     exemplars: list[Exemplar]
+
+
+class WithoutPattern(Answer):
+    """All images that carry a prototype: their scores and outcomes as they are, and without it."""
+
+    images: int
+    probability: float | None = Field(description="Mean held-out probability.")
+    probability_without: float | None
+    changed: int = Field(description="Verdicts that differ without it.")
+    outcomes: dict[str, int]
+    outcomes_without: dict[str, int]
+
+
+class PatternImage(Answer):
+    """An image that carries a prototype, with its held-out score as it is and without the pattern."""
+
+    row: int
+    label: Side | None
+    impact: float
+    logit: float
+    logit_without: float
+    probability: float
+    probability_without: float
+
+
+class PatternPage(Answer):
+    """A prototype with its images, exemplars first, and what the scores would be without it."""
+
+    prototype: PrototypeView
+    typical: float = Field(description="Its dimension's impact where it has nothing to say.")
+    without: WithoutPattern
+    images: list[PatternImage]
 
 
 class ImageRow(Answer):

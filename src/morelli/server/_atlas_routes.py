@@ -29,7 +29,7 @@ from morelli.server._atlas_answers import (
 )
 from morelli.server._atlases import off_numbers
 from morelli.server._etags import cached, matches
-from morelli.server._problems import documented
+from morelli.server._problems import ProblemError, documented
 from morelli.server._state import state_of
 
 router = APIRouter(prefix=PREFIX)
@@ -159,6 +159,27 @@ def prototypes(request: Request, atlas: Name, *, selection: SelectionOf = None) 
     return cached(
         request, json_text(list[a.PrototypeView], opened.atlas.prototypes(chosen)), "application/json", etag
     )
+
+
+@router.get(
+    "/{atlas}/prototypes/{number}",
+    tags=["atlas"],
+    response_class=Response,
+    responses={200: {"model": a.PatternPage}, **NOT_MODIFIED, **ERRORS},
+)
+def pattern_page(request: Request, atlas: Name, number: Annotated[int, InPath(ge=0, le=2**31)]) -> Response:
+    """Give one prototype with its images, and what their scores would be without it."""
+    opened = opened_atlas(request, atlas)
+    found = opened.atlas.prototypes_found
+    if found is None or number >= len(found):
+        raise ProblemError(
+            404, "unknown-prototype", f"There is no pattern {number} in this atlas.", next="Ask for one."
+        )
+    etag = opened.tag("pattern-page", number, edited=True)
+    if matches(request, etag):
+        return cached(request, b"", "application/json", etag)
+    page = opened.atlas.pattern_page(number)
+    return cached(request, json_text(a.PatternPage, page), "application/json", etag)
 
 
 @router.get(

@@ -89,6 +89,12 @@ class EncodingQueue:
         return len(self._front)
 
     @property
+    def oldest(self) -> float:
+        """Seconds that the first request's image has waited; 0 where none waits."""
+        with self._changed:
+            return time.monotonic() - self._front[0].since if self._front else 0.0
+
+    @property
     def rate(self) -> float:
         """Images a second, a running estimate."""
         return self._rate

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from morelli.errors import UsageError
+from morelli.inspection.answers import Precision
 
 MIB = 1024 * 1024
 
@@ -87,6 +88,7 @@ class ServerSettings:
         weights: the encoder's weights on this machine, as for `load_encoder`.
         device: `cpu`, `cuda`, …; `auto` takes CUDA where there is one.
         offline: never fetch weights.
+        precision: ``auto``, ``exact``, ``fast`` or ``fastest``, as for `morelli.load`.
         workers: processes; each loads the encoder, artefacts on disk are memory-mapped and shared.
         limits: what requests may cost.
     """
@@ -109,6 +111,7 @@ class ServerSettings:
     weights: Path | None = None
     device: str = "auto"
     offline: bool = False
+    precision: Precision = "auto"
     workers: int = 1
     limits: RequestLimits = field(default_factory=RequestLimits)
 
@@ -142,7 +145,7 @@ class ServerSettings:
         values = {one.name: data[one.name] for one in fields(cls) if one.name in data}
         for name in ("roots", "concepts", "atlases", "reports"):
             values[name] = tuple(Path(path) for path in values[name])
-        for name in ("bundle", "distilled", "reference", "keep", "feedback", "weights"):
+        for name in ("bundle", "distilled", "reference", "keep", "feedback", "trust", "weights"):
             values[name] = None if values[name] is None else Path(values[name])
         values["hosts"] = tuple(values["hosts"])
         values["limits"] = RequestLimits(**values["limits"])

@@ -74,6 +74,10 @@ class ServerState:
         self._warmer.start()
         self._loader.start()
 
+    def wait(self) -> None:
+        """Until the encoder is loaded, or could not be."""
+        self._loader.join()
+
     def stop(self) -> None:
         """Cancel jobs, finish the batch that runs, forget every picture, and let go of the encoder."""
         with self._starting:
@@ -125,6 +129,7 @@ class ServerState:
             weights=settings.weights,
             device=settings.device,
             offline=settings.offline,
+            precision=settings.precision,
             on_progress=self._loading,
         )
         # Imported here, and not while the first request for a picture of relevance waits.

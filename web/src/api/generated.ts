@@ -204,8 +204,13 @@ export interface DimensionView {
   readonly selected: readonly number[] | null;
   readonly selected_mean?: number;
   readonly auc_without: number | null;
+  /** Rows of the lowest impacts, without those that are 0. */
   readonly lowest: readonly number[];
   readonly highest: readonly number[];
+  /** Images about which it says nothing: their impact is 0. */
+  readonly quiet: number;
+  /** Whose images it is loudest in. */
+  readonly generators: readonly GeneratorShare[];
 }
 
 /** Another reader of the image, a distilled map, whose dimensions may have names; it decides nothing. `bias` and the impacts that are not off sum to its own `logit`, which is not the case's. */
@@ -356,7 +361,7 @@ export interface Found {
   readonly similarities: readonly number[];
 }
 
-/** A generator or source that carries a prototype. */
+/** A generator or source whose images carry a prototype, or are those in which a dimension is loudest. */
 export interface GeneratorShare {
   readonly name: string | null;
   readonly count: number;
@@ -522,6 +527,26 @@ export interface Outcomes {
   readonly unanswered: number;
   /** Of these the real ones. */
   readonly unanswered_real: number;
+}
+
+/** An image that carries a prototype, with its held-out score as it is and without the pattern. */
+export interface PatternImage {
+  readonly row: number;
+  readonly label: "real" | "fake" | null;
+  readonly impact: number;
+  readonly logit: number;
+  readonly logit_without: number;
+  readonly probability: number;
+  readonly probability_without: number;
+}
+
+/** A prototype with its images, exemplars first, and what the scores would be without it. */
+export interface PatternPage {
+  readonly prototype: PrototypeView;
+  /** Its dimension's impact where it has nothing to say. */
+  readonly typical: number;
+  readonly without: WithoutPattern;
+  readonly images: readonly PatternImage[];
 }
 
 /** What an error answer holds. */
@@ -762,6 +787,8 @@ export interface Versions {
   readonly weights: string;
   readonly transform: string;
   readonly dtype: string;
+  /** How features were computed; `dtype` is the build's. */
+  readonly precision: string;
   readonly device: string;
   /** The library that computed the features and its version. */
   readonly runtime: string;
@@ -781,6 +808,18 @@ export interface WhatIfAnswer {
   readonly off: readonly number[];
   readonly before: Case;
   readonly after: Case;
+}
+
+/** All images that carry a prototype: their scores and outcomes as they are, and without it. */
+export interface WithoutPattern {
+  readonly images: number;
+  /** Mean held-out probability. */
+  readonly probability: number | null;
+  readonly probability_without: number | null;
+  /** Verdicts that differ without it. */
+  readonly changed: number;
+  readonly outcomes: Readonly<Record<string, number>>;
+  readonly outcomes_without: Readonly<Record<string, number>>;
 }
 
 /** An image whose label gets little probability. */

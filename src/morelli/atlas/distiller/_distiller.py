@@ -1,7 +1,7 @@
 """The distiller as an estimator: forget-to-spell projection, distiller layer, linear head.
 
 After ASAP (2404.02990), which was read in abstract and second-hand summaries only: 512 → 256 → 16 → 1,
-supervised by labels. Ours are the ReLU, the orthogonality term (from clip-cues), the clustered start, and
+supervised by labels. Ours are the ReLU, the term that keeps dimensions distinct, the clustered start, and
 how seeds and early stopping are used; `Distiller` says why.
 """
 
@@ -41,24 +41,27 @@ class Distiller(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
         unit: scale every row to length 1 first.
         activation: ``relu`` ranks best out of fold and makes a dimension something that is there or not,
             with one sign of impact; without it (``identity``) any rotation of the dimensions is as good.
-        orthogonality: λ of the term that keeps values of different dimensions apart, see `_training`.
+        distinctness: ν of the term that keeps values of different dimensions from correlating by more than
+            `tolerated`, see `_training`.
+        orthogonality: λ of clip-cues' term on cosines, which did this before; 0 leaves it out.
         decay: weight decay of both layers, on standardised features.
         invariance: μ of the term that keeps impacts where they are when words are drawn on a picture, see
             `_training`; counts where the spelling holds such pairs.
-        start: ``clusters`` of each class, or ``random``.
+        start: ``ward``, clusters of each class that do not hang on a seed; ``clusters``, by k-means;
+            ``random``.
         rate, max_steps: of full-batch Adam.
-        n_seeds: how often all is repeated, each time with another start and another fold of groups held
-            out. The number of steps is where the mean held-out loss is least; of the fits to all rows with
-            that many steps, the one whose dimensions agree best with the others' is kept.
+        n_seeds: how many folds of groups are held out in turn to find the number of steps, which is where
+            the mean held-out loss is least. Where the start hangs on the seed, all rows are fitted as
+            often, and the fit whose dimensions agree best with the others' is kept.
         n_folds: folds of groups for early stopping.
         class_weight, group_weight: as of `morelli.detectors.LinearProbe`.
         random_state: seed of everything.
 
     Learnt: `A_` (d, K), `b_`, `w_` (K,), `bias_`; `share_` (K,) of the summed |w_k| · spread of z_k, by
-    which dimensions are ordered; `stability_` (K,) mean |correlation| with the matched dimension of the
-    other seeds (NaN with one); `steps_`, `held_out_loss_` (looks,), `classes_`, `n_features_in_`.
-    Values have spread 1 over the rows of `fit` (except those of ``tanh``); for ``identity`` and ``tanh``
-    signs are such that w_k ≥ 0.
+    which dimensions are ordered; `stability_` (K,) mean |correlation| with the matched dimension of fits that
+    left a fold of groups out (of the other seeds, where the start hangs on the seed; NaN with none);
+    `steps_`, `held_out_loss_` (looks,), `classes_`, `n_features_in_`. Values have spread 1 over the rows of
+    `fit` (except those of ``tanh``); for ``identity`` and ``tanh`` signs are such that w_k ≥ 0.
 
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(60, 6)); y = (X[:, 0] + X[:, 1] ** 2 > 0.5).astype(int)
@@ -74,10 +77,12 @@ class Distiller(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
         spelling: Spelling | None = None,
         unit: bool = True,
         activation: Activation = "relu",
-        orthogonality: float = 0.3,
+        distinctness: float = 30.0,
+        tolerated: float = 0.2,
+        orthogonality: float = 0.0,
         decay: float = 0.1,
         invariance: float = 10.0,
-        start: Literal["clusters", "random"] = "clusters",
+        start: Literal["ward", "clusters", "random"] = "ward",
         rate: float = 0.003,
         max_steps: int = 200,
         n_seeds: int = 3,
@@ -90,6 +95,8 @@ class Distiller(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
         self.spelling = spelling
         self.unit = unit
         self.activation = activation
+        self.distinctness = distinctness
+        self.tolerated = tolerated
         self.orthogonality = orthogonality
         self.decay = decay
         self.invariance = invariance
@@ -137,7 +144,13 @@ class Distiller(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
         scale = 1.0 / np.where(spread > 1e-12, spread, 1.0)
         prepared = ((rows - mean) * scale).astype(np.float32)
         objective = Objective(
-            self.activation, self.orthogonality, self.decay, self.invariance, self._pairs(mean, scale)
+            self.activation,
+            self.orthogonality,
+            self.decay,
+            self.invariance,
+            self._pairs(mean, scale),
+            self.distinctness,
+            self.tolerated,
         )
         layers = self._train(
             objective, prepared, target.astype(np.float32), weights.astype(np.float32), groups=groups
@@ -203,8 +216,10 @@ class Distiller(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
 
     def _check_parameters(self) -> None:
         require_activation(self.activation)
-        if self.start not in ("clusters", "random"):
-            raise UsageError(f"start is {self.start!r}; choose 'clusters' or 'random'")
+        if self.start not in ("ward", "clusters", "random"):
+            raise UsageError(f"start is {self.start!r}; choose 'ward', 'clusters' or 'random'")
+        if not 0 <= self.tolerated <= 1:
+            raise UsageError(f"tolerated is {self.tolerated!r}; give a correlation from 0 to 1")
         for name in ("n_dimensions", "n_seeds", "max_steps"):
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or value < 1:
@@ -262,12 +277,18 @@ class Distiller(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
         """Early stopping by held-out groups, then fits to all rows, and the most typical of them."""
         seeds = np.random.SeedSequence(self.random_state).spawn(self.n_seeds)
         self.steps_, self.held_out_loss_ = self._stop(objective, X, y, weights, groups=groups, seeds=seeds)
-        fits = []
-        for seed in seeds:
-            start = self._start(X, y, np.random.default_rng(seed))
-            fits.append(
-                train(start, objective, X, y, weights / weights.sum(), rate=self.rate, steps=self.steps_)[0]
-            )
+
+        def fit(rows: NDArray[Any], seed: np.random.SeedSequence) -> Layers:
+            start = self._start(X[rows], y[rows], np.random.default_rng(seed))
+            part = weights[rows] / weights[rows].sum()
+            return train(start, objective, X[rows], y[rows], part, rate=self.rate, steps=self.steps_)[0]
+
+        everything = np.ones(len(y), dtype=bool)
+        if self.start == "ward":
+            made, others = fit(everything, seeds[0]), self._rests(y, weights, groups)
+            fits = [made, *(fit(rest, seed) for seed, rest in zip(seeds, others, strict=False))]
+        else:
+            fits = [fit(everything, seed) for seed in seeds]
         values = [one.values(self.activation, X) for one in fits]
         signed = self.activation == "relu"
         agreement = np.full((len(fits), len(fits), self.n_dimensions), np.nan)
@@ -279,14 +300,14 @@ class Distiller(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
             self.stability_ = agreement[0, 0]
             return fits[0]
         per_dimension = np.nanmean(agreement, axis=1)
-        best = int(np.argmax(per_dimension.mean(axis=1)))
+        best = 0 if self.start == "ward" else int(np.argmax(per_dimension.mean(axis=1)))
         self.stability_ = per_dimension[best]
         return fits[best]
 
     def _start(self, X: NDArray[Any], y: NDArray[Any], rng: np.random.Generator) -> Layers:
         if self.start == "random":
             return random_start(X, self.n_dimensions, rng)
-        return cluster_start(X, y, self.n_dimensions, rng)
+        return cluster_start(X, y, self.n_dimensions, rng, "ward" if self.start == "ward" else "kmeans")
 
     def _stop(
         self,
@@ -299,20 +320,10 @@ class Distiller(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
         seeds: Sequence[np.random.SeedSequence],
     ) -> tuple[int, NDArray[np.float64]]:
         """How many steps, and the mean held-out loss after every `_EVERY` of them."""
-        try:
-            folds = grouped_folds(y, groups, self.n_folds, self.random_state)
-        except UsageError:
-            if groups is not None:
-                raise
-            # One row of a class: nothing can be held out.
-            return min(self.max_steps, 60), np.empty(0)
-        n_folds = int(folds.max()) + 1
+        rests = self._rests(y, weights, groups)
         curves = []
-        for number, seed in enumerate(seeds):
-            out = folds == number % n_folds
-            rest = ~out
-            if len(np.unique(y[rest])) < 2 or not weights[out].sum() > 0 or not weights[rest].sum() > 0:
-                continue
+        for rest, seed in zip(rests, seeds, strict=False):
+            out = ~rest
             start = self._start(X[rest], y[rest], np.random.default_rng(seed))
             _, curve = train(
                 start,
@@ -330,6 +341,25 @@ class Distiller(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
             return min(self.max_steps, 60), np.empty(0)
         mean = np.mean(curves, axis=0)
         return min(self.max_steps, _EVERY * (int(np.argmin(mean)) + 1)), mean
+
+    def _rests(
+        self, y: NDArray[Any], weights: NDArray[Any], groups: ArrayLike | None
+    ) -> list[NDArray[np.bool_]]:
+        """For each seed the rows (n,) that are left when a fold of groups is held out, where one can be."""
+        try:
+            folds = grouped_folds(y, groups, self.n_folds, self.random_state)
+        except UsageError:
+            if groups is not None:
+                raise
+            # One row of a class: nothing can be held out.
+            return []
+        count = int(folds.max()) + 1
+        rests = [folds != number % count for number in range(self.n_seeds)]
+        return [
+            rest
+            for rest in rests
+            if len(np.unique(y[rest])) == 2 and weights[~rest].sum() > 0 and weights[rest].sum() > 0
+        ]
 
     def _settle(
         self,

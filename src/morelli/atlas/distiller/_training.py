@@ -1,11 +1,15 @@
 """Training of the distiller layer and its head: full-batch Adam on an explicit gradient.
 
-Loss = weighted binary cross-entropy + λ · mean over pairs of cos²(z_i, z_j) + ½ decay (|D|² + |w|²)
-+ μ · mean over pictures of Σ_i w_i² (z_i with words - z_i without)², z_i the (n,) column of values of
-dimension i; the last term only where pictures with and without words are given. The second term
-is the activation orthogonality of CUES,
-‖I − G‖² with G the Gram matrix of the column-normalised activations (clip-cues, MIT), per pair; whether
-ASAP has such a term was not read.
+Loss = weighted binary cross-entropy + ν · mean over pairs of max(0, |r(z_i, z_j)| − t)² + ½ decay (|D|² +
+|w|²) + μ · mean over pictures of Σ_i w_i² (z_i with words - z_i without)² [+ λ · mean over pairs of cos²(z_i,
+z_j)], z_i the (n,) column of values of dimension i, r the correlation over images; the term with μ only where
+pictures with and without words are given.
+
+The second term keeps dimensions distinct: below t it asks nothing, since forcing correlations to 0 costs
+ranking and makes a fit depend on which images were left out; beyond t it grows with the square. The last, off
+by default, is the activation orthogonality of CUES, ‖I − G‖² with G the Gram matrix of the column-normalised
+activations (clip-cues, MIT), per pair. It is of cosines, and values that are never negative have large
+cosines without being correlated. Whether ASAP has such a term was not read.
 """
 
 from __future__ import annotations
@@ -48,7 +52,7 @@ class Layers:
 @dataclass(frozen=True)
 class Objective:
     """What is minimised. orthogonality: λ. decay: of D and w. invariance: μ. pairs: (m, p) prepared rows
-    of pictures without and with words.
+    of pictures without and with words. distinctness: ν. tolerated: t.
     """
 
     activation: str
@@ -56,6 +60,8 @@ class Objective:
     decay: float
     invariance: float = 0.0
     pairs: tuple[Array, Array] | None = None
+    distinctness: float = 0.0
+    tolerated: float = 0.2
 
     def gradient(self, layers: Layers, X: Array, y: Array, weights: Array) -> tuple[float, Layers]:
         """Loss and its gradient at `layers`, over X (n, p), y (n,) in 0 … 1 and weights (n,) of sum 1."""
@@ -69,6 +75,10 @@ class Objective:
             penalty, dpenalty = overlap(z)
             loss += self.orthogonality * penalty
             dz = dz + self.orthogonality * dpenalty
+        if self.distinctness and len(w) > 1:
+            penalty, dpenalty = excess_correlation(z, self.tolerated)
+            loss += self.distinctness * penalty
+            dz = dz + self.distinctness * dpenalty
         loss += 0.5 * self.decay * float((D * D).sum() + w @ w)
         dh = dz * slope(self.activation, z)
         found = Layers(
@@ -116,6 +126,25 @@ def overlap(z: Array) -> tuple[float, Array]:
     pairs = k * (k - 1)
     inner = (gram * gram).sum(axis=0)
     return float(inner.sum() / pairs), 4 / pairs * (unit @ gram - unit * inner) / lengths
+
+
+def excess_correlation(z: Array, tolerated: float) -> tuple[float, Array]:
+    """Mean over pairs of max(0, |r| − tolerated)², r the correlation of two columns of z (n, K); its
+    gradient.
+
+    >>> excess_correlation(np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]), 0.2)[0]  # r = 1
+    0.64
+    """
+    k = z.shape[1]
+    centred = z - z.mean(axis=0)
+    lengths = np.maximum(np.linalg.norm(centred, axis=0), 1e-12)
+    unit = centred / lengths
+    r = unit.T @ unit
+    np.fill_diagonal(r, 0)
+    excess = np.sign(r) * np.maximum(np.abs(r) - tolerated, 0)
+    pairs = k * (k - 1)
+    slopes = 4 / pairs * (unit @ excess - unit * (r * excess).sum(axis=0)) / lengths
+    return float((excess * excess).sum() / pairs), slopes - slopes.mean(axis=0)
 
 
 class Adam:

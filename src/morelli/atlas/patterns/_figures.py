@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +76,7 @@ def figures(  # noqa: PLR0917
             {
                 "surprise": float(prototypes.sign[j] * surprise),
                 "file_confound": confound(members, collected.labels, collected.facts, rng),
-                "generators": _generators(members, collected.generator),
+                "generators": lifts(members, collected.generator),
                 **_pictures(prototypes, j, rows, collected, options, rng),
             }
         )
@@ -122,7 +122,7 @@ def _shares(
     return found
 
 
-def _generators(members: NDArray[np.bool_], generator: Array | None, most: int = 8) -> list[dict[str, Any]]:
+def lifts(members: NDArray[np.bool_], generator: Array | None, most: int = 8) -> list[dict[str, Any]]:
     """Generators (or sources) by how much more often their images carry the prototype than any image does."""
     if generator is None:
         return []
@@ -130,7 +130,17 @@ def _generators(members: NDArray[np.bool_], generator: Array | None, most: int =
     names, codes = np.unique(np.asarray(generator)[known].astype(str), return_inverse=True)
     total = np.bincount(codes, minlength=len(names))
     carried = np.bincount(codes[members[known]], minlength=len(names))
-    overall = max(members.mean(), 1e-12)
+    return lifted(names.tolist(), carried, total, float(members.mean()), most)
+
+
+def lifted(
+    names: Sequence[str], carried: Array, total: Array, overall: float, most: int
+) -> list[dict[str, Any]]:
+    """Names by how much more often than `overall`, the share of all, their images are among those counted.
+
+    carried: (names,) images counted of each. total: (names,) images of each.
+    """
+    overall = max(overall, 1e-12)
     # Few images of a generator say little: their share is drawn towards that of all by five further images.
     lift = (carried + 5 * overall) / (total + 5) / overall
     order = [i for i in np.argsort(-lift) if carried[i] >= 2][:most]

@@ -8,13 +8,14 @@ where the pattern lies, how large it is, and which generator or source shows it,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from morelli.atlas.patterns._distinct_names import often
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ LEAST_COSINE = 0.2
 """Cosine from which a concept is said; below it accounts for less than 4 % of the difference."""
 _MEMBERS, _OTHERS, _LEAST = 300, 600, 10
 _PLACED = ("description", "generators")
-_SHARE, _LIFT = 0.25, 2.0
 
 
 @dataclass(frozen=True)
@@ -83,17 +83,39 @@ def suggest_names(
     ]
     found = []
     for j, (k, place) in enumerate(zip(prototypes.dimension, descriptions, strict=True)):
-        rng = np.random.default_rng([random_state, j])
-        members, others = _compared(assignment[:, k] == j, np.asarray(labels), rng)
-        best = NameSuggestion(place, "place")
-        if min(len(members), len(others)) >= _LEAST:
-            inside, outside = (np.asarray(embeddings[rows], dtype=float) for rows in (members, others))
-            for bank in banks:
-                one = _nearest(inside, outside, bank, alpha, least_cosine, permutations, random_state)
-                if one is not None and not abs(best.cosine) >= abs(one.cosine):
-                    best = one
-        found.append(best)
+        best = nearest_concept(
+            assignment[:, k] == j, embeddings, np.asarray(labels), banks,
+            alpha=alpha, least_cosine=least_cosine, permutations=permutations, random_state=random_state,
+            stream=j,
+        )  # fmt: skip
+        found.append(best or NameSuggestion(place, "place"))
     return found
+
+
+def nearest_concept(
+    members: NDArray[np.bool_],
+    embeddings: Array,
+    labels: Array,
+    banks: Sequence[ConceptBank],
+    *,
+    alpha: float,
+    least_cosine: float,
+    permutations: int,
+    random_state: int,
+    stream: int = 0,
+) -> NameSuggestion | None:
+    """The concept surely and visibly along what tells members (n,) from others of the same class mix."""
+    rng = np.random.default_rng([random_state, stream])
+    some, others = _compared(members, labels, rng)
+    if min(len(some), len(others)) < _LEAST:
+        return None
+    inside, outside = (np.asarray(embeddings[rows], dtype=float) for rows in (some, others))
+    best: NameSuggestion | None = None
+    for bank in banks:
+        one = _nearest(inside, outside, bank, alpha, least_cosine, permutations, random_state)
+        if one is not None and (best is None or abs(one.cosine) > abs(best.cosine)):
+            best = one
+    return best
 
 
 def placed(description: str, generators: Sequence[dict[str, Any]] | None) -> str:
@@ -103,10 +125,27 @@ def placed(description: str, generators: Sequence[dict[str, Any]] | None) -> str
         >>> placed("small region, middle", [{"name": "ffhq", "share": 0.4, "lift": 6.0}])
         'small region, middle, often ffhq'
     """
-    often = [one for one in generators or () if one["share"] >= _SHARE and one["lift"] >= _LIFT]
-    return (
-        f"{description}, often {max(often, key=lambda one: one['share'])['name']}" if often else description
-    )
+    mentioned = often(generators)
+    return f"{description}, often {mentioned[0]}" if mentioned else description
+
+
+def named(suggestion: NameSuggestion, row: Mapping[str, Any], of_dimension: str | None) -> str:
+    """What a prototype shows, where, and whose it is.
+
+    Args:
+        suggestion: of `suggest_names`.
+        row: of the table of prototypes: `description`, `generators` and `sign` are read.
+        of_dimension: the concept that names its dimension. Where the pattern has none of its own and is what
+            the dimension speaks about, it is that; the absence of something is not called by its name.
+
+    Example:
+        >>> row = {"description": "small region, middle", "generators": [], "sign": 1}
+        >>> named(NameSuggestion("small region, middle", "place"), row, "film grain")
+        'film grain: small region, middle'
+    """
+    what = suggestion.name if suggestion.source != "place" else of_dimension if row["sign"] > 0 else None
+    place = placed(row["description"], row["generators"])
+    return f"{what}: {place}" if what else place
 
 
 def _compared(members: NDArray[np.bool_], labels: Array, rng: np.random.Generator) -> tuple[Array, Array]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from morelli.encoders._cluster._connect import Cluster, connected, first_line, pool_of
 from morelli.encoders._cluster._shards import Listing, Shard, shards_of
+from morelli.encoders._runtime import processor_threads
 from morelli.errors import ImageError, MorelliError
 from morelli.images.layouts import SourceReport
 
@@ -23,6 +25,9 @@ Work = Callable[[Shard], Result]
 REMOTE_TRIES = 4
 FIRST_PAUSE = 0.5
 """Seconds before a remote image is asked for again; each further pause is twice as long."""
+ROOM_PAUSES = (5.0, 15.0, 40.0)
+"""Seconds in which a full disk may be cleared. They also keep a worker that fails at once from taking all
+shards away from those that can do them."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +88,14 @@ def shard_stream(
         outcomes = outcomes_of(
             partial(shards_of, listing, shard_size, finished), partial(ShardWorker, make, kept), pool
         )
+        here: Work[Result] | None = None
         try:
             for outcome in outcomes:
+                if isinstance(outcome, NoRoom):  # done in its turn, on the coordinator's machine
+                    here = here or make(shared, processor_threads())
+                    outcome = done_by(here, outcome.shard, pauses=())  # noqa: PLW2901
+                    if isinstance(outcome, NoRoom):
+                        raise outcome.error
                 if isinstance(outcome, MorelliError):
                     raise outcome
                 yield outcome
@@ -114,20 +125,47 @@ class ShardWorker(Generic[Result]):
         except Exception as error:
             self._problem = _at(error)
 
-    def __call__(self, shard: Shard) -> ShardResult[Result] | MorelliError:
-        """The result of a shard, or why there is none: what ends the job."""
+    def __call__(self, shard: Shard) -> ShardResult[Result] | NoRoom | MorelliError:
+        """The result of a shard, or why there is none: what ends the job, or leaves it to the coordinator."""
         problem = self._problem or shard.problem
-        if problem is not None:
-            return problem
-        began = time.monotonic()
-        understood = SourceReport()
-        for item in shard.items:
-            understood.count(item)
+        return problem if problem is not None else done_by(self._work, shard)
+
+
+@dataclass(frozen=True)
+class NoRoom:
+    """A shard that a worker could not do, because a disk of its machine stayed full."""
+
+    shard: Shard
+    error: MorelliError
+
+
+def done_by(
+    work: Work[Result], shard: Shard, *, pauses: Sequence[float] = ROOM_PAUSES
+) -> ShardResult[Result] | NoRoom | MorelliError:
+    """The result of a shard, or why there is none; a full disk is given time."""
+    began = time.monotonic()
+    understood = SourceReport()
+    for item in shard.items:
+        understood.count(item)
+    for pause in (*pauses, None):
         try:
-            value = self._work(replace(shard, items=tuple(map(patient, shard.items))))
+            value = work(replace(shard, items=tuple(map(patient, shard.items))))
         except Exception as error:
-            return _at(error)
-        return ShardResult(shard.number, shard.digest, value, understood, time.monotonic() - began)
+            if not _is_full(error):
+                return _at(error)
+            if pause is None:
+                return NoRoom(shard, _at(error))
+            time.sleep(pause)
+        else:
+            return ShardResult(shard.number, shard.digest, value, understood, time.monotonic() - began)
+    raise AssertionError("unreachable: the last turn returns")
+
+
+def _is_full(error: Exception) -> bool:
+    """True for a full disk or quota; Lance says it in words."""
+    if not isinstance(error, OSError):
+        return False
+    return error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
 
 
 def _at(error: Exception) -> MorelliError:

@@ -1,0 +1,136 @@
+"""Precision: bfloat16 with images near a threshold in float32, refused where its cost is not known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from morelli.detectors import Bundle
+from morelli.encoders import Encoder, load_encoder
+from morelli.errors import ArtifactError, BuildMismatchError, UsageError
+from morelli.features import Features, FeatureTable, extract
+from morelli.inspection import Inspector
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_clip_dir: Path) -> Encoder:
+    return load_encoder(tiny_clip_dir, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def quick_features(
+    encoder: Encoder, tiny_clip_dir: Path, collection: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Features:
+    """The collection's features in bfloat16."""
+    if (obstacle := encoder.obstacle_to_quick()) is not None:
+        pytest.skip(obstacle)
+    place = tmp_path_factory.mktemp("quick") / "quick.lance"
+    quick = load_encoder(tiny_clip_dir, device="cpu", dtype="bfloat16")
+    extract(collection, place, encoder=quick, kinds=("final", "layer:3"))
+    return FeatureTable.open(place).load(kinds=["final", "layer:3"])
+
+
+@pytest.fixture(scope="module")
+def measured(bundle_dir: Path, features: Features, quick_features: Features) -> Bundle:
+    return Bundle.load(bundle_dir).with_bfloat16(features, quick_features)
+
+
+def pixels_of(encoder: Encoder, collection: Path, most: int = 24) -> np.ndarray:
+    from PIL import Image
+
+    files = sorted(collection.rglob("*.png"))[:most]
+    return np.stack([encoder.transform(Image.open(file).convert("RGB")) for file in files])
+
+
+def test_images_near_a_threshold_are_exact_and_the_others_quick(
+    measured: Bundle, encoder: Encoder, collection: Path
+) -> None:
+    cost = measured.bfloat16
+    assert cost is not None and 0 < cost.median_logit <= cost.near_logit <= cost.largest_logit
+    pixels = pixels_of(encoder, collection)
+    exact = encoder.trace(pixels, kinds=measured.kinds)
+    logits = measured.logits(Features.from_arrays(exact, build=measured.build))
+    # A threshold in the middle of these images: some are near it, most are not.
+    middle = float(np.sort(logits)[len(logits) // 2])
+    bundle = replace(
+        measured, ai=replace(measured.ai, logit=middle), real=replace(measured.real, logit=middle)
+    )
+    judge = Inspector(encoder, bundle)
+    fast, fastest = judge.at_precision("fast").encoder, judge.at_precision("fastest").encoder
+    screened = fast.trace(pixels, kinds=measured.kinds)
+    quick = fastest.trace(pixels, kinds=measured.kinds)
+    (kind, *_) = measured.head_kinds
+    as_exact = (screened[kind] == exact[kind]).all(axis=1)
+    assert as_exact[np.argmin(np.abs(logits - middle))]
+    assert 0 < as_exact.sum() < len(as_exact)
+    assert (screened[kind][~as_exact] == quick[kind][~as_exact]).all()
+    assert fast.build == fastest.build == encoder.build
+    assert (encoder.precision, fastest.precision) == ("float32", "bfloat16")
+    assert fast.precision == "bfloat16, float32 near thresholds"
+
+
+def test_a_vector_does_not_depend_on_the_batch(measured: Bundle, encoder: Encoder, collection: Path) -> None:
+    fast = Inspector(encoder, measured).at_precision("fast").encoder
+    pixels = pixels_of(encoder, collection, 9)
+    together = fast.trace(pixels, kinds=measured.kinds)
+    for row in range(len(pixels)):
+        alone = fast.trace(pixels[row : row + 1], kinds=measured.kinds)
+        for kind in measured.kinds:
+            np.testing.assert_allclose(alone[kind][0], together[kind][row], rtol=1e-2, atol=1e-2)
+
+
+def test_answers_say_what_was_used(measured: Bundle, encoder: Encoder, file: Path) -> None:
+    judge = Inspector(encoder, measured)
+    case = judge.at_precision("fastest").inspect(file).case
+    assert (case.versions.dtype, case.versions.precision) == ("float32", "bfloat16")
+    exact = judge.at_precision("exact").inspect(file).case
+    assert exact.versions.precision == "float32"
+    assert abs(exact.logit - case.logit) <= measured.bfloat16.largest_logit * 2  # type: ignore[union-attr]
+
+
+def test_auto_is_exact_where_the_cost_is_unknown_or_too_high(measured: Bundle, encoder: Encoder) -> None:
+    plain = replace(measured, bfloat16=None)
+    assert Inspector(encoder, plain).at_precision("auto").encoder is encoder
+    with pytest.raises(UsageError, match="does not say what bfloat16 costs"):
+        Inspector(encoder, plain).at_precision("fast")
+    assert measured.bfloat16 is not None
+    dear = replace(measured, bfloat16=replace(measured.bfloat16, screened_changed=0.02))
+    assert Inspector(encoder, dear).at_precision("auto").encoder is encoder
+    cheap = replace(measured, bfloat16=replace(measured.bfloat16, screened_changed=0.0, auc=0.0))
+    assert Inspector(encoder, cheap).at_precision("auto").encoder.precision.startswith("bfloat16")
+
+
+def test_the_cost_travels_with_the_bundle(measured: Bundle, tmp_path: Path) -> None:
+    measured.save(tmp_path / "b")
+    assert Bundle.load(tmp_path / "b").bfloat16 == measured.bfloat16
+    assert Bundle.load(tmp_path / "b").with_fpr(0.2).bfloat16 == measured.bfloat16
+
+
+def test_features_that_do_not_fit_are_refused(
+    measured: Bundle, features: Features, quick_features: Features
+) -> None:
+    with pytest.raises(UsageError, match="--dtype bfloat16"):
+        measured.with_bfloat16(features, features)
+    elsewhere = replace(quick_features, build=replace(quick_features.build, transform="other-v1"))
+    with pytest.raises(BuildMismatchError):
+        measured.with_bfloat16(features, elsewhere)
+    rows = np.arange(len(features))
+    with pytest.raises(UsageError, match="no image in common"):
+        measured.with_bfloat16(features.take(rows[:0]), quick_features)
+
+
+def test_a_damaged_cost_is_refused() -> None:
+    from morelli.detectors._precision import PrecisionCost
+
+    whole = PrecisionCost(9, 0.1, 0.2, 0.15, 0.0, 0.0, 0.0, 0.1, None).to_json()
+    assert PrecisionCost.from_json(whole).auc is None
+    for name, value in (("near_logit", None), ("changed", "few"), ("again", float("nan")), ("images", True)):
+        with pytest.raises(ArtifactError, match=name):
+            PrecisionCost.from_json(whole | {name: value})
+    with pytest.raises(UsageError, match="unknown"):
+        from morelli.inspection._precision import at_precision
+
+        at_precision(None, None, "quick")  # type: ignore[arg-type]

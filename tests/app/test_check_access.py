@@ -136,7 +136,7 @@ def reach(page: Page, role: Any, name: re.Pattern[str]) -> None:
     """Press Tab until an element of that role and name has the focus."""
     wanted = page.get_by_role(role, name=name)
     handles = [wanted.nth(i) for i in range(wanted.count())]
-    for _ in range(60):
+    for _ in range(80):
         page.keyboard.press("Tab")
         if any(one.evaluate("(element) => element === document.activeElement") for one in handles):
             return

@@ -75,7 +75,7 @@ FAMILIES = {
     "gpt-image": "GPT image models",
     "gemini-image": "Gemini image models",
 }
-PROBE = ExpertProbe(YEARS, C=2e-3)
+PROBE = ExpertProbe(YEARS, C=5e-4)
 FPR, MISS_RATE = 0.05, 0.10
 N_FOLDS = 20
 N_DRAWS = 40

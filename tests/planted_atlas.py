@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
 NAME = "planted"
 DIMENSIONS = 8
+
+
+def metadata_of(number: int) -> dict[str, str]:
+    """What a manifest might say of an image: when it was taken, a number, and which roll it was on."""
+    day = date(2024, 1, 1) + timedelta(days=3 * number)
+    return {"taken": day.isoformat(), "exposure": f"{0.5 * number:.1f}", "roll": f"roll {number % 3}"}
 
 
 def build_planted_atlas(folder: Path, collection: Path, clip_dir: Path, *, maps: bool = True) -> Path:
@@ -20,9 +28,11 @@ def build_planted_atlas(folder: Path, collection: Path, clip_dir: Path, *, maps:
 
     encoder = load_encoder(str(clip_dir))
     kinds = ["final", "layer:3", "tokens:3"] if maps else ["final"]
-    extract(
-        list(iter_source(collection, label_from="folders")), folder / "F.lance", encoder=encoder, kinds=kinds
-    )
+    items = [
+        replace(item, metadata=metadata_of(number))
+        for number, item in enumerate(iter_source(collection, label_from="folders"))
+    ]
+    extract(items, folder / "F.lance", encoder=encoder, kinds=kinds)
     out = folder / f"{NAME}.atlas"
     options = AtlasOptions(dimensions=DIMENSIONS, projection="pca")
     table = FeatureTable.open(folder / "F.lance")

@@ -243,29 +243,6 @@ def test_two_generators_are_set_against_each_other(exploring: Running, open_page
     expect(lines).to_have_count(0)
 
 
-def test_filters_narrow_by_class_score_and_text(
-    exploring: Running,
-    open_page: Open,
-    atlas: Atlas,
-) -> None:
-    page = settled(open_page(address(exploring)))
-    page.get_by_role("button", name="Filter").click()
-    page.get_by_role("group", name="Label").get_by_label("generated").check()
-    settled(page)
-    page.get_by_label("Score at most").fill("0.5")
-    page.get_by_label("Score at most").press("Tab")
-    settled(page)
-    assert spec(page) == [
-        {"column": "label", "in": ["fake"]},
-        {"column": "probability", "range": [None, 0.5]},
-    ]
-    assert shown_images(page) == atlas.select({"and": spec(page)}).counts["count"]
-    page.get_by_label("Text in file name or metadata").fill("nothing is called so")
-    page.get_by_label("Text in file name or metadata").press("Enter")
-    settled(page)
-    expect(page.get_by_text("No image fits all conditions")).to_be_visible()
-
-
 def test_a_selection_is_saved_by_name_and_exported(
     exploring: Running,
     open_page: Open,

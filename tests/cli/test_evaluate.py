@@ -149,6 +149,24 @@ def test_wrong_requests_say_what_to_do(table, tmp_path):
     assert not (tmp_path / "r").exists()
 
 
+def test_protocols_that_can_be_done_are_done_and_the_others_are_named(table, tmp_path):
+    run = morelli(
+        "evaluate", "run", table, "-o", tmp_path / "r", "--detector", "knn:3", "--detector", "univfd",
+        "--protocol", "lineage,era", *FAST,
+    )  # fmt: skip
+    assert run.code == 0, run.err
+    assert "by-era cannot be done with these images" in run.err
+    assert "UnivFDProbe did not learn in" in run.err
+    content = json.loads((tmp_path / "r" / "report.json").read_text("utf-8"))
+    assert {one["protocol"] for one in content["results"]} == {"leave-one-lineage-out"}
+    alone = morelli(
+        "evaluate", "run", table, "-o", tmp_path / "s", "--detector", "knn:3", "--protocol", "era", *FAST
+    )
+    assert alone.code == 2 and "era" in alone.err
+    assert not (tmp_path / "s").exists()
+    assert morelli("reproduce", tmp_path / "r").code == 0
+
+
 SCORER = """
 import sys
 from PIL import Image

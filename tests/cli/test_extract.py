@@ -101,6 +101,36 @@ def test_bad_images_are_listed_and_the_exit_code_says_so(
     lone = morelli("extract", folder / "broken.jpg", "-o", tmp_path / "b.lance", "--encoder", tiny_clip_dir)
     assert lone.code == 4
     assert "Traceback" not in lone.err
+    assert not (tmp_path / "b.lance").exists()
+
+
+def test_many_failures_are_summed_up_and_wrong_paths_point_to_root(
+    tmp_path: Path, collection: Path, tiny_clip_dir: Path, bundle: Path
+) -> None:
+    pictures = sorted((collection / "real" / "chelsea").iterdir())[:2]
+    rows = "\n".join(f"{picture.relative_to(collection)},real" for picture in pictures)
+    (tmp_path / "set.csv").write_text(f"path,label\n{rows}\n")
+    wrong = extract(tmp_path / "set.csv", tmp_path / "F.lance", tiny_clip_dir)
+    assert wrong.code == 4
+    assert "2 could not be read: 2 missing" in wrong.err
+    assert "no path of" in wrong.err and "--root FOLDER" in wrong.err
+    assert not (tmp_path / "F.lance").exists()
+    judged = morelli("detect", tmp_path / "set.csv", "--bundle", bundle, "--weights", tiny_clip_dir)
+    assert judged.code == 4 and "--root FOLDER" in judged.err
+    right = extract(tmp_path / "set.csv", tmp_path / "F.lance", tiny_clip_dir, "--root", collection)
+    assert right.code == 0, right.err
+
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    shutil.copy(pictures[0], folder)
+    for number in range(14):
+        (folder / f"broken-{number:02}.jpg").write_bytes(b"no picture" if number % 2 else b"")
+    mixed = extract(folder, tmp_path / "G.lance", tiny_clip_dir)
+    assert mixed.code == 3
+    assert "14 could not be read: 7 empty, 7 not an image" in mixed.err
+    assert mixed.err.count("broken-") == 10
+    assert "and 4 more; `FeatureTable.open(…).failures()` gives them all" in mixed.err
+    assert len(FeatureTable.open(tmp_path / "G.lance").failures()) == 14
 
 
 def test_wrong_requests_are_refused_in_one_line(tmp_path: Path, photo_dir: Path, tiny_clip_dir: Path) -> None:

@@ -300,8 +300,14 @@ def test_verdicts_follow_the_thresholds_and_bring_evidence(story: Features, fitt
         assert v.neighbors[0].similarity == pytest.approx(1, abs=1e-4), "the image itself is in the bank"
         assert v.neighbors[0].uri == f"images/{i}.png"
         assert {n.label for n in v.neighbors} == {0, 1}
-        assert len(v.reasons) == 2
+        assert len(v.reasons) == 3
+        assert v.reasons[2].startswith(
+            f"this very file is in the bank as {('a real', 'a generated')[story.labels[i]]} image"
+        )
         json.dumps(v.to_json(), allow_nan=False)
+    ids = [f"{k:064x}" for k in range(len(story))]
+    others = Features(story.vectors, story.meta.set_column(0, "sha256", [ids]), story.build)
+    assert [len(v.reasons) for v in bundle.verdicts(others)] == [2] * len(story)
     said = {v.verdict: v.reasons[0] for v in verdicts}
     assert "keeps false alarms at 5 %" in said["ai"]
     assert "lies below the threshold" in said["real"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 from morelli.detectors import UnivFDProbe
 from morelli.detectors._univfd_probe import _AdamW, univfd_views
@@ -39,6 +41,16 @@ def test_it_learns_and_keeps_its_best_epoch() -> None:
     assert probe.n_epochs_ < 100, "patience and the falling rate end the training"
     again = UnivFDProbe(learning_rate=1e-2).fit(X, y, groups=groups)
     np.testing.assert_array_equal(probe.coef_, again.coef_)
+
+
+def test_it_says_when_it_did_not_learn() -> None:
+    rng = np.random.default_rng(1)
+    y = np.arange(200) % 2
+    with pytest.warns(ConvergenceWarning, match=r"did not learn.*learning_rate"):
+        probe = UnivFDProbe(max_epochs=3).fit(rng.normal(size=(200, 16)), y, groups=np.arange(200) // 5)
+    assert not probe.learned_
+    X = rng.normal(size=(400, 16)) + 3.0 * (np.arange(400) % 2)[:, None] * (np.arange(16) < 2)
+    assert UnivFDProbe(learning_rate=1e-2).fit(X, np.arange(400) % 2).learned_
 
 
 def test_views_follow_the_papers_probabilities_and_are_perturbations() -> None:

@@ -19,6 +19,7 @@ import morelli
 FLAGS = doctest.ELLIPSIS
 NEEDS_ENCODER = {
     "morelli.encoders._last_block",
+    "morelli.encoders.direct_paths",
     "morelli.inspection._inspect",
     "morelli.inspection._inspector",
     "morelli.inspection._load",

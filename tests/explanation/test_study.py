@@ -15,7 +15,7 @@ from morelli.errors import UsageError
 from morelli.explanation.study import study_bundle, transfer_study
 from morelli.features import Features, FeatureTable
 from morelli.metrics import two_sample_auc
-from morelli.reports import write_study
+from morelli.reports import study_json, write_study
 from tests.explanation.planted_study import FAST, planted
 
 
@@ -76,6 +76,12 @@ def test_nothing_is_claimed_on_noise():
     for name in ("components", "heads", "heads removed", "directions", "heads and directions"):
         assert found.row(name).ood < 0.56, name
         assert found.row(name).pooled.ood < 0.56, name
+    verdict = study_json(found)["verdict"]
+    highest = max((row for row in found.rows if row.contender), key=lambda row: row.ood)
+    assert verdict.startswith("Nothing beats the final embedding")
+    if highest.name != "final":
+        assert f"{highest.ood:.3f}, and is not called the winner" in verdict
+    assert study_json(found)["winner"] == "final"
 
 
 def test_only_the_variants_that_are_asked_for_run():

@@ -11,6 +11,9 @@ import pytest
 from PIL import Image
 
 from morelli.encoders import Encoder, load_encoder
+from tests.small_detector import bundle_dir, features, table
+
+__all__ = ["bundle_dir", "features", "table"]
 
 
 @pytest.fixture(scope="session")

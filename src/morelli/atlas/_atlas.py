@@ -21,8 +21,8 @@ from morelli.atlas._collection import (
     open_images,
     verdict_of,
 )
+from morelli.atlas._collection_work import CollectionWork
 from morelli.atlas._edits import Edits
-from morelli.atlas._exports import ExportFormat, export_rows
 from morelli.atlas._facets import with_facets
 from morelli.atlas._integrity import require_small_files
 from morelli.atlas._kept import Kept
@@ -59,7 +59,7 @@ KEPT_OFF = 4
 LARGEST_PAGE = 2_000
 
 
-class Atlas:
+class Atlas(CollectionWork):
     """A collection, distilled. Made by `build_atlas`, opened by `Atlas.open`.
 
     Attributes:
@@ -438,7 +438,7 @@ class Atlas:
         )
         return found | {"off": list(off), "audit": dict(self.record.audit), "held_out": self.record.held_out}
 
-    # What people add
+    # What people add; tags, feedback and exports are in `CollectionWork`
 
     def edit_prototype(
         self, number: int, fields: Mapping[str, Any], was: Mapping[str, Any] | None = None
@@ -474,21 +474,6 @@ class Atlas:
             self._edits_seen = stamp
             for kept in (self._selections, self._orders, self._levels, self._tiles):
                 kept.clear()
-
-    def feedback(self, row: int, label: str, note: str = "") -> None:
-        """Note that an image's verdict is wrong: it is said to be `real` or `fake`."""
-        if label not in ("real", "fake"):
-            raise UsageError(f"An image is real or fake, not {label!r}.")
-        self._check_row(row)
-        facts = self.collection.records([row], ["uri", "sha256", "generator", "source"]).to_pylist()[0]
-        facts["path"] = facts.pop("uri")
-        probability = round(float(self.collection.probabilities[row]), 6)
-        self.edits.add_feedback([{**facts, "label": label, "probability": probability, "note": note}])
-
-    def export(self, selection: Selection | None, form: ExportFormat) -> bytes:
-        """The selected images as CSV, Parquet, or SHA-256 sums line by line."""
-        everything = self.select(EVERYTHING) if selection is None else selection
-        return export_rows(self.collection, everything.rows, form, self.dimension_names())
 
 
 def _counted(errors: NDArray[np.int8]) -> dict[str, int]:

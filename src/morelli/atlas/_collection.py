@@ -22,6 +22,7 @@ from morelli.features import metadata_schema, open_dataset
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from morelli.atlas._manifest_columns import ManifestKind
     from morelli.atlas.distiller import DistilledMap
 
 Floats = NDArray[np.float32]
@@ -37,6 +38,9 @@ UNANSWERED = ERRORS.index("unanswered")
 VERDICTS = ("real", "inconclusive", "ai")
 
 CATEGORIES = ("generator", "source", "lineage", "era", "format")
+
+FILE_NUMBERS = ("probability", "logit", "uncertainty", "width", "height", "bytes", "jpeg_quality")
+"""Columns of numbers that every collection has."""
 
 LABELS = {"real": 0, "fake": 1, "unknown": UNKNOWN}
 
@@ -288,8 +292,36 @@ class Collection:
         """The manifest's own columns of the first rows, a JSON text each."""
         return self.dataset.to_table(columns=["metadata"], limit=rows).column("metadata")
 
+    @once
+    def manifest_kinds(self) -> dict[str, ManifestKind]:
+        """The manifest's own columns that can be filtered by, and what each holds."""
+        from morelli.atlas._manifest_columns import manifest_kinds
+
+        return manifest_kinds(self.metadata_sample())
+
+    @once
+    def _manifest_numbers(self) -> dict[str, NDArray[np.float64]]:
+        from morelli.atlas._manifest_columns import manifest_numbers
+
+        numbers, dates = (
+            [name for name, kind in self.manifest_kinds.items() if kind == wanted]
+            for wanted in ("number", "date")
+        )
+        if not numbers and not dates:
+            return {}
+        return manifest_numbers(self._column("metadata"), numbers, dates)
+
     def numbers(self, name: str) -> NDArray[np.float64]:
-        """(n,) a column of numbers, NaN where unknown."""
+        """(n,) a column of numbers, NaN where unknown; dates of the manifest are seconds since 1970.
+
+        Raises:
+            UsageError: no column of that name holds numbers or dates.
+        """
+        if name not in metadata_schema().names:
+            if name not in self._manifest_numbers:
+                known = (*FILE_NUMBERS, *self._manifest_numbers)
+                raise UsageError(f"No column {name!r} of numbers; there are {', '.join(known)}.")
+            return self._manifest_numbers[name]
         column = self._column(name)
         return np.asarray(column.cast("float64").to_numpy(), dtype=np.float64)
 

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.atlas._collection import ERRORS, LABELS, UNKNOWN, VERDICTS, Collection
+from morelli.atlas._collection import ERRORS, FILE_NUMBERS, LABELS, UNKNOWN, VERDICTS, Collection
+from morelli.atlas._manifest_columns import seconds
 from morelli.errors import UsageError
 
 Mask = NDArray[np.bool_]
@@ -28,7 +29,6 @@ EVERYTHING: Spec = {"and": []}
 MOST_CLAUSES = 256
 MOST_VALUES = 100_000
 FIXED = {"label", "verdict", "error"}
-RANGES = ("probability", "logit", "uncertainty", "width", "height", "bytes", "jpeg_quality")
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +133,7 @@ def _clause(clause: Any, collection: Collection, places: Places, budget: list[in
         case {"column": str(name), "in": list(values), **rest} if not rest:
             return _among(collection, name, values)
         case {"column": str(name), "range": [low, high], **rest} if not rest:
-            return _between(numeric_column(collection, name), low, high)
+            return _between(numeric_column(collection, name), *_bounds(collection, name, low, high))
         case {"dimension": int(k), "range": [low, high], **rest} if not rest:
             if not 0 <= k < collection.dimensions:
                 raise UsageError(f"Dimensions are 0 to {collection.dimensions - 1}, not {k}.")
@@ -154,7 +154,8 @@ def _clause(clause: Any, collection: Collection, places: Places, budget: list[in
 
 
 def numeric_column(collection: Collection, name: str) -> NDArray[Any]:
-    """(n,) a column that has a range: probability, logit, uncertainty (1 at ½, 0 at certainty), a file fact.
+    """(n,) a column that has a range: probability, logit, uncertainty (1 at ½, 0 at certainty), a file fact,
+    or a column of numbers or dates of the manifest.
 
     Raises:
         UsageError: no such column.
@@ -165,9 +166,10 @@ def numeric_column(collection: Collection, name: str) -> NDArray[Any]:
         return collection.held_logits
     if name == "uncertainty":
         return np.asarray(1 - 2 * np.abs(collection.probabilities - 0.5))
-    if name in RANGES:
+    if name in FILE_NUMBERS or name in collection.manifest_kinds:
         return collection.numbers(name)
-    raise UsageError(f"No column {name!r} of numbers; there are {', '.join(RANGES)}.")
+    known = [one for one, kind in collection.manifest_kinds.items() if kind != "category"]
+    raise UsageError(f"No column {name!r} of numbers; there are {', '.join((*FILE_NUMBERS, *known))}.")
 
 
 def _among(collection: Collection, name: str, values: list[Any]) -> Mask:
@@ -193,6 +195,19 @@ def _between(column: NDArray[Any], low: Any, high: Any) -> Mask:
     a = -math.inf if low is None else _number(low, "range")
     b = math.inf if high is None else _number(high, "range")
     return np.asarray((column >= a) & (column <= b))
+
+
+def _bounds(collection: Collection, name: str, low: Any, high: Any) -> tuple[Any, Any]:
+    """Both ends of a range; those of a column of dates may be ISO dates and become seconds since 1970."""
+    if collection.manifest_kinds.get(name) != "date":
+        return low, high
+    found: list[Any] = [seconds(end) if isinstance(end, str) else end for end in (low, high)]
+    wrong = [
+        end for end, read in zip((low, high), found, strict=True) if read is not None and math.isnan(read)
+    ]
+    if wrong:
+        raise UsageError(f"The column {name} holds dates such as 2024-03-01, and {_short(wrong[0])} is none.")
+    return found[0], found[1]
 
 
 def _text(collection: Collection, words: str) -> Mask:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from morelli.cli._console import console, printable, progress
-from morelli.cli._errors import outcome, warn
+from morelli.cli._errors import outcome
+from morelli.cli._failures import say_failures
 from morelli.cli._options import (
     ImageColumn,
     LabelColumn,
@@ -171,10 +172,13 @@ def audit(
             )
         if out is not None:
             console().print(f"Written: {out}", highlight=False, markup=False)
-    if failed:
-        warn(f"{len(failed):,} files could not be read:")
-        for one in failed[:20]:
-            warn(f"  {printable(one.uri)}: {one.reason}: {printable(one.message)}")
+    say_failures(
+        [(one.uri, one.reason, one.message) for one in failed],
+        "read",
+        rest="--json lists up to 200",
+        sources=sources,
+        done=found.table.num_rows,
+    )
     raise typer.Exit(outcome(found.table.num_rows, len(failed)))
 
 

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from morelli.cli._console import console, error_console, printable, progress
+from morelli.cli._console import console, error_console, progress
 from morelli.cli._encoder_loading import encoder_of
 from morelli.cli._errors import outcome, warn
+from morelli.cli._failures import say_failures
 from morelli.cli._options import (
     BatchSize,
     Device,
     DeviceChoice,
+    Engine,
+    EngineOption,
     ImageColumn,
     LabelColumn,
     LabelFrom,
     LayoutOption,
+    MaxFiles,
     MaxPixels,
     Offline,
     Quiet,
+    RayActors,
+    RayAddress,
+    RayCpus,
     Remote,
     Root,
     Sources,
@@ -34,13 +42,14 @@ from morelli.cli._options import (
     Workers,
 )
 from morelli.cli._outputs import Csv, JsonDocument, JsonLines, Output, Parquet
-from morelli.cli._sources import limits_of, reading_of, say_understood
+from morelli.cli._sources import engine_of, limits_of, reading_of, say_understood
 from morelli.cli._verdict_table import SHOWN, Summary, statements, verdict_table, why
 from morelli.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
     from morelli.detectors import Bundle
-    from morelli.inspection import Detection
+    from morelli.images import ImageItem
+    from morelli.inspection import Detection, Inspector
     from morelli.reports import Picture
 
 SHEET_LIMIT = 200
@@ -92,12 +101,17 @@ def detect(
     remote: Remote = False,
     trust: Trust = None,
     max_pixels: MaxPixels = None,
+    max_files: MaxFiles = None,
     encoder: TrustedEncoder = None,
     weights: WeightsPath = None,
     batch_size: BatchSize = 16,
     workers: Workers = 2,
     device: Device = DeviceChoice.auto,
     offline: Offline = False,
+    engine: EngineOption = Engine.local,
+    ray_address: RayAddress = None,
+    ray_actors: RayActors = None,
+    ray_cpus: RayCpus = None,
     quiet: Quiet = False,
 ) -> None:
     """Say of each image whether it was made by AI: verdict, probability with interval, nearest evidence.
@@ -121,7 +135,7 @@ def detect(
 
         morelli detect photo.jpg --thorough
 
-    Exit codes: 0 all judged, 2 wrong usage, 3 some files failed (listed on stderr and in every output),
+    Exit codes: 0 all judged, 2 wrong usage, 3 some files failed (counted on stderr, listed in every output),
     4 nothing could be judged.
     """
     targets = ["-" if json_document else None, jsonl, csv]
@@ -130,9 +144,10 @@ def detect(
     from morelli.detectors import Bundle, default_bundle_path
     from morelli.images import iter_source
     from morelli.images.layouts import SourceReport
-    from morelli.inspection import Detection, Inspector
+    from morelli.inspection import Inspector
     from morelli.provenance import TrustList
 
+    cluster = engine_of(engine, address=ray_address, actors=ray_actors, cpus=ray_cpus, offline=offline)
     anchors = TrustList.load(trust) if trust is not None else None
     detector = _tuned(Bundle.load(bundle or default_bundle_path()), fpr, base_rate)
     reading = reading_of(
@@ -146,34 +161,26 @@ def detect(
         offline=offline,
     )
     report = SourceReport()
-    limits = limits_of(max_pixels)
-    items = iter_source(paths, **reading, limits=limits, report=report)
-    # Weights are large: none are fetched before something turned up that needs them.
-    unusable = list[Detection]()
-    first = None
-    for item in items:
-        if item.problem is None:
-            first = item
-            break
-        unusable.append(Detection(item.uri, item.label, item.generator, failure=item.problem))
-    if first is None and not unusable:
-        raise SourceError(
-            f"No image found in {', '.join(paths)}. Name image files, or folders and archives with some."
-        )
-    stream = iter(unusable)
-    if first is not None:
+    limits = limits_of(max_pixels, max_files)
+    listing = partial(iter_source, paths, **reading, limits=limits)
+
+    def inspector() -> Inspector:
         loaded = encoder_of(
             detector.build, encoder=encoder, weights=weights, device=device, offline=offline, quiet=quiet
         )
-        judged = Inspector(loaded, detector, trust=anchors).detect(
-            chain([first], items),
-            batch_size=batch_size,
-            workers=workers,
-            limits=limits,
-            thumbnails=sheet is not None,
-            stability=thorough,
-        )
-        stream = chain(unusable, judged)
+        return Inspector(loaded, detector, trust=anchors)
+
+    how: dict[str, Any] = {
+        "batch_size": batch_size,
+        "workers": workers,
+        "limits": limits,
+        "thumbnails": sheet is not None,
+        "stability": thorough,
+    }
+    if cluster == "local":
+        stream = _judged_here(listing(report=report), inspector, how, paths)
+    else:
+        stream = inspector().detect(listing, **how, understood=report, engine=cluster)
 
     summary, counts = Summary(), dict[str, Any]()
     head = _head(detector)
@@ -191,13 +198,46 @@ def detect(
             display.advance(task)
         counts |= summary.to_json()
 
+    if not summary.done + len(summary.failures):
+        raise _nothing_in(paths)
     if sheet is not None and pictures:
         _draw(sheet, pictures, summary, detector)
     say_understood(report, reading, quiet=quiet)
     if not quiet:
         _say(summary, table="-" not in targets)
-    _list_failures(summary)
+    say_failures(
+        summary.failures,
+        "judged",
+        rest="--csv, --jsonl, --json and --parquet hold them all",
+        sources=paths,
+        done=summary.done,
+    )
     raise typer.Exit(outcome(summary.done, len(summary.failures)))
+
+
+def _judged_here(
+    items: Iterator[ImageItem],
+    inspector: Callable[[], Inspector],
+    how: dict[str, Any],
+    paths: list[str],
+) -> Iterator[Detection]:
+    """Verdicts on this machine. Weights are large: none are fetched before something needs them."""
+    from morelli.inspection import Detection
+
+    unusable = list[Detection]()
+    for item in items:
+        if item.problem is None:
+            return chain(unusable, inspector().detect(chain([item], items), **how))
+        unusable.append(Detection(item.uri, item.label, item.generator, failure=item.problem))
+    if not unusable:
+        raise _nothing_in(paths)
+    return iter(unusable)
+
+
+def _nothing_in(paths: list[str]) -> SourceError:
+    return SourceError(
+        f"No image found in {', '.join(paths)}. Name image files, or folders and archives with some."
+    )
 
 
 def _outputs(
@@ -249,20 +289,6 @@ def _say(summary: Summary, *, table: bool) -> None:
     if summary.done:
         for line in summary.lines():
             screen.print(line, highlight=False, soft_wrap=True)
-
-
-def _list_failures(summary: Summary) -> None:
-    if not summary.failures:
-        return
-    warn(f"{len(summary.failures):,} could not be judged:")
-    screen = error_console()
-    for uri, reason, message in summary.failures:
-        screen.print(
-            f"  {printable(uri)}: {reason}: {printable(message)}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
 
 
 def _tuned(bundle: Bundle, fpr: float | None, base_rate: float | None) -> Bundle:

@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from morelli.cli._console import error_console, printable, progress
+from morelli.cli._console import printable, progress
 from morelli.cli._encoder_loading import named_encoder
 from morelli.cli._errors import outcome, warn
+from morelli.cli._failures import say_failures
 from morelli.cli._options import (
     Device,
     DeviceChoice,
@@ -21,6 +22,7 @@ from morelli.cli._options import (
     LabelColumn,
     LabelFrom,
     LayoutOption,
+    MaxFiles,
     MaxPixels,
     NumberFormat,
     Offline,
@@ -75,6 +77,7 @@ def extract(
     root: Root = None,
     remote: Remote = False,
     max_pixels: MaxPixels = None,
+    max_files: MaxFiles = None,
     weights: WeightsPath = None,
     batch_size: OptionalBatchSize = None,
     workers: OptionalWorkers = None,
@@ -101,7 +104,7 @@ def extract(
 
         morelli extract s3://bucket/photos -o photos.lance --engine ray --ray-address auto
 
-    Exit codes: 0 all done, 2 wrong usage, 3 some images failed (listed on stderr), 4 nothing could be done.
+    Exit codes: 0 all done, 2 wrong usage, 3 some images failed (counted on stderr), 4 nothing could be done.
     """
     from morelli.features import extract as run
     from morelli.images import iter_source, layouts
@@ -120,7 +123,7 @@ def extract(
         offline=offline,
     )
 
-    limits = limits_of(max_pixels)
+    limits = limits_of(max_pixels, max_files)
 
     items = partial(iter_source, sources, label=number, generator=generator, **reading, limits=limits)
     understood = layouts.SourceReport()
@@ -167,15 +170,15 @@ def extract(
             f"{len(report.failed):,} failed; {report.seconds:.1f} s{speed}",
             err=True,
         )
-    if report.failed:
-        warn(f"{len(report.failed):,} could not be read:")
-        for failure in report.failed:
-            error_console().print(
-                f"  {printable(failure.uri)}: {failure.reason}: {printable(failure.message)}",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+    say_failures(
+        [(failure.uri, failure.reason, failure.message) for failure in report.failed],
+        "read",
+        rest="`FeatureTable.open(…).failures()` gives them all"
+        if report.done + here
+        else "they have the reasons counted above",
+        sources=sources,
+        done=report.done + here,
+    )
     if not report.done + here + len(report.failed):
         raise SourceError(f"No image found in {', '.join(sources)}.")
     raise typer.Exit(outcome(report.done + here, len(report.failed)))

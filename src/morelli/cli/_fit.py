@@ -16,8 +16,12 @@ from morelli.cli._options import Quiet
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
+    from morelli.audit import MetadataBaseline
     from morelli.detectors import Bundle
-    from morelli.features import FeatureTable
+    from morelli.features import Features, FeatureTable
+
+CONFOUNDED = 0.65
+"""Area under the curve of file facts alone from which fitting warns."""
 
 
 class DetectorChoice(StrEnum):
@@ -128,9 +132,10 @@ def fit(
     command = shlex.join(["morelli", *sys.argv[1:]])
     bundle = fit_bundle(features, recipe, command=command).bundle
     bundle.save(out)
-    _warn_of_single_images(bundle)
+    alone = _file_facts(features)
     if not quiet:
-        _say(bundle, out, unlabelled=len(source) - len(features))
+        _say(bundle, out, alone, unlabelled=len(source) - len(features))
+    _warn(bundle, features, alone)
 
 
 def _families(path: Path) -> dict[str, str]:
@@ -190,7 +195,32 @@ def _single(bundle: Bundle) -> list[str]:
     ]
 
 
-def _warn_of_single_images(bundle: Bundle) -> None:
+def _file_facts(features: Features) -> MetadataBaseline | None:
+    """What format, size and shape of the files alone score; None where the table knows none of them."""
+    from morelli.audit import metadata_only_auc
+
+    try:
+        return metadata_only_auc(features, rounds=100)
+    except UsageError:
+        return None
+
+
+def _warn(bundle: Bundle, features: Features, alone: MetadataBaseline | None) -> None:
+    """What makes the figures worth less than they look."""
+    if alone is not None and alone.auc >= CONFOUNDED:
+        warn(
+            f"format, size and shape of the files alone tell the classes apart with AUC {alone.auc:.3f}: the "
+            "detector may have learnt them; look with `morelli audit`, and extract both classes delivered "
+            "alike (--perturb align:288,85)"
+        )
+    if twice := _in_both_classes(features):
+        warn(
+            f"{twice:,} pairs of images look alike and have opposite labels: one of each pair is labelled "
+            "wrongly, or both are of the same original; `morelli audit` lists them"
+        )
+    for threshold in (bundle.ai, bundle.real):
+        if not threshold.guaranteed and threshold.note:
+            warn(threshold.note)
     single = _single(bundle)
     if single:
         warn(
@@ -200,7 +230,20 @@ def _warn_of_single_images(bundle: Bundle) -> None:
         )
 
 
-def _say(bundle: Bundle, out: Path, *, unlabelled: int) -> None:
+def _in_both_classes(features: Features) -> int:
+    """Pairs of images, one of each class, whose perceptual hashes agree in all but a few bits."""
+    import numpy as np
+
+    from morelli.features import near_duplicates
+
+    column = features.column("phash")
+    known = np.flatnonzero([value is not None for value in column])
+    pairs = known[near_duplicates(column[known].astype(np.uint64), reach=4)]
+    labels = np.asarray(features.labels)
+    return int((labels[pairs[:, 0]] != labels[pairs[:, 1]]).sum()) if len(pairs) else 0
+
+
+def _say(bundle: Bundle, out: Path, alone: MetadataBaseline | None, *, unlabelled: int) -> None:
     """Held-out figures in short; the model card has all of them."""
     screen = console()
     training = bundle.training
@@ -226,5 +269,9 @@ def _say(bundle: Bundle, out: Path, *, unlabelled: int) -> None:
             f"  {'family named':<26} {100 * found['named']:.0f} % of the generated images, {right}",
             highlight=False,
         )
+    if alone is not None:
+        low, high = alone.interval
+        spread = f"({low:.3f} to {high:.3f}, {'; '.join(filter(None, ['held out', alone.note]))})"
+        screen.print(f"  {'AUC of file facts alone':<26} {alone.auc:.3f}  {spread}", highlight=False)
     if unlabelled:
         error_console().print(f"{unlabelled:,} rows without a label were left out.", highlight=False)

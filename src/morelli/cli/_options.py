@@ -118,6 +118,14 @@ MaxPixels = Annotated[
         help="Largest width × height that is decoded; 120,000,000, of JPEGs twice as many at reduced scale.",
     ),
 ]
+MaxFiles = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        show_default=False,
+        help="Most files of one folder or bucket, and members of one archive; 2,000,000.",
+    ),
+]
 Remote = Annotated[
     bool,
     typer.Option(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from morelli.cli._console import console, printable, progress
-from morelli.cli._errors import outcome, warn
+from morelli.cli._errors import outcome
+from morelli.cli._failures import say_failures
 from morelli.cli._options import ImageColumn, LabelColumn, LabelFrom, LayoutOption, Quiet, Root, Sources
 from morelli.cli._outputs import CLAIMS, STRENGTHS
 from morelli.cli._sources import collection_of, say_understood
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from morelli.provenance import Finding, Provenance
 
 SHOWN = 50
-FAILED_SHOWN = 20
 SHORT = 60
 
 
@@ -108,10 +108,8 @@ def provenance(
         typer.echo(json.dumps({"files": records, "summary": summary}, indent=1, ensure_ascii=False))
     elif not quiet and done:
         _show(shown, counts, done)
-    if failed and not quiet:
-        warn(f"{len(failed):,} files could not be read:")
-        for uri, reason, message in failed[:FAILED_SHOWN]:
-            warn(f"  {printable(uri)}: {reason}: {printable(message)}")
+    if not quiet:
+        say_failures(failed, "read", rest="--json lists them all", sources=sources, done=done)
     raise typer.Exit(outcome(done, len(failed)))
 
 

@@ -85,11 +85,12 @@ def engine_of(
     return Cluster(address, actors, cpus, offline=offline)
 
 
-def limits_of(max_pixels: int | None) -> Limits:
-    """The usual limits, with another number of pixels where one was asked for."""
+def limits_of(max_pixels: int | None, max_files: int | None = None) -> Limits:
+    """The usual limits, with other numbers of pixels and of files where they were asked for."""
     from morelli.images import Limits
 
-    return Limits() if max_pixels is None else Limits(max_pixels=max_pixels)
+    asked = {"max_pixels": max_pixels, "max_members": max_files}
+    return Limits(**{name: value for name, value in asked.items() if value is not None})
 
 
 def say_understood(report: SourceReport, reading: Mapping[str, Any], *, quiet: bool) -> None:

@@ -163,7 +163,7 @@ def transfer(
             f"  {row.title:<50} {row.ood:.3f} {gain:<23} {row.pooled.ood:.3f} {more}".rstrip(),
             highlight=False, markup=False, soft_wrap=True,
         )  # fmt: skip
-    screen.print(f"{out}: best is the {result.winner.title}.", highlight=False, markup=False, soft_wrap=True)
+    screen.print(f"{out}: {document['verdict']}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _explained(

@@ -86,6 +86,11 @@ class Bank:
         """The members, ready to be searched; rows are bank positions."""
         return LabelledIndexes(self.vectors.astype(np.float32), self.labels)
 
+    @cached_property
+    def label_of(self) -> dict[str, int]:
+        """The label of each member by its SHA-256."""
+        return dict(zip(self.ids, self.labels.tolist(), strict=True))
+
     def prepare(self, features: Features) -> NDArray[np.float32]:
         """Features (n, D) as the members are kept."""
         return unit_blocks(features.matrix(self.kinds), self.mean, self.sizes)

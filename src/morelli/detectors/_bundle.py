@@ -144,6 +144,8 @@ class Bundle:
         experts, families = self._experts(X), self._families(X)
         ends = self.calibration.probability([self.ai.logit, self.real.logit], rate)
         limit = None if self.bank is None else self.bank.limit
+        members = {} if self.bank is None else self.bank.label_of
+        shas = features.column("sha256")
         return [
             decide(
                 Case(
@@ -161,6 +163,7 @@ class Bundle:
                     expert=experts[i],
                     family=families[i],
                     families=self.attribution is not None,
+                    in_bank=members.get(str(shas[i])),
                 )
             )
             for i in range(len(logits))

@@ -8,12 +8,14 @@ and the early stopping exists (there: the file is missing).
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
 
 from morelli.detectors._folds import grouped_folds
 from morelli.detectors._linear_decision import LinearDecision
@@ -53,7 +55,9 @@ class UnivFDProbe(LinearDecision, ClassifierMixin, BaseEstimator):  # type: igno
             before the learning rate is divided by ten; training ends when it is below `min_rate`.
         validation: share of the groups held out for early stopping.
 
-    Learnt: `coef_` (1, d), `intercept_` (1,), `best_accuracy_`, `n_epochs_`, `classes_`.
+    Learnt: `coef_` (1, d), `intercept_` (1,), `best_accuracy_`, `n_epochs_`, `classes_`, and `learned_`:
+    whether the best accuracy is above that of answering the larger class always. Where it is not, fitting
+    warns with scikit-learn's ConvergenceWarning.
     """
 
     def __init__(
@@ -139,6 +143,18 @@ class UnivFDProbe(LinearDecision, ClassifierMixin, BaseEstimator):  # type: igno
             if waited >= self.patience:
                 rate, waited = rate / 10, 0
         self.best_accuracy_ = best
+        share = float(
+            np.average(target[check] == 1, weights=weights[check] if weights[check].sum() else None)
+        )
+        self.learned_ = best > max(share, 1 - share) + self.min_delta
+        if not self.learned_:
+            warnings.warn(
+                f"UnivFDProbe did not learn: in {self.n_epochs_} epochs its accuracy on held-out images came "
+                f"to {best:.2f}, and the larger class alone gives {max(share, 1 - share):.2f}; give it a "
+                "larger learning_rate, which the paper's of 1e-4 needs on fewer images than its 720,000",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
         self.coef_, self.intercept_ = best_theta[None, :-1], best_theta[-1:]
         return self
 

@@ -61,7 +61,8 @@ class Case:
     even_interval: the interval at even odds; the probabilities besides it are at the chosen base rate.
     ai_probability, real_probability: the two thresholds as probabilities. expert: the one that spoke most for
     generated, where the head has several. family: the one that is likely enough, should it be generated.
-    families: whether the bundle knows any.
+    families: whether the bundle knows any. in_bank: the label of this very
+    file in the bank, if it is there.
     """
 
     logit: float
@@ -78,6 +79,7 @@ class Case:
     expert: str | None = None
     family: FamilyGuess | None = None
     families: bool = False
+    in_bank: int | None = None
 
 
 def decide(case: Case) -> Verdict:
@@ -106,6 +108,9 @@ def decide(case: Case) -> Verdict:
     ]
     if told:
         reasons.append("nearest " + ", nearest ".join(told))
+    if case.in_bank is not None:
+        name = ("a real", "a generated")[case.in_bank]
+        reasons.append(f"this very file is in the bank as {name} image: the answer is not independent of it")
     return Verdict(
         verdict=word,
         probability=case.probability,

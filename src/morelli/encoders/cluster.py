@@ -6,9 +6,19 @@ the listing back while they are busy. Ray is an extra; importing this module loa
 
 from __future__ import annotations
 
-from morelli.encoders._cluster._connect import Cluster, require_ray
+from morelli.encoders._cluster._connect import Cluster, cluster_of, require_ray
 from morelli.encoders._cluster._recipe import EncoderRecipe
-from morelli.encoders._cluster._shards import Listing, Shard
+from morelli.encoders._cluster._shards import Listing, Shard, listing_of
 from morelli.encoders._cluster._stream import ShardResult, shard_stream
 
-__all__ = ["Cluster", "EncoderRecipe", "Listing", "Shard", "ShardResult", "require_ray", "shard_stream"]
+__all__ = [
+    "Cluster",
+    "EncoderRecipe",
+    "Listing",
+    "Shard",
+    "ShardResult",
+    "cluster_of",
+    "listing_of",
+    "require_ray",
+    "shard_stream",
+]

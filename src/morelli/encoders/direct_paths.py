@@ -74,10 +74,14 @@ def direct_parts(encoder: Encoder, pixels: ArrayLike, weights: Mapping[str, Arra
         UsageError: the encoder is no CLIP, or a kind or a shape does not fit.
 
     Example:
-        >>> parts = direct_parts(encoder, pixels, {"layer:7": w[None]})  # doctest: +SKIP
-        >>> np.isclose(parts.total, w @ encoder.trace(pixels[None], kinds=["layer:7"])["layer:7"][0])
-        ... # doctest: +SKIP
-        array([ True])
+        >>> from morelli.encoders import load_encoder
+        >>> encoder, rng = load_encoder("clip-vit-b16"), np.random.default_rng(0)
+        >>> pixels = rng.normal(size=(3, 224, 224)).astype(np.float32)
+        >>> weights = rng.normal(size=(1, encoder.width))
+        >>> parts = direct_parts(encoder, pixels, {"layer:7": weights})
+        >>> token = encoder.trace(pixels[None], kinds=["layer:7"])["layer:7"][0]
+        >>> bool(np.isclose(parts.total, weights @ token, rtol=1e-3).all())
+        True
     """
     vit = clip_weights(encoder, "Taking the class token apart")
     by_block, of_final = _checked(encoder, weights)

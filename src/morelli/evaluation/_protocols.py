@@ -238,6 +238,22 @@ def evaluate(
     return Predictions.concat(parts, run=run)
 
 
+def evaluate_possible(
+    features: Features, candidates: Sequence[Candidate], protocols: Sequence[str], **options: Any
+) -> tuple[list[Predictions], dict[str, str]]:
+    """The rows of each protocol that these images allow, and of each of the others the reason why not.
+
+    options: of `evaluate`.
+    """
+    done, refused = [], {}
+    for name in protocols:
+        try:
+            done.append(evaluate(features, candidates, [name], **options))
+        except UsageError as error:
+            refused[name] = str(error)
+    return done, refused
+
+
 def features_digest(features: Features, kinds: Sequence[str]) -> str:
     """SHA-256 (hex) over the images' hashes and labels and the vectors of `kinds`: what was evaluated."""
     digest = hashlib.sha256()

@@ -24,8 +24,9 @@ from morelli.evaluation._detector_specs import (
     refitted,
     with_kinds,
 )
+from morelli.evaluation._fit_warnings import noting_fits
 from morelli.evaluation._predictions import Predictions
-from morelli.evaluation._protocols import evaluate
+from morelli.evaluation._protocols import evaluate, evaluate_possible
 from morelli.evaluation._refits import Candidate
 from morelli.evaluation.protocols import ERA, FAMILY, FIXED, LINEAGE, SOURCE, TRANSFER, UNIVFD
 
@@ -210,10 +211,17 @@ def _features(run: Run) -> Executed:
     parts, record = [], {}
     ours = [p for p in protocols if p not in (FIXED, UNIVFD)]
     if ours:
-        parts.append(
-            evaluate(whole, everything, ours, real_groups=run.real_groups, seed=run.seed, least=run.least)
-        )
-        record = dict(parts[-1].run)
+        with noting_fits(notes):
+            done, refused = evaluate_possible(
+                whole, everything, ours, real_groups=run.real_groups, seed=run.seed, least=run.least
+            )
+        if not done and len(ours) == len(protocols):
+            raise UsageError("; ".join(refused.values()))
+        parts += done
+        record = {k: v for one in reversed(done) for k, v in one.run.items()}
+        notes += [f"{name} cannot be done with these images: {why}" for name, why in refused.items()]
+        protocols = [name for name in protocols if name not in refused]
+        ours = [name for name in ours if name not in refused]
     if FIXED in protocols:
         fixed = [Candidate(name, bundle) for name, bundle in bundles.items()]
         if not fixed:
@@ -222,7 +230,8 @@ def _features(run: Run) -> Executed:
         record = {**parts[-1].run, **record}
     if UNIVFD in protocols:
         plain_or_fixed = [*plain, *(Candidate(n, b) for n, b in bundles.items())]
-        rows, trained = _univfd(run, features, plain_or_fixed, sorted(wanted))
+        with noting_fits(notes):
+            rows, trained = _univfd(run, features, plain_or_fixed, sorted(wanted))
         parts.append(rows)
         record = {**rows.run, **record, "trained_on": trained}
     kept = {k: v for k, v in seen.items() if v is not None}

@@ -104,9 +104,15 @@ def logit_sums(bundle: Bundle, features: Features, space: ConceptSpace | None = 
         UsageError: the bundle decides by nearest neighbours.
 
     Example:
-        >>> (found,) = logit_sums(bundle, features)  # doctest: +SKIP
-        >>> found.bias + sum(part.logit for part in found.parts) + found.rest == found.logit  # doctest: +SKIP
-        True
+        >>> from morelli.detectors import Bundle, default_bundle_path
+        >>> from morelli.features import Features
+        >>> bundle, rng = Bundle.load(default_bundle_path()), np.random.default_rng(0)
+        >>> widths = {kind: 512 if kind == "final" else 768 for kind in bundle.kinds}
+        >>> vectors = {kind: rng.normal(size=(1, width)) for kind, width in widths.items()}
+        >>> features = Features.from_arrays(vectors, labels=[1], build=bundle.build)
+        >>> (found,) = logit_sums(bundle, features)
+        >>> round(found.bias + sum(part.logit for part in found.parts) + found.rest - found.logit, 6)
+        0.0
     """
     X = head_rows(bundle, features)
     assert bundle.head is not None

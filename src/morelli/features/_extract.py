@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +22,7 @@ from morelli.features._prepare import Identity, Known, New, Preparation, Row
 from morelli.features._report import ExtractReport, Progress
 from morelli.features._rows import NOT_FINITE, check_range, finite_rows
 from morelli.features._schema import Dtype, TableSpec, metadata_schema
-from morelli.features._table import FeatureTable, open_or_create, refuse_foreign, write_lock
+from morelli.features._table import FeatureTable, is_table, open_or_create, refuse_foreign, write_lock
 
 if TYPE_CHECKING:
     from morelli.encoders import Encoder, PreparedImage
@@ -112,14 +113,14 @@ def extract(
         raise UsageError("workers, batch_size and flush_rows are at least 1")
     refuse_foreign(out)
     if engine != "local":
-        from morelli.encoders.cluster import Cluster
+        from morelli.encoders.cluster import cluster_of, listing_of, require_ray
         from morelli.features._distributed import ClusterJob, extract_on_cluster
 
-        listing = _listing(source, limits)
+        listing, cluster = listing_of(source, limits), cluster_of(engine)
+        require_ray()
         for _ in islice(listing(), 1):
             pass  # a source that cannot be read is an error before a table is made for it
         job = ClusterJob(listing, encoder, spec, perturbation, limits, batch_size, workers, flush_rows)
-        cluster = engine if isinstance(engine, Cluster) else _cluster(engine)
         return extract_on_cluster(
             job, out, cluster=cluster, total=total, progress=progress, understood=understood
         )
@@ -130,6 +131,7 @@ def extract(
         items = map(partial(_counted, understood), items)
 
     with write_lock(out):
+        made = not is_table(out)
         table = open_or_create(out, spec)
         table.clean()
         present = table.labels()
@@ -159,9 +161,12 @@ def extract(
                         run.collect([new.row for new in batch.images if isinstance(new, New)], batch.vectors)
             finally:
                 run.flush()  # rows that are encoded stay, also after Ctrl-C or an error of the source
-        table.record_failures(run.failed)
-        table.compact()
-        table.clean()
+        if made and not run.done:
+            shutil.rmtree(out)  # nothing could be used: no empty table is left behind
+        else:
+            table.record_failures(run.failed)
+            table.compact()
+            table.clean()
     if progress:
         progress(run.done, total_of(), run.skipped + run.duplicates, len(run.failed))
     return ExtractReport(
@@ -173,32 +178,6 @@ def extract(
         time.monotonic() - started,
         tuple(run.conflicts),
     )
-
-
-def _cluster(engine: str) -> Cluster:
-    from morelli.encoders.cluster import Cluster
-
-    if engine != "ray":
-        raise UsageError(f"engine is 'local', 'ray' or a Cluster, not {engine!r}")
-    return Cluster()
-
-
-def _listing(source: Source, limits: Limits) -> Listing:
-    """What lists `source` in another process."""
-    from morelli.images import iter_source
-
-    if callable(source):
-        return source
-    if isinstance(source, str | Path):
-        return partial(iter_source, source, limits=limits)
-    if not isinstance(source, Sequence):
-        raise UsageError(
-            "the engine ray lists a source in another process: give paths, a list of image items, or a "
-            "function that lists them"
-        )
-    if all(isinstance(each, str | Path) for each in source):
-        return partial(iter_source, cast("list[str | Path]", list(source)), limits=limits)
-    return partial(iter, cast("list[ImageItem]", list(source)))
 
 
 def _counted(understood: SourceReport, item: ImageItem) -> ImageItem:

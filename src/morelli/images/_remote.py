@@ -6,7 +6,7 @@ import os
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from pathlib import PurePosixPath
 from typing import IO, Any, Final
@@ -21,6 +21,7 @@ SCHEMES: Final = ("http", "https", "s3", "gs", "hf")
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _SECONDS: Final = 30.0
 _CHUNK: Final = 1 << 20
+_SEVERAL: Final = 1000
 _PACKAGES: Final = {"s3": "s3fs", "gs": "gcsfs", "hf": "huggingface-hub"}
 _OTHERS: Final = (".csv", ".tsv", ".parquet", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst")
 
@@ -75,7 +76,7 @@ def iter_remote(
             yield remote_item(address, limits), ()
         return
     names, top = _listed(address, scheme)
-    for count, name in enumerate(names):
+    for count, name in enumerate(_plainly(names, address)):
         if count >= limits.max_members:
             raise UsageError(
                 f"{printable(address)} holds more than {limits.max_members:,} files (max_members)"
@@ -87,8 +88,8 @@ def iter_remote(
             yield remote_item(found, limits), parts
 
 
-def _listed(address: str, scheme: str) -> tuple[list[str], str]:
-    """Names of the files that an address stands for, and the folder that leads to them."""
+def _listed(address: str, scheme: str) -> tuple[Iterable[str], str]:
+    """Names of the files that an address stands for, sorted, and the folder that leads to them."""
     system, path = _file_system(address, scheme)
     try:
         if any(c in path for c in "*?["):
@@ -96,9 +97,42 @@ def _listed(address: str, scheme: str) -> tuple[list[str], str]:
             return sorted(n for n in system.glob(path) if is_image_name(n)), fixed
         if system.isfile(path):
             return [path], str(PurePosixPath(path).parent)
-        return sorted(n for n in system.find(path) if is_image_name(n)), path.rstrip("/")
+        found = _pages(system, path) if scheme == "s3" and hasattr(system, "_iterdir") else system.find(path)
+        names = (n for n in found if is_image_name(n))
+        return (names if isinstance(found, Iterator) else sorted(names)), path.rstrip("/")
     except Exception as error:  # each file system raises its own kinds
         raise UsageError(f"{printable(address)} cannot be listed: {_first_line(error)}") from error
+
+
+def _pages(system: Any, path: str) -> Iterator[str]:
+    """The names below a path of S3, which gives them sorted, a page at a time: none but the page is held."""
+    from fsspec.asyn import sync
+
+    bucket, _, prefix = path.strip("/").partition("/")
+    pages = system._iterdir(bucket, delimiter="", prefix=f"{prefix}/" if prefix else "")
+    while True:
+        part = sync(system.loop, _several, pages)
+        for entry in part:
+            if not entry["name"].endswith("/"):  # what consoles make to show a folder
+                yield str(entry["name"])
+        if len(part) < _SEVERAL:
+            return
+
+
+async def _several(pages: AsyncIterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    part = []
+    async for entry in pages:
+        part.append(entry)
+        if len(part) == _SEVERAL:
+            break
+    return part
+
+
+def _plainly(names: Iterable[str], address: str) -> Iterator[str]:
+    try:
+        yield from names
+    except Exception as error:  # a page that cannot be had
+        raise UsageError(f"{printable(address)} cannot be listed further: {_first_line(error)}") from error
 
 
 def _file_system(address: str, scheme: str) -> tuple[Any, str]:

@@ -110,8 +110,13 @@ def _iter_specs(
     report: SourceReport | None,
 ) -> Iterator[ImageItem]:
     claimed: set[str] = set()
+    # A folder, or what lies below an address, names each file once by itself; nothing has to be remembered.
+    lone = os.fspath(specs[0]) if len(specs) == 1 else ""
+    once = is_address(lone) or _is_folder(lone)
 
     def claim(path: str) -> bool:
+        if once:
+            return True
         absolute = path if is_address(path) else os.path.abspath(path)  # noqa: PTH100 - resolve follows links
         if absolute in claimed:
             return False
@@ -134,6 +139,13 @@ def _iter_specs(
             if report is not None:
                 report.count(item)
             yield item
+
+
+def _is_folder(spec: str) -> bool:
+    try:
+        return os.path.isdir(spec)  # noqa: PTH112 - see _files
+    except ValueError:  # a NUL in the name
+        return False
 
 
 def _placed(item: ImageItem, parts: tuple[str, ...], layout: str) -> ImageItem:
@@ -167,10 +179,9 @@ def _iter_one(spec: str, reading: _Reading, claim: _Claim) -> Iterator[tuple[Ima
         return
     try:
         exists = os.path.lexists(spec)
-        is_folder = os.path.isdir(spec)  # noqa: PTH112 - see _files
     except ValueError:  # a NUL in the name
-        exists = is_folder = False
-    if is_folder:
+        exists = False
+    if _is_folder(spec):
         yield from iter_folder(spec, reading.limits, reading.recursive, claim)
     elif exists:
         yield from _iter_file(spec, reading, claim)

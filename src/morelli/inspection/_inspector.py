@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -38,9 +38,11 @@ if TYPE_CHECKING:
     from morelli.atlas.distiller import DistilledMap
     from morelli.detectors import Bundle, Verdict
     from morelli.encoders import Encoder, LastBlock
+    from morelli.encoders.cluster import Cluster, Listing
     from morelli.explanation import ConceptSpace
     from morelli.explanation.deciding import Reading, TypicalParts
     from morelli.images import ImageItem
+    from morelli.images.layouts import SourceReport
     from morelli.provenance import TrustList
 
 Vectors = Mapping[str, npt.NDArray[np.float32]]
@@ -106,23 +108,29 @@ class Inspector:
 
     def detect(
         self,
-        source: str | Path | Sequence[str | Path] | Iterable[ImageItem],
+        source: str | Path | Sequence[str | Path] | Iterable[ImageItem] | Listing,
         *,
         batch_size: int = 16,
         workers: int = 2,
         limits: Limits | None = None,
         thumbnails: bool = False,
         stability: bool = False,
+        understood: SourceReport | None = None,
+        engine: Literal["local", "ray"] | Cluster = "local",
     ) -> Iterator[Detection]:
         """The verdict on every image of a source, in its order, as a stream with bounded memory.
 
         Args:
-            source: a file, folder, glob, archive or manifest, several of them, or images from `iter_source`.
+            source: a file, folder, glob, archive or manifest, several of them, images from `iter_source`, or
+                a function that lists them.
             batch_size: images that the encoder gets at once.
             workers: threads that read and decode.
             limits: what one image may cost.
             thumbnails: keep a small picture of each.
             stability: also judge each after re-encoding, scaling and cropping (seven more images to encode).
+            understood: counts what is understood of the images while they are taken.
+            engine: ``local``; ``ray``, or a `morelli.encoders.cluster.Cluster`, judges on many machines by
+                Ray Data; then an iterator is no source, as for `morelli.features.extract`.
 
         Yields:
             A `Detection` for each image, one that cannot be read with its `failure`.
@@ -130,8 +138,28 @@ class Inspector:
         Raises:
             UsageError: the source is not understood.
         """
+        if engine != "local":
+            from morelli.encoders.cluster import cluster_of, listing_of, require_ray
+            from morelli.inspection._distributed import detect_on_cluster
+
+            listing, cluster = listing_of(source, limits or Limits()), cluster_of(engine)
+            require_ray()
+            return detect_on_cluster(
+                listing,
+                self.bundle,
+                self.encoder,
+                cluster=cluster,
+                batch_size=batch_size,
+                workers=workers,
+                limits=limits or Limits(),
+                thumbnails=thumbnails,
+                trust=self.trust,
+                stability=stability,
+                understood=understood,
+            )
+        items = iter(source()) if callable(source) else _items(source, limits)
         return detect(
-            _items(source, limits),
+            items if understood is None else map(partial(_counted, understood), items),
             self.bundle,
             self.encoder,
             batch_size=batch_size,
@@ -478,3 +506,8 @@ def _no_distilled() -> MissingPartError:
         "There is no distilled map for this encoder, so there are no dimensions and no relevance maps.",
         "Load a distilled map of the same build, or the shipped bundle.",
     )
+
+
+def _counted(understood: SourceReport, item: ImageItem) -> ImageItem:
+    understood.count(item)
+    return item

@@ -33,6 +33,7 @@ def study_json(study: TransferStudy) -> dict[str, Any]:
         "generators": list(study.rows[0].matrix.generators),
         "folds": [list(fold) for fold in study.folds],
         "winner": study.winner.name,
+        "verdict": _verdict(study, study.winner).replace("**", ""),
         "rows": [_row(row) for row in study.rows],
         "isotropy": {name: value.to_json() for name, value in study.isotropy.items()},
         "heads": _heads(study),
@@ -147,11 +148,23 @@ def study_markdown(study: TransferStudy) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def _highest(study: TransferStudy) -> StudyRow:
+    """The row with the highest mean among those that may compete, whatever its interval."""
+    return max((r for r in study.rows if r.contender), key=lambda r: r.ood, default=study.rows[0])
+
+
 def _verdict(study: TransferStudy, winner: StudyRow) -> str:
     if winner.gain is None:
+        highest = _highest(study)
+        if highest is winner:
+            return (
+                "**Nothing beats the final embedding**: no row that may compete has a higher mean than its "
+                f"{winner.ood:.3f}."
+            )
         return (
-            "**Nothing beats the final embedding** with an interval above zero; the differences below are "
-            "what there is."
+            f"**Nothing beats the final embedding** with an interval above zero. {highest.title[:1].upper()}"
+            f"{highest.title[1:]} has the highest mean, {highest.ood:.3f}, and is not called the winner: its "
+            f"gain of {highest.gain} may be chance."
         )
     return (
         f"Best where one generator trains: **{winner.title}**, {winner.ood:.3f}, {winner.gain} over the "

@@ -14,6 +14,7 @@ from morelli.server import (
     _atlas_edit_routes,
     _atlas_image_routes,
     _atlas_routes,
+    _atlas_work_routes,
     _check_routes,
     _job_routes,
     _report_routes,
@@ -38,8 +39,8 @@ def create_app(settings: ServerSettings | None = None, *, peers: Path | None = N
 
     Example:
         >>> app = create_app(ServerSettings())
-        >>> sorted(app.openapi()["paths"])[:3]
-        ['/api/v1/atlases', '/api/v1/atlases/{atlas}', '/api/v1/atlases/{atlas}/dimensions']
+        >>> sorted(app.openapi()["paths"])[:2]
+        ['/api/v1/archives', '/api/v1/archives/{id}']
     """
     settings = settings or ServerSettings()
 
@@ -70,7 +71,7 @@ def create_app(settings: ServerSettings | None = None, *, peers: Path | None = N
         redirect_slashes=False,
     )
     install(app)
-    atlas = (_atlas_routes, _atlas_image_routes, _atlas_edit_routes)
+    atlas = (_atlas_routes, _atlas_image_routes, _atlas_edit_routes, _atlas_work_routes)
     for part in (_check_routes, _archive_routes, _job_routes, _report_routes, *atlas):
         app.include_router(part.router, dependencies=[Depends(well_formed)])
     mount_static(app)

@@ -48,6 +48,27 @@ class CategoryName(Answer):
     n: int = Field(description="Images that have it.")
 
 
+class ColumnName(CategoryName):
+    """A name in a column, among all images and in the selection."""
+
+    selected: int = Field(description="Selected images that have it, the column's own condition left out.")
+
+
+class ColumnView(Answer):
+    """A column of the collection with counts; either `names`, or a histogram over `edges`."""
+
+    name: str
+    kind: Literal["category", "number", "date"]
+    group: Literal["verdict", "image", "file", "manifest"]
+    missing: int = Field(description="Images without a value.")
+    missing_selected: int
+    distinct: int | None = absent()
+    names: list[ColumnName] | None = absent()
+    edges: list[float] | None = absent()
+    counts: list[int] | None = absent()
+    selected: list[int] | None = absent()
+
+
 class FileAudit(OpenAnswer):
     """What the files' format, size and shape alone would score; empty without labels of both classes."""
 

@@ -94,6 +94,7 @@ class Atlases:
                     atlas.tile(min(level, atlas.record.levels))
                 atlas.prototypes()
                 atlas.dimensions()
+                atlas.columns()
 
     @property
     def names(self) -> list[str]:

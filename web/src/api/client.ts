@@ -122,7 +122,7 @@ export const api = {
     return (await response.json()) as Archive;
   },
   judgeMember: (id: string, index: number) => sendJson<Case>("POST", url(["archives", id, "members", index])),
-  closeArchive: (id: string) => sendJson<undefined>("DELETE", url(["archives", id])),
+  closeArchive: (id: string) => sendJson("DELETE", url(["archives", id])),
 
   case: (id: string, options: CaseOptions = {}, signal?: AbortSignal) =>
     getJson<Case>(url(["cases", id], { ...options }), signal),

@@ -109,6 +109,30 @@ export interface CategoryName {
   readonly n: number;
 }
 
+/** A name in a column, among all images and in the selection. */
+export interface ColumnName {
+  readonly name: string;
+  /** Images that have it. */
+  readonly n: number;
+  /** Selected images that have it, the column's own condition left out. */
+  readonly selected: number;
+}
+
+/** A column of the collection with counts; either `names`, or a histogram over `edges`. */
+export interface ColumnView {
+  readonly name: string;
+  readonly kind: "category" | "number" | "date";
+  readonly group: "verdict" | "image" | "file" | "manifest";
+  /** Images without a value. */
+  readonly missing: number;
+  readonly missing_selected: number;
+  readonly distinct?: number;
+  readonly names?: readonly ColumnName[];
+  readonly edges?: readonly number[];
+  readonly counts?: readonly number[];
+  readonly selected?: readonly number[];
+}
+
 /** Images by outcome at the one threshold, which answers for every image. */
 export interface Confusion {
   readonly tn: number;

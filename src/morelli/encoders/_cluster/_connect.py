@@ -49,6 +49,19 @@ class Cluster:
                 raise UsageError(f"{name} of a cluster is at least 1, not {value}")
 
 
+def cluster_of(engine: str | Cluster) -> Cluster:
+    """The cluster that ``engine="ray"`` means, or the one that is given.
+
+    Raises:
+        UsageError: another word.
+    """
+    if isinstance(engine, Cluster):
+        return engine
+    if engine != "ray":
+        raise UsageError(f"engine is 'local', 'ray' or a Cluster, not {engine!r}")
+    return Cluster()
+
+
 @dataclass(frozen=True)
 class Pool:
     """Workers as they fit into a cluster now."""

@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
-from morelli.errors import MorelliError
+from morelli.errors import MorelliError, UsageError
 
 if TYPE_CHECKING:
-    from morelli.images import ImageItem
+    from morelli.images import ImageItem, Limits
 
 Listing = Callable[[], "Iterable[ImageItem]"]
 """Lists a source from its beginning. It is sent to the machine that lists, so it must be made of what can be
@@ -36,6 +38,30 @@ class Shard:
     digest: bytes
     items: tuple[ImageItem, ...]
     problem: MorelliError | None = None
+
+
+def listing_of(
+    source: str | Path | Sequence[str | Path] | Iterable[ImageItem] | Listing, limits: Limits
+) -> Listing:
+    """What lists `source` in another process.
+
+    Raises:
+        UsageError: an iterator, which cannot be sent there.
+    """
+    from morelli.images import iter_source
+
+    if callable(source):
+        return source
+    if isinstance(source, str | Path):
+        return partial(iter_source, source, limits=limits)
+    if not isinstance(source, Sequence):
+        raise UsageError(
+            "the engine ray lists a source in another process: give paths, a list of image items, or a "
+            "function that lists them"
+        )
+    if all(isinstance(each, str | Path) for each in source):
+        return partial(iter_source, cast("list[str | Path]", list(source)), limits=limits)
+    return partial(iter, cast("list[ImageItem]", list(source)))
 
 
 def shards_of(listing: Listing, size: int, finished: bytes = b"") -> Iterator[Shard]:

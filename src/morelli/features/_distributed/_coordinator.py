@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,11 +73,11 @@ def extract_on_cluster(
 ) -> ExtractReport:
     """`extract` on the machines of a cluster; the same table, row for row."""
     started = time.monotonic()
-    out = out.absolute()  # workers write there: it must be one folder for all machines
-    with write_lock(out):
+    named, out = out, out.absolute()  # workers write there: it must be one folder for all machines
+    with write_lock(out), ExitStack() as held:
         table = open_or_create(out, job.spec)
         table.clean()
-        ledger = Ledger(out / SIDE_FOLDER, job.name, len(table))
+        ledger = held.enter_context(closing(Ledger(out / SIDE_FOLDER, job.name, len(table))))
         before = _present(table, job.perturbation.id if job.perturbation else "")
         plan = ExtractPlan(
             EncoderRecipe.of(job.encoder, offline=cluster.offline),
@@ -111,7 +111,6 @@ def extract_on_cluster(
                         progress(run.done, total, run.skipped + run.copies, len(run.failed))
         finally:
             run.commit()  # what is encoded stays, also after Ctrl-C or an error of the source
-            ledger.close()
         table.record_failures(run.failed)
         table.compact()
         table.clean()
@@ -119,7 +118,7 @@ def extract_on_cluster(
     if progress:
         progress(run.done, total, run.skipped + run.copies, len(run.failed))
     return ExtractReport(
-        out,
+        named,
         run.done,
         run.skipped,
         run.copies,

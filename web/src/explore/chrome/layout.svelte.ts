@@ -9,11 +9,26 @@ interface Shares {
   readonly drawer: number;
 }
 
+const COLUMNS = "morelli.explore.columns";
+/** From this width of the window on the columns are shown beside the views unless somebody closed them. */
+const ROOMY = 1500;
 const KEY = "morelli.explore.layout";
 const USUAL: Shares = { left: 0.6, upper: 0.54, drawer: 0.27 };
 
 class Layout {
   #shares = $state.raw<Shares>(stored());
+
+  #columns = $state(columnsStored());
+
+  /** Whether the side bar of all columns is open. */
+  get columns(): boolean {
+    return this.#columns;
+  }
+
+  set columns(open: boolean) {
+    this.#columns = open;
+    keep(COLUMNS, open);
+  }
 
   get left(): number {
     return this.#shares.left;
@@ -29,12 +44,26 @@ class Layout {
 
   set(patch: Partial<Shares>): void {
     this.#shares = { ...this.#shares, ...patch };
-    try {
-      localStorage.setItem(KEY, JSON.stringify(this.#shares));
-    } catch {
-      // storage may be forbidden; the dividers then start anew each time
-    }
+    keep(KEY, this.#shares);
   }
+}
+
+function keep(key: string, value: unknown): void {
+  try {
+    localStorage.setItem(key, JSON.stringify(value));
+  } catch {
+    // storage may be forbidden; the views then start the same way each time
+  }
+}
+
+function columnsStored(): boolean {
+  try {
+    const found = localStorage.getItem(COLUMNS);
+    if (found !== null) return found === "true";
+  } catch {
+    // fall through
+  }
+  return innerWidth >= ROOMY;
 }
 
 function stored(): Shares {

@@ -3,6 +3,7 @@ import { getTable } from "../../api/arrow";
 import { getJson, sendJson, url } from "../../api/client";
 import type {
   AtlasInfo,
+  ColumnView,
   Counts as All,
   DimensionEdit,
   DimensionNotes,
@@ -25,7 +26,7 @@ import type { Sort } from "./params";
 import type { Spec } from "./spec";
 import { TILE } from "./tiles";
 
-export type { DimensionView as Dimension, ImageRow } from "../../api/generated";
+export type { ColumnView, DimensionView as Dimension, ImageRow } from "../../api/generated";
 
 export type Rescored = Omit<Answer, "selection"> & { readonly selection: Selected };
 
@@ -129,6 +130,10 @@ export class AtlasApi {
       fn: of(cells.fn),
       unanswered: of(cells.unanswered),
     };
+  }
+
+  columns(selection: Key, signal: AbortSignal): Promise<readonly ColumnView[]> {
+    return getJson<readonly ColumnView[]>(this.#url(["columns"], { selection }), signal);
   }
 
   dimensions(selection: Key, off: readonly number[], signal: AbortSignal): Promise<readonly DimensionView[]> {

@@ -10,12 +10,15 @@ export type Point = readonly [number, number];
 /** Both ends included; `null` is an open end. */
 export type Range = readonly [number | null, number | null];
 
+/** The same of dates: ISO dates, or times. */
+export type DateRange = readonly [string | null, string | null];
+
 export type Clause =
   | { readonly cells: { readonly level: number; readonly ids: readonly number[] } }
   | { readonly polygon: readonly Point[] }
   | { readonly rect: readonly [number, number, number, number] }
   | { readonly column: string; readonly in: readonly (string | null)[] }
-  | { readonly column: string; readonly range: Range }
+  | { readonly column: string; readonly range: Range | DateRange }
   | { readonly dimension: number; readonly range: Range }
   | { readonly prototype: number }
   | { readonly rows: readonly number[] }
@@ -53,6 +56,24 @@ export function withClause(spec: Spec, clause: Clause): Spec {
 
 export function without(spec: Spec, about: string): Spec {
   return { and: spec.and.filter((clause) => subject(clause) !== about) };
+}
+
+/** The condition that a spec has on a column by itself, `not` included. */
+export function ofColumn(spec: Spec, column: string): Clause | undefined {
+  const about = new Set([`column:${column}`, `not:column:${column}`]);
+  return spec.and.find((clause) => about.has(subject(clause)));
+}
+
+/** The spec with `clause` as its only condition on a column; null for none. */
+export function withColumn(spec: Spec, column: string, clause: Clause | null): Spec {
+  const old = ofColumn(spec, column);
+  if (clause === null) return { and: spec.and.filter((other) => other !== old) };
+  return old ? { and: spec.and.map((other) => (other === old ? clause : other)) } : { and: [...spec.and, clause] };
+}
+
+/** What it is not: `not` around a clause, or taken away from it. */
+export function inverted(clause: Clause): Clause {
+  return "not" in clause ? clause.not : { not: clause };
 }
 
 /** Widen the spec's region (or prototype, …) by another one: what Shift does. */
@@ -120,6 +141,9 @@ const numbers = (value: unknown, length?: number): value is number[] =>
 const isRange = (value: unknown): value is Range =>
   Array.isArray(value) && value.length === 2 && value.every((x) => x === null || typeof x === "number");
 
+const isDates = (value: unknown): value is DateRange =>
+  Array.isArray(value) && value.length === 2 && value.every((x) => x === null || typeof x === "string");
+
 function isClause(value: unknown): value is Clause {
   if (!isRecord(value)) return false;
   if ("cells" in value) {
@@ -131,7 +155,7 @@ function isClause(value: unknown): value is Clause {
   if ("column" in value) {
     const known = value["in"];
     const listed = Array.isArray(known) && known.every((x) => x === null || typeof x === "string");
-    return typeof value["column"] === "string" && (listed || isRange(value["range"]));
+    return typeof value["column"] === "string" && (listed || isRange(value["range"]) || isDates(value["range"]));
   }
   if ("dimension" in value) return typeof value["dimension"] === "number" && isRange(value["range"]);
   if ("prototype" in value) return typeof value["prototype"] === "number";
@@ -169,6 +193,15 @@ const COLUMNS: Readonly<Record<string, string>> = {
   source: "Source",
   probability: "Score",
   uncertainty: "Uncertainty",
+  lineage: "Lineage",
+  era: "Era",
+  format: "Format",
+  width: "Width",
+  height: "Height",
+  bytes: "File size",
+  jpeg_quality: "JPEG quality",
+  has_icc: "Colour profile",
+  has_exif: "Exif data",
 };
 
 export function valueName(column: string, value: string | null): string {
@@ -187,6 +220,7 @@ export function describe(clause: Clause, names: Names): string {
     const name = columnName(clause.column);
     if ("range" in clause) return `${name} ${span(clause.range)}`;
     const values = clause.in.map((value) => valueName(clause.column, value));
+    if (!values.length) return `${name}: nothing`;
     return values.length > 2 ? `${name}: ${values[0]} + ${values.length - 1}` : `${name}: ${values.join(" or ")}`;
   }
   if ("dimension" in clause) return `${names.dimension(clause.dimension)} ${span(clause.range)}`;
@@ -200,10 +234,12 @@ export function describe(clause: Clause, names: Names): string {
   return regions ? `${parts.length} regions` : parts.map((part) => describe(part, names)).join(` ${word} `);
 }
 
-function span([low, high]: Range): string {
-  if (low === null) return high === null ? "any" : `≤ ${number(high)}`;
-  return high === null ? `≥ ${number(low)}` : `${number(low)} to ${number(high)}`;
+function span([low, high]: Range | DateRange): string {
+  if (low === null) return high === null ? "any" : `≤ ${bound(high)}`;
+  return high === null ? `≥ ${bound(low)}` : `${bound(low)} to ${bound(high)}`;
 }
+
+const bound = (end: number | string): string => (typeof end === "string" ? end.slice(0, 10) : number(end));
 
 function number(x: number): string {
   return (Math.round(x * 100) / 100).toString().replace("-", "−");

@@ -383,7 +383,8 @@ def test_a_dimension_is_named_by_what_its_loudest_images_have() -> None:
     n, d = 400, 16
     labels, loud = np.repeat([0, 1], n // 2), rng.random(n) < 0.1
     impacts = np.stack([np.where(loud, 1 + rng.random(n), 0), -rng.random(n), np.zeros(n)], axis=1)
-    X = rng.normal(size=(n, d)) + 8 * loud[:, None] * np.eye(d)[2]
+    # Embeddings have a common mean; without one, scaling rows to length 1 would leave little but noise.
+    X = rng.normal(size=(n, d)) + 4 * np.eye(d)[5] + 4 * loud[:, None] * np.eye(d)[2]
     bank = ConceptBank.of(["red", "round", "grainy"], np.eye(d)[:3])
     whose = np.where(labels == 1, "ours", "theirs").astype(object)
     found = suggest_dimension_names(impacts, X, labels, whose, [bank], None, permutations=200)

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from morelli.images import ImageItem, iter_source
 from morelli.images.layouts import SourceReport
 from tests.cli.conftest import morelli
 from tests.features.test_kill import check_no_orphans, rows_at, whole_table
+from tests.s3_server import bucket_of, s3_server
 
 SCRIPT = Path(__file__).with_name("_cluster_script.py")
 KINDS = ["final", "layer:2"]
@@ -139,6 +141,42 @@ def test_killed_workers_and_coordinators_change_nothing(
     assert report.failed == whole.failed
     assert (report.done, report.skipped + report.duplicates) == (whole.done - left, left + whole.duplicates)
     check_no_orphans(out)
+
+
+def test_a_bucket_of_s3_becomes_the_same_table(
+    mixture: Path, tiny_clip_dir: Path, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    """By the command, with Ray started for the job; `benchmarks/cluster.py s3` does it with thousands."""
+    if find_spec("ray") is None:
+        pytest.skip("needs Ray, which is an extra: pip install 'morelli[ray]'")
+    with s3_server() as address:
+        system = bucket_of(address)
+        names = sorted(path for path in mixture.rglob("*") if path.is_file())[::4]
+        system.pipe({f"pictures/set/{n.relative_to(mixture).as_posix()}": n.read_bytes() for n in names})
+        source = "s3://pictures/set"
+        local = extract(
+            partial(iter_source, source, remote="given"),
+            tmp_path / "one.lance",
+            encoder=tiny_encoder,
+            kinds=KINDS,
+            dtype="float16",
+        )
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "morelli", "extract", source, "-o", tmp_path / "F.lance"),
+                *("--encoder", tiny_clip_dir, "--kinds", ",".join(KINDS), "--device", "cpu"),
+                *("--engine", "ray", "--ray-cpus", "1"),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
+        )
+    assert done.returncode in (0, 3), done.stderr
+    assert local.done > 40 and local.failed
+    assert whole_table(tmp_path / "F.lance").equals(whole_table(tmp_path / "one.lance"))
+    assert FeatureTable.open(tmp_path / "F.lance").failures() == list(local.failed)
+    check_no_orphans(tmp_path / "F.lance")
 
 
 def full_here(coordinator: int, cpus: int) -> Callable[[Shard], int]:

@@ -104,7 +104,6 @@ def connected(cluster: Cluster) -> Iterator[Any]:
         yield ray
         return
     address = cluster.address or os.environ.get("RAY_ADDRESS") or None
-    address = cluster.address or os.environ.get("RAY_ADDRESS") or None
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     local = {
         "num_cpus": processor_threads(), "include_dashboard": False, "object_store_memory": LOCAL_STORE
@@ -112,7 +111,8 @@ def connected(cluster: Cluster) -> Iterator[Any]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="lance is not fork-safe")  # the child becomes Ray
-            ray.init(address=address, **quiet) if address else ray.init(**local, **quiet)
+            # Without "local", Ray would take any cluster that somebody runs on this machine.
+            ray.init(address=address, **quiet) if address else ray.init(address="local", **local, **quiet)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
         raise MorelliError(f"{where} cannot be reached or started: {first_line(error)}") from error

@@ -249,7 +249,8 @@ def test_the_address_holds_the_whole_state(
     expect(what_if(other).get_by_label("Resize")).to_have_value("0.5")
     expect(other.get_by_label("Opacity")).to_have_value("0.3")
     expect(other.get_by_role("button", name="Show only what was judged")).to_be_visible()
-    expect(gauge(other).nth(1)).to_have_accessible_name(gauge(page).nth(1).get_attribute("aria-label") or "")
+    # Of the first page the number may still be that of the edit before; of the second it is the last one's.
+    expect(gauge(page).nth(1)).to_have_accessible_name(gauge(other).nth(1).get_attribute("aria-label") or "")
     assert (
         other.get_by_role("region", name="Another reader").get_by_role("switch", checked=False).count() == 1
     )

@@ -140,3 +140,29 @@ def test_the_film_of_a_motion_photograph_changes_nothing(where: str) -> None:
     assert (moving.facts.notes, moving.facts.frames) == (whole.facts.notes, 1)
     with pytest.raises(ImageError):  # a film behind half a picture is no rest of it
         decode(still[: len(still) // 2] + film)
+
+
+def test_gain_maps_and_depth_maps_are_noted_and_change_nothing() -> None:
+    still = jpeg(picture(), quality=90)
+    packet = b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta xmlns:hdrgm='http://ns.adobe.com/hdr-gain-map/1.0/'/>"
+    segment = b"\xff\xe1" + (len(packet) + 2).to_bytes(2, "big") + packet
+    bright = decode(still[:2] + segment + still[2:] + jpeg(picture(), quality=50))
+    assert bright.facts.notes == ("gain map not judged",)
+    assert bright.image.tobytes() == decode(still).image.tobytes()
+    comment = b"\xff\xfe" + (len(packet) + 2).to_bytes(2, "big") + packet  # the same words in a comment
+    assert not decode(still[:2] + comment + still[2:]).facts.notes
+
+    import pillow_heif
+
+    rgba = picture().convert("RGBA").resize((64, 64))
+    rgba.putalpha(Image.linear_gradient("L").resize((64, 64)))
+    buffer = io.BytesIO()
+    try:
+        pillow_heif.from_pillow(rgba).save(buffer, format="HEIF", quality=80)
+    except (RuntimeError, ValueError, OSError, KeyError):
+        return  # this build has no such encoder
+    alpha = buffer.getvalue()
+    assert "depth map not judged" not in decode(alpha).facts.notes
+    depth = alpha.replace(b"auxid:1", b"auxid:2")
+    assert depth != alpha
+    assert "depth map not judged" in decode(depth).facts.notes

@@ -1,4 +1,4 @@
-"""What a container says of bit depth and brightness that an 8-bit sRGB picture cannot show."""
+"""What a container says of bit depth, brightness and pictures beside the first, which are not judged."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ from collections.abc import Iterator
 
 # ISO/IEC 23091-2, transfer characteristics of high dynamic range.
 _TRANSFER = {16: "PQ", 18: "HLG"}
+# Types of auxiliary pictures: ISO/IEC 23008-12 6.6.2 and 23008-2, and those that phones write.
+_AUXILIARY = {
+    b"urn:mpeg:hevc:2015:auxid:2": "depth map",
+    b"urn:mpeg:mpegB:cicp:systems:auxiliary:depth": "depth map",
+    b"urn:com:apple:photo:2020:aux:hdrgainmap": "gain map",
+}
+_GAIN_MAP = b"http://ns.adobe.com/hdr-gain-map/1.0/"  # XMP of Ultra HDR JPEG
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _HEAD = 1 << 20
 _MOST_BOXES = 2_000
 # Boxes that hold others on the way to an item's properties (ISO/IEC 23008-12), with bytes before the first.
@@ -13,9 +21,10 @@ _HOLDERS = {b"meta": 4, b"iprp": 0, b"ipco": 0}
 
 
 def depth_notes(data: bytes, format: str) -> list[str]:
-    """Notes such as ``10-bit reduced`` and ``HDR (PQ) shown without tone mapping``; empty for others.
+    """Notes such as ``10-bit reduced``, ``HDR (PQ) shown without tone mapping``, ``gain map not judged``.
 
-    Only headers are read: of AVIF and HEIF the boxes ``av1C`` and ``colr`` of any item, of PNG ``cICP``.
+    Only headers are read: of AVIF and HEIF the boxes ``av1C``, ``colr`` and ``auxC`` of any item, of PNG
+    ``cICP``, of JPEG the XMP that belongs to the first picture.
     """
     notes: list[str] = []
     if format in ("AVIF", "HEIF"):
@@ -26,6 +35,11 @@ def depth_notes(data: bytes, format: str) -> list[str]:
                     notes.append(f"{12 if twelve else 10}-bit reduced")
             elif kind == b"colr" and body[:4] == b"nclx" and len(body) >= 8:
                 notes += _hdr(int.from_bytes(body[6:8], "big"))
+            elif kind == b"auxC" and (name := _AUXILIARY.get(body[4:].partition(b"\0")[0])) is not None:
+                notes.append(f"{name} not judged")
+    elif format == "JPEG":
+        if any(_GAIN_MAP in packet for packet in _xmp(data[:_HEAD])):
+            notes.append("gain map not judged")
     elif format == "PNG":
         for kind, body in _chunks(data[:_HEAD]):
             if kind == b"cICP" and len(body) == 4:
@@ -36,6 +50,19 @@ def depth_notes(data: bytes, format: str) -> list[str]:
 def _hdr(transfer: int) -> list[str]:
     name = _TRANSFER.get(transfer)
     return [] if name is None else [f"HDR ({name}) shown without tone mapping"]
+
+
+def _xmp(data: bytes) -> Iterator[bytes]:
+    """XMP packets of a JPEG before its first scan."""
+    at = 2
+    for _ in range(_MOST_BOXES):
+        marker, size = data[at : at + 2], int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker[:1] != b"\xff" or marker == b"\xff\xda" or size < 2:
+            return
+        body = data[at + 4 : at + 2 + size]
+        if marker == b"\xff\xe1" and body.startswith(_XMP):
+            yield body
+        at += 2 + size
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "images": set(),
     "provenance": {"images"},
     "encoders": {"images"},
-    "features": {"images", "encoders"},
+    "features": {"images", "provenance", "encoders"},
     "audit": {"images", "features", "provenance"},
     "detectors": {"images", "encoders", "features"},
     "evaluation": {"images", "encoders", "features", "audit", "detectors"},

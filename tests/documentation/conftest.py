@@ -19,17 +19,27 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def remembered(real_encoder: Encoder) -> Iterator[None]:
-    """Pages show the same pictures over and over: each is encoded once, whatever loads the encoder."""
+def known() -> dict[tuple[object, ...], dict[str, np.ndarray]]:
+    """Features by build, runtime, precision, kinds and pixels."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def remembered(
+    real_encoder: Encoder, known: dict[tuple[object, ...], dict[str, np.ndarray]]
+) -> Iterator[None]:
+    """Pages show the same pictures over and over: each is encoded once, whatever loads the encoder.
+
+    Tests of other folders meet the encoder itself again.
+    """
     traced = Encoder.trace
-    known: dict[tuple[str, str, bytes], np.ndarray] = {}
 
     def trace(self: Encoder, batch: np.ndarray, *, kinds: Collection[str]) -> dict[str, np.ndarray]:
         names = tuple(kinds)
         marks = [hashlib.sha256(np.ascontiguousarray(one)).digest() for one in batch]
         found: list[dict[str, np.ndarray]] = []
         for mark, one in zip(marks, batch, strict=True):
-            key = (self.build.fingerprint, self.runtime, *names, mark)
+            key = (self.build.fingerprint, self.runtime, self.precision, *names, mark)
             if key not in known:
                 known[key] = {kind: rows[0] for kind, rows in traced(self, one[None], kinds=names).items()}
             found.append(known[key])

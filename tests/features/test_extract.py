@@ -18,6 +18,7 @@ from morelli.encoders import Encoder, load_encoder
 from morelli.errors import ArtifactError, BuildMismatchError, UsageError
 from morelli.features import FeatureTable, extract
 from morelli.images import decode, iter_source, perturbation, phash
+from tests.provenance.made import png
 
 
 def test_rows_are_what_decode_transform_encode_give(
@@ -229,3 +230,16 @@ def test_peak_memory_is_the_same_for_ten_times_the_images(
         peaks[count] = int(peak) / 1024
     print(f"peak memory in MiB: {peaks}")
     assert peaks[3000] < peaks[300] * 1.08 + 8
+
+
+def test_what_a_file_says_of_itself_is_kept(tiny_encoder: Encoder, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    parameters = "a cat\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 96x64, Model: sdxl"
+    (folder / "a.png").write_bytes(png(parameters=parameters))
+    (folder / "b.png").write_bytes(png(Comment="parameters"))
+    extract(folder, tmp_path / "F.lance", encoder=tiny_encoder, kinds=["final"])
+    features = FeatureTable.open(tmp_path / "F.lance").load()
+    assert features.column("provenance_claims").tolist() == ["generated", None]
+    assert features.column("provenance_strength").tolist() == ["statement", None]
+    assert features.column("provenance_tool")[0]

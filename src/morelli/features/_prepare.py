@@ -27,6 +27,8 @@ Identity = tuple[bytes, str]
 """SHA-256 of the bytes and id of the perturbation ("" for none): what makes a row one of its own."""
 
 
+LONGEST_TOOL = 80
+
 Row = dict[str, Any]
 """Metadata of one image by column name."""
 
@@ -79,9 +81,10 @@ class Preparation:
         if identity in self.present:
             return PreparedImage(Known(identity, item.uri, item.label))
         decoded = decode(data, self.limits)
+        said = _said(data)
         del data
         image, facts = decoded.image, decoded.facts
-        others = {k: v for k, v in item.metadata.items() if k not in FIRST_CLASS and v}
+        others = said | {k: v for k, v in item.metadata.items() if k not in FIRST_CLASS and v}
         row = {
             "sha256": digest.hex(),
             "perturbation": changed,
@@ -103,6 +106,25 @@ class Preparation:
         if self.perturbation:
             image = self.perturbation(image, image_generator(digest, changed))
         return PreparedImage(New(identity, row), self.transform(image))
+
+
+def _said(data: bytes) -> dict[str, str]:
+    """What the file says of itself, its strongest claim: `provenance_claims`, `_strength` and `_tool`."""
+    from morelli.provenance import read_provenance
+
+    try:
+        findings = read_provenance(data).findings
+    except Exception:  # evidence beside the features: whatever a reader trips over, the image is encoded
+        return {}
+    claim = next((one for one in findings if one.claims != "none"), None)
+    if claim is None:
+        return {}
+    found = {
+        "claims": claim.claims,
+        "strength": claim.strength,
+        "tool": "".join(c for c in claim.tool or "" if c.isprintable())[:LONGEST_TOOL],
+    }
+    return {f"provenance_{name}": value for name, value in found.items() if value}
 
 
 def image_pixels(

@@ -20,6 +20,7 @@ HEAD = """\
 /** What the server takes and sends. Written by `python scripts/api_types.py`; change the server instead. */
 
 """
+LONGEST_TUPLE = 4
 PLAIN = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
 
 
@@ -97,6 +98,8 @@ def _type(schema: Schema) -> str:
         if "prefixItems" in schema:
             return f"readonly [{', '.join(map(_type, schema['prefixItems']))}]"
         inner = _type(schema.get("items", {}))
+        if (length := schema.get("maxItems", 0)) == schema.get("minItems") and 0 < length <= LONGEST_TUPLE:
+            return f"readonly [{', '.join([inner] * length)}]"
         return f"readonly ({inner})[]" if " " in inner else f"readonly {inner}[]"
     if kind == "object":
         more = schema.get("additionalProperties", True)

@@ -117,6 +117,8 @@ def known(
             case.query["selection"] = next(specs)
         if case.method in ("POST", "PUT") and "selections" in path:
             case.body = json.loads(next(specs))
+        if path.endswith("/tags") and case.method == "POST":
+            case.body = {"selection": json.loads(next(specs)), "add": ["seen"], "remove": ["new"]}
         if path == "/api/v1/jobs" and case.method == "POST":
             case.body = {**case.body, "path": "real/../fake"}
 

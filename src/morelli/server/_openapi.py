@@ -34,6 +34,7 @@ def _finish(made: dict[str, Any]) -> None:
     schemas["Problem"] = ProblemDocument.model_json_schema()
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
+    _with_plain_pairs(made)
     made["components"]["securitySchemes"] = {
         "token": {
             "type": "http",
@@ -48,3 +49,17 @@ def _finish(made: dict[str, Any]) -> None:
                 if status != "default" and int(status) >= 400:
                     # FastAPI adds its own JSON shape beside ours, which no answer has.
                     answer["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+
+
+def _with_plain_pairs(part: Any) -> None:
+    """Describe tuples of one type as arrays of a fixed length, which readers of older drafts know too."""
+    if isinstance(part, list):
+        for one in part:
+            _with_plain_pairs(one)
+    elif isinstance(part, dict):
+        for one in part.values():
+            _with_plain_pairs(one)
+        pair = part.get("prefixItems")
+        if isinstance(pair, list) and pair and all(one == pair[0] for one in pair):
+            del part["prefixItems"]
+            part["items"] = pair[0]

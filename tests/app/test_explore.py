@@ -348,14 +348,19 @@ def test_the_map_paints_every_mode_differently(exploring: Running, open_page: Op
     for mode in [mode for mode in modes if not mode.startswith("dimension:")] + ["dimension:2"]:
         choice.select_option(mode)
         settled(page)
-        colours, picture = page.evaluate(
-            """() => {
-              const canvas = document.querySelector('.map canvas');
-              const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-              const pixels = new Uint32Array(data.buffer);
-              return [new Set(pixels).size, pixels.reduce((sum, one) => (sum * 31 + one) % 2147483647, 7)];
-            }"""
-        )
+        for _ in range(200):  # the frame that shows it may come later
+            colours, picture = page.evaluate(
+                """() => {
+                  const canvas = document.querySelector('.map canvas');
+                  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+                  const pixels = new Uint32Array(data.buffer);
+                  const mark = pixels.reduce((sum, one) => (sum * 31 + one) % 2147483647, 7);
+                  return [new Set(pixels).size, mark];
+                }"""
+            )
+            if picture not in seen:
+                break
+            page.wait_for_timeout(50)
         assert colours > 4
         seen.add(picture)
     assert len(seen) == 8

@@ -84,7 +84,8 @@ class Reading:
         sum: the logit by parts of the tower.
         map: (g, g) float64, what each patch adds to the logit beside what it adds in a typical real image:
             positive towards generated. It sums to the parts of the picture.
-        rounding: how much of the constants is rounding: about 1e-5 of either sign.
+        rounding: how much of the constants is rounding, of either sign: about 1e-5 where features are
+            float32, up to a few tenths where they are bfloat16.
     """
 
     sum: LogitSum
@@ -178,7 +179,7 @@ def logit_reading(
     if abs(bias + float(parts.total[0]) - logit) > MOST_ROUNDING * max(1.0, abs(logit)):
         raise UsageError("The pixels are not those that the features were made of: their logits differ.")
     bars = _bars(parts)
-    # The encoder's runtime and this pass round differently, by about 1e-5 of float32.
+    # The encoder's runtime and this pass round differently: by about 1e-5 in float32, more in bfloat16.
     constants = logit - bias - sum(bar.logit for bar in bars)
     bars.append(LogitPart("Constants and rounding", constants))
     return Reading(

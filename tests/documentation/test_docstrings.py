@@ -18,6 +18,7 @@ import morelli
 
 FLAGS = doctest.ELLIPSIS
 NEEDS_ENCODER = {
+    "morelli.encoders._encoder",
     "morelli.encoders._last_block",
     "morelli.encoders.direct_paths",
     "morelli.inspection._inspect",

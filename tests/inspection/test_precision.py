@@ -82,6 +82,12 @@ def test_a_vector_does_not_depend_on_the_batch(measured: Bundle, encoder: Encode
             np.testing.assert_allclose(alone[kind][0], together[kind][row], rtol=1e-2, atol=1e-2)
 
 
+def test_no_image_gives_no_rows(measured: Bundle, encoder: Encoder, collection: Path) -> None:
+    fast = Inspector(encoder, measured).at_precision("fast").encoder
+    found = fast.trace(pixels_of(encoder, collection, 1)[:0], kinds=measured.kinds)
+    assert {len(array) for array in found.values()} == {0}
+
+
 def test_answers_say_what_was_used(measured: Bundle, encoder: Encoder, file: Path) -> None:
     judge = Inspector(encoder, measured)
     case = judge.at_precision("fastest").inspect(file).case

@@ -256,12 +256,11 @@ class Bundle:
                 raise UsageError(f"What bfloat16 costs the bundle {self.name} was not measured.")
             logit, distance = self.bfloat16.near_logit, self.bfloat16.near_distance
         logits = self.logits(features)
-        near = np.zeros(len(logits), dtype=bool)
-        for threshold in (self.ai, self.real):
-            near |= np.abs(logits - threshold.logit) <= logit
-            if not threshold.guaranteed:
-                # Then the interval decides too, where one of its ends is about even odds.
-                near |= (np.abs(self.intervals(features, 0.5) - 0.5) <= ABOUT_EVEN).any(axis=1)
+        ends = np.array([self.ai.logit, self.real.logit])
+        near: NDArray[np.bool_] = (np.abs(logits[:, None] - ends) <= logit).any(axis=1)
+        if not (self.ai.guaranteed and self.real.guaranteed):
+            # Then the interval decides too, where one of its ends is about even odds.
+            near |= (np.abs(self.intervals(features, 0.5) - 0.5) <= ABOUT_EVEN).any(axis=1)
         if self.bank is not None and self.bank.limit is not None:
             near |= np.abs(self.domain_distances(features) - self.bank.limit) <= distance
         return near

@@ -37,7 +37,7 @@ class ScreenedTower:
 
     def trace(self, pixels: Floats, kinds: Collection[Kind]) -> dict[Kind, Floats]:
         """Features of these kinds."""
-        if self._unsure is None:
+        if self._unsure is None or not len(pixels):
             return self.quick.trace(pixels, kinds)
         found = self.quick.trace(pixels, tuple(dict.fromkeys([*kinds, *self._kinds])))
         rows = np.flatnonzero(self._unsure({str(kind): found[kind] for kind in self._kinds}))

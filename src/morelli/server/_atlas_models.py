@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from morelli.server._models import Answer, SelectionAnswer
+from morelli.server._models import Answer, Counts, SelectionAnswer
 
 
 def _no_default(schema: dict[str, Any]) -> None:
@@ -26,19 +26,6 @@ class OpenAnswer(Answer):
 
 Outcome = Literal["tn", "fp", "fn", "tp", "unanswered"]
 Side = Literal["real", "fake"]
-
-
-class Counts(Answer):
-    """Images of a selection: all, by label, and by outcome of the verdict at even odds."""
-
-    count: int
-    real: int
-    fake: int
-    fp: int
-    fn: int
-    tp: int
-    tn: int
-    unanswered: int = Field(description="Labelled images whose verdict is inconclusive: no error.")
 
 
 class CategoryName(Answer):

@@ -206,11 +206,9 @@ class Report(Answer):
     title: str
 
 
-class SelectionAnswer(Answer):
-    """A selection: its key, which stands for it in addresses, its document, and counts."""
+class Counts(Answer):
+    """Images of a selection: all, by label, and by outcome of the verdict at even odds."""
 
-    key: str
-    spec: dict[str, Any]
     count: int
     real: int
     fake: int
@@ -219,6 +217,13 @@ class SelectionAnswer(Answer):
     tp: int
     tn: int
     unanswered: int = Field(description="Labelled images whose verdict is inconclusive: no error.")
+
+
+class SelectionAnswer(Counts):
+    """A selection: its key, which stands for it in addresses, its document, and counts."""
+
+    key: str
+    spec: dict[str, Any]
 
 
 class DimensionFields(Asked):

@@ -704,8 +704,6 @@ export interface SearchQuery {
 
 /** A selection: its key, which stands for it in addresses, its document, and counts. */
 export interface SelectionAnswer {
-  readonly key: string;
-  readonly spec: Readonly<Record<string, unknown>>;
   readonly count: number;
   readonly real: number;
   readonly fake: number;
@@ -715,6 +713,8 @@ export interface SelectionAnswer {
   readonly tn: number;
   /** Labelled images whose verdict is inconclusive: no error. */
   readonly unanswered: number;
+  readonly key: string;
+  readonly spec: Readonly<Record<string, unknown>>;
 }
 
 /** A generator or a source: the share of its images that is called generated, with Wilson's interval. */

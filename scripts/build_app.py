@@ -1,8 +1,9 @@
 """Builds the browser app into the package: a hook of hatchling, and a script for a checkout.
 
-Run as a script it builds `web/` into `src/morelli/server/static/` where the sources are newer than what is
-there. As hatchling's hook it does the same before a wheel is packed. Without Node the package works all the
-same and `morelli serve` says what is missing, so that is a message and not an error.
+Run as a script it builds `web/` into `src/morelli/server/static/`, and the views of an atlas for notebooks
+into `src/morelli/notebook/static/`, where the sources are newer than what is there. As hatchling's hook it
+does the same before a wheel is packed. Without Node the package works all the same and `morelli serve` says
+what is missing, so that is a message and not an error.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 WEB = ROOT / "web"
-BUILT = ROOT / "src" / "morelli" / "server" / "static"
+BUILT = ROOT / "src" / "morelli" / "server" / "static" / "index.html"
+NOTEBOOK = ROOT / "src" / "morelli" / "notebook" / "static" / "atlas.js"
 MINIMUM_NODE = 20
 
 
@@ -28,8 +30,11 @@ def sources() -> list[Path]:
 
 def stale() -> bool:
     """Whether the built app is missing or older than a source."""
-    index = BUILT / "index.html"
-    return not index.is_file() or any(path.stat().st_mtime > index.stat().st_mtime for path in sources())
+    built = (BUILT, NOTEBOOK)
+    if not all(file.is_file() for file in built):
+        return True
+    oldest = min(file.stat().st_mtime for file in built)
+    return any(path.stat().st_mtime > oldest for path in sources())
 
 
 def node_problem() -> str | None:
@@ -55,7 +60,8 @@ def build() -> None:
     """Build the app; nothing of a failed build stays."""
     install()
     subprocess.run(["npm", "run", "--silent", "build"], cwd=WEB, check=True)
-    os.utime(BUILT / "index.html")
+    for file in (BUILT, NOTEBOOK):
+        os.utime(file)
 
 
 def main() -> int:

@@ -37,6 +37,15 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def built_views() -> Path:
+    """The views of an atlas for notebooks, as `npm run build` leaves them."""
+    folder = ROOT / "src" / "morelli" / "notebook" / "static"
+    if not (folder / "atlas.js").is_file():
+        pytest.skip("needs the built app: make app")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def photos() -> list[tuple[str, Image.Image]]:
     """Real RGB photographs out of the scikit-image and scikit-learn wheels."""
     return load_photos()

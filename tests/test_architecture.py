@@ -256,7 +256,7 @@ PUBLIC_MODULES = {
     *("evaluation.projection", "evaluation.protocols", "evaluation.streams"),
     *("images.layouts", "images.transforms", "inspection.answers"),
     *("metrics.probabilities", "metrics.resampling", "metrics.shares", "metrics.streams"),
-    *("recipes.plans", "recipes.run", "server.deployment"),
+    *("recipes.plans", "recipes.run", "server.deployment", "server.embedded"),
 }
 MOST_NAMES, MOST_AT_ONE_DOOR = 230, 45
 

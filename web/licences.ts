@@ -8,11 +8,12 @@ const PACKAGE = /^.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/;
 /** In the app, but not as a module that the bundler reports. */
 const FILES_ONLY = ["@fontsource-variable/inter"];
 
-export function licences(): Plugin {
+/** `more`: packages in the result that are no modules. */
+export function licences(more: readonly string[] = FILES_ONLY): Plugin {
   return {
     name: "morelli-licences",
     generateBundle(_, bundle) {
-      const folders = new Map(FILES_ONLY.map((name) => [name, join("node_modules", name)]));
+      const folders = new Map(more.map((name) => [name, join("node_modules", name)]));
       for (const chunk of Object.values(bundle)) {
         for (const id of chunk.type === "chunk" ? chunk.moduleIds : []) {
           const [folder, name] = PACKAGE.exec(id) ?? [];

@@ -64,6 +64,8 @@ def place(tmp_path_factory, photo_dir):
     return folder
 
 
+SHOWS_ATLAS = {"morelli.notebook._show", "morelli.server.embedded"}
+
 MARKED = [pytest.param(n, marks=pytest.mark.encoder) if n in NEEDS_ENCODER else n for n in modules()]
 
 
@@ -72,7 +74,9 @@ def test_examples_print_what_they_say(name, place, monkeypatch, request):
     monkeypatch.chdir(place)
     if name in NEEDS_ENCODER:
         request.getfixturevalue("remembered")
-    if name == "morelli.notebook._show" and not (place / "faces.atlas").exists():
+    if name == "morelli.notebook._show":
+        request.getfixturevalue("built_views")
+    if name in SHOWS_ATLAS and not (place / "faces.atlas").exists():
         (place / "faces.atlas").symlink_to(request.getfixturevalue("planted_atlas_dir"))
     tests = examples(importlib.import_module(name))
     assert tests, f"{name} holds >>> outside a docstring that is found"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -58,12 +59,18 @@ class Kernel:
         """A message of the page to the widget: `custom`, or `update` of its state."""
         widget._handle_msg({"content": {"data": message}, "buffers": []})
 
-    def ask(self, widget: Any, **content: Any) -> tuple[dict[str, Any], list[bytes]]:
-        """Ask the widget something, and give its one answer."""
+    def request(
+        self, widget: Any, method: str, address: str, body: object = None
+    ) -> tuple[dict[str, Any], bytes]:
+        """Send a request of the page: status and headers of its one answer, and the body."""
         self.sent.clear()
-        self.say(widget, {"method": "custom", "content": {"id": "1", **content}})
+        content = {"id": "1", "method": method, "address": address}
+        content["body"] = None if body is None else json.dumps(body)
+        self.say(widget, {"method": "custom", "content": content})
         (answer,) = [one for one in self.sent if one["kind"] == "custom"]
-        return answer["content"], answer["buffers"]
+        assert answer["content"]["id"] == "1"
+        (found,) = answer["buffers"]
+        return answer["content"], found
 
 
 def jsonable(value: Any) -> Any:

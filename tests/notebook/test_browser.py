@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,16 +71,8 @@ def picture(page: Page, name: str) -> None:
         page.screenshot(path=Path(folder) / f"notebook-{name}.png", full_page=True)
 
 
-def colours(page: Page) -> int:
-    """How many colours the map shows."""
-    script = """() => { const c = document.querySelector('canvas'); const d = c.getContext('2d')
-        .getImageData(0, 0, c.width, c.height).data; const s = new Set();
-        for (let i = 0; i < d.length; i += 4) s.add((d[i] << 16) | (d[i + 1] << 8) | d[i + 2]);
-        return s.size }"""
-    return int(page.evaluate(script))
-
-
-def test_the_overview_shows_selects_and_opens_an_image(
+@pytest.mark.usefixtures("built_views")
+def test_the_overview_is_the_app_s_and_its_selection_is_shared(
     put: Callable[..., Page], kernel: Kernel, atlas: Atlas
 ) -> None:
     from playwright.sync_api import expect
@@ -87,58 +80,53 @@ def test_the_overview_shows_selects_and_opens_an_image(
     widget = morelli.show(atlas)
     assert isinstance(widget, OverviewWidget)
     page = put(widget)
-    canvas = page.locator(".mapside canvas")
-    expect(canvas).to_have_attribute("data-drawn", "true")
-    expect(page.locator(".count")).to_contain_text("120 of 120 images")
-    expect(page.locator(".thumbs img")).to_have_count(24)
-    page.wait_for_timeout(300)
-    assert colours(page) > 30
+    app = page.frame_locator("iframe")
+    tiles = app.locator(".pane.overview .map")
+    expect(tiles).to_have_attribute("data-settled", "true")
+    expect(app.locator(".summary")).to_contain_text("120 images")
+    expect(app.locator(".pane.images img").first).to_have_attribute("src", re.compile("^blob:"))
     picture(page, "overview")
 
     # A rectangle over the left half selects what lies there, for both.
-    box = canvas.bounding_box()
+    app.get_by_role("button", name="Rectangle", exact=True).click()
+    box = tiles.bounding_box()
     assert box is not None
-    page.get_by_role("button", name="rectangle").click()
     page.mouse.move(box["x"] + 2, box["y"] + 2)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 2, steps=5)
     page.mouse.up()
-    expect(page.locator(".count")).not_to_contain_text("120 of 120 images")
+    expect(app.locator(".summary")).to_contain_text("of 120 images")
     rows = widget.selected_rows
     assert 0 < len(rows) < 120
-    expect(page.locator(".count")).to_contain_text(f"{len(rows)} of 120 images")
-    level, ids = widget.selection["cells"]["level"], widget.selection["cells"]["ids"]
-    assert {cell % 2**level for cell in ids} <= set(range(2 ** (level - 1)))
-    np.testing.assert_array_equal(atlas.select(widget.selection).rows, rows)
-    shown = page.locator(".thumb").evaluate_all("all => all.map(one => Number(one.dataset.row))")
-    assert shown == rows[:24].tolist()
-    page.wait_for_timeout(300)
+    expect(app.locator(".summary")).to_contain_text(f"{len(rows)} of 120 images")
     picture(page, "overview-selected")
 
-    # One image: its parts sum to the logit, and another dimension can be looked at.
-    page.locator(".thumb").first.click()
-    panel = page.get_by_role("region", name="Verdict on")
-    expect(panel.locator(".stage canvas")).to_have_attribute("data-ready", "true")
-    expect(panel.locator(".impacts li")).to_have_count(10)
-    amounts = [float(text.replace("−", "-")) for text in panel.locator(".amount").all_inner_texts()]
-    assert abs(sum(amounts[:-1]) - amounts[-1]) < 0.06
-    panel.locator("button.name").nth(1).click()
-    expect(panel.locator("button.name").nth(1)).to_have_attribute("aria-pressed", "true")
+    # One image with its map, as the app shows it; pictures come by the kernel's messages.
+    app.locator(".pane.images .tile").first.click()
+    dialog = app.get_by_role("dialog")
+    ground = dialog.locator("img.ground")
+    expect(ground).to_have_attribute("src", re.compile("^blob:"))
+    assert ground.evaluate("one => one.decode().then(() => one.naturalWidth)") > 0
+    expect(dialog.locator("img.map").first).to_have_attribute("src", re.compile("^blob:"))
     picture(page, "overview-image")
-    page.get_by_role("button", name="back").click()
-
-    # Python selects, the page follows; the keyboard selects a single cell.
-    widget.selection = {"and": [{"column": "label", "in": ["real"]}]}
-    page.evaluate("messages => host.take(messages)", kernel.drain())
-    expect(page.locator(".count")).to_contain_text("60 of 120 images")
-    canvas.focus()
-    for key in ("ArrowRight", "ArrowDown", "Enter"):
-        page.keyboard.press(key)
-    expect(page.locator(".count")).not_to_contain_text("60 of 120")
-    assert len(widget.selection["cells"]["ids"]) == 1
     page.keyboard.press("Escape")
-    expect(page.locator(".count")).to_contain_text("120 of 120 images")
-    assert len(widget.selected_rows) == 120
+    expect(dialog).to_have_count(0)
+
+    # Python selects and colours, the page follows; what is undone on the page is undone in Python.
+    widget.selection = {"and": [{"column": "label", "in": ["real"]}]}
+    widget.colour = "label"
+    page.evaluate("messages => host.take(messages)", kernel.drain())
+    expect(app.locator(".summary")).to_contain_text("60 of 120 images")
+    expect(app.get_by_label("Glyphs show")).to_have_value("label")
+    widget.select_rows([3, 5, 8])
+    page.evaluate("messages => host.take(messages)", kernel.drain())
+    expect(app.locator(".summary")).to_contain_text("3 of 120 images")
+    app.get_by_role("button", name="Undo", exact=True).click()
+    expect(app.locator(".summary")).to_contain_text("60 of 120 images")
+    assert len(widget.selected_rows) == 60 and page.evaluate("location.hash") == ""
+    widget.clear()
+    page.evaluate("messages => host.take(messages)", kernel.drain())
+    expect(app.locator(".summary")).to_contain_text("120 images")
 
     page.evaluate("host.stop()")
     assert page.evaluate("host.listeners()") == 0
@@ -199,11 +187,14 @@ def test_the_check_panel_follows_the_page_into_the_dark_and_back(
     expect(page.locator(".morelli")).to_have_class("morelli dark")
 
 
+@pytest.mark.usefixtures("built_views")
 def test_the_overview_is_dark_where_the_page_is(put: Callable[..., Page], atlas: Atlas) -> None:
     from playwright.sync_api import expect
 
     page = put(morelli.show(atlas), night=True)
-    expect(page.locator(".mapside canvas")).to_have_attribute("data-drawn", "true")
-    assert page.locator(".morelli.dark").count() == 1
-    page.wait_for_timeout(300)
+    app = page.frame_locator("iframe")
+    expect(app.locator(".pane.overview .map")).to_have_attribute("data-settled", "true")
+    expect(app.locator("html")).to_have_attribute("data-theme", "dark")
     picture(page, "overview-dark")
+    page.evaluate("document.body.className = ''")
+    expect(app.locator("html")).to_have_attribute("data-theme", "light")

@@ -109,19 +109,19 @@ def test_both_widgets_work_in_jupyterlab(
     expect(cells.nth(3).locator(".jp-OutputArea-output")).to_have_text("120 logit", timeout=SLOWEST)
 
     # What is selected on the page is selected in Python.
-    canvas = page.locator(".mapside canvas")
-    expect(canvas).to_have_attribute("data-drawn", "true")
-    expect(page.locator(".thumbs img")).to_have_count(24)
-    page.get_by_role("button", name="rectangle").click()
-    box = canvas.bounding_box()
+    app = page.frame_locator(".morelli iframe")
+    tiles = app.locator(".pane.overview .map")
+    expect(tiles).to_have_attribute("data-settled", "true")
+    app.get_by_role("button", name="Rectangle", exact=True).click()
+    box = tiles.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 2, box["y"] + 2)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 2, steps=5)
     page.mouse.up()
-    count = page.locator(".count")
-    expect(count).not_to_have_text("120 of 120 images")
-    selected = int(count.inner_text().split()[0])
+    summary = app.locator(".summary .n")
+    expect(summary).to_contain_text("of 120")
+    selected = int(summary.inner_text().split()[0])
     panel = page.get_by_role("region", name=f"Verdict on {file.name}")
     expect(panel.locator(".stage canvas")).to_have_attribute("data-ready", "true")
     dimension = panel.locator("button.name").first
@@ -138,6 +138,7 @@ def test_both_widgets_work_in_jupyterlab(
     page.get_by_text("Theme", exact=True).first.hover()
     page.get_by_text("JupyterLab Dark", exact=True).first.click()
     expect(page.locator(".morelli.dark")).to_have_count(2)
+    expect(app.locator("html")).to_have_attribute("data-theme", "dark")
     if os.environ.get("MORELLI_SCREENSHOTS"):
         page.locator("#jupyterlab-splash").wait_for(state="detached")
         page.screenshot(path=Path(os.environ["MORELLI_SCREENSHOTS"]) / "notebook-jupyterlab.png")

@@ -7,27 +7,26 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.ipc
 import pytest
 import traitlets
+from fastapi.testclient import TestClient
 from PIL import Image
 
 import morelli
 from morelli.atlas import Atlas
+from morelli.errors import MissingPartError
 from morelli.notebook import OverviewWidget
+from morelli.server import ServerSettings, create_app
 from tests.notebook.kernel import Kernel
+
+pytestmark = pytest.mark.usefixtures("built_views")
 
 
 @pytest.fixture
 def widget(kernel: Kernel, atlas: Atlas) -> OverviewWidget:
     return OverviewWidget(atlas)
-
-
-def columns(answer: dict, buffers: list[bytes]) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
-    found = {}
-    for column, data in zip(answer["columns"], buffers, strict=True):
-        values = np.frombuffer(data, "<i4" if column["type"] == "int32" else "<f4")
-        found[column["name"]] = values.reshape(-1, column["width"]) if column["width"] > 1 else values
-    return found
 
 
 def test_an_atlas_and_its_folder_give_the_overview(
@@ -36,19 +35,34 @@ def test_an_atlas_and_its_folder_give_the_overview(
     for given in (planted_atlas_dir, str(planted_atlas_dir), atlas):
         shown = morelli.show(given, height=400)
         assert isinstance(shown, OverviewWidget)
-        assert (shown.info["images"], shown.height, len(shown.selected_rows)) == (120, 400, 120)
+        assert (shown.counts["count"], shown.height, len(shown.selected_rows)) == (120, 400, 120)
     json.dumps(kernel.drain())  # whatever is sent to a page is plain values and bytes
 
 
-def test_a_tile_holds_the_cells_of_the_atlas(kernel: Kernel, widget: OverviewWidget, atlas: Atlas) -> None:
-    answer, buffers = kernel.ask(widget, kind="tile", level=2, tx=0, ty=0)
-    found, table = columns(answer, buffers), atlas.tile(2, 0, 0)
-    assert answer["kind"] == "tile" and answer["id"] == "1" and answer["key"] == widget.counts["key"]
-    assert found["count"].sum() == 120
-    np.testing.assert_array_equal(found["cell"], table["cell"].to_numpy())
-    impacts = np.array(table["impact"].to_pylist())
-    np.testing.assert_allclose(found["impact"], impacts, rtol=1e-6)
-    assert set(found["exemplar"]) <= set(range(120))
+def test_requests_are_answered_as_the_server_answers_them(
+    kernel: Kernel, widget: OverviewWidget, atlas: Atlas
+) -> None:
+    root = f"api/v1/atlases/{widget.name}"
+    answer, body = kernel.request(widget, "GET", f"{root}/tiles/2")
+    assert (
+        answer["status"] == 200 and answer["headers"]["content-type"] == "application/vnd.apache.arrow.stream"
+    )
+    found, table = pa.ipc.open_stream(body).read_all(), atlas.tile(2)
+    assert sum(found["count"].to_pylist()) == 120
+    assert found["cell"].to_pylist() == table["cell"].to_pylist()
+    spec = {"and": [{"column": "label", "in": ["fake"]}]}
+    answer, body = kernel.request(widget, "POST", f"{root}/selections", spec)
+    assert json.loads(body)["count"] == 60
+    answer, body = kernel.request(widget, "GET", f"{root}/rows?selection={json.loads(body)['key']}&limit=200")
+    assert {one["row"] for one in json.loads(body)["rows"]} == set(atlas.select(spec).rows.tolist())
+    answer, body = kernel.request(widget, "GET", f"{root}/images/7/thumbnail")
+    assert body == atlas.thumbnail(7) and Image.open(BytesIO(body)).format == "JPEG"
+    server = create_app(ServerSettings(atlases=(atlas.path,), offline=True))
+    with TestClient(server, "http://127.0.0.1") as http:
+        for part in ("", "/dimensions", "/images/7", "/columns", "/prototypes"):
+            address = root + part
+            answer, body = kernel.request(widget, "GET", address)
+            assert (answer["status"], json.loads(body)) == (200, http.get(f"/{address}").json())
 
 
 def test_cells_selected_on_the_page_come_back_as_rows(
@@ -65,14 +79,6 @@ def test_cells_selected_on_the_page_come_back_as_rows(
     np.testing.assert_array_equal(widget.selected_rows, expected.rows)
     assert 0 < len(widget.selected_rows) == table["count"][0].as_py() == widget.counts["count"] < 120
     assert kernel.state["counts"]["count"] == widget.counts["count"]  # the page is told
-    found = columns(*kernel.ask(widget, kind="tile", level=2, tx=0, ty=0))
-    assert found["selected"].sum() == widget.counts["count"]
-    assert found["count"].sum() == 120  # nothing disappears
-    rows = kernel.ask(widget, kind="rows", offset=0, limit=200, sort="probability", descending=True)[0][
-        "rows"
-    ]
-    assert {one["row"] for one in rows} == set(widget.selected_rows.tolist())
-    assert [one["probability"] for one in rows] == sorted((one["probability"] for one in rows), reverse=True)
 
 
 def test_a_selection_set_in_python_reaches_the_page(kernel: Kernel, widget: OverviewWidget) -> None:
@@ -92,35 +98,41 @@ def test_what_is_no_selection_is_refused_and_changes_nothing(widget: OverviewWid
     assert widget.counts["count"] == 120
 
 
-def test_pictures_and_maps_are_the_atlas_s(kernel: Kernel, widget: OverviewWidget, atlas: Atlas) -> None:
-    answer, buffers = kernel.ask(widget, kind="thumbs", rows=[7, 8])
-    assert answer["rows"] == [7, 8] and buffers == [atlas.thumbnail(7), atlas.thumbnail(8)]
-    assert Image.open(BytesIO(buffers[0])).format == "JPEG"
-    answer, (picture, maps) = kernel.ask(widget, kind="image", row=7)
-    grid = answer["grid"]
-    shaped = np.frombuffer(maps, "<f4").reshape(9, grid, grid)
-    np.testing.assert_array_equal(shaped[2], atlas.relevance(7, 2))
-    np.testing.assert_array_equal(shaped[8], atlas.relevance(7))
-    assert picture == atlas.thumbnail(7)
-    distilled = answer["case"]["distilled"]
-    assert sum(distilled["impacts"]) + distilled["bias"] == pytest.approx(distilled["logit"], abs=1e-4)
-    json.dumps(answer)
-
-
 @pytest.mark.parametrize(
-    "asked",
+    ("method", "address", "body", "status"),
     [
-        {"kind": "image", "row": 4000},
-        {"kind": "tile", "level": 77, "tx": 0, "ty": 0},
-        {"kind": "rows", "offset": 0, "limit": 10**9},
-        {"kind": "rows", "offset": 0},
-        {"kind": "thumbs", "rows": ["x"]},
-        {"kind": "nothing"},
-        {},
+        ("GET", "{root}/images/4000", None, 404),
+        ("GET", "{root}/tiles/31", None, 422),
+        ("GET", "{root}/rows?limit=1000000000", None, 422),
+        ("POST", "{root}/selections", {"colour": 1}, 422),
+        ("POST", "{root}/search", {"text": "a cat"}, 409),
+        ("GET", "api/v1/info", None, 404),
+        ("POST", "api/v1/detect", None, 404),
+        ("GET", "{root}/images/7/file", None, 403),
+        ("GET", "../../../etc/passwd", None, 404),
+        ("GET", "", None, 404),
     ],
 )
-def test_a_question_that_makes_no_sense_is_answered_in_words(
-    kernel: Kernel, widget: OverviewWidget, asked: dict[str, object]
+def test_a_request_that_cannot_be_answered_says_why(
+    kernel: Kernel, widget: OverviewWidget, method: str, address: str, body: object, status: int
 ) -> None:
-    answer, _ = kernel.ask(widget, **asked)
-    assert answer["kind"] == "problem" and answer["text"]
+    answer, found = kernel.request(widget, method, address.format(root=f"api/v1/atlases/{widget.name}"), body)
+    assert answer["status"] == status
+    assert json.loads(found)["detail"]
+
+
+def test_an_edit_on_the_page_is_the_atlas_s(kernel: Kernel, widget: OverviewWidget, atlas: Atlas) -> None:
+    address = f"api/v1/atlases/{widget.name}/saved-selections/noted"
+    spec = {"and": [{"column": "label", "in": ["real"]}]}
+    assert kernel.request(widget, "PUT", address, spec)[0]["status"] == 200
+    assert atlas.info()["saved_selections"]["noted"] == spec
+    assert kernel.request(widget, "DELETE", address)[0]["status"] in (200, 204)
+    assert "noted" not in atlas.info()["saved_selections"]
+
+
+def test_without_the_built_app_the_error_says_how_it_is_built(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, atlas: Atlas
+) -> None:
+    monkeypatch.setattr("morelli.notebook._frontend.BUILT", tmp_path)
+    with pytest.raises(MissingPartError, match="make app"):
+        OverviewWidget(atlas)

@@ -1,8 +1,9 @@
-"""The overview of an atlas: drawn in the notebook, data by the kernel's messages, one selection for both."""
+"""The overview of an atlas: the app's own views, fed by the kernel's messages, one selection for both."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -10,56 +11,51 @@ import numpy as np
 import traitlets
 from numpy.typing import NDArray
 
-from morelli.errors import MorelliError, UsageError
-from morelli.notebook._frontend import script, style
-from morelli.notebook._tiles import image_answer, packed
+from morelli.errors import UsageError
+from morelli.notebook._frontend import app, script, style
 
 if TYPE_CHECKING:
     from morelli.atlas import Atlas
 
 EVERYTHING: dict[str, Any] = {"and": []}
-MOST_PICTURES = 200
-"""Thumbnails in one message."""
 
 
 class OverviewWidget(anywidget.AnyWidget):  # type: ignore[misc]
-    """What `morelli.show(atlas)` gives.
+    """What `morelli.show(atlas)` gives: map, dimensions, patterns and images of the app.
 
     Attributes:
-        selection: what is selected, as a selection document; set it from Python or with the mouse.
+        selection: what is selected, as a selection document; set it from Python or on the page.
         counts: how many images are selected: `count`, `real`, `fake`, and the error types.
-        colour: `signature` (all dimensions), `probability`, `label` or `error`.
-        height: of map and images, below the tools, in pixels.
+        colour: what the cells show, as the app's address names it: `signature` (all dimensions), `score`,
+            `label`, `verdict`, `error`, `generator`, `uncertainty` or `dimension:K`.
+        height: in pixels.
         atlas: the atlas itself.
+
+    Raises:
+        MissingPartError: the app was not built into this installation.
     """
 
-    _esm = script("shared", "panel", "map", "gallery", "overview")
+    _esm = script("shared", "overview")
     _css = style()
 
-    info = traitlets.Dict(read_only=True).tag(sync=True)
+    page = traitlets.Unicode(read_only=True).tag(sync=True)
+    page_style = traitlets.Unicode(read_only=True).tag(sync=True)
+    name = traitlets.Unicode(read_only=True).tag(sync=True)
     selection = traitlets.Dict(EVERYTHING).tag(sync=True)
     counts = traitlets.Dict(read_only=True).tag(sync=True)
-    colour = traitlets.Enum(["signature", "probability", "label", "error"], "signature").tag(sync=True)
-    height = traitlets.Int(520, min=240, max=4000).tag(sync=True)
+    colour = traitlets.Unicode("signature").tag(sync=True)
+    height = traitlets.Int(720, min=240, max=4000).tag(sync=True)
 
-    def __init__(self, atlas: Atlas, **options: Any) -> None:
+    def __init__(self, atlas: Atlas, *, images: Sequence[Path | str] = (), **options: Any) -> None:
+        from morelli.server.embedded import EmbeddedAtlas
+
+        built, look = app()
         self.atlas = atlas
+        self._embedded = EmbeddedAtlas(atlas.path, images)
         super().__init__(**options)
-        everything = atlas.select(EVERYTHING)
-        self.set_trait(
-            "info",
-            {
-                "name": atlas.record.name,
-                "images": len(atlas),
-                "levels": atlas.record.levels,
-                "dimensions": atlas.record.dimensions,
-                "names": atlas.dimension_names(),
-                "weights": [float(w) for w in atlas.distilled.w],
-                "encoder": atlas.record.build.encoder,
-                "everything": dict(everything.counts),
-                "maps": atlas.record.patches > 0,
-            },
-        )
+        self.set_trait("page", built)
+        self.set_trait("page_style", look)
+        self.set_trait("name", self._embedded.name)
         self._count()
         self.on_msg(self._asked)
 
@@ -94,46 +90,18 @@ class OverviewWidget(anywidget.AnyWidget):  # type: ignore[misc]
         found = self.atlas.select(self.selection)
         self.set_trait("counts", {"key": found.key, **found.counts})
 
-    # Messages of the page
+    # Requests of the page
 
     def _asked(self, widget: Any, content: Any, buffers: Any) -> None:
-        """Answer one question; what goes wrong is said in the widget and not lost in a log."""
-        number = content.get("id") if isinstance(content, Mapping) else None
-        try:
-            answer, more = self._answer(content)
-        except (MorelliError, KeyError, TypeError, ValueError) as error:
-            answer, more = {"kind": "problem", "text": str(error) or type(error).__name__}, []
-        self.send({**answer, "id": number}, more)
-
-    def _answer(self, asked: Any) -> tuple[dict[str, Any], list[bytes]]:
-        atlas = self.atlas
-        match asked["kind"]:
-            case "tile":
-                level, tx, ty = (int(asked[name]) for name in ("level", "tx", "ty"))
-                chosen = atlas.select(self.selection)
-                columns, buffers = packed(atlas.tile(level, tx, ty, selection=chosen))
-                return {"kind": "tile", "key": chosen.key, "columns": columns}, buffers
-            case "rows":
-                chosen = atlas.select(self.selection)
-                rows = atlas.rows(
-                    chosen,
-                    sort=str(asked.get("sort", "row")),
-                    descending=bool(asked.get("descending", False)),
-                    offset=int(asked["offset"]),
-                    limit=int(asked["limit"]),
-                )
-                return {"kind": "rows", "key": chosen.key, "rows": rows}, []
-            case "thumbs":
-                wanted = [int(row) for row in asked["rows"]][:MOST_PICTURES]
-                found = [(row, atlas.thumbnail(row)) for row in wanted]
-                there = [(row, picture) for row, picture in found if picture is not None]
-                return {"kind": "thumbs", "rows": [row for row, _ in there]}, [one for _, one in there]
-            case "image":
-                return image_answer(atlas, int(asked["row"]))
-        raise UsageError(f"The widget does not know the question {str(asked['kind'])[:40]!r}.")
+        """Answer one request of the page as the server would."""
+        if not isinstance(content, Mapping):
+            return
+        method, address = str(content.get("method", "GET")), str(content.get("address", ""))
+        body = content.get("body")
+        answer = self._embedded.answer(method, address, body if isinstance(body, str) else None)
+        said = {"id": content.get("id"), "status": answer.status, "headers": answer.headers}
+        self.send(said, [answer.body])
 
     def __repr__(self) -> str:
         counts = self.counts
-        return (
-            f"OverviewWidget({self.info['name']!r}, {counts['count']:,} of {self.info['images']:,} selected)"
-        )
+        return f"OverviewWidget({self.name!r}, {counts['count']:,} of {len(self.atlas):,} selected)"

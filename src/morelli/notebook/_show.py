@@ -26,7 +26,7 @@ EXTRA = "pip install 'morelli[notebook]'"
 def show(
     what: Atlas | Inspection | Image.Image | Path | str | bytes | npt.NDArray[np.uint8],
     *,
-    height: int = 520,
+    height: int = 720,
     images: Sequence[Path | str] = (),
     base_rate: float | None = None,
     bundle: Path | str | None = None,
@@ -38,12 +38,12 @@ def show(
     """Show an atlas or judge an image, as a widget of the notebook.
 
     Args:
-        what: an `Atlas` or its folder: the overview, whose selection comes back as `selection` and
+        what: an `Atlas` or its folder: the app's views of it, whose selection comes back as `selection` and
             `selected_rows`. An image (its file, the file's bytes, a PIL image or an array), or what
             `Inspector.inspect` found: the check panel with verdict, impacts and relevance. A PIL image and
             an array are judged as the PNG file of their pixels.
         height: of the overview, in pixels.
-        images: folders to look for an atlas's original images in.
+        images: folders to look for an atlas's original images in; the views show files of these alone.
         base_rate: share of generated images to assume; the bundle's if None.
         bundle: folder of the detector; the shipped one if None.
         distilled: folder of the distilled map; the shipped one if None.
@@ -53,6 +53,7 @@ def show(
 
     Raises:
         UsageError: anywidget is missing, or `what` is none of these.
+        MissingPartError: the views of an atlas are not built into this installation.
         ArtifactError: the atlas is damaged.
         ImageError: the image cannot be read.
 
@@ -68,7 +69,7 @@ def show(
     if atlas is not None:
         from morelli.notebook._overview import OverviewWidget
 
-        return OverviewWidget(atlas, height=height)
+        return OverviewWidget(atlas, images=images, height=height)
     from morelli.inspection import Inspection
     from morelli.notebook._check import CheckWidget
 

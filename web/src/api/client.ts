@@ -19,6 +19,26 @@ import type {
 /** Relative to the page, so that the app also works behind a path prefix. */
 const BASE = "api/v1";
 
+/** How requests reach the server and how its pictures reach the page. */
+export interface Transport {
+  readonly fetch: (address: string, init: RequestInit) => Promise<Response>;
+  /** What an `img` is given for the address of a picture. */
+  readonly picture: (address: string) => string;
+  /** Whether the page is one atlas inside a notebook: no uploads, no downloads and no other places. */
+  readonly embedded: boolean;
+}
+
+let transport: Transport = { fetch: (address, init) => fetch(address, init), picture: (address) => address, embedded: false };
+
+/** Reach the server in another way from now on. */
+export function reachBy(other: Transport): void {
+  transport = other;
+}
+
+export const picture = (address: string): string => transport.picture(address);
+
+export const embedded = (): boolean => transport.embedded;
+
 export class ApiError extends Error {
   readonly status: number;
   /** What the user can do, in the server's words; empty when it said nothing. */
@@ -60,7 +80,7 @@ export function url(parts: readonly (string | number)[], query: Query = {}): str
 export async function request(address: string, init: RequestInit = {}): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(address, init);
+    response = await transport.fetch(address, init);
   } catch (error) {
     if (cancelled(error)) throw error;
     throw new ApiError(0, "The Morelli server does not answer.", "Start it again with: morelli serve");

@@ -3,6 +3,8 @@
  *
  * Undo and redo are the browser's Back and Forward, so that there is one history and not two that disagree. Each
  * step that a person would call a step is pushed; what changes continuously (a drag, a slider) replaces.
+ *
+ * Inside a notebook the page's address and history are not the app's: there the steps are kept here.
  */
 
 import { type Address, formatAddress, parseAddress, type Place } from "./address";
@@ -19,6 +21,8 @@ class Route {
   #address = $state.raw<Address>({ place: "check", subject: "", params: {} });
   #step = $state(0);
   #last = $state(0);
+  /** The addresses of all steps, where the browser's history is not to be used. */
+  #kept: Address[] | null = null;
 
   readonly canUndo = $derived(this.#step > 0);
   readonly canRedo = $derived(this.#step < this.#last);
@@ -38,6 +42,12 @@ class Route {
   start(): void {
     this.#read(0);
     addEventListener("popstate", () => this.#read(this.#step + 1));
+  }
+
+  /** Start at an address, and leave the browser's history alone. */
+  startAt(address: Address): void {
+    this.#kept = [address];
+    this.#address = address;
   }
 
   /** Go to another place or subject: always a step. */
@@ -63,11 +73,19 @@ class Route {
   }
 
   undo(): void {
-    if (this.canUndo) history.back();
+    if (this.canUndo) this.#move(-1);
   }
 
   redo(): void {
-    if (this.canRedo) history.forward();
+    if (this.canRedo) this.#move(1);
+  }
+
+  #move(by: -1 | 1): void {
+    if (!this.#kept) history.go(by);
+    else {
+      this.#step += by;
+      this.#address = this.#kept[this.#step] ?? this.#address;
+    }
   }
 
   /** `unmarked`: the number of a step that does not carry one, since the browser made it from a link. */
@@ -87,6 +105,14 @@ class Route {
     const hash = formatAddress(address);
     if (hash === formatAddress(this.#address)) return;
     this.#address = address;
+    if (this.#kept) {
+      if (replace) this.#kept[this.#step] = address;
+      else {
+        this.#last = ++this.#step; // a new step ends what could be redone
+        this.#kept = [...this.#kept.slice(0, this.#step), address];
+      }
+      return;
+    }
     if (!replace) this.#remember(this.#step + 1);
     const state: Step = { step: this.#step };
     if (replace) history.replaceState(state, "", hash);

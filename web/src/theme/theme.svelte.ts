@@ -26,10 +26,15 @@ class Theme {
     this.choose(stored());
   }
 
-  choose(choice: ThemeChoice): void {
+  /** Show this choice, and do not remember it. */
+  show(choice: ThemeChoice): void {
     this.choice = choice;
     if (choice === "system") delete document.documentElement.dataset["theme"];
     else document.documentElement.dataset["theme"] = choice;
+  }
+
+  choose(choice: ThemeChoice): void {
+    this.show(choice);
     try {
       localStorage.setItem(KEY, choice);
     } catch {

@@ -1,45 +1,11 @@
-// What all widgets share: numbers in words, the one scale of colours, small helpers for the page.
-
-const STOPS = {
-  light: ["#0a5470", "#2f92b4", "#93c3d4", "#e4e4e0", "#eab98a", "#cf741d", "#8a3f04"],
-  dark: ["#a5e3f7", "#41a9cb", "#265e73", "#34383c", "#7c4a1d", "#dd8431", "#ffd3a3"],
-};
-const INKS = {
-  light: { real: "#1b87ab", fake: "#d06f14", unknown: "#8a8f93", ink: "#191b1d", paper: "#fafaf7", muted: "#d9dad6" },
-  dark: { real: "#3aa3c6", fake: "#e58a34", unknown: "#7c8389", ink: "#f4f5f5", paper: "#121416", muted: "#33383c" },
-};
-
-const rgbOf = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
-const cssOf = ([r, g, b]) => `rgb(${r} ${g} ${b})`;
-const mixed = (a, b, share) => a.map((value, i) => Math.round(value + (b[i] - value) * share));
-
-/** Colour of `t`: -1 surely real (blue-teal), 0 grey, 1 surely generated (orange). */
-function tone(t, dark) {
-  const stops = STOPS[dark ? "dark" : "light"];
-  const at = ((Math.min(1, Math.max(-1, Number.isFinite(t) ? t : 0)) + 1) / 2) * (stops.length - 1);
-  const low = Math.min(stops.length - 2, Math.floor(at));
-  return mixed(rgbOf(stops[low]), rgbOf(stops[low + 1]), at - low);
-}
-
-/** The square root lifts quiet impacts above the grey. */
-const impactTone = (impact, full) => {
-  const t = Math.max(-1, Math.min(1, impact / full));
-  return Math.sign(t) * Math.sqrt(Math.abs(t));
-};
+// What all widgets share: numbers in words, small helpers for the page.
 
 const signed = (value, digits = 2) => {
   const text = Math.abs(value).toFixed(digits);
   return Number(text) === 0 ? text : `${value < 0 ? "−" : "+"}${text}`;
 };
-const percent = (p) => {
-  if (p > 0 && p < 0.01) return "under 1 %";
-  if (p < 1 && p > 0.99) return "over 99 %";
-  return `${(100 * p).toFixed(0)} %`;
-};
 /** A probability with two digits; nothing is ever certain. */
 const probabilityText = (p) => (p < 0.005 ? "< 0.01" : p >= 0.995 ? "> 0.99" : p.toFixed(2));
-const thousands = (n) => n.toLocaleString("en").replaceAll(",", "\u202f");
-const plural = (n, one) => `${thousands(n)} ${one}${n === 1 ? "" : "s"}`;
 
 /** An element with attributes (`on…` are listeners), and children that are elements or text, never markup. */
 function make(tag, attributes = {}, ...children) {

@@ -1,6 +1,6 @@
 /** What the Explore views ask the server for. */
 import { getTable } from "../../api/arrow";
-import { getJson, request, sendJson, url } from "../../api/client";
+import { getJson, picture, request, sendJson, url } from "../../api/client";
 import type {
   AtlasInfo,
   ColumnView,
@@ -187,9 +187,9 @@ export class AtlasApi {
     return sheet(await response.arrayBuffer(), rows.length);
   }
 
-  thumbnail = (row: number): string => this.#url(["images", row, "thumbnail"]);
+  thumbnail = (row: number): string => picture(this.#url(["images", row, "thumbnail"]));
   relevance = (row: number, dimension: number | "logit", size = 224): string =>
-    this.#url(["images", row, "relevance.png"], { dimension, size });
+    picture(this.#url(["images", row, "relevance.png"], { dimension, size }));
   file = (row: number): string => this.#url(["images", row, "file"]);
   exported = (selection: Key, format: ExportFormat): string => this.#url(["export"], { selection, format });
 }

@@ -75,16 +75,17 @@ class Candidate:
 
 
 CANDIDATES = (
-    Candidate("final embedding, one head, one delivery", ("final",), (STANDARD,), ()),
-    Candidate("blocks 7–12 and final, one head, one delivery", trained=(STANDARD,), years=()),
-    Candidate("the same, all deliveries", years=()),
-    Candidate("two experts (until 2022, 2023 and later), one delivery", trained=(STANDARD,)),
-    Candidate("two experts, and small copies", trained=(STANDARD, SMALL)),
-    Candidate("and random re-deliveries", trained=(STANDARD, SMALL, REDELIVERED)),
-    Candidate("and screenshots, more regularised", C=5e-4),
-    Candidate("and screenshots: the bundle"),
-    Candidate("and screenshots, less regularised", C=8e-3),
-    Candidate("the same, blocks 9–12", kinds=("layer:9", "layer:10", "layer:11", "layer:12", "final")),
+    Candidate("final embedding, one head, one delivery", ("final",), (STANDARD,), (), 2e-3),
+    Candidate("blocks 7–12 and final, one head, one delivery", trained=(STANDARD,), years=(), C=2e-3),
+    Candidate("the same, all deliveries", years=(), C=2e-3),
+    Candidate("two experts (until 2022, 2023 and later), one delivery", trained=(STANDARD,), C=2e-3),
+    Candidate("two experts, and small copies", trained=(STANDARD, SMALL), C=2e-3),
+    Candidate("and random re-deliveries", trained=(STANDARD, SMALL, REDELIVERED), C=2e-3),
+    Candidate("and screenshots", C=2e-3),
+    Candidate("the same, much more regularised", C=PROBE.C / 4),
+    Candidate("the same, more regularised: the bundle"),
+    Candidate("the same, less regularised", C=8e-3),
+    Candidate("as the bundle, blocks 9–12", kinds=("layer:9", "layer:10", "layer:11", "layer:12", "final")),
 )
 
 

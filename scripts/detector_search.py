@@ -14,7 +14,7 @@ of a single candidate are not, since somebody looked at them.
 The criterion was fixed beforehand: the mean AUC of old and new generators, on the standard delivery and on
 files as they came.
 
-Controls go through the whole search. `shuffled`: whole lineages and sources have each other's labels.
+Controls go through the whole search; PAGE.md, of a search before, gets what their nested choice scores. `shuffled`: whole lineages and sources have each other's labels.
 `file-facts`: the features are the file's format, size and shape instead of what the encoder saw.
 """
 
@@ -113,8 +113,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     text = search(views, candidates, options.predictions)
     text += f"\n\nThe search took {(time.monotonic() - started) / 60:.0f} minutes.\n"
     print(text)
-    if options.page is not None:
+    if options.page is not None and options.control is None:
         options.page.write_text(text, encoding="utf-8")
+    elif options.page is not None:
+        add_control(options.page, options.control, text)
+
+
+CONTROLS = {
+    "shuffled": "Labels and years of whole lineages and sources dealt out at random",
+    "file-facts": "What a file's head says (format, size, shape, bytes a pixel) instead of what the encoder saw",
+}
+
+
+def add_control(page: Path, control: str, text: str) -> None:
+    """Put the figures of a control's nested choice at the end of the page, in place of older ones."""
+    head = f"## Control: {CONTROLS[control]}"
+    table = text.split("## The nested choice\n\n", 1)[1].split("\n\n## ", 1)[0]
+    before, _, after = page.read_text(encoding="utf-8").partition(f"\n{head}\n")
+    _, cut, rest = after.partition("\n## ")
+    written = f"{before.rstrip()}\n\n{head}\n\n{table}\n{cut}{rest}"
+    page.write_text(written, encoding="utf-8")
 
 
 def search(views: Features, candidates: Sequence[Candidate], keep: Path | None = None) -> str:

@@ -10,7 +10,7 @@ const KEPT = 2000;
 
 export class KernelPictures {
   readonly #shown = new SvelteMap<string, string>();
-  readonly #asked = new Set<string>();
+  #asked: readonly string[] = [];
 
   constructor(readonly load: (address: string) => Promise<Response>) {}
 
@@ -18,8 +18,8 @@ export class KernelPictures {
   readonly address = (address: string): string => {
     const known = this.#shown.get(address);
     if (known !== undefined) return known;
-    if (!this.#asked.has(address)) {
-      this.#asked.add(address);
+    if (!this.#asked.includes(address)) {
+      this.#asked = [...this.#asked, address];
       void this.#fetch(address);
     }
     return BLANK;
@@ -33,7 +33,7 @@ export class KernelPictures {
     } catch {
       // The place stays empty and says so, as for a picture that the server does not have.
     }
-    this.#asked.delete(address);
+    this.#asked = this.#asked.filter((other) => other !== address);
     this.#shown.set(address, shown);
     for (const [old, url] of [...this.#shown].slice(0, Math.max(0, this.#shown.size - KEPT))) {
       this.#shown.delete(old);

@@ -14,7 +14,8 @@ of a single candidate are not, since somebody looked at them.
 The criterion was fixed beforehand: the mean AUC of old and new generators, on the standard delivery and on
 files as they came.
 
-Controls go through the whole search; PAGE.md, of a search before, gets what their nested choice scores. `shuffled`: whole lineages and sources have each other's labels.
+Controls go through the whole search; PAGE.md, of a search before, gets what their nested choice scores.
+`shuffled`: whole lineages and sources have each other's labels.
 `file-facts`: the features are the file's format, size and shape instead of what the encoder saw.
 """
 
@@ -121,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 CONTROLS = {
     "shuffled": "Labels and years of whole lineages and sources dealt out at random",
-    "file-facts": "What a file's head says (format, size, shape, bytes a pixel) instead of what the encoder saw",
+    "file-facts": "Format, size, shape and bytes a pixel of the file instead of what the encoder saw",
 }
 
 

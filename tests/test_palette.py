@@ -153,3 +153,6 @@ def test_the_app_and_the_notebook_have_the_same_colours() -> None:
     widgets = (ROOT / "src" / "morelli" / "notebook" / "frontend" / "widgets.css").read_text()
     for light, dark in (variables(css_variables())[name] for name in ("real", "real-fill", "generated-fill")):
         assert light in widgets and dark in widgets
+    scripts = (ROOT / "src" / "morelli" / "notebook" / "frontend").glob("*.js")
+    colour = re.compile(r"#[0-9a-f]{6}|\[\d+, \d{2,}, \d+\]")
+    assert not [one.name for one in scripts if colour.search(one.read_text())]

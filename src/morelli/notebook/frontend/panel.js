@@ -138,7 +138,8 @@ function drawPanel(host, shown, dimension, choose) {
     const map = deciding ? signedMap : maps.subarray(index * patches, (index + 1) * patches);
     // One outlier would hide everything else: the top 2 % are drawn as fully relevant.
     const most = Float32Array.from(map, Math.abs).sort()[Math.floor((patches - 1) * 0.98)];
-    const sides = { true: [0, 114, 178], false: [213, 94, 0] };
+    const fill = (name) => rgbOf(getComputedStyle(host).getPropertyValue(name).trim());
+    const sides = { true: fill("--real-fill"), false: fill("--fake-fill") };
     const grid = Math.round(Math.sqrt(patches));
     const layer = new ImageData(grid, grid);
     map.forEach((v, i) => {

@@ -1,5 +1,7 @@
 // What all widgets share: numbers in words, small helpers for the page.
 
+const rgbOf = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+
 const signed = (value, digits = 2) => {
   const text = Math.abs(value).toFixed(digits);
   return Number(text) === 0 ? text : `${value < 0 ? "−" : "+"}${text}`;

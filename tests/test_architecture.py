@@ -255,7 +255,7 @@ PUBLIC_MODULES = {
     *("encoders.cluster", "encoders.direct_paths", "encoders.store", "explanation.deciding"),
     *("evaluation.projection", "evaluation.protocols", "evaluation.streams"),
     *("images.layouts", "images.transforms", "inspection.answers"),
-    *("metrics.probabilities", "metrics.resampling", "metrics.shares", "metrics.streams"),
+    *("metrics.odds", "metrics.probabilities", "metrics.resampling", "metrics.shares", "metrics.streams"),
     *("recipes.plans", "recipes.run", "server.deployment", "server.embedded"),
 }
 MOST_NAMES, MOST_AT_ONE_DOOR = 230, 45

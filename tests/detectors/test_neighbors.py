@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from morelli.detectors import NearestNeighborDetector
+from morelli.detectors._cosine_index import CosineIndex
 from morelli.errors import UsageError
 
 
@@ -136,3 +137,22 @@ def test_fewer_members_than_k_are_all_there_is() -> None:
     assert near.fake.tolist() == [[2, 1, -1, -1, -1]]
     assert np.isfinite(detector.decision_function([[1.0, 0.2]])).all()
     assert clone(detector).get_params()["k"] == 5
+
+
+def test_few_vectors_are_searched_as_many_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    bank = rng.normal(size=(3000, 32)).astype(np.float32)
+    bank[1500:1600] = bank[:100]
+    queries = np.concatenate([rng.normal(size=(50, 32)), bank[:5], np.zeros((1, 32))]).astype(np.float32)
+    few = CosineIndex(bank)
+    monkeypatch.setattr("morelli.detectors._cosine_index._FEW", 0)
+    many = CosineIndex(bank)
+    assert type(few._faiss) is not type(many._faiss)
+    gone = np.arange(3000) % 7 == 0
+    for _ in range(2):
+        for k in (1, 9, 40):
+            for ours, theirs in zip(few.search(queries, k), many.search(queries, k), strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+        for index in (few, many):
+            index.remove(gone)
+            index.add(bank[gone])

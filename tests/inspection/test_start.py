@@ -7,18 +7,22 @@ import sys
 
 PROGRAM = """
 import sys
+import numpy as np
 import morelli
 from morelli.detectors import Bundle, default_bundle_path
+from morelli.features import Features
 import morelli.inspection
 
 bundle = Bundle.load(default_bundle_path())
-assert bundle.bank is not None and bundle.bank.index is not None
-assert not {"sklearn", "scipy.optimize", "scipy.stats", "matplotlib", "torch"} & set(sys.modules)
+vectors = {kind: np.ones((1, 512 if kind == "final" else 768), np.float32) for kind in bundle.kinds}
+features = Features.from_arrays(vectors, build=bundle.build)
+assert bundle.verdicts(features)[0].reasons
+assert not {"sklearn", "scipy", "faiss", "matplotlib", "torch"} & set(sys.modules)
 from morelli.detectors import LinearProbe
 assert "sklearn" in sys.modules
 """
 
 
-def test_a_bundle_and_its_bank_are_ready_without_what_fits_them() -> None:
+def test_a_bundle_and_its_bank_judge_without_what_fits_them() -> None:
     run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
 
 from morelli.errors import UsageError
+from morelli.metrics.odds import expit
 
 Array = NDArray[np.float64]
 LEAST = 0.7

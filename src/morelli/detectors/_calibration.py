@@ -13,9 +13,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logit
 
 from morelli.errors import ArtifactError, UsageError
+from morelli.metrics.odds import expit, logit
 
 Method = Literal["none", "platt", "temperature", "beta", "isotonic"]
 _BACKWARDS = (

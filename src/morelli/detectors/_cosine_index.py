@@ -1,4 +1,4 @@
-"""Cosine search over one set of vectors: faiss finds candidates in float32, float64 ranks them."""
+"""Cosine search over one set of vectors: candidates are found in float32, float64 ranks them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ IndexKind = Literal["exact", "hnsw", "ivf"]
 # Equal cosines may differ in the last bits by the order of summation; ranks ignore what is smaller.
 _DECIMALS = 13
 _SPARE = 2
+_FEW = 8192
+"""Up to this many vectors one matrix product finds the candidates before faiss would be loaded."""
 
 
 class CosineIndex:
@@ -160,13 +162,16 @@ class CosineIndex:
             self._faiss.add(unit)
 
     def _build(self) -> None:
-        faiss = _faiss_module()
-
         m, d = self._X.shape
         self._keys = np.arange(m)
         self._next_key = m
         self._tombstones = np.empty(0, dtype=np.int64)
         unit = _unit(self._X, self._lengths)
+        if self.kind == "exact" and m <= _FEW:
+            self._faiss = _Flat(d)
+            self._insert(unit, self._keys)
+            return
+        faiss = _faiss_module()
         if self.kind == "exact":
             self._faiss = faiss.IndexFlatIP(d)
         elif self.kind == "hnsw":
@@ -178,6 +183,26 @@ class CosineIndex:
             self._faiss = faiss.IndexIVFFlat(faiss.IndexFlatIP(d), d, self._lists, faiss.METRIC_INNER_PRODUCT)
             self._faiss.train(unit)
         self._insert(unit, self._keys)
+
+
+class _Flat:
+    """What faiss's flat index does, for few vectors and without faiss."""
+
+    def __init__(self, d: int) -> None:
+        self._unit = np.empty((0, d), dtype=np.float32)
+
+    def add(self, unit: NDArray[np.float32]) -> None:
+        """Add unit vectors (m, d) at the end."""
+        self._unit = np.concatenate([self._unit, unit])
+
+    def search(self, unit: NDArray[np.float32], reach: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Float32 cosines (n, reach), the largest first, and the positions of the vectors."""
+        rough = unit @ self._unit.T
+        reach = min(reach, rough.shape[1])
+        found = np.argpartition(-rough, reach - 1, axis=1)[:, :reach]
+        order = np.argsort(-np.take_along_axis(rough, found, axis=1), axis=1, kind="stable")
+        found = np.take_along_axis(found, order, axis=1)
+        return np.take_along_axis(rough, found, axis=1), found
 
 
 def _faiss_module() -> Any:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp, softmax
 
 from morelli.errors import UsageError
+from morelli.metrics.odds import logsumexp, softmax
 
 Array = NDArray[np.float64]
 

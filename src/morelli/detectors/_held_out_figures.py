@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
+from morelli.metrics.odds import expit
 from morelli.metrics.resampling import (
     OperatingPoints,
     group_draws,

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
 from sklearn.utils.validation import check_is_fitted, validate_data
+
+from morelli.metrics.odds import expit
 
 
 class LinearDecision:

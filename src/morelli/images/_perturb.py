@@ -15,7 +15,6 @@ from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 from morelli.errors import ImageError, UsageError
 
@@ -291,6 +290,8 @@ def _blurred(image: Image.Image, sigma: float) -> Image.Image:
     """As UnivFD's data/datasets.py: each channel by scipy, into 8 bits (Ojha et al. 2023, commit 76a0e3e)."""
     if sigma == 0:
         return image
+    from scipy.ndimage import gaussian_filter  # slow to load, and most images are judged as they come
+
     pixels = np.array(image)
     for channel in range(3):
         gaussian_filter(pixels[:, :, channel], output=pixels[:, :, channel], sigma=sigma)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
-from scipy.fft import dct
 
 _SIDE: Final = 32
 _LOW: Final = 8
-# The DCT-II of 32 samples as a matrix: its first 8 rows are all that the hash needs.
-_BASIS: Final = np.asarray(dct(np.eye(_SIDE), axis=0))[:_LOW]
+
+
+@lru_cache(maxsize=1)
+def _basis() -> NDArray[np.float64]:
+    """The DCT-II of 32 samples as a matrix: its first 8 rows (8, 32) are all that the hash needs."""
+    from scipy.fft import dct  # slow to load, and judging needs no hash
+
+    return np.asarray(dct(np.eye(_SIDE), axis=0))[:_LOW]
 
 
 def phash(image: Image.Image) -> int:
@@ -25,7 +32,8 @@ def phash(image: Image.Image) -> int:
     Returns: an unsigned integer below 2**64.
     """
     grey = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    coefficients = _BASIS @ np.asarray(grey, np.float64) @ _BASIS.T
+    basis = _basis()
+    coefficients = basis @ np.asarray(grey, np.float64) @ basis.T
     # Rounded, so that the noise of a flat picture's zeros does not become bits.
     coefficients = np.round(coefficients, 6)
     bits = coefficients > np.median(coefficients)

@@ -117,9 +117,9 @@ class Shelf:
                 lock.acquire()
         except PermissionError as error:
             raise WeightsError(
-                f"The weights of {self.name} are not in {self.folder} or not readable there by this user, who "
-                f"cannot fetch them into it either. Let its owner run `morelli encoders pull {self.name}`, or name a "
-                "cache of your own (MORELLI_CACHE)."
+                f"The weights of {self.name} are not in {self.folder} or not readable there by this user, "
+                "who cannot fetch them into it either. Let its owner run "
+                f"`morelli encoders pull {self.name}`, or name a cache of your own (MORELLI_CACHE)."
             ) from error
         try:
             # Left by processes that were killed: nobody else can be writing while we hold the lock.

@@ -42,7 +42,7 @@ $(READY): $(RUNS)
 	@$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	@touch $@
 
-demo: $(RUNS) ## verdicts on real photographs and on images by new generators, with a contact sheet
+demo: $(RUNS) ## verdicts on photographs, drawings and images by new generators, with a contact sheet
 	$(MORELLI) encoders pull clip-vit-b16
 	$(BIN)/python scripts/demo_images.py $(DEMO)/images
 	$(MORELLI) detect $(DEMO)/images --label-from folders --sheet $(DEMO)/verdicts.png --jsonl $(DEMO)/verdicts.jsonl

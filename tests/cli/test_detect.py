@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,19 @@ def judge(bundle: Path, tiny_clip_dir: Path) -> Judge:
 
 def results(run: Finished) -> list[dict[str, Any]]:
     return list(json.loads(run.out)["results"])
+
+
+def test_pictures_of_high_dynamic_range_are_counted(judge: Judge, photo_dir: Path, tmp_path: Path) -> None:
+    with Image.open(sorted(photo_dir.iterdir())[0]) as photo:
+        small = photo.convert("RGB").resize((64, 64))
+    small.save(tmp_path / "plain.png")
+    plain = (tmp_path / "plain.png").read_bytes()
+    chunk = b"cICP" + bytes([9, 18, 0, 1])
+    (tmp_path / "hlg.png").write_bytes(
+        plain[:33] + b"\0\0\0\4" + chunk + zlib.crc32(chunk).to_bytes(4, "big") + plain[33:]
+    )
+    assert "of high dynamic range (PQ or HLG): 1;" in judge(tmp_path).out
+    assert "dynamic range" not in judge(tmp_path / "plain.png").out
 
 
 def test_every_picture_gets_a_verdict_with_its_evidence(judge: Judge, photo_dir: Path) -> None:

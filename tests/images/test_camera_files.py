@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageCms, ImageFilter
 
 from morelli.errors import ImageError
 from morelli.images import Limits, decode
@@ -128,6 +129,76 @@ def test_ten_bits_and_bright_pictures_are_noted() -> None:
             continue  # this build has no such encoder
         notes = decode(buffer.getvalue()).facts.notes
         assert any(note.endswith("-bit reduced") for note in notes), (format, notes)
+
+
+def ramps() -> np.ndarray:
+    """Red over the width, green over the height, blue over both: (64, 96, 3) from 0 to 1."""
+    y, x = np.mgrid[0:64, 0:96]
+    return np.stack([x / 95, y / 63, (x + y) / 158], -1)
+
+
+# The ramps, 12 bits, marked BT.2020 and PQ: avifenc 0.11.1 -d 12 -y 420 --cicp 9/16/9.
+DEEP_AVIF = base64.b64decode(
+    "AAAAHGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZgAAAPJtZXRhAAAAAAAAAChoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAbGli"
+    "YXZpZgAAAAAOcGl0bQAAAAAAAQAAAB5pbG9jAAAAAEQAAAEAAQAAAAEAAAEWAAABCgAAAChpaW5mAAAAAAABAAAAGmluZmUCAAAA"
+    "AAEAAGF2MDFDb2xvcgAAAABqaXBycAAAAEtpcGNvAAAAFGlzcGUAAAAAAAAAYAAAAEAAAAAQcGl4aQAAAAADDAwMAAAADGF2MUOB"
+    "QGwAAAAAE2NvbHJuY2x4AAkAEAAJgAAAABdpcG1hAAAAAAAAAAEAAQQBAoMEAAABEm1kYXQSAAoKWBlv/saEiATwgDL5ARDgAQQQ"
+    "QgC/xbfuyiLwNcUvfcpmDCaw7TgNUd4WsVGH1K6dcR36sag48tciRfwYarLo9zE07Ys8NYKaENX0gbL1b8I1PPpfn+FAPCnBrQyZ"
+    "DtDTTHsiKsOncALadXD7LliH+0rOZS9KQl3HVX6RaSgZFyDutAooV6j/BPpkmd13d9m2m79k1Ke2AA/P8/C0cohyoZwMYhO39lqd"
+    "5UpBczzNrUQDmB8T//a13HW2X/4JgKkj2fs69aihhxObD9kcxnJMEWOeXV4Hju7wVjLCNsDr0jzdCJ7HAjPuGPiwRCnBP1pqgOAF"
+    "9GTqAS0ifLAk0K9kpA+DUqgCFw=="
+)
+
+
+@pytest.mark.parametrize("kind", ["HEIF 10", "HEIF 12", "AVIF 12"])
+def test_deep_pictures_are_read_as_their_8_bit_version(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    format, bits = kind.split()
+    data, notes = DEEP_AVIF, ["12-bit reduced", "HDR (PQ) shown without tone mapping"]
+    if format == "HEIF":
+        import pillow_heif
+
+        monkeypatch.setattr(pillow_heif.options, "SAVE_HDR_TO_12_BIT", bits == "12")
+        deep = np.rint(ramps() * 65535).astype(np.uint16)
+        buffer, notes = io.BytesIO(), [f"{bits}-bit reduced"]
+        try:
+            pillow_heif.from_bytes(mode="RGB;16", size=(96, 64), data=deep.tobytes()).save(
+                buffer, format="HEIF", quality=95, chroma=444
+            )
+        except (RuntimeError, ValueError, OSError, KeyError):
+            pytest.skip("this build has no such encoder")
+        data = buffer.getvalue()
+    decoded = decode(data)
+    assert list(decoded.facts.notes) == notes
+    off = np.asarray(decoded.image, dtype=float) - 255 * ramps()
+    assert np.abs(off).max() < 6
+    assert abs(off.mean()) < 0.5
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_a_profile_that_says_pq_or_hlg_is_noted_in_every_format(format: str) -> None:
+    def profile(transfer: int, tag: bytes = b"cicp") -> bytes:
+        plain = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        count = int.from_bytes(plain[128:132], "big")
+        table = bytearray(plain[132 : 132 + 12 * count])
+        for k in range(count):  # tags move by the one more entry
+            at = int.from_bytes(table[12 * k + 4 : 12 * k + 8], "big") + 12
+            table[12 * k + 4 : 12 * k + 8] = at.to_bytes(4, "big")
+        body = plain[132 + 12 * count :]
+        size = 132 + 12 * (count + 1) + len(body)
+        entry = tag + size.to_bytes(4, "big") + (12).to_bytes(4, "big")
+        whole = plain[:128] + (count + 1).to_bytes(4, "big") + bytes(table) + entry + body
+        whole += b"cicp\0\0\0\0" + bytes([9, transfer, 0, 1])
+        return len(whole).to_bytes(4, "big") + whole[4:]
+
+    def notes(icc: bytes) -> tuple[str, ...]:
+        buffer = io.BytesIO()
+        picture().save(buffer, format, icc_profile=icc)
+        return decode(buffer.getvalue()).facts.notes
+
+    assert "HDR (PQ) shown without tone mapping" in notes(profile(16))
+    assert "HDR (HLG) shown without tone mapping" in notes(profile(18))
+    for ordinary in (profile(13), profile(16, b"cicx"), profile(16)[:-6]):
+        assert not [note for note in notes(ordinary) if note.startswith("HDR")]
 
 
 @pytest.mark.parametrize("where", ["behind the picture", "behind padding", "as Samsung writes it"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import asdict, replace
 from io import BytesIO
 from pathlib import Path
@@ -50,6 +51,17 @@ def test_a_path_bytes_a_picture_and_an_array_are_one_image(inspector: Inspector,
     assert inspector.inspect(grey).probability == pytest.approx(
         inspector.inspect(Image.fromarray(grey)).probability, abs=1e-6
     )
+
+
+def test_a_bright_picture_is_not_judged_without_a_word(inspector: Inspector, file: Path) -> None:
+    buffer = BytesIO()
+    decode(file.read_bytes()).image.save(buffer, "PNG")
+    plain = buffer.getvalue()
+    chunk = b"cICP" + bytes([9, 16, 0, 1])
+    bright = plain[:33] + b"\0\0\0\4" + chunk + zlib.crc32(chunk).to_bytes(4, "big") + plain[33:]
+    said = "The picture has a high dynamic range and was judged without tone mapping"
+    assert said in inspector.inspect(bright).sentence
+    assert said not in inspector.inspect(plain).sentence
 
 
 def test_what_was_found_hangs_together(inspector: Inspector, file: Path) -> None:

@@ -39,7 +39,7 @@ class Summary:
     """What a run needs to remember about its detections, however many there are.
 
     Counts of verdicts, in all and by label; the first rows for the table; the failures with their reasons;
-    how many files say themselves that a generator made or changed them.
+    how many files say themselves that a generator made or changed them; how many hold a high dynamic range.
     """
 
     def __init__(self) -> None:
@@ -48,6 +48,7 @@ class Summary:
         self.failures: list[tuple[str, str, str]] = []
         self.shown: list[dict[str, Any]] = []
         self.saying = 0
+        self.bright = 0
 
     @property
     def done(self) -> int:
@@ -64,6 +65,7 @@ class Summary:
         if detection.label is not None:
             self.by_label.setdefault(detection.label, Counter())[row["verdict"]] += 1
         self.saying += _generation(row) is not None
+        self.bright += any(note.startswith("HDR (") for note in row["notes"])
         if len(self.shown) < SHOWN:
             self.shown.append(row)
         return row
@@ -88,6 +90,11 @@ class Summary:
             f"{counts.total()} {names[label]}: {_spell(counts)}"
             for label, counts in sorted(self.by_label.items(), reverse=True)
         ]
+        if self.bright:
+            lines.append(
+                f"of high dynamic range (PQ or HLG): {self.bright}; judged without tone mapping, so their "
+                "colours were pale"
+            )
         return lines
 
 

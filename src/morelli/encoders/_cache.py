@@ -12,6 +12,7 @@ import json
 import math
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -106,13 +107,20 @@ class Shelf:
     @contextmanager
     def locked(self, progress: Progress) -> Iterator[None]:
         """Hold this encoder's folder against other processes."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / ".lock")
         try:
-            lock.acquire(timeout=0.2)
-        except Timeout:
-            progress(f"Another process is fetching {self.name}; waiting for it", None)
-            lock.acquire()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.folder / ".lock")
+            try:
+                lock.acquire(timeout=0.2)
+            except Timeout:
+                progress(f"Another process is fetching {self.name}; waiting for it", None)
+                lock.acquire()
+        except PermissionError as error:
+            raise WeightsError(
+                f"The weights of {self.name} are not in {self.folder} or not readable there by this user, "
+                "who cannot fetch them into it either. Let its owner run "
+                f"`morelli encoders pull {self.name}`, or name a cache of your own (MORELLI_CACHE)."
+            ) from error
         try:
             # Left by processes that were killed: nobody else can be writing while we hold the lock.
             for stale in self.folder.glob(".partial-*"):
@@ -128,6 +136,17 @@ class Shelf:
             self.slot(kind), what="slot of the cache", ours=lambda _: True, wait=math.inf
         ) as fresh:
             yield fresh
+
+    def share(self, slot: Path) -> None:
+        """Let whoever may open this encoder's folder read a slot that earlier versions kept for one user."""
+        granted = stat.S_IMODE(self.folder.stat().st_mode) & 0o055
+        found = slot.stat()
+        if os.name != "posix" or found.st_uid != os.geteuid() or found.st_mode & granted == granted:
+            return
+        for path in (*slot.iterdir(), slot):  # the folder last: an interrupted pass is repeated
+            mode = path.lstat().st_mode
+            if stat.S_ISREG(mode) or path == slot:
+                path.chmod(stat.S_IMODE(mode) | (granted if path == slot else granted & 0o044))
 
     def discard(self, kind: str) -> None:
         """Remove one source's slot; renamed first, so that no half-removed slot is ever seen."""
@@ -160,8 +179,8 @@ def weights_id(hashes: dict[str, str]) -> str:
 
 def describe(path: Path, sha256: str) -> StoredFile:
     """A file as a record holds it."""
-    stat = path.stat()
-    return StoredFile(path=str(path), sha256=sha256, size=stat.st_size, mtime_ns=stat.st_mtime_ns)
+    found = path.stat()
+    return StoredFile(path=str(path), sha256=sha256, size=found.st_size, mtime_ns=found.st_mtime_ns)
 
 
 def read_record(slot: Path) -> Record | None:
@@ -200,15 +219,15 @@ def damage(record: Record, *, thorough: bool, progress: Progress | None = None) 
     for entry in record.files:
         path = Path(entry.path)
         try:
-            stat = path.stat()
+            found = path.stat()
         except OSError:
             return f"{path} is gone"
-        if stat.st_size != entry.size:
-            return f"{path} has {stat.st_size} bytes instead of {entry.size}"
-        if thorough or stat.st_mtime_ns != entry.mtime_ns:
-            found = sha256_file(path, progress)
-            if found != entry.sha256:
-                return f"{path} has SHA-256 {found[:12]}… instead of {entry.sha256[:12]}…"
+        if found.st_size != entry.size:
+            return f"{path} has {found.st_size} bytes instead of {entry.size}"
+        if thorough or found.st_mtime_ns != entry.mtime_ns:
+            digest = sha256_file(path, progress)
+            if digest != entry.sha256:
+                return f"{path} has SHA-256 {digest[:12]}… instead of {entry.sha256[:12]}…"
     return None
 
 

@@ -244,8 +244,11 @@ def _fetch(
 
 def _refresh(shelf: Shelf, record: Record) -> None:
     """Note the files' present times, so that a copied cache is hashed once and not at every start."""
+    inside = Path(record.folder).parent == shelf.folder
+    if inside:
+        with suppress(OSError):
+            shelf.share(Path(record.folder))
     if any(Path(file.path).stat().st_mtime_ns != file.mtime_ns for file in record.files):
-        inside = Path(record.folder).parent == shelf.folder
         slot = Path(record.folder) if inside else shelf.slot("hub")
         with suppress(OSError):  # a cache that may only be read serves as well
             write_record(slot, touch_record(record), inside=inside)

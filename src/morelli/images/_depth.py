@@ -13,6 +13,7 @@ _AUXILIARY = {
     b"urn:com:apple:photo:2020:aux:hdrgainmap": "gain map",
 }
 _GAIN_MAP = b"http://ns.adobe.com/hdr-gain-map/1.0/"  # XMP of Ultra HDR JPEG
+_PQ_PROFILE = b"ITUR_2100_PQ_FULL"  # W3C note of 2017, "Using the ITU BT.2100 PQ EOTF with PNG"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _HEAD = 1 << 20
 _MOST_BOXES = 2_000
@@ -20,13 +21,14 @@ _MOST_BOXES = 2_000
 _HOLDERS = {b"meta": 4, b"iprp": 0, b"ipco": 0}
 
 
-def depth_notes(data: bytes, format: str) -> list[str]:
+def depth_notes(data: bytes, format: str, icc: bytes | None = None) -> list[str]:
     """Notes such as ``10-bit reduced``, ``HDR (PQ) shown without tone mapping``, ``gain map not judged``.
 
     Only headers are read: of AVIF and HEIF the boxes ``av1C``, ``colr`` and ``auxC`` of any item, of PNG
-    ``cICP``, of JPEG the XMP that belongs to the first picture.
+    ``cICP`` and the name of a profile that stood for PQ before there was ``cICP``, of JPEG the XMP that
+    belongs to the first picture, and of the colour profile `icc` of any format its tag ``cicp``.
     """
-    notes: list[str] = []
+    notes = _hdr(_profile_transfer(icc)) if icc else []
     if format in ("AVIF", "HEIF"):
         for kind, body in _boxes(data[:_HEAD]):
             if kind == b"av1C" and len(body) >= 3 and format == "AVIF":
@@ -44,12 +46,24 @@ def depth_notes(data: bytes, format: str) -> list[str]:
         for kind, body in _chunks(data[:_HEAD]):
             if kind == b"cICP" and len(body) == 4:
                 notes += _hdr(body[1])
+            elif kind == b"iCCP" and body.partition(b"\0")[0] == _PQ_PROFILE:
+                notes += _hdr(16)
     return list(dict.fromkeys(notes))
 
 
 def _hdr(transfer: int) -> list[str]:
     name = _TRANSFER.get(transfer)
     return [] if name is None else [f"HDR ({name}) shown without tone mapping"]
+
+
+def _profile_transfer(icc: bytes) -> int:
+    """The transfer characteristics of a profile's tag ``cicp`` (ICC.1:2022, 10.5), else 2: unspecified."""
+    for k in range(min(int.from_bytes(icc[128:132], "big"), 100)):
+        entry = icc[132 + 12 * k : 144 + 12 * k]
+        if entry[:4] == b"cicp":
+            at = int.from_bytes(entry[4:8], "big")
+            return icc[at + 9] if icc[at : at + 4] == b"cicp" and len(icc) > at + 11 else 2
+    return 2
 
 
 def _xmp(data: bytes) -> Iterator[bytes]:

@@ -113,7 +113,7 @@ def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
             frame.image = _load_jpeg(image, data, limits, notes)
         else:
             image.load()
-        notes += depth_notes(data, format)
+        notes += depth_notes(data, format, frame.icc)
         if format == "PNG":
             check_png_complete(data, image)
     except ImageError:
@@ -240,7 +240,7 @@ def _open_heif(data: bytes, limits: Limits) -> Frame:
     frame.has_exif = bool(info.get("exif"))
     if int(info.get("bit_depth", 8)) > 8:
         frame.notes.append(f"{info['bit_depth']}-bit reduced")
-    frame.notes += depth_notes(data, "HEIF")
+    frame.notes += depth_notes(data, "HEIF", frame.icc)
     if frame.frames > 1:
         frame.notes.append(f"first of {frame.frames} frames")
     return frame

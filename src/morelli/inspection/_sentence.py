@@ -53,8 +53,16 @@ def sentence(stored: StoredCase, verdict: Verdict, bundle: Bundle) -> str:
         f"Morelli {__version__} with the detector {bundle.name} (build {bundle.build.fingerprint}) {found}: "
         f"the estimated probability is {percent(verdict.probability)} (interval {percent(low)} to "
         f"{percent(high)}), assuming that {percent(bundle.base_rate)} of such pictures are generated. This "
-        f"is a signal, not proof. {_said(stored.provenance)}SHA-256 of the file: {stored.facts.sha256}."
+        f"is a signal, not proof. {_bright(stored.facts.notes)}{_said(stored.provenance)}"
+        f"SHA-256 of the file: {stored.facts.sha256}."
     )
+
+
+def _bright(notes: Sequence[str]) -> str:
+    """A sentence where a picture of high dynamic range was read as if it were an ordinary one."""
+    if not any(note.startswith("HDR (") for note in notes):
+        return ""
+    return "The picture has a high dynamic range and was judged without tone mapping, so it looked pale. "
 
 
 def _said(findings: Sequence[ProvenanceFinding]) -> str:

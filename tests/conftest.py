@@ -6,6 +6,11 @@ import os
 
 # Before anything loads OpenMP: its threads spin while they wait, and on a busy machine every test crawls.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Workers of xdist share the cores, so that a library which takes all of them waits for the other worker.
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    SHARE = str(max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])))
+    for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(library, SHARE)
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +30,38 @@ if TYPE_CHECKING:
     from morelli.encoders import Encoder
 
 ROOT = Path(__file__).resolve().parent.parent
+LONGEST_FIRST = (
+    *("documentation/test_pages", "explanation/test_generator_explanation", "app/test_explore_access"),
+    *("cli/test_first_run", "explanation/test_study", "server/test_interface", "app/test_explore"),
+    *("app/test_check", "artefacts/test_kills", "features/test_kill", "app/test_check_access"),
+    *(
+        "documentation/test_docstrings",
+        "evaluation/test_umap_place",
+        "cli/test_program",
+        "server/test_hostile",
+    ),
+    *("encoders/test_openvino", "app/test_absent", "explanation/test_component_search"),
+    *("atlas/test_patterns_real", "encoders/test_real", "cli/test_evaluate", "cli/test_detect"),
+    *("app/test_columns", "app/test_batch", "app/test_tags", "server/test_workers", "cli/test_container"),
+    *("artefacts/test_damage", "features/test_cluster", "explanation/test_heads", "features/test_extract"),
+)
+"""Files of more than about ten seconds. Workers take whole files in this order, so that no worker begins a
+long one when the others have nothing left."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; within a file, and among all the others, the order stays."""
+    places = {ROOT / "tests" / f"{name}.py": place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _not_waiting_for_disks() -> Iterator[None]:
+    """A sync must name an open file and then returns at once: tests lose nothing with a power failure, and
+    artefacts sync every file and folder that they write."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: os.fstat(descriptor) and None)
+        yield
 
 
 @pytest.fixture(scope="session")

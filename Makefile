@@ -16,10 +16,11 @@ PYTEST_ARGS ?=
 # One process a core, whole files each: fixtures of a file are made once. tests/conftest.py gives the order.
 PYTEST_WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
-# pip compiles nothing (--no-compile): the first import of a module does, and of many modules there is none.
-# Without this variable compiled modules are kept, also for the many processes that the tests start.
-unexport PYTHONDONTWRITEBYTECODE
+# pip would compile some ten thousand modules on one core.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-compile
+COMPILE := $(BIN)/python -m compileall -qq -j 0 "$(CURDIR)/$(VENV)"
+# Where this is set, each of the many processes that the tests start would compile Morelli again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help python setup demo test lint app lint-app browser bench docs docs-reference clean
 
@@ -41,6 +42,7 @@ $(BIN)/python: | python
 $(RUNS): pyproject.toml | $(BIN)/python
 	@echo "Installing Morelli into $(VENV) (a minute or two the first time) …"
 	@$(PIP_INSTALL) --editable ".[demo]"
+	@$(COMPILE) || true # as pip, which leaves alone what is no Python of this version
 	@touch $@
 
 # torch goes first and alone, its version read from pyproject.toml: so pip settles on one torch file
@@ -49,6 +51,7 @@ $(READY): pyproject.toml | $(BIN)/python
 	@echo "Installing Morelli, torch and the tools of development into $(VENV) (a few minutes the first time) …"
 	@$(PIP_INSTALL) "$$($(BIN)/python -c 'import tomllib; print(next(d for d in tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["torch"] if d.startswith("torch>")))')"
 	@$(PIP_INSTALL) --editable ".[dev]"
+	@$(COMPILE) || true
 	@touch $(RUNS) $@
 
 demo: $(RUNS) ## verdicts on real photographs and on images by new generators, with a contact sheet

@@ -31,28 +31,29 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST_FIRST = (
-    *("documentation/test_pages", "explanation/test_generator_explanation", "app/test_explore_access"),
-    *("cli/test_first_run", "explanation/test_study", "server/test_interface", "app/test_explore"),
-    *("app/test_check", "artefacts/test_kills", "features/test_kill", "app/test_check_access"),
+    *("documentation/test_pages", "app/test_explore_access", "app", "cli/test_first_run", "cli", "server"),
+    *("explanation/test_generator_explanation", "artefacts/test_kills", "features/test_kill", "features"),
     *(
-        "documentation/test_docstrings",
         "evaluation/test_umap_place",
-        "cli/test_program",
-        "server/test_hostile",
+        "encoders/test_openvino",
+        "encoders/test_real",
+        "atlas/test_patterns_real",
     ),
-    *("encoders/test_openvino", "app/test_absent", "explanation/test_component_search"),
-    *("atlas/test_patterns_real", "encoders/test_real", "cli/test_evaluate", "cli/test_detect"),
-    *("app/test_columns", "app/test_batch", "app/test_tags", "server/test_workers", "cli/test_container"),
-    *("artefacts/test_damage", "features/test_cluster", "explanation/test_heads", "features/test_extract"),
+    *("documentation/test_docstrings", "artefacts/test_damage"),
 )
-"""Files of more than about ten seconds. Workers take whole files in this order, so that no worker begins a
-long one when the others have nothing left."""
+"""Files, and folders whose files share fixtures, that take long. Workers take whole files in this order, so
+that no worker begins a long one when the others have nothing left."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first; within a file, and among all the others, the order stays."""
-    places = {ROOT / "tests" / f"{name}.py": place for place, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: places.get(item.path, len(places)))
+    """Put what takes long first; within a file, and among all the others, the order stays."""
+
+    def place(item: pytest.Item) -> int:
+        places = {item.path.with_suffix(""), item.path.parent}
+        found = (at for at, name in enumerate(LONGEST_FIRST) if ROOT / "tests" / name in places)
+        return next(found, len(LONGEST_FIRST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,34 +13,46 @@ MORELLI := $(BIN)/morelli
 
 DEMO := demo
 PYTEST_ARGS ?=
-# One process a core, whole files each: fixtures of a file are made once.
+# One process a core, whole files each: fixtures of a file are made once. tests/conftest.py gives the order.
 PYTEST_WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: help setup demo test lint app lint-app bench docs docs-reference clean
+# pip would compile some ten thousand modules on one core.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-compile
+COMPILE := $(BIN)/python -m compileall -qq -j 0 "$(CURDIR)/$(VENV)"
+# Where this is set, each of the many processes that the tests start would compile Morelli again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help python setup demo test lint app lint-app browser bench docs docs-reference clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 setup: $(READY) ## make .venv and install everything into it
 
-# What runs the program: no torch, no tools.
-$(RUNS): pyproject.toml
+python:
 	@command -v $(PYTHON) >/dev/null || { echo "No '$(PYTHON)' here: install Python 3.11 or newer, or say make PYTHON=/path/to/python." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Morelli needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Say make PYTHON=/path/to/newer/python." >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+
+$(BIN)/python: | python
+	@$(PYTHON) -m venv $(VENV) || { \
 	  echo "Could not make $(VENV); on Debian and Ubuntu the package python3-venv is missing." >&2; exit 1; }
+
+# What runs the program: no torch, no tools.
+$(RUNS): pyproject.toml | $(BIN)/python
 	@echo "Installing Morelli into $(VENV) (a minute or two the first time) …"
-	@$(BIN)/python -m pip install --quiet --editable ".[demo]"
+	@$(PIP_INSTALL) --editable ".[demo]"
+	@$(COMPILE) || true # as pip, which leaves alone what is no Python of this version
 	@touch $@
 
 # torch goes first and alone, its version read from pyproject.toml: so pip settles on one torch file
 # before it looks at anything that merely depends on torch.
-$(READY): $(RUNS)
-	@echo "Installing torch and the tools of development into $(VENV) (a few minutes the first time) …"
-	@$(BIN)/python -m pip install --quiet "$$($(BIN)/python -c 'import tomllib; print(next(d for d in tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["torch"] if d.startswith("torch>")))')"
-	@$(BIN)/python -m pip install --quiet --editable ".[dev]"
-	@touch $@
+$(READY): pyproject.toml | $(BIN)/python
+	@echo "Installing Morelli, torch and the tools of development into $(VENV) (a few minutes the first time) …"
+	@$(PIP_INSTALL) "$$($(BIN)/python -c 'import tomllib; print(next(d for d in tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["torch"] if d.startswith("torch>")))')"
+	@$(PIP_INSTALL) --editable ".[dev]"
+	@$(COMPILE) || true
+	@touch $(RUNS) $@
 
 demo: $(RUNS) ## verdicts on photographs, drawings and images by new generators, with a contact sheet
 	$(MORELLI) encoders pull clip-vit-b16
@@ -55,18 +67,22 @@ lint: $(READY) ## ruff, formatting, strict types
 	$(BIN)/mypy
 
 # Node is wanted for the browser app alone; without it everything else works, and this says so.
-app: $(READY) ## build the browser app into the package (Node 20 or newer; skipped aloud without)
-	@$(BIN)/python scripts/build_app.py
+app: | python ## build the browser app into the package (Node 20 or newer; skipped aloud without)
+	@$(PYTHON) scripts/build_app.py
 
 lint-app: app ## eslint, svelte-check and the app's unit tests
 	@if [ -d web/node_modules ]; then cd web && npm run --silent lint && npm run --silent check && npm run --silent test; \
 	  else echo "The browser app was not checked: Node is missing."; fi
 
-test: lint lint-app ## lint, every test, and the documentation built strictly
+browser: $(READY) app ## find or install the browser that tests of the app use
 	@if [ -f src/morelli/server/static/index.html ]; then $(BIN)/python -m tests.browser; \
 	  else echo "The browser app is not built, so its tests will be skipped."; fi
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --durations 10 $(PYTEST_ARGS)
-	$(MAKE) --no-print-directory docs
+
+# Each step before the tests keeps one core busy, so that two run side by side; the tests fill all cores.
+test: ## lint, every test, and the documentation built strictly
+	@$(MAKE) --no-print-directory -j 2 setup lint-app
+	@$(MAKE) --no-print-directory -j 2 lint browser docs
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations 10 $(PYTEST_ARGS)
 
 docs: $(READY) ## build the documentation into site/; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

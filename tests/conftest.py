@@ -6,6 +6,11 @@ import os
 
 # Before anything loads OpenMP: its threads spin while they wait, and on a busy machine every test crawls.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Workers of xdist share the cores, so that a library which takes all of them waits for the other worker.
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    SHARE = str(max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])))
+    for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(library, SHARE)
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +30,39 @@ if TYPE_CHECKING:
     from morelli.encoders import Encoder
 
 ROOT = Path(__file__).resolve().parent.parent
+LONGEST_FIRST = (
+    *("documentation/test_pages", "app/test_explore_access", "app", "cli/test_first_run", "cli", "server"),
+    *("explanation/test_generator_explanation", "artefacts/test_kills", "features/test_kill", "features"),
+    *(
+        "evaluation/test_umap_place",
+        "encoders/test_openvino",
+        "encoders/test_real",
+        "atlas/test_patterns_real",
+    ),
+    *("documentation/test_docstrings", "artefacts/test_damage"),
+)
+"""Files, and folders whose files share fixtures, that take long. Workers take whole files in this order, so
+that no worker begins a long one when the others have nothing left."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes long first; within a file, and among all the others, the order stays."""
+
+    def place(item: pytest.Item) -> int:
+        places = {item.path.with_suffix(""), item.path.parent}
+        found = (at for at, name in enumerate(LONGEST_FIRST) if ROOT / "tests" / name in places)
+        return next(found, len(LONGEST_FIRST))
+
+    items.sort(key=place)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _not_waiting_for_disks() -> Iterator[None]:
+    """A sync must name an open file and then returns at once: tests lose nothing with a power failure, and
+    artefacts sync every file and folder that they write."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: os.fstat(descriptor) and None)
+        yield
 
 
 @pytest.fixture(scope="session")

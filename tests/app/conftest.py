@@ -85,7 +85,7 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
     def open_it(address: str, **options: object) -> Page:
         homes.add("/".join(address.split("/")[:3]))
         context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})  # type: ignore[arg-type]
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(120_000)  # a busy machine may take long even to load it
         context.on("request", lambda request: asked.append(request.url))
         contexts.append(context)
         page = context.new_page()

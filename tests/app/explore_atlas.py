@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page
 
 from tests.planted_atlas import NAME
 from tests.server.running import Running
 
 Open = Callable[..., Page]
+CALLS = itertools.count()
 
 
 def address(server: Running, **params: Any) -> str:
@@ -34,11 +36,23 @@ def spec(page: Page) -> list[dict[str, Any]]:
     return found
 
 
+CALM = """call => {
+  if (window.calmSince?.call !== call) window.calmSince = { call, looks: 0 };
+  const query = new URLSearchParams(location.hash.split("?")[1] ?? "");
+  const overview = (query.get("pane") ?? "overview") === "overview";
+  const shown = document.querySelector(".workspace")?.ariaBusy === "false"
+    && (!overview || document.querySelector("[role=application]")?.dataset.settled === "true");
+  window.calmSince.looks = shown ? window.calmSince.looks + 1 : 0;
+  return window.calmSince.looks > 1;
+}"""
+
+
 def settled(page: Page) -> Page:
-    """Wait until every view shows what the address says."""
-    expect(page.locator(".workspace")).to_have_attribute("aria-busy", "false")
-    if state(page).get("pane", "overview") == "overview":
-        expect(page.get_by_role("application")).to_have_attribute("data-settled", "true")
+    """Wait until every view shows what the address says, and still does a moment later.
+
+    Asked in the page: `expect` would look again after a second only.
+    """
+    page.wait_for_function(CALM, arg=next(CALLS), polling=40)
     return page
 
 

@@ -93,7 +93,7 @@ def test_pull_fetches_what_is_shipped(machine: Machine) -> None:
 
 
 def test_detect_works_offline_after_pull(machine: Machine, photo_dir: Path) -> None:
-    assert '"verdict"' in machine.run("detect", photo_dir, "--offline", "--json").out
+    assert '"verdict"' in machine.run("detect", photo_dir / "more", "--offline", "--json").out
 
 
 def test_the_steps_of_the_demo(machine: Machine, photo_dir: Path, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_detector_fitted_on_extracted_features_finds_its_encoder(
     machine.run("fit", table, "-o", tmp_path / "own", "--kinds", "final", "-q")
     assert (
         '"verdict"'
-        in machine.run("detect", photo_dir, "--bundle", tmp_path / "own", "--offline", "--json").out
+        in machine.run("detect", photo_dir / "more", "--bundle", tmp_path / "own", "--offline", "--json").out
     )
 
 

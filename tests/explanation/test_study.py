@@ -139,9 +139,8 @@ def test_the_command_writes_the_study(tmp_path):
     FeatureTable.create(
         tmp_path / "f.lance", features.build, {k: v.shape[1:] for k, v in features.vectors.items()}, "float32"
     ).append(features)
-    run = CliRunner().invoke(
-        app, ["study", "transfer", str(tmp_path / "f.lance"), "-o", str(tmp_path / "out"), "--no-controls"]
-    )
+    options = ["-o", str(tmp_path / "out"), "--no-controls", "--holdouts", "3"]
+    run = CliRunner().invoke(app, ["study", "transfer", str(tmp_path / "f.lance"), *options])
     assert run.exit_code == 0, run.output
     assert {p.name for p in (tmp_path / "out").iterdir()} >= {"study.json", "study.md", "study.png", "bundle"}
     assert json.loads((tmp_path / "out" / "study.json").read_text())["generators"] == [

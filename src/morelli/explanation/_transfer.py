@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from morelli.errors import UsageError
+from morelli.explanation._one_core import on_one_core
 from morelli.metrics import two_sample_auc
 from morelli.metrics.resampling import bootstrap_counts, percentile_interval
 
@@ -259,7 +259,7 @@ def transfer_matrix(
                 if g == h:
                     half = len(own) // 2
                     own, scored = X[order[g][:half]], X[order[g][half:]]
-                with threadpool_limits(limits=1, user_api="blas"):  # many small solves
+                with on_one_core():  # many small solves
                     score = fit(own, trained, Context(g, h, train, others))
                 if id(score) not in seen:
                     seen[id(score)] = (score, score(tested))

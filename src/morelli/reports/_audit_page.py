@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,16 @@ from morelli.reports._templates import page_environment
 from morelli.reports._thumbnails import png
 
 if TYPE_CHECKING:
+    from jinja2 import Template
+
     from morelli.audit import AuditReport
 
 LISTED = 40
+
+
+@cache
+def _template() -> Template:
+    return page_environment().get_template("audit.html.j2")
 
 
 def audit_page(found: AuditReport, aligned: AuditReport | None = None) -> str:
@@ -39,18 +47,14 @@ def audit_page(found: AuditReport, aligned: AuditReport | None = None) -> str:
     estimates: list[tuple[str, dict[str, float | None]]] = [
         (name, {"value": b.auc, "low": b.interval[0], "high": b.interval[1]}) for name, b in baselines if b
     ]
-    return (
-        page_environment()
-        .get_template("audit.html.j2")
-        .render(
-            audit=found.to_json(),
-            failed=found.failed[:LISTED],
-            duplicates=found.duplicates[:LISTED],
-            n_duplicates=len(found.duplicates),
-            baselines=[(name, estimate, interval_bar(estimate)) for name, estimate in estimates],
-            pictures=pictures,
-            said=found.statement_shares,
-        )
+    return _template().render(
+        audit=found.to_json(),
+        failed=found.failed[:LISTED],
+        duplicates=found.duplicates[:LISTED],
+        n_duplicates=len(found.duplicates),
+        baselines=[(name, estimate, interval_bar(estimate)) for name, estimate in estimates],
+        pictures=pictures,
+        said=found.statement_shares,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import asdict
+from functools import cache
 from typing import TYPE_CHECKING
 
 from morelli.reports._templates import page_environment
@@ -12,6 +13,7 @@ from morelli.reports.plots._relevance import relevance_png
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from jinja2 import Template
 
     from morelli.inspection.answers import Case, Evidence
 
@@ -36,6 +38,11 @@ STRENGTHS = {
     "statement": "not signed: easily added, changed and removed",
     "weak": "weak: anybody or any program may have left it",
 }
+
+
+@cache
+def _template() -> Template:
+    return page_environment().get_template("case.html.j2")
 
 
 def case_page(
@@ -64,28 +71,24 @@ def case_page(
     shown = None
     if logit_map is not None:
         shown = _inline(relevance_png(logit_map, SIZE, under=picture), "image/png")
-    return (
-        page_environment()
-        .get_template("case.html.j2")
-        .render(
-            case=case,
-            facts=asdict(case.facts),
-            versions=asdict(case.versions),
-            heading=HEADINGS[case.verdict],
-            picture=_inline(picture, "image/jpeg"),
-            map=shown,
-            sums=[
-                (title, one)
-                for title, one in (
-                    ("By concepts and blocks", case.evidence),
-                    ("By where it was read", reading),
-                )
-                if one is not None
-            ],
-            percent=percent,
-            claims=CLAIMS,
-            strengths=STRENGTHS,
-        )
+    return _template().render(
+        case=case,
+        facts=asdict(case.facts),
+        versions=asdict(case.versions),
+        heading=HEADINGS[case.verdict],
+        picture=_inline(picture, "image/jpeg"),
+        map=shown,
+        sums=[
+            (title, one)
+            for title, one in (
+                ("By concepts and blocks", case.evidence),
+                ("By where it was read", reading),
+            )
+            if one is not None
+        ],
+        percent=percent,
+        claims=CLAIMS,
+        strengths=STRENGTHS,
     )
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from morelli.reports import _figures as figures
 from morelli.reports._document import about, robustness_series
 from morelli.reports._summary_tables import HEADLINE
 from morelli.reports._templates import page_environment
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 SHOWN_MATRICES = 2
 FEW = 10  # images below which a generator stands in the folded part of its table
@@ -26,16 +30,7 @@ def page(
     thumbnails: data URIs by sha256. pictures: plots with the keys title, text and src (a data URI).
     audit: the JSON of an audit of the same images.
     """
-    environment = page_environment()
-    environment.filters |= {
-        "estimate": figures.number,
-        "spread": figures.spread,
-        "percent": _percent,
-        "p": _p_value,
-        "short": _short,
-    }
-    environment.globals |= {"bar": figures.interval_bar, "fig": figures, "about": about}
-    return environment.get_template("report.html.j2").render(
+    return _template().render(
         doc=document,
         headline=document["headline"],
         verdict=verdict(document["headline"]),
@@ -53,6 +48,20 @@ def page(
         leaks=document["run"].get("leaks", {}),
         notes=document["run"].get("notes", []),
     )
+
+
+@cache
+def _template() -> Template:
+    environment = page_environment()
+    environment.filters |= {
+        "estimate": figures.number,
+        "spread": figures.spread,
+        "percent": _percent,
+        "p": _p_value,
+        "short": _short,
+    }
+    environment.globals |= {"bar": figures.interval_bar, "fig": figures, "about": about}
+    return environment.get_template("report.html.j2")
 
 
 def sections(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ The pages are made from the studies' JSON documents alone, so a page can be draw
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from morelli.reports import _figures as figures
@@ -65,6 +66,7 @@ def explanation_page(explanation: Mapping[str, Any], *, thumbnails: Mapping[str,
     return template.render(explanation=explanation, thumbnails=thumbnails or {})
 
 
+@cache
 def _environment() -> Environment:
     environment = page_environment()
     environment.filters |= {"spread": figures.spread, "gain": _gain, "estimate": _estimate}

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 def page_environment() -> Environment:
-    """Templates of this folder; jinja2 is loaded only when a page is drawn."""
+    """Templates of this folder; jinja2 is loaded only when a page is drawn.
+
+    A template is compiled each time it is fetched from a new environment, so that pages keep theirs.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 

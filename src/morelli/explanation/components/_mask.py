@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
-from threadpoolctl import threadpool_limits
 
 from morelli.errors import UsageError
 from morelli.explanation._erasure import (
@@ -20,6 +19,7 @@ from morelli.explanation._erasure import (
     pca_basis,
     residual_basis,
 )
+from morelli.explanation._one_core import on_one_core
 from morelli.explanation._residuals import residual_direction
 from morelli.explanation._transfer import (
     Array,
@@ -138,7 +138,7 @@ class ComponentMask(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             )
         # Products of a few dozen columns: a second BLAS thread costs more in waiting than it brings, and on
         # a busy machine many times more.
-        with threadpool_limits(limits=1, user_api="blas"):
+        with on_one_core():
             return self._fit_search((X / self.scale_) @ self.basis_, y, generator, group, names)
 
     def _basis(

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from morelli.errors import UsageError
+from morelli.explanation._one_core import on_one_core
 from morelli.explanation._transfer import Array, Context, Difference, Fit, Rows, middle
 from morelli.metrics import two_sample_auc
 from morelli.metrics.resampling import bootstrap_counts
@@ -93,7 +93,7 @@ def pooled_transfer(fit: Fit, X: NDArray[Any], rows: FoldedRows) -> PooledTransf
     for s, (train, test) in enumerate(rows.directions):
         for number, fold in enumerate(rows.folds):
             known = rows.known(number)
-            with threadpool_limits(limits=1, user_api="blas"):
+            with on_one_core():
                 score = fit(X[known], X[train], rows.context(number, train, f"all but fold {number}"))
             real = score(X[test])
             for name in fold:
@@ -115,5 +115,5 @@ def choose_ahead(fit: Callable[..., Any], X: NDArray[Any], rows: FoldedRows, *, 
         fit(X[known], X[train], rows.context(number, train, f"all but fold {number}"))
 
     tasks = [(number, train) for train, _ in rows.directions for number in range(len(rows.folds))]
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+    with on_one_core(), ThreadPoolExecutor(workers) as pool:
         list(pool.map(one, tasks))

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from morelli.errors import UsageError
 from morelli.explanation._head_selection import HeadSelection, select_heads
 from morelli.explanation._heads import Heads, Reading, generator_map, probe_transfer
 from morelli.explanation._isotropy import Isotropy, isotropy
+from morelli.explanation._one_core import on_one_core
 from morelli.explanation._transfer import (
     Array,
     Difference,
@@ -363,7 +363,7 @@ def _all_heads(
         return None, None
     fakes = {g: np.flatnonzero((data.y == 1) & (data.generator == g)) for g in names}
     halves = directions(data.y, data.groups, 1, np.random.default_rng(options.seed))[0]
-    with threadpool_limits(limits=1, user_api="blas"):
+    with on_one_core():
         transfer = probe_transfer(heads.vectors, fakes, halves, ridge=options.ridge)
         found = select_heads(
             heads, data.y, data.generator, data.groups, names=names, ridge=options.ridge, transfer=transfer,

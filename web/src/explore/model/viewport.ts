@@ -41,6 +41,12 @@ export function fit(size: Size): Viewport {
   return { x: 0.5 - (left - middle) / scale, y: 0.5, scale };
 }
 
+/** Whether a viewport is the whole map, or so near to it that nobody can tell them apart. */
+export function isWhole(view: Viewport, size: Size): boolean {
+  const whole = fit(size);
+  return Math.hypot(view.x - whole.x, view.y - whole.y) < 5e-3 && Math.abs(view.scale / whole.scale - 1) < 0.03;
+}
+
 export function toScreen(view: Viewport, size: Size, x: number, y: number): [number, number] {
   return [(x - view.x) * view.scale + size.width / 2, (y - view.y) * view.scale + size.height / 2];
 }

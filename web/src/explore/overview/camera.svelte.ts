@@ -2,7 +2,7 @@
 import { untrack } from "svelte";
 
 import { route } from "../../state/route.svelte";
-import { type Size, decodeViewport, encodeViewport, fit } from "../model/viewport";
+import { type Size, decodeViewport, encodeViewport, isWhole } from "../model/viewport";
 import type { Stage } from "./stage.svelte";
 
 export class Camera {
@@ -21,9 +21,7 @@ export class Camera {
   /** Write where the camera stands; the whole map needs no words. */
   write(): void {
     const { view, size } = this.stage;
-    const whole = fit(size);
-    const near = Math.hypot(view.x - whole.x, view.y - whole.y) < 5e-3 && Math.abs(view.scale / whole.scale - 1) < 0.03;
-    this.#written = near ? "" : encodeViewport(view, size);
+    this.#written = isWhole(view, size) ? "" : encodeViewport(view, size);
     route.set({ at: this.#written || null }, { replace: true });
   }
 

@@ -3,7 +3,7 @@ import type { Explore } from "../model/explore.svelte";
 import type { Point } from "../model/spec";
 import { chooseCell, chooseRegion } from "./choose";
 import { formAt, pictureAt } from "./pictures";
-import type { Place, Stage } from "./stage.svelte";
+import type { Found, Place, Stage } from "./stage.svelte";
 import { type Tool, fingers, region, toolOf } from "./tools";
 
 /** Farther than this, in CSS pixels, a press is a drag. */
@@ -11,9 +11,14 @@ const SLACK = 3;
 
 export class Pointing {
   tool = $state<Tool>("move");
-  /** The cell under the pointer. */
-  hovered = $state.raw<Place | null>(null);
+  /** Where a pointer that is not pressed stands on the map. */
   pointer = $state.raw<Point | null>(null);
+  /** The cell under it, also after the map moved below a pointer that stands still. */
+  readonly hovered = $derived.by<Found | null>(() => {
+    void this.stage.arrived;
+    void this.stage.level;
+    return this.pointer && (this.stage.at(...this.pointer) ?? null);
+  });
   /** The cell that was chosen last: the keyboard goes on from it. */
   chosen = $state.raw<Place | null>(null);
   /** The region being drawn, with what, and along which path on the screen. */
@@ -41,11 +46,11 @@ export class Pointing {
 
   move(event: PointerEvent, [x, y]: Point): void {
     const last = this.#pointers.get(event.pointerId);
-    this.pointer = [x, y];
     if (!last) {
-      this.hovered = this.stage.at(x, y) ?? null;
+      this.pointer = event.pointerType === "touch" ? null : [x, y];
       return;
     }
+    this.pointer = null;
     if (this.#started && Math.hypot(x - this.#started.x, y - this.#started.y) > SLACK) this.dragged = true;
     if (this.drawing) this.path = this.drawing === "rectangle" ? [this.path[0] as Point, [x, y]] : [...this.path, [x, y]];
     else if (this.#pointers.size === 2) this.#pinch(event.pointerId, last, [x, y]);
@@ -61,10 +66,11 @@ export class Pointing {
       if (clause) chooseRegion(this.explore, clause, event.shiftKey && this.tool !== "move");
       else this.#click(event, at);
     } else if (!this.dragged && this.#started?.id === event.pointerId) this.#click(event, at);
+    this.dragged = false;
   }
 
+  /** The pointer is elsewhere, or what lies below it changed: nothing is said of a cell that nobody points at. */
   leave(): void {
-    this.hovered = null;
     this.pointer = null;
   }
 

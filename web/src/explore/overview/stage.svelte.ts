@@ -12,6 +12,7 @@ import {
   type Viewport,
   clamped,
   fit,
+  isWhole,
   levelFor,
   limits,
   panned,
@@ -101,10 +102,13 @@ export class Stage {
 
   resize(size: Size, ratio: number, view?: Viewport): void {
     const old = this.size;
+    const from = this.#flight?.to ?? this.view;
+    this.#flight = null;
     this.#ratio = ratio;
     this.size = size;
     if (view) this.view = view;
-    else if (old.width > 1) this.view = { ...this.view, scale: (this.view.scale * fit(size).scale) / fit(old).scale };
+    // A map that is all in sight stays so, one of which a part is shown keeps its middle.
+    else if (old.width > 1) this.view = isWhole(from, old) ? fit(size) : { ...from, scale: (from.scale * fit(size).scale) / fit(old).scale };
     this.#rest();
     this.draw();
   }

@@ -40,7 +40,7 @@ class BuildProgress(Answer):
     name: str
     folder: str
     state: BuildState
-    step: str = Field(description="listing, encoder, extracting, distiller, images, prototypes or cells.")
+    step: str = Field(description="listing, encoder, extracting, distiller, maps, prototypes or cells.")
     done: int
     total: int | None = Field(description="Null where it is not known.")
     failed: int = Field(description="Images that could not be read.")

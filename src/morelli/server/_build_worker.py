@@ -26,12 +26,15 @@ from morelli.errors import MorelliError, UsageError
 from morelli.server._settings import ServerSettings
 
 if TYPE_CHECKING:
+    from morelli.atlas import AtlasOptions
     from morelli.encoders import Build, Encoder
     from morelli.explanation.concepts import ConceptBank
     from morelli.images import ImageItem
 
 KEPT_TOKENS = 5_000
 """Images up to which patch tokens are stored, 0.3 MB each for ViT-B/16; of more, images are encoded twice."""
+FEW = 100
+"""Images below which the map is laid out by principal components: neighbourhoods of so few mean little."""
 READING: dict[str, dict[str, Any]] = {
     "folders": {"label_from": "folders"},
     "real": {"label": 0},
@@ -132,7 +135,8 @@ def run(task: BuildTask, lines: _Lines) -> dict[str, Any]:
     build = Bundle.load(settings.bundle or default_bundle_path()).build
     given = _map(settings, build) if task.dimensions == "shipped" else None
     kind = "final" if given is None else given.kind
-    options = AtlasOptions(kind) if given is None else AtlasOptions(kind, given.n_dimensions)
+    size = 16 if given is None else given.n_dimensions
+    options = AtlasOptions(kind, size, projection="pca" if count < FEW else "umap")
     encoder = _encoder(settings, build)
     block = _last_block_inputs(encoder, kind)
     kinds = _kinds(task.table, (kind, *(block or ())) if count <= KEPT_TOKENS else (kind,))
@@ -156,7 +160,7 @@ def run(task: BuildTask, lines: _Lines) -> dict[str, Any]:
         distilled=given,
         images=[task.root],
         concepts=_concepts(build, kind),
-        command=_command(task, kinds),
+        command=_command(task, kinds, options),
         progress=lambda step, done, of: lines.step(step, done, of, len(report.failed)),
     )
     return {
@@ -213,11 +217,12 @@ def _concepts(build: Build, kind: str) -> list[ConceptBank]:
     return [shipped] if same and shipped.kind == kind else []
 
 
-def _command(task: BuildTask, kinds: tuple[str, ...]) -> str:
+def _command(task: BuildTask, kinds: tuple[str, ...], options: AtlasOptions) -> str:
     """What does the same on the command line."""
     given = task.settings.distilled
     extract = ["extract", str(task.folder), "-o", str(task.table), "--kinds", ",".join(kinds)]
-    build = ["atlas", "build", str(task.table), "-o", str(task.atlas)]
+    build = ["atlas", "build", str(task.table), "-o", str(task.atlas), "--projection", options.projection]
+    build += ["--kind", options.kind, "--dimensions", str(options.dimensions)]
     if task.dimensions == "shipped":
         build += ["--distilled", "default" if given is None else str(given)]
     return "\n".join(

@@ -15,6 +15,7 @@ from morelli.atlas.distiller import DistilledMap, default_map_path
 from morelli.detectors import Bundle, default_bundle_path
 from morelli.server import ServerSettings
 from tests.browser import running_chromium
+from tests.labelled_collection import gridded
 from tests.planted_atlas import NAME
 from tests.server.running import Running, running
 
@@ -68,9 +69,23 @@ def map_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def judging(real_encoder: Encoder, built_app: Path, map_dir: Path) -> Iterator[Running]:
+def collections(tmp_path_factory: pytest.TempPathFactory, photos: list[tuple[str, Image.Image]]) -> Path:
+    """A folder of collections with one: four photographs, and four with the trace of an upsampler."""
+    root = tmp_path_factory.mktemp("collections") / "pictures"
+    for name, image in photos[:4]:
+        crop = image.crop((0, 0, 256, 256))
+        for label, picture in (("real", crop), ("fake", gridded(crop))):
+            place = root / "holiday 2024" / label
+            place.mkdir(parents=True, exist_ok=True)
+            picture.save(place / f"{name}.png")
+    (root / "holiday 2024" / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    return root
+
+
+@pytest.fixture(scope="package")
+def judging(real_encoder: Encoder, built_app: Path, map_dir: Path, collections: Path) -> Iterator[Running]:
     """A server with the shipped detector and the real encoder."""
-    with running(ServerSettings(distilled=map_dir)) as server:
+    with running(ServerSettings(distilled=map_dir, collections=collections)) as server:
         yield server
 
 

@@ -34,6 +34,13 @@ def serve_command(
         list[Path] | None,
         typer.Option(metavar="FOLDER", help="Folder that requests may read images from; may be repeated."),
     ] = None,
+    collections: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Let the app build atlases from folders below this one, and write them into it.",
+        ),
+    ] = None,
     bundle: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Detector, instead of the shipped one.")
     ] = None,
@@ -86,6 +93,8 @@ def serve_command(
 
         morelli serve --atlas set.atlas --report report/
 
+        morelli serve --collections pictures/
+
         morelli serve --host 0.0.0.0 --name lab.example.org --token SECRET
     """
     from morelli.server import ServerSettings, new_token, serve
@@ -104,6 +113,7 @@ def serve_command(
         reference=reference,
         atlases=tuple(atlas or ()),
         reports=tuple(report or ()),
+        collections=collections,
         keep=keep,
         feedback=feedback,
         trust=trust,

@@ -16,6 +16,7 @@ from morelli.server import (
     _atlas_routes,
     _atlas_work_routes,
     _check_routes,
+    _collection_routes,
     _job_routes,
     _report_routes,
 )
@@ -72,7 +73,14 @@ def create_app(settings: ServerSettings | None = None, *, peers: Path | None = N
     )
     install(app)
     atlas = (_atlas_routes, _atlas_image_routes, _atlas_edit_routes, _atlas_work_routes)
-    for part in (_check_routes, _archive_routes, _job_routes, _report_routes, *atlas):
+    for part in (
+        _check_routes,
+        _archive_routes,
+        _job_routes,
+        _report_routes,
+        _collection_routes,
+        *atlas,
+    ):
         app.include_router(part.router, dependencies=[Depends(well_formed)])
     mount_static(app)
     describe(app)

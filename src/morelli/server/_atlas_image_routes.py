@@ -44,7 +44,7 @@ def image(request: Request, atlas: Name, row: Row) -> Response:
     if original is None:
         file = "in-archive" if "::" in str(found["uri"]) else "gone"
     else:
-        file = "there" if inside(original, state_of(request).settings.roots) else "outside-roots"
+        file = "there" if inside(original, state_of(request).settings.readable) else "outside-roots"
     return json_answer(a.ImageDetail, {**found, "available": file == "there", "file": file})
 
 
@@ -180,7 +180,7 @@ def image_file(request: Request, atlas: Name, row: Row) -> Response:
             f"The file of image {row} is not there any more.",
             next="The thumbnail is in the atlas.",
         )
-    roots = state_of(request).settings.roots
+    roots = state_of(request).settings.readable
     if not inside(path, roots):
         raise ProblemError(
             403,

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from morelli.errors import MorelliError
 from morelli.server._etags import etag_of
+from morelli.server._paths import inside
 from morelli.server._problems import ProblemError
 from morelli.server._settings import ServerSettings, artefact_name
 from morelli.server._well_formed import refuse_halves
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from morelli.atlas import Atlas, Selection
 
 KEPT_SPECS = 10_000
+SUFFIX = ".atlas"
+NAME = re.compile(r"\w[\w .-]{0,99}")
+"""Names of atlases in the collections' folder: no separator, nothing hidden, nothing that leads elsewhere."""
 FIRST_LEVELS = (4, 5)
 """Levels that the app shows first, in a window of usual size and in a large one."""
 
@@ -78,7 +84,8 @@ class Atlases:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._paths = {artefact_name(path): path for path in settings.atlases}
-        self._roots = settings.roots
+        self._roots = settings.readable
+        self._collections = settings.collections
         self._open: dict[str, Opened] = {}
         self._lock = threading.Lock()
 
@@ -99,8 +106,22 @@ class Atlases:
 
     @property
     def names(self) -> list[str]:
-        """Their names."""
-        return list(self._paths)
+        """Their names: those that the server was given, then those in the collections' folder."""
+        return [*self._paths, *(one for one in self._collected() if one not in self._paths)]
+
+    def _collected(self) -> list[str]:
+        if self._collections is None:
+            return []
+        found = (path.name.removesuffix(SUFFIX) for path in self._collections.glob(f"*{SUFFIX}"))
+        return sorted(name for name in found if self._path(name) is not None)
+
+    def _path(self, name: str) -> Path | None:
+        """Folder of an atlas; of one in the collections' folder only a finished one that lies inside."""
+        if name in self._paths or self._collections is None or not NAME.fullmatch(name):
+            return self._paths.get(name)
+        path = self._collections / f"{name}{SUFFIX}"
+        whole = (path / "atlas.json").is_file() and inside(path, [self._collections])
+        return path if whole else None
 
     def get(self, name: str) -> Opened:
         """An atlas, opened anew when it was built anew or added to.
@@ -111,7 +132,7 @@ class Atlases:
         """
         from morelli.atlas import Atlas
 
-        path = self._paths.get(name)
+        path = self._path(name)
         if path is None:
             raise ProblemError(
                 404,

@@ -386,6 +386,7 @@ def _info(state: ServerState) -> m.Info:
         atlases=state.atlases.names,
         reports=[artefact_name(path) for path in state.settings.reports],
         roots=[root.name or str(root) for root in state.settings.roots],
+        collections=state.settings.collections is not None,
         keeps_uploads=state.settings.keep is not None,
         takes_feedback=state.settings.feedback is not None,
         perturbations=EDITS,

@@ -34,6 +34,8 @@ def greeting(settings: ServerSettings, address: str, *, static: Path = STATIC) -
     say("files", roots or "none can be named in requests (--root FOLDER allows it); uploads work")
     if not (static / "index.html").is_file():
         say("app", "not built: run `make app` (needs Node), then reload. The HTTP interface works: /api/docs")
+    if settings.collections is not None:
+        say("build", f"atlases from folders below {settings.collections}, written into it")
     if settings.keep is not None:
         say("kept", f"uploads, where a request asks for it, in {settings.keep}")
     alone = is_loopback(settings.host)

@@ -192,6 +192,7 @@ class Info(Answer):
     atlases: list[str]
     reports: list[str]
     roots: list[str]
+    collections: bool = Field(description="Atlases can be built here from folders.")
     keeps_uploads: bool
     takes_feedback: bool
     perturbations: list[str]

@@ -204,7 +204,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
         404: "There is no such thing.",
         405: "The method does not exist here.",
         408: "The client took too long to send.",
-        409: "The server was not started with what this needs.",
+        409: "The server was not started with what this needs, or something is in the way.",
         412: "Somebody else changed it meanwhile; nothing was changed.",
         413: "Too many bytes, pixels or files.",
         415: "The body has the wrong type.",

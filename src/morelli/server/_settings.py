@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -81,6 +82,8 @@ class ServerSettings:
         reference: feature table with real images that concepts are measured from.
         atlases: atlases to browse; each is known by its folder's name without the suffix.
         reports: folders of written evaluation reports, likewise by name.
+        collections: folder below which the app may read folders of images and into which it writes the
+            feature tables and atlases that it builds from them; None: nothing is built, nothing written.
         keep: folder that ``keep=true`` may store uploads in; None: uploads are never kept.
         feedback: file that verdicts marked wrong are added to, one JSON a line; None: refused.
         encoder: hub id of the bundle's encoder, so that one that is not registered may be fetched.
@@ -104,6 +107,7 @@ class ServerSettings:
     reference: Path | None = None
     atlases: tuple[Path, ...] = ()
     reports: tuple[Path, ...] = ()
+    collections: Path | None = None
     keep: Path | None = None
     feedback: Path | None = None
     trust: Path | None = None
@@ -133,6 +137,20 @@ class ServerSettings:
         for root in self.roots:
             if not root.is_dir():
                 raise UsageError(f"The root {root} is not a folder; name one that exists.")
+        if self.collections is not None:
+            if not self.collections.is_dir() or not os.access(self.collections, os.R_OK | os.W_OK | os.X_OK):
+                raise UsageError(
+                    f"{self.collections} is no folder that can be read and written; name one for collections."
+                )
+            if self.workers > 1:
+                raise UsageError(
+                    "Atlases are built by one process at a time: collections need a server with one worker."
+                )
+
+    @property
+    def readable(self) -> tuple[Path, ...]:
+        """The folders that files of an atlas's images may be shown from."""
+        return self.roots if self.collections is None else (*self.roots, self.collections)
 
     def to_json(self) -> str:
         """The settings as one JSON text, for the workers."""
@@ -145,7 +163,16 @@ class ServerSettings:
         values = {one.name: data[one.name] for one in fields(cls) if one.name in data}
         for name in ("roots", "concepts", "atlases", "reports"):
             values[name] = tuple(Path(path) for path in values[name])
-        for name in ("bundle", "distilled", "reference", "keep", "feedback", "trust", "weights"):
+        for name in (
+            "bundle",
+            "distilled",
+            "reference",
+            "collections",
+            "keep",
+            "feedback",
+            "trust",
+            "weights",
+        ):
             values[name] = None if values[name] is None else Path(values[name])
         values["hosts"] = tuple(values["hosts"])
         values["limits"] = RequestLimits(**values["limits"])

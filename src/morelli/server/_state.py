@@ -26,6 +26,7 @@ from morelli.server._uploads import UploadBudget
 
 if TYPE_CHECKING:
     from morelli.server._atlases import Atlases
+    from morelli.server._builds import Builds
     from morelli.server._jobs import JobBoard
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ class ServerState:
 
     def __init__(self, settings: ServerSettings) -> None:
         from morelli.server._atlases import Atlases
+        from morelli.server._builds import Builds
         from morelli.server._jobs import JobBoard
 
         # Every worker has its share of what the settings allow the whole server.
@@ -57,6 +59,7 @@ class ServerState:
             limits, self.image_limits, settings.roots, lambda: (self.inspector, self.queue)
         )
         self.atlases: Atlases = Atlases(settings)
+        self.builds: Builds = Builds(settings)
         self.problem: MorelliError | None = None
         self._inspector: Inspector | None = None
         self._queue: EncodingQueue | None = None
@@ -71,6 +74,8 @@ class ServerState:
 
     def start(self) -> None:
         """Begin to open the atlases and to load the encoder; requests are answered meanwhile."""
+        for name in self.builds.recover():
+            log.warning("The build of %s was interrupted; Explore can go on with it or discard it.", name)
         self._warmer.start()
         self._loader.start()
 
@@ -83,6 +88,7 @@ class ServerState:
         with self._starting:
             self._stopped = True  # an encoder that is still being loaded comes too late
         self.jobs.close()
+        self.builds.close()
         if self._queue is not None:
             self._queue.close()
         self._decode.shutdown(wait=True, cancel_futures=True)

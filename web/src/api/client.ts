@@ -3,8 +3,12 @@ import type {
   Archive,
   AtlasInfo,
   Atlases,
+  BuildAnswer,
+  BuildProgress,
+  BuildRequest,
   Case,
   CaseOptions,
+  Collections,
   Detected,
   Evidence,
   FeedbackAnswer,
@@ -174,6 +178,13 @@ export const api = {
 
   atlases: (signal?: AbortSignal) => getJson<Atlases>(url(["atlases"]), signal),
   atlas: (name: string, signal?: AbortSignal) => getJson<AtlasInfo>(url(["atlases", name]), signal),
+
+  collections: (path: string, signal?: AbortSignal) => getJson<Collections>(url(["collections"], { path }), signal),
+  build: (signal?: AbortSignal) => getJson<BuildAnswer>(url(["collections", "build"]), signal),
+  startBuild: (body: BuildRequest) => sendJson<BuildProgress>("POST", url(["collections", "build"]), body),
+  resumeBuild: (name: string) => sendJson<BuildProgress>("POST", url(["collections", "build", "resume"]), { name }),
+  cancelBuild: () => sendJson<BuildProgress>("POST", url(["collections", "build", "cancel"])),
+  discardBuild: (name: string) => sendJson("POST", url(["collections", "build", "discard"]), { name }),
 } as const;
 
 /** What a map is of. */

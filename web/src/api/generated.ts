@@ -58,6 +58,46 @@ export interface Atlases {
   readonly atlases: readonly (AtlasInfo | UnopenedAtlas)[];
 }
 
+/** The build that runs, or the last one; null where there was none. */
+export interface BuildAnswer {
+  readonly build: BuildProgress | null;
+}
+
+/** A build and how far it is. */
+export interface BuildProgress {
+  readonly name: string;
+  readonly folder: string;
+  readonly state: "running" | "done" | "failed" | "cancelled";
+  /** listing, encoder, extracting, distiller, maps, prototypes or cells. */
+  readonly step: string;
+  readonly done: number;
+  /** Null where it is not known. */
+  readonly total: number | null;
+  /** Images that could not be read. */
+  readonly failed: number;
+  /** Images of the atlas, once it is built. */
+  readonly images: number | null;
+  /** Why images could not be read, with counts. */
+  readonly reasons: Readonly<Record<string, number>>;
+  /** New images without a label. */
+  readonly unlabelled: number;
+  readonly seconds: number;
+  /** Why it failed; else empty. */
+  readonly message: string;
+}
+
+/** A folder of images from which an atlas is to be built. */
+export interface BuildRequest {
+  /** Folder, relative to the collections' folder. */
+  readonly path: string;
+  /** Of the atlas. */
+  readonly name: string;
+  /** From folders named real, fake, …; or one label for all images. */
+  readonly labels?: "folders" | "real" | "fake" | "unknown";
+  /** The server's distilled map, which needs no labels, or one fitted to these images. */
+  readonly dimensions?: "shipped" | "fitted";
+}
+
 /** A bin of the reliability curve: mean probability, and the share that is generated. */
 export interface CalibrationBin {
   readonly low: number;
@@ -107,6 +147,24 @@ export interface CategoryName {
   readonly name: string;
   /** Images that have it. */
   readonly n: number;
+}
+
+/** One folder below the collections' folder, and what has been built. */
+export interface Collections {
+  /** Name of the collections' folder. */
+  readonly root: string;
+  /** Of the folder that is listed; empty for the collections' folder. */
+  readonly path: string;
+  readonly folders: readonly Folder[];
+  /** Files right in this folder, images or not. */
+  readonly files: number;
+  /** There is more than is listed. */
+  readonly more: boolean;
+  /** Finished atlases in the collections' folder. */
+  readonly atlases: readonly string[];
+  /** The build that runs, or the last one. */
+  readonly build: BuildProgress | null;
+  readonly unfinished: readonly UnfinishedBuild[];
 }
 
 /** A name in a column, among all images and in the selection. */
@@ -348,6 +406,13 @@ export interface FileAudit {
   readonly note?: string;
 }
 
+/** A folder of images. */
+export interface Folder {
+  readonly name: string;
+  /** Relative to the collections' folder. */
+  readonly path: string;
+}
+
 /** A search: `sort=near:ID` orders images by it while the server remembers it. */
 export interface Found {
   readonly id: string;
@@ -436,6 +501,8 @@ export interface Info {
   readonly atlases: readonly string[];
   readonly reports: readonly string[];
   readonly roots: readonly string[];
+  /** Atlases can be built here from folders. */
+  readonly collections: boolean;
   readonly keeps_uploads: boolean;
   readonly takes_feedback: boolean;
   readonly perturbations: readonly string[];
@@ -501,6 +568,12 @@ export type Metrics = Readonly<Record<string, EstimateAnswer>> & {
   readonly auc: EstimateAnswer;
   readonly notes: readonly string[];
 };
+
+/** An unfinished build. */
+export interface NamedBuild {
+  /** Of the atlas. */
+  readonly name: string;
+}
 
 /** A member of the detector's bank. */
 export interface NeighborAnswer {
@@ -769,6 +842,16 @@ export interface TransferMatrix {
   readonly auc: readonly (readonly (number | null)[])[];
   readonly as_test: readonly (number | null)[];
   readonly as_training: readonly (number | null)[];
+}
+
+/** A build that can be gone on with. */
+export interface UnfinishedBuild {
+  readonly name: string;
+  readonly folder: string;
+  readonly labels: "folders" | "real" | "fake" | "unknown";
+  readonly dimensions: "shipped" | "fitted";
+  readonly state: "interrupted" | "cancelled" | "failed";
+  readonly message: string;
 }
 
 /** An atlas that cannot be opened, and why. */

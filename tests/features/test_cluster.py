@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
@@ -216,15 +217,22 @@ def test_verdicts_are_those_of_one_machine(
 ) -> None:
     options = ["--label-from", "folders", "--bundle", bundle_dir, "--weights", tiny_clip_dir, "--jsonl"]
     far = ["--engine", "ray", "--ray-address", ray_address, "--ray-cpus", "1", "--batch-size", "4"]
-    here = morelli("detect", mixture, *options, tmp_path / "here.jsonl")
-    there = morelli("detect", mixture, *options, tmp_path / "there.jsonl", *far)
+    (mixture / "real" / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
+    (mixture / "zz.csv").write_text("path\n")
+    with zipfile.ZipFile(tmp_path / "mac.zip", "w") as archive:
+        archive.write(next((mixture / "fake" / "gan").glob("*.png")), "fake/a.png")
+        archive.writestr("__MACOSX/fake/._a.png", b"\0\5\x16\7" + bytes(40))
+    sources = [mixture, tmp_path / "mac.zip"]
+    here = morelli("detect", *sources, *options, tmp_path / "here.jsonl")
+    there = morelli("detect", *sources, *options, tmp_path / "there.jsonl", *far)
     assert (there.code, there.out, there.err) == (here.code, here.out, here.err)
     assert here.code == 3
+    assert "not read: 2 left by systems (Thumbs.db and the like); 1 manifest or archive" in here.err
     rows, others = (
         [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
         for name in ("here", "there")
     )
-    assert len(rows) == len(list(iter_source(mixture)))
+    assert len(rows) == len(list(iter_source(sources)))
     assert [apart_from_rounding(row) for row in others] == [apart_from_rounding(row) for row in rows]
 
 

@@ -26,6 +26,7 @@ from morelli.features._distributed._identities import ABSENT, UNKNOWN, Identitie
 from morelli.features._distributed._ledger import Ledger, ShardCounts
 from morelli.features._failures import Failure
 from morelli.images import ImageItem, iter_source
+from morelli.images.layouts import SourceReport
 from tests.images.hostile import encoded
 
 
@@ -54,6 +55,24 @@ def test_images_before_an_error_of_the_source_are_not_lost() -> None:
     shards = list(shards_of(partial(until_an_error, named(5)), 4))
     assert [len(shard.items) for shard in shards] == [4, 1, 0]
     assert isinstance(shards[-1].problem, UsageError)
+
+
+def test_what_a_listing_passed_over_comes_behind_its_images(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(encoded("PNG"))
+    listing = partial(iter_source, tmp_path)
+    assert [len(shard.items) for shard in shards_of(listing, 4)] == [2]
+    (tmp_path / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
+    (tmp_path / "more.csv").write_text("path\n")
+    whole = list(shards_of(listing, 1))
+    assert [len(shard.items) for shard in whole] == [1, 1, 0]
+    passed = ShardWorker(lambda shared, cpus: lambda shard: 0, None, NoRay, 1)(whole[-1])
+    local = SourceReport()
+    list(iter_source(tmp_path, report=local))
+    assert isinstance(passed, SourceReport)
+    assert passed.passed_over() == local.passed_over() != ""
+    finished = b"".join(shard.digest for shard in whole)
+    assert [shard.items for shard in shards_of(listing, 1, finished)] == [()], "counted where all is done"
 
 
 def test_identities_are_a_set_with_labels() -> None:

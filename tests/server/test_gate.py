@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
+import httpx
 import pytest
+import uvicorn
 
 from morelli.errors import UsageError
-from morelli.server import ServerSettings, new_token
-from morelli.server._serve import address_of
+from morelli.server import ServerSettings, create_app, new_token
+from morelli.server._serve import address_of, bound
 from tests.server.running import API, Running, running
 
 TOKEN = "correct-horse-battery-staple"
@@ -136,6 +139,33 @@ def test_an_open_address_needs_a_token() -> None:
     assert (
         address_of(ServerSettings(host="0.0.0.0", token=TOKEN), 99) == f"http://127.0.0.1:99/?token={TOKEN}"
     )
+
+
+@pytest.mark.parametrize(
+    "asked", [{"host": ""}, {"host": "a\0b"}, {"port": 65536}, {"port": -1}, {"host": "[::1]"}, {"host": "-"}]
+)
+def test_an_address_that_is_none_is_a_sentence(asked: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        bound(ServerSettings(**{"port": 0, "token": TOKEN, **asked})).close()  # type: ignore[arg-type]
+
+
+def test_a_server_on_the_sixth_protocol_guards_its_name_too(settings: ServerSettings) -> None:
+    try:
+        listening = bound(replace(settings, host="::1", port=0))
+    except UsageError:
+        pytest.skip("this machine has no ::1")
+    server = uvicorn.Server(uvicorn.Config(create_app(replace(settings, host="::1")), log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    port = listening.getsockname()[1]
+    with httpx.Client(base_url=f"http://[::1]:{port}{API}", trust_env=False) as client:
+        for host, status in ((f"[::1]:{port}", 200), ("localhost", 200), ("evil.example", 421)):
+            assert client.get("/health", headers={"host": host}).status_code == status
+        for host in ("0.0.0.0", "2130706433", "127.0.0.1.evil.example", "[::ffff:127.0.0.1]", "localhost."):
+            assert client.get("/health", headers={"host": host}).status_code == 421
+    server.should_exit = True
+    thread.join(timeout=60)
+    listening.close()
 
 
 def test_settings_survive_the_way_to_a_worker(settings: ServerSettings) -> None:

@@ -87,6 +87,7 @@ def detect_on_cluster(
         shard_size=SHARD_BATCHES * batch_size,
         shared=plan,
         gpu=encoder.device != "cpu",
+        understood=understood,
     )
     with closing(results):
         for result in results:

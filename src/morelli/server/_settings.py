@@ -120,6 +120,10 @@ class ServerSettings:
     limits: RequestLimits = field(default_factory=RequestLimits)
 
     def __post_init__(self) -> None:
+        if not self.host or "\0" in self.host:
+            raise UsageError("The address to listen on is empty or holds a null character; name one.")
+        if not 0 <= self.port <= 65535:
+            raise UsageError(f"There is no port {self.port}: ports are 0 to 65535, and 0 takes a free one.")
         if self.token is None and not is_loopback(self.host):
             raise UsageError(
                 f"{self.host} can be reached from other machines, so requests must carry a token: give one, "

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from morelli.errors import MorelliError, UsageError
+from morelli.images.layouts import SourceReport
 
 if TYPE_CHECKING:
     from morelli.images import ImageItem, Limits
@@ -32,12 +33,14 @@ class Shard:
             are the same images under the same labels; what the files hold is not looked at.
         items: the images.
         problem: why the listing ends here.
+        passed: behind the last images, what the listing met and did not read.
     """
 
     number: int
     digest: bytes
     items: tuple[ImageItem, ...]
     problem: MorelliError | None = None
+    passed: SourceReport | None = None
 
 
 def listing_of(
@@ -68,8 +71,14 @@ def shards_of(listing: Listing, size: int, finished: bytes = b"") -> Iterator[Sh
     """The shards of a source, at most `size` images each and one of them in memory.
 
     Shards whose digests stand in `finished` (16 bytes each, by their numbers) are left out. An error of the
-    source comes behind the images that were listed before it, as a shard without images.
+    source comes behind the images that were listed before it, as a shard without images, and so does what
+    `iter_source` met and did not read.
     """
+    from morelli.images import iter_source
+
+    report = SourceReport()
+    if isinstance(listing, partial) and listing.func is iter_source:
+        listing = partial(listing, report=report)
     number = 0
     part: list[ImageItem] = []
 
@@ -90,6 +99,10 @@ def shards_of(listing: Listing, size: int, finished: bytes = b"") -> Iterator[Sh
         problem = error
     if part:
         yield from cut()
+    if report.passed_over():
+        passed = SourceReport()
+        passed.passed.merge(report.passed)
+        yield Shard(number, b"", (), passed=passed)
     if problem is not None:
         yield Shard(number, b"", (), problem)
 

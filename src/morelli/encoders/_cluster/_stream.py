@@ -58,6 +58,7 @@ def shard_stream(
     shared: object = None,
     gpu: bool = False,
     finished: bytes = b"",
+    understood: SourceReport | None = None,
 ) -> Generator[ShardResult[Result]]:
     """Work on a source in shards, on all machines of a cluster; the results come in the source's order.
 
@@ -75,6 +76,7 @@ def shard_stream(
         shared: sent to every machine once; arrays in it are read-only.
         gpu: give each worker a GPU.
         finished: digests of shards that are not listed again, 16 bytes each by number.
+        understood: told at the end what the listing met and did not read, where `iter_source` lists.
 
     Raises:
         UsageError: Ray is not installed, or the source or the work refuses.
@@ -98,6 +100,10 @@ def shard_stream(
                         raise outcome.error
                 if isinstance(outcome, MorelliError):
                     raise outcome
+                if isinstance(outcome, SourceReport):
+                    if understood is not None:
+                        understood.merge(outcome)
+                    continue
                 yield outcome
         except ray.exceptions.RayError as error:
             raise MorelliError(
@@ -125,9 +131,11 @@ class ShardWorker(Generic[Result]):
         except Exception as error:
             self._problem = _at(error)
 
-    def __call__(self, shard: Shard) -> ShardResult[Result] | NoRoom | MorelliError:
+    def __call__(self, shard: Shard) -> ShardResult[Result] | NoRoom | SourceReport | MorelliError:
         """The result of a shard, or why there is none: what ends the job, or leaves it to the coordinator."""
         problem = self._problem or shard.problem
+        if problem is None and shard.passed is not None:
+            return shard.passed
         return problem if problem is not None else done_by(self._work, shard)
 
 

@@ -100,6 +100,7 @@ def extract_on_cluster(
             shared=plan,
             gpu=job.encoder.device != "cpu",
             finished=ledger.finished,
+            understood=understood,
         )
         try:
             with closing(results):

@@ -39,7 +39,7 @@ def put(browser: Browser, kernel: Kernel) -> Iterator[Callable[..., Page]]:
 
     def start(widget: Any, *, night: bool = False) -> Page:
         page = browser.new_page(viewport={"width": 1180, "height": 760})
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(120_000)
         pages.append(page)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
@@ -91,7 +91,10 @@ def test_the_overview_shows_selects_and_opens_an_image(
     expect(canvas).to_have_attribute("data-drawn", "true")
     expect(page.locator(".count")).to_contain_text("120 of 120 images")
     expect(page.locator(".thumbs img")).to_have_count(24)
-    page.wait_for_timeout(300)
+    for _ in range(600):  # the frame that shows the pictures may come later
+        if colours(page) > 30:
+            break
+        page.wait_for_timeout(100)
     assert colours(page) > 30
     picture(page, "overview")
 

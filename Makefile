@@ -22,7 +22,7 @@ COMPILE := $(BIN)/python -m compileall -qq -j 0 "$(CURDIR)/$(VENV)"
 # Where this is set, each of the many processes that the tests start would compile Morelli again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help python setup demo test lint app lint-app browser bench docs docs-reference clean
+.PHONY: help python setup demo test pytest lint style types app lint-app browser bench docs docs-reference clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -61,9 +61,13 @@ demo: $(RUNS) ## verdicts on photographs, drawings and images by new generators,
 	@echo "Look at $(DEMO)/verdicts.png; every figure behind it is in $(DEMO)/verdicts.jsonl."
 	@echo "Your own pictures: source $(BIN)/activate && morelli detect ~/Pictures"
 
-lint: $(READY) ## ruff, formatting, strict types
+lint: style types ## ruff, formatting, strict types
+
+style: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(READY)
 	$(BIN)/mypy
 
 # Node is wanted for the browser app alone; without it everything else works, and this says so.
@@ -78,11 +82,14 @@ browser: $(READY) app ## find or install the browser that tests of the app use
 	@if [ -f src/morelli/server/static/index.html ]; then $(BIN)/python -m tests.browser; \
 	  else echo "The browser app is not built, so its tests will be skipped."; fi
 
-# Each step before the tests keeps one core busy, so that two run side by side; the tests fill all cores.
+pytest: $(READY)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations 10 $(PYTEST_ARGS)
+
+# Side by side, because each of the others keeps one core busy at most, and tests wait for much else.
 test: ## lint, every test, and the documentation built strictly
 	@$(MAKE) --no-print-directory -j 2 setup lint-app
-	@$(MAKE) --no-print-directory -j 2 lint browser docs
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations 10 $(PYTEST_ARGS)
+	@$(MAKE) --no-print-directory -j 2 style browser
+	@$(MAKE) --no-print-directory -j 3 pytest types docs
 
 docs: $(READY) ## build the documentation into site/; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -103,7 +103,7 @@ def test_an_archive_becomes_its_pictures(
     expect(table.get_by_text("1 could not be judged")).to_be_visible()
     table.get_by_role("link").first.click()
     expect(verdict(page)).to_be_visible()
-    for _ in range(50):
+    for _ in range(600):
         if len(judging.state.archives) == 0:
             break
         page.wait_for_timeout(100)

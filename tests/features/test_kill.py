@@ -83,7 +83,10 @@ def check_kills(
     batch: int,
     half_filled: bool = False,
 ) -> list[int]:
-    """Kill and resume `extractions` times; the rows that each kill left behind."""
+    """Kill and resume `extractions` times; the rows that each kill left behind.
+
+    The kills of the first, with `half_filled` all of them, meet a half-filled table.
+    """
     rng = np.random.default_rng(20)
     options = {"encoder": encoder, "kinds": kinds.split(","), "batch_size": batch, "flush_rows": 2 * batch}
     began = time.monotonic()
@@ -99,7 +102,7 @@ def check_kills(
                 [str(model), str(source), str(out), kinds, str(2 * batch), str(batch)],
                 rng,
                 1.2 * seconds,
-                half_filled=half_filled,
+                half_filled=half_filled or number == 0,
             )
             left.append(rows_at(out) if killed else -1)
         extract(source, out, **options)

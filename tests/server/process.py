@@ -32,6 +32,7 @@ class Process:
 
     running: subprocess.Popen[str]
     lines: list[str] = field(default_factory=list)
+    reader: threading.Thread | None = None
 
     @property
     def port(self) -> int:
@@ -47,14 +48,23 @@ class Process:
         """Until it has printed `text`."""
         until = time.monotonic() + seconds
         while text not in self.text:
-            assert self.running.poll() is None or text in self.text, f"it ended: {self.text}"
+            if self.running.poll() is not None:
+                self.read_all()
+                assert text in self.text, f"it ended: {self.text}"
             assert time.monotonic() < until, f"no {text!r} in {self.text}"
             time.sleep(0.02)
 
     def interrupt(self) -> int:
-        """Ctrl-C, and its exit status."""
+        """Ctrl-C, and its exit status; afterwards `text` is all that it printed."""
         self.running.send_signal(signal.SIGINT)
-        return self.running.wait(timeout=60)
+        status = self.running.wait(timeout=60)
+        self.read_all()
+        return status
+
+    def read_all(self) -> None:
+        """Read to the end what a process that has ended has printed."""
+        if self.reader is not None:
+            self.reader.join(timeout=60)
 
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=f"http://127.0.0.1:{self.port}{API}", timeout=120, trust_env=False)
@@ -96,14 +106,14 @@ def process(command: list[str]) -> Iterator[Process]:
         for line in running.stderr:
             one.lines.append(line.rstrip("\n"))
 
-    reader = threading.Thread(target=lines, daemon=True)
-    reader.start()
+    one.reader = threading.Thread(target=lines, daemon=True)
+    one.reader.start()
     try:
         yield one
     finally:
         running.kill()
         running.wait()
-        reader.join(timeout=10)
+        one.read_all()
         assert running.stderr is not None
         running.stderr.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -54,6 +54,15 @@ class Running:
             while part := connection.recv(65536):
                 answer += part
             return answer
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait, a minute at most, for something that soon comes true."""
+    for _ in range(6000):
+        if true():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not come true")
 
 
 @contextmanager

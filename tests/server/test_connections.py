@@ -15,7 +15,7 @@ from PIL import Image
 from morelli.server import ServerSettings
 from morelli.server._protocol import ImpatientProtocol
 from tests.server.conftest import png
-from tests.server.running import API, Running, running
+from tests.server.running import API, Running, running, until
 
 
 def head(server: Running, length: int) -> bytes:
@@ -104,11 +104,7 @@ def test_a_cut_connection_leaves_nothing_behind(server: Running) -> None:
     for _ in range(5):
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as cut:
             cut.sendall(head(server, 1_000_000) + PART + bytes(100_000))
-    for _ in range(200):
-        if server.state.budget._held == 0:
-            break
-        time.sleep(0.01)
-    assert server.state.budget._held == 0
+    until(lambda: server.state.budget._held == 0)
     assert server.get("/ready").status_code == 200
 
 
@@ -121,18 +117,10 @@ def test_who_leaves_is_taken_out_of_the_queue(settings: ServerSettings, picture:
             clients = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(4)]
             for one in clients:
                 one.sendall(head(server, len(body)) + body)
-            for _ in range(300):
-                if server.state.admitted == 4:
-                    break
-                time.sleep(0.01)
-            assert server.state.admitted == 4
+            until(lambda: server.state.admitted == 4)
             for one in clients:
                 one.close()
-        for _ in range(500):
-            if server.state.admitted == 0:
-                break
-            time.sleep(0.01)
-        assert server.state.admitted == 0
+        until(lambda: server.state.admitted == 0)
         assert server.upload(("a.png", picture)).status_code == 200
 
 
@@ -182,10 +170,7 @@ def test_stopping_finishes_what_runs_and_cancels_jobs(settings: ServerSettings, 
 def test_health_answers_while_the_encoder_cannot_be_had(settings: ServerSettings, picture: bytes) -> None:
     broken = replace(settings, weights=settings.feedback)
     with running(broken, ready=False) as server:
-        for _ in range(500):
-            if server.state.problem is not None:
-                break
-            time.sleep(0.01)
+        until(lambda: server.state.problem is not None)
         assert server.get("/health").status_code == 200
         answer = server.get("/ready")
         assert (answer.status_code, answer.json()["type"]) == (503, "urn:morelli:problem:no-encoder")

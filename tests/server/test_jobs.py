@@ -18,7 +18,7 @@ from tests.server.running import Running, running
 
 
 def finished(server: Running, id: str) -> dict:  # type: ignore[type-arg]
-    for _ in range(1000):
+    for _ in range(6000):
         job = server.get(f"/jobs/{id}").json()
         if job["state"] not in ("waiting", "running"):
             return job  # type: ignore[no-any-return]

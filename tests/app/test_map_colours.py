@@ -96,3 +96,24 @@ def test_points_and_density_take_the_place_of_glyphs_and_points_are_images(
     near = {one["row"] for one in atlas.points().to_pylist() if abs(one["x"] - found["x"]) < 1500}
     assert row in near
     expect(page.locator(".map .card")).to_have_count(0)
+
+
+def test_tags_are_names_on_the_map_where_their_images_are(
+    exploring: Running, open_page: Open, atlas: Atlas
+) -> None:
+    corner = atlas.select({"and": [{"rect": [0, 0, 0.5, 0.5]}]})
+    atlas.tag_images(corner, ["to check"], [])
+    page = settled(open_page(address(exploring)))
+    page.get_by_label("Names").select_option("tags")
+    assert state(settled(page))["labels"] == "tags"
+    names = page.locator(".labels span")
+    expect(names.first).to_have_text("to check")
+    board = page.get_by_role("application")
+    x, y, side = (float(v) for v in (board.get_attribute("data-frame") or "").split())
+    box = board.bounding_box()
+    assert box is not None
+    for name in names.all():
+        at = name.bounding_box()
+        assert at is not None
+        assert at["x"] + at["width"] / 2 - box["x"] - x < 0.6 * side
+        assert at["y"] + at["height"] / 2 - box["y"] - y < 0.6 * side

@@ -109,7 +109,9 @@ export class Explore {
     };
   });
   /** Columns that the cells are asked for. A column that the atlas does not have is no reason for an empty map. */
-  readonly #asked = $derived([this.byColumn?.name ?? ""].filter(Boolean).join("\n"));
+  readonly #asked = $derived(
+    [this.byColumn?.name ?? "", this.labels === "tags" && this.byColumn?.name !== "tag" ? "tag" : ""].filter(Boolean).join("\n"),
+  );
 
   constructor(name: string) {
     this.api = new AtlasApi(name);

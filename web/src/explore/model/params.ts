@@ -95,6 +95,6 @@ export function parseDrawn(text: string | undefined): "glyphs" | "points" | "den
 }
 
 /** What the names on the map are of. */
-export function parseLabels(text: string | undefined): "generators" | "dimensions" | "none" {
-  return text === "dimensions" || text === "none" ? text : "generators";
+export function parseLabels(text: string | undefined): "generators" | "dimensions" | "tags" | "none" {
+  return text === "dimensions" || text === "tags" || text === "none" ? text : "generators";
 }

@@ -98,6 +98,7 @@ docs-reference: $(READY) ## write docs/cli.md, docs/api.md, docs/api/ and the ty
 	$(BIN)/python scripts/cli_reference.py docs/cli.md
 	$(BIN)/python scripts/api_reference.py docs/api.md
 	$(BIN)/python scripts/api_types.py web/src/api/generated.ts
+	$(BIN)/python scripts/app_palette.py web/src/theme/palette.ts
 
 bench: $(READY) ## run every benchmark, ours beside its peer
 	@shopt -s nullglob; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -65,6 +66,18 @@ def test_text_and_fills_can_be_read_on_paper() -> None:
         least = 4.5 if name in {"ink", "real", "generated", "unsure"} else 3
         assert contrast(light, palette.PAPER) >= least, name
         assert contrast(dark, "#14191d") >= least, name
+
+
+def test_the_app_draws_in_the_palette() -> None:
+    script = ROOT / "scripts" / "app_palette.py"
+    written = (ROOT / "web" / "src" / "theme" / "palette.ts").read_text(encoding="utf-8")
+    assert written == runpy.run_path(str(script))["module"](), f"run: python {script.name} {script}"
+    # The categories' colours are nowhere else in the app's own files.
+    for file in (ROOT / "web" / "src").rglob("*.[ts]*"):
+        if file.name != "palette.ts":
+            assert not any(colour in file.read_text(encoding="utf-8") for colour in palette.SERIES), file
+    for light, dark in zip(palette.CATEGORIES, palette.CATEGORIES_DARK, strict=True):
+        assert contrast(light, palette.PAPER) >= 3 and contrast(dark, "#14191d") >= 3
 
 
 @pytest.mark.parametrize(

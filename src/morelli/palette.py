@@ -18,6 +18,10 @@ MIDDLE = "#e4e4e0"
 SERIES = ("#2a5fc4", "#9a7d00", "#8a3fb5", "#13805a", "#c22f52", "#5c6b23", "#0f7d86", "#96553a")
 SERIES_DARK = ("#8ab4ff", "#e0c341", "#c893e8", "#5fcf9e", "#ff8fa3", "#9aa86a", "#6fd3d8", "#d9a38a")
 
+# Names of a column on the map: two more, which stand apart by lightness.
+CATEGORIES = (*SERIES, "#5560c8", "#6b6f73")
+CATEGORIES_DARK = (*SERIES_DARK, "#b0b7ff", "#b8b8b8")
+
 # An AUC is no class either: chance is pale, better is deeper indigo, upside down is rose. (AUC, colour).
 AUC = (
     (0.0, "#8a4a66"),
@@ -50,6 +54,22 @@ def rgb(colour: str) -> tuple[int, int, int]:
     """
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
     return red, green, blue
+
+
+def app_colours() -> dict[str, dict[str, str | tuple[str, ...]]]:
+    """What the app's canvases draw with, which know no CSS variables: light and dark.
+
+    >>> app_colours()["light"]["real"]
+    '#1b87ab'
+    """
+    light, dark = (
+        {name: _VARIABLES[f"{name}-fill"][side] for name in ("real", "generated", "unsure")}
+        for side in (0, 1)
+    )
+    return {
+        "light": {**light, "categories": CATEGORIES},
+        "dark": {**dark, "categories": CATEGORIES_DARK},
+    }
 
 
 def css_variables() -> str:

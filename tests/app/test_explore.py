@@ -276,7 +276,7 @@ def test_a_selection_is_saved_by_name_and_exported(
 
 def test_the_address_is_the_whole_state(exploring: Running, open_page: Open) -> None:
     page = settled(open_page(address(exploring)))
-    page.get_by_label("Glyphs show").select_option("score")
+    page.get_by_label("Colour by").select_option("score")
     lasso(page)
     settled(page)
     page.get_by_label("Sort", exact=True).select_option("uncertainty")
@@ -296,7 +296,7 @@ def test_the_address_is_the_whole_state(exploring: Running, open_page: Open) -> 
     assert shown_images(other) == shown_images(page)
     surfaces = [p.get_by_role("application").get_attribute("data-level") for p in (page, other)]
     assert surfaces[0] == surfaces[1]
-    expect(other.get_by_label("Glyphs show")).to_have_value("score")
+    expect(other.get_by_label("Colour by")).to_have_value("score")
     expect(other.get_by_label("Sort", exact=True)).to_have_value("uncertainty")
 
 
@@ -341,11 +341,12 @@ def test_a_selection_that_the_server_refuses_says_why(exploring: Running, open_p
 
 def test_the_map_paints_every_mode_differently(exploring: Running, open_page: Open) -> None:
     page = settled(open_page(address(exploring, pane="overview")))
-    choice = page.get_by_label("Glyphs show")
+    choice = page.get_by_label("Colour by")
     modes = choice.locator("option").evaluate_all("all => all.map((one) => one.value)")
     assert {"signature", "label", "verdict", "error", "generator", "score", "uncertainty"} < set(modes)
     seen = set()
-    for mode in [mode for mode in modes if not mode.startswith("dimension:")] + ["dimension:2"]:
+    plain = [mode for mode in modes if ":" not in mode]
+    for mode in [*plain, "dimension:2", "column:roll", "column:exposure"]:
         choice.select_option(mode)
         settled(page)
         for _ in range(200):  # the frame that shows it may come later
@@ -363,7 +364,7 @@ def test_the_map_paints_every_mode_differently(exploring: Running, open_page: Op
             page.wait_for_timeout(50)
         assert colours > 4
         seen.add(picture)
-    assert len(seen) == 8
+    assert len(seen) == 10
 
 
 def test_a_patterns_page_is_walked_by_keyboard_and_leads_to_its_images(

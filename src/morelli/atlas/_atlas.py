@@ -21,13 +21,13 @@ from morelli.atlas._collection import (
     open_images,
     verdict_of,
 )
-from morelli.atlas._collection_work import CollectionWork
+from morelli.atlas._colours import ColourColumn
 from morelli.atlas._edits import Edits
-from morelli.atlas._facets import with_facets
 from morelli.atlas._integrity import require_small_files
 from morelli.atlas._kept import Kept
 from morelli.atlas._live_evaluation import live_evaluation
 from morelli.atlas._manifest_columns import manifest_categories
+from morelli.atlas._map_view import MapView
 from morelli.atlas._once import once
 from morelli.atlas._pattern_page import pattern_page
 from morelli.atlas._pixels import Pictures, PixelTable
@@ -48,7 +48,6 @@ from morelli.metrics import two_sample_auc
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from morelli.atlas.cells import Pyramid
     from morelli.atlas.distiller import DistilledMap
     from morelli.atlas.patterns._prototypes import Prototypes
 
@@ -57,10 +56,11 @@ KEPT_ORDERS = 8
 KEPT_LEVELS = 12
 KEPT_TILES = 256
 KEPT_OFF = 4
+KEPT_COLOURS = 8
 LARGEST_PAGE = 2_000
 
 
-class Atlas(CollectionWork):
+class Atlas(MapView):
     """A collection, distilled. Made by `build_atlas`, opened by `Atlas.open`.
 
     Attributes:
@@ -90,6 +90,7 @@ class Atlas(CollectionWork):
         # A level may have a hundred thousand cells, a tile has a thousand at most.
         self._levels: Kept[Hashable, pa.Table] = Kept(KEPT_LEVELS)
         self._tiles: Kept[Hashable, pa.Table] = Kept(KEPT_TILES)
+        self._colours: Kept[str, ColourColumn] = Kept(KEPT_COLOURS)
         self._off: Kept[tuple[int, ...], NDArray[np.float32]] = Kept(KEPT_OFF)
 
     @classmethod
@@ -120,13 +121,6 @@ class Atlas(CollectionWork):
         return f"Atlas({self.record.name!r}, {len(self):,} images, {self.record.build.encoder})"
 
     # Parts that are opened when they are first needed
-
-    @once
-    def pyramid(self) -> Pyramid:
-        """The cells of all levels."""
-        from morelli.atlas.cells import Pyramid
-
-        return Pyramid.load(self.path / self.record.cells)
 
     @once
     def prototypes_found(self) -> Prototypes | None:
@@ -238,35 +232,6 @@ class Atlas(CollectionWork):
         return sorted(found)
 
     # Views
-
-    def tile(
-        self,
-        level: int,
-        tx: int | None = None,
-        ty: int | None = None,
-        *,
-        selection: Selection | None = None,
-        off: Sequence[int] = (),
-    ) -> pa.Table:
-        """Cells of a level, or of one of its tiles, as an Arrow table.
-
-        Columns as `Pyramid.aggregate` gives them: `selected` counts the selected images of each cell, and
-        with dimensions switched off probabilities, impacts and errors are those of what is left.
-
-        Raises:
-            UsageError: no such level, tile or dimension.
-        """
-        off = self.check_off(off)
-        tile = None if tx is None or ty is None else (tx, ty)
-
-        def work() -> pa.Table:
-            part = self.pyramid.part(level, None if selection is None else selection.mask, tile=tile)
-            probabilities = self.probabilities(off) if off else None
-            table = self.pyramid.summed(part, off=off)
-            return with_facets(table, part, self.collection, probabilities=probabilities)
-
-        key = (level, tile, "" if selection is None else selection.key, off)
-        return (self._levels if tile is None else self._tiles).get(key, work)
 
     def dimensions(self, selection: Selection | None = None, off: Sequence[int] = ()) -> list[dict[str, Any]]:
         """The dimension view: one JSON object per dimension, see `dimension_views`."""
@@ -450,7 +415,7 @@ class Atlas(CollectionWork):
         )
         return found | {"off": list(off), "audit": dict(self.record.audit), "held_out": self.record.held_out}
 
-    # What people add; tags, feedback and exports are in `CollectionWork`
+    # What people add; tags, feedback and exports are in `CollectionWork`, the map is in `MapView`
 
     def edit_prototype(
         self, number: int, fields: Mapping[str, Any], was: Mapping[str, Any] | None = None

@@ -17,6 +17,7 @@ from morelli.atlas._collection import ERRORS, FILE_NUMBERS, UNKNOWN, VERDICTS, C
 from morelli.atlas._once import once
 from morelli.atlas._selection import Mask, numeric_column
 from morelli.atlas._tags import COLUMN as TAG_COLUMN
+from morelli.errors import UsageError
 
 BINS = 40
 MOST_NAMES = 200
@@ -100,6 +101,18 @@ class Fields:
             return _named(name, group, ERRORS, self.collection.errors)
         category = self.collection.category(name)
         return _named(name, group, category.names, category.codes)
+
+    def named(self, name: str) -> Field:
+        """A column by its name.
+
+        Raises:
+            UsageError: there is none that tells two images apart and is no text.
+        """
+        found = next((one for one in self.columns if one.name == name), None)
+        if found is None:
+            known = ", ".join(one.name for one in self.columns)
+            raise UsageError(f"No column {name[:80]!r} to colour by; there are {known}.")
+        return found
 
     def view(self, selected: Mask | None, apart: Mapping[str, Mask | None]) -> list[dict[str, Any]]:
         """One JSON object per column.

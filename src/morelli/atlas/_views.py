@@ -14,7 +14,7 @@ from morelli.atlas._joint_counts import JointCounts
 from morelli.atlas._once import once
 from morelli.atlas._origins import origins, speaking_ends
 from morelli.atlas._selection import Selection, numeric_column
-from morelli.atlas.patterns._distinct_names import distinct_names, prototype_details
+from morelli.atlas.patterns._distinct_names import distinct_names, prototype_details, renamed
 from morelli.atlas.patterns._significance import may_be_chance
 from morelli.errors import UsageError
 
@@ -160,10 +160,10 @@ def prototype_views(
     """One JSON object per prototype: as found, with people's edits and how many selected images carry it.
 
     `dimensions` (K,) are names. Those suggested for prototypes are told apart: atlases that were built before
-    names were have many that read alike.
+    names were have many that read alike or say only where a pattern lies.
     """
     suggested = distinct_names(
-        [item.get("name") or f"pattern {item['id']}" for item in found],
+        [renamed(item) for item in found],
         [prototype_details(item, dimensions[item["dimension"]]) for item in found],
     )
     counts = prototype_counts(collection, None, len(found))

@@ -73,15 +73,60 @@ def tile(
     ty: Annotated[int | None, Query(ge=0, le=2**31)] = None,
     selection: SelectionOf = None,
     off: Off = "",
+    column: Annotated[
+        list[Annotated[str, Query(max_length=200)]] | None,
+        Query(max_length=4, description="Columns that the cells are coloured by."),
+    ] = None,
 ) -> Response:
     """Give the cells of a level, or of one of its tiles, as an Arrow IPC stream."""
     opened = opened_atlas(request, atlas)
     chosen, numbers = opened.selection(selection), opened.atlas.check_off(off_numbers(off))
-    etag = opened.tag("tile", level, tx, ty, numbers, selection=chosen)
+    columns = column or []
+    etag = opened.tag("tile", level, tx, ty, numbers, columns, selection=chosen, edited="tag" in columns)
     if matches(request, etag):
         return cached(request, b"", ARROW, etag)
-    found = opened.atlas.tile(level, tx, ty, selection=chosen, off=numbers)
+    found = opened.atlas.tile(level, tx, ty, selection=chosen, off=numbers, columns=columns)
     return cached(request, _arrow(found), ARROW, etag)
+
+
+@router.get(
+    "/{atlas}/points",
+    tags=["atlas"],
+    response_class=Response,
+    responses={200: {"content": {ARROW: BINARY}}, **NOT_MODIFIED, **ERRORS},
+)
+def points(request: Request, atlas: Name) -> Response:
+    """Give every image's place on the map, as an Arrow IPC stream."""
+    opened = opened_atlas(request, atlas)
+    etag = opened.tag("points")
+    if matches(request, etag):
+        return cached(request, b"", ARROW, etag)
+    return cached(request, _arrow(opened.atlas.points()), ARROW, etag)
+
+
+@router.get(
+    "/{atlas}/points/colours",
+    tags=["atlas"],
+    response_class=Response,
+    responses={200: {"content": {ARROW: BINARY}}, **NOT_MODIFIED, **ERRORS},
+)
+def point_colours(
+    request: Request,
+    atlas: Name,
+    *,
+    by: Annotated[
+        str, Query(max_length=220, description="score, label, generator, dimension:3, column:source, …")
+    ] = "score",
+    selection: SelectionOf = None,
+    off: Off = "",
+) -> Response:
+    """Give what the points are coloured by, in their order, and which of them are selected."""
+    opened = opened_atlas(request, atlas)
+    chosen, numbers = opened.selection(selection), opened.atlas.check_off(off_numbers(off))
+    etag = opened.tag("point-colours", by, numbers, selection=chosen, edited=by == "column:tag")
+    if matches(request, etag):
+        return cached(request, b"", ARROW, etag)
+    return cached(request, _arrow(opened.atlas.point_colours(by, chosen, numbers)), ARROW, etag)
 
 
 @router.post("/{atlas}/selections", tags=["atlas"], responses=documented(404, 413, 422))

@@ -35,10 +35,3 @@ export function divergingTable(steps: number, dark: boolean): Uint8Array {
   }
   return table;
 }
-
-/** Hues for generators: ten that stay apart for colour-blind eyes (Okabe and Ito's, extended by lightness). */
-export function categorical(dark: boolean): readonly string[] {
-  return dark
-    ? ["#8ab4ff", "#e0c341", "#c893e8", "#5fcf9e", "#ff8fa3", "#9aa86a", "#6fd3d8", "#d9a38a", "#b0b7ff", "#b8b8b8"]
-    : ["#2a5fc4", "#9a7d00", "#8a3fb5", "#13805a", "#c22f52", "#5c6b23", "#0f7d86", "#96553a", "#5560c8", "#6b6f73"];
-}

@@ -37,5 +37,17 @@ describe("names on the map", () => {
     });
   });
 
+  it("are tags where people gave them, also to few images, and none elsewhere", () => {
+    const tagged = screen().map((one) => {
+      const here = one.at[0] < 200;
+      const values = Float32Array.from([here ? 1 : 0, ...Array<number>(11).fill(0)]);
+      return { ...one, cells: { ...one.cells, colours: [{ name: "tag", kind: "category" as const, names: ["to check"], width: 12, values }] } };
+    });
+    const labels = labelsOf(tagged, "tags", size, String);
+    expect(labels.length).toBeGreaterThan(0);
+    for (const one of labels) expect([one.text, one.x < 200]).toEqual(["to check", true]);
+    expect(labelsOf(screen(), "tags", size, String)).toEqual([]);
+  });
+
   it("are left out when nobody wants them", () => expect(labelsOf(screen(), "none", size, String)).toEqual([]));
 });

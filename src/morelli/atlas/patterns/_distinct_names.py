@@ -21,6 +21,68 @@ def often(generators: Sequence[Mapping[str, Any]] | None, share: float = SHARE) 
     return [str(one["name"]) for one in sorted(found, key=lambda one: -one["share"])]
 
 
+MENTIONED = 0.03
+"""Least share of a pattern's images that a generator has to be mentioned as one that has it more often."""
+
+
+def whose(row: Mapping[str, Any]) -> str:
+    """Whose images a pattern is seen in: the generators or sources that stand out, else the class.
+
+    Args:
+        row: of the table of prototypes: `generators` and `purity_fake` are read.
+
+    Example:
+        >>> rare = {"name": "adm", "share": 0.05, "lift": 3.0}
+        >>> whose({"generators": [rare], "purity_fake": 0.9}), whose({"generators": [], "purity_fake": 0.95})
+        ('more in adm', 'in generated images')
+    """
+    listed = row.get("generators") or ()
+    main = often(listed)
+    if main:
+        return f"often {' and '.join(main[:2])}"
+    more = often(listed, share=MENTIONED)
+    if more:
+        return f"more in {' and '.join(more[:2])}"
+    share = row.get("purity_fake")
+    if share is None or 0.2 < share < 0.8:
+        return "in real and generated images" if share is not None else ""
+    return "in generated images" if share >= 0.8 else "in real images"
+
+
+def pattern_name(what: str | None, row: Mapping[str, Any]) -> str:
+    """What a pattern shows or which way it speaks, whose images it is seen in, and where.
+
+    Args:
+        what: the concept that names it; None where none does.
+        row: of the table of prototypes: `description`, `generators`, `purity_fake`, `mean_impact`.
+
+    Example:
+        >>> row = {"description": "small region, middle", "generators": [], "purity_fake": 0.9}
+        >>> row["mean_impact"] = 0.4
+        >>> pattern_name(None, row), pattern_name("film grain", row)
+        ('towards generated: in generated images, middle', 'film grain: in generated images, middle')
+    """
+    subject = what or ("towards generated" if (row.get("mean_impact") or 0) > 0 else "towards real")
+    # Most patterns are small, and the card shows them: only the others say how large they are.
+    place = str(row["description"]).removeprefix("small region, ")
+    return f"{subject}: {', '.join(filter(None, (whose(row), place)))}"
+
+
+def renamed(row: Mapping[str, Any]) -> str:
+    """The name of a stored prototype; those that earlier versions gave are made of the same parts again.
+
+    Example:
+        >>> row = {"description": "region, left", "generators": [], "purity_fake": 0.1, "mean_impact": -1}
+        >>> renamed({**row, "name": "blurred: region, left"}), renamed({**row, "name": "region, left"})
+        ('blurred: in real images, region, left', 'towards real: in real images, region, left')
+    """
+    name, place = str(row.get("name") or ""), str(row["description"])
+    what, found, _ = name.partition(f": {place}")
+    if found:
+        return pattern_name(what, row)
+    return pattern_name(None, row) if not name or name.startswith(place) else name
+
+
 def distinct_names(
     names: Sequence[str], details: Sequence[Sequence[str]], taken: Sequence[str] = ()
 ) -> list[str]:
@@ -84,8 +146,8 @@ def prototype_details(row: Mapping[str, Any], dimension: str) -> list[str]:
     return [
         f"with {mentioned[1]}" if len(mentioned) > 1 else f"with {mentioned[0]}" if mentioned else "",
         _aside(row.get("centre_x"), row.get("centre_y")),
-        f"of “{dimension}”",
         "for generated" if (row.get("mean_impact") or 0) > 0 else "for real",
         "" if area is None else f"{area:.0%} of the picture",
+        f"of “{dimension}”",
         f"{row['count']} images",
     ]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.atlas.patterns._distinct_names import often
+from morelli.atlas.patterns._distinct_names import often, pattern_name
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -130,22 +130,21 @@ def placed(description: str, generators: Sequence[dict[str, Any]] | None) -> str
 
 
 def named(suggestion: NameSuggestion, row: Mapping[str, Any], of_dimension: str | None) -> str:
-    """What a prototype shows, where, and whose it is.
+    """What a prototype shows, whose it is, and where.
 
     Args:
         suggestion: of `suggest_names`.
-        row: of the table of prototypes: `description`, `generators` and `sign` are read.
+        row: of the table of prototypes: `sign` is read, and what `pattern_name` reads.
         of_dimension: the concept that names its dimension. Where the pattern has none of its own and is what
             the dimension speaks about, it is that; the absence of something is not called by its name.
 
     Example:
-        >>> row = {"description": "small region, middle", "generators": [], "sign": 1}
-        >>> named(NameSuggestion("small region, middle", "place"), row, "film grain")
-        'film grain: small region, middle'
+        >>> row = {"description": "region, left", "generators": [], "sign": 1, "purity_fake": 0.9}
+        >>> named(NameSuggestion("region, left", "place"), row, "film grain")
+        'film grain: in generated images, region, left'
     """
     what = suggestion.name if suggestion.source != "place" else of_dimension if row["sign"] > 0 else None
-    place = placed(row["description"], row["generators"])
-    return f"{what}: {place}" if what else place
+    return pattern_name(what, row)
 
 
 def _compared(members: NDArray[np.bool_], labels: Array, rng: np.random.Generator) -> tuple[Array, Array]:

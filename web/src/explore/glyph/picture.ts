@@ -2,7 +2,7 @@
 import { type Cells, exemplarsOf } from "../model/cells";
 import { type Box, formOf, fraction, mosaic, portrait } from "./form";
 import { barParts, blend, outcomesOf, strength, toneColour } from "./pixels";
-import { type Style, categoryCounts, css, divergingIndex, impactTone, isCategorical } from "./style";
+import { type Style, categoryCounts, css, divergingIndex, impactTone } from "./style";
 
 export type Context = CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D;
 
@@ -49,7 +49,7 @@ export function paintLarge(
     drawPicture(context, at, pictures.get(row), strong, style);
     if (form === "mosaic") frame(context, at, pictures.known(row), style, strong, ratio);
   }
-  if (style.by === "signature" || isCategorical(style.by)) {
+  if (style.by === "signature" || style.split) {
     column(context, x + strip.x, y + strip.y, strip.w, strip.h, cells, i, style, strong, ratio);
   } else {
     context.fillStyle = css(toneColour(style, cells, i, strong));

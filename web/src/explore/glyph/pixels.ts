@@ -10,10 +10,9 @@ import {
   type Pixel,
   type Style,
   categoryCounts,
+  columnOf,
   divergingIndex,
   impactTone,
-  isCategorical,
-  isSequential,
   sequentialIndex,
   tone,
 } from "./style";
@@ -72,8 +71,8 @@ function paintSquare(target: Target, x: number, y: number, side: number, cells: 
 
 /** Colour of a cell that is drawn with one colour. */
 export function toneColour(style: Style, cells: Cells, i: number, strong: number): Pixel {
-  if (style.by === "generator") {
-    const counts = categoryCounts("generator", cells, i);
+  if (style.by === "generator" || (style.split && columnOf(style.by) !== null)) {
+    const counts = categoryCounts(style.by, cells, i);
     let best = 0;
     counts.forEach((count, g) => {
       if (count > (counts[best] as number)) best = g;
@@ -81,8 +80,9 @@ export function toneColour(style: Style, cells: Cells, i: number, strong: number
     const full = style.categories[best] as Pixel;
     return strong >= 1 ? full : blend(style.categoriesMuted[best] as Pixel, full, strong);
   }
-  const sequential = isSequential(style.by);
+  const sequential = style.rising;
   const t = tone(style, cells, i);
+  if (Number.isNaN(t)) return strong > 0 ? style.unknown : style.muted;
   const index = sequential ? sequentialIndex(t) : divergingIndex(t);
   const full = (sequential ? style.sequential : style.diverging)[index] as Pixel;
   if (strong >= 1) return full;
@@ -117,7 +117,7 @@ function paintSignature(
       const full = style.diverging[index] as Pixel;
       place(p, strong >= 1 ? full : blend(style.divergingMuted[index] as Pixel, full, strong));
     }
-  } else if (isCategorical(style.by)) {
+  } else if (style.split) {
     const squares = waffle(categoryCounts(style.by, cells, i), grid * grid);
     squares.forEach((category, p) => {
       if (category === 255) return;

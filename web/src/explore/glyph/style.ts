@@ -2,8 +2,9 @@
 import { rgb } from "d3-color";
 import { interpolateLab } from "d3-interpolate";
 
-import { categorical, divergingTable } from "../../theme/diverging";
-import { CATEGORIES, type Cells, OTHER, REAL } from "../model/cells";
+import { divergingTable } from "../../theme/diverging";
+import { PALETTE } from "../../theme/palette";
+import { CATEGORIES, type Cells, OTHER, REAL, coloursOf } from "../model/cells";
 import { snake } from "./form";
 
 export type ColourBy =
@@ -14,7 +15,8 @@ export type ColourBy =
   | "generator"
   | "score"
   | "uncertainty"
-  | `dimension:${number}`;
+  | `dimension:${number}`
+  | `column:${string}`;
 
 export const STEPS = 255;
 
@@ -26,6 +28,10 @@ export interface Style {
   readonly key: string;
   readonly dark: boolean;
   readonly by: ColourBy;
+  /** Cells are divided among categories, and have no one tone. */
+  readonly split: boolean;
+  /** The one tone of a cell goes from little to much, and not from real to generated. */
+  readonly rising: boolean;
   /** Dimension in each square of the texture, −1 for an empty one. */
   readonly order: readonly number[];
   /** Dimensions along the snake, real to generated: the order of the strip. */
@@ -59,13 +65,20 @@ export interface StyleInput {
   readonly impact: number;
   readonly full: (level: number) => number;
   readonly fullKey: string;
+  /** What the column holds, where `by` is one. */
+  readonly column?: "category" | "scale" | undefined;
 }
 
 /** Fills on the canvas; the text colours of tokens.css are made for thin marks and stay there. */
 export const palette = (dark: boolean): Record<"real" | "fake" | "unknown" | "ink" | "paper" | "muted" | "accent", string> =>
   dark
-    ? { real: "#3aa3c6", fake: "#e58a34", unknown: "#7c8389", ink: "#f4f5f5", paper: "#121416", muted: "#3a3f44", accent: "#8ab4ff" }
-    : { real: "#1b87ab", fake: "#d06f14", unknown: "#8a8f93", ink: "#191b1d", paper: "#fafaf7", muted: "#c9cac6", accent: "#1f5fd0" };
+    ? { ...classes(true), ink: "#f4f5f5", paper: "#121416", muted: "#3a3f44", accent: "#8ab4ff" }
+    : { ...classes(false), ink: "#191b1d", paper: "#fafaf7", muted: "#c9cac6", accent: "#1f5fd0" };
+
+function classes(dark: boolean): Record<"real" | "fake" | "unknown", string> {
+  const { real, generated, unsure } = dark ? PALETTE.dark : PALETTE.light;
+  return { real, fake: generated, unknown: unsure };
+}
 
 export function pixel(colour: string): Pixel {
   const { r, g, b } = rgb(colour);
@@ -108,21 +121,25 @@ function categoryColours(by: ColourBy, dark: boolean): string[] {
   if (by === "label") return [real, fake, unknown];
   if (by === "verdict") return [real, unknown, fake];
   if (by === "error") return [mix(real), real, fake, mix(fake), dark ? "#5b6167" : "#b9bbba"];
-  return [...categorical(dark), dark ? "#5b6167" : "#a3a6a8", dark ? "#2f3439" : "#dddcd7"];
+  return [...(dark ? PALETTE.dark : PALETTE.light).categories, dark ? "#5b6167" : "#a3a6a8", dark ? "#2f3439" : "#dddcd7"];
 }
 
-export const isCategorical = (by: ColourBy): boolean =>
-  by === "label" || by === "verdict" || by === "error" || by === "generator";
+const isCategorical = (by: ColourBy): boolean => by === "label" || by === "verdict" || by === "error" || by === "generator";
 
-export function makeStyle({ dark, by, weights, off, impact, full, fullKey }: StyleInput): Style {
+/** The column that glyphs are coloured by, where it is one. */
+export const columnOf = (by: ColourBy): string | null => (by.startsWith("column:") ? by.slice(7) : null);
+
+export function makeStyle({ dark, by, weights, off, impact, full, fullKey, column }: StyleInput): Style {
   const colours = palette(dark);
   const diverging = table(divergingTable(STEPS, dark));
-  const sequential = ramp(dark ? "#25292d" : "#ecebe6", dark ? "#f2e9ff" : "#2b1b45");
+  const sequential = ramp(dark ? "#4a4357" : "#d8d1e3", dark ? "#f6f0ff" : "#2b1b45");
   const categories = Uint32Array.from(categoryColours(by, dark).map(pixel));
   return {
-    key: [dark ? "d" : "l", by, off.join("."), impact.toPrecision(3), weights.length, fullKey].join("|"),
+    key: [dark ? "d" : "l", by, column ?? "", off.join("."), impact.toPrecision(3), weights.length, fullKey].join("|"),
     dark,
     by,
+    split: isCategorical(by) || column === "category",
+    rising: by === "error" || by === "uncertainty" || column === "scale",
     order: snake(weights),
     line: weights.map((_, k) => k).sort((a, b) => (weights[a] as number) - (weights[b] as number) || a - b),
     off: new Set(off),
@@ -184,6 +201,9 @@ export function categoryCounts(by: ColourBy, cells: Cells, i: number): Float32Ar
     }
     counts[OTHER] = Math.max(0, rest);
     counts[REAL] = count - fake;
+  } else {
+    const found = coloursOf(cells, columnOf(by) ?? "");
+    if (found) counts.set(found.values.subarray(i * found.width, (i + 1) * found.width));
   }
   return counts;
 }
@@ -200,12 +220,15 @@ export function tone(style: Style, cells: Cells, i: number): number {
   }
   if (by === "error") return Math.sqrt(((cells.fp[i] as number) + (cells.fn[i] as number)) / labelled);
   if (by === "uncertainty") return cells.uncertainty[i] as number;
+  const column = columnOf(by);
+  if (column !== null) {
+    const found = coloursOf(cells, column);
+    return found && (found.values[i * found.width + 1] as number) > 0 ? (found.values[i * found.width] as number) : NaN;
+  }
   const k = dimensionOf(by);
   if (k !== null) return impactTone(cells.impact[i * cells.dimensions + k] ?? 0, style.impact * 2);
   return 2 * (cells.probability[i] as number) - 1;
 }
-
-export const isSequential = (by: ColourBy): boolean => by === "error" || by === "uncertainty";
 
 export function dimensionOf(by: ColourBy): number | null {
   return by.startsWith("dimension:") ? Number(by.slice(10)) : null;
@@ -214,6 +237,7 @@ export function dimensionOf(by: ColourBy): number | null {
 export function parseColourBy(text: string | undefined, dimensions: number): ColourBy {
   const known = ["signature", "label", "verdict", "error", "generator", "score", "uncertainty"];
   if (text && known.includes(text)) return text as ColourBy;
+  if (text?.startsWith("column:") && text.length > 7) return text as ColourBy;
   const k = text?.startsWith("dimension:") ? Number(text.slice(10)) : NaN;
   return Number.isInteger(k) && k >= 0 && k < dimensions ? `dimension:${k}` : "signature";
 }

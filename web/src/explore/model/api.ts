@@ -24,6 +24,7 @@ import type {
   TagChange,
 } from "../../api/generated";
 import type { Selected as SelectedOf } from "../../api/types";
+import { type PointColours, type Points, decodeColours, decodePoints } from "./points";
 import { type Cells, decodeCells, overlaid } from "./cells";
 import { Lru } from "./lru";
 import type { Sort } from "./params";
@@ -85,7 +86,13 @@ export type ExportFormat = "csv" | "parquet" | "ids";
 type Key = string | null;
 
 export class AtlasApi {
+  #points: Points | null = null;
   readonly #bases = new Lru<Promise<Cells>>(400);
+
+  /** Forget what people's edits may have changed in tiles: tags. */
+  forget(): void {
+    this.#bases.clear();
+  }
 
   constructor(readonly name: string) {}
 
@@ -99,27 +106,39 @@ export class AtlasApi {
     sendJson<Selected>("POST", this.#url(["selections"]), spec, signal);
 
   /** A tile as the selection shows it. What all images look like is asked for once and kept. */
-  async tile(level: number, tx: number, ty: number, selection: Key, off: readonly number[], signal: AbortSignal): Promise<Cells> {
-    const base = this.#base(level, tx, ty, off);
+  async tile(level: number, tx: number, ty: number, selection: Key, off: readonly number[], signal: AbortSignal, columns: readonly string[] = []): Promise<Cells> {
+    const base = this.#base(level, tx, ty, off, columns);
     if (selection === null) return base;
-    const [all, chosen] = await Promise.all([base, this.#cells(level, tx, ty, selection, off, signal)]);
+    const [all, chosen] = await Promise.all([base, this.#cells(level, tx, ty, selection, off, columns, signal)]);
     return overlaid(all, chosen);
   }
 
-  #base(level: number, tx: number, ty: number, off: readonly number[]): Promise<Cells> {
-    const key = [level, tx, ty, off.join(".")].join("/");
+  #base(level: number, tx: number, ty: number, off: readonly number[], columns: readonly string[]): Promise<Cells> {
+    const key = [level, tx, ty, off.join("."), ...columns].join("/");
     const known = this.#bases.get(key);
     if (known) return known;
-    const asked = this.#cells(level, tx, ty, null, off);
+    const asked = this.#cells(level, tx, ty, null, off, columns);
     this.#bases.set(key, asked);
     asked.catch(() => this.#bases.delete(key));
     return asked;
   }
 
-  async #cells(level: number, tx: number, ty: number, selection: Key, off: readonly number[], signal?: AbortSignal): Promise<Cells> {
+  async #cells(level: number, tx: number, ty: number, selection: Key, off: readonly number[], columns: readonly string[], signal?: AbortSignal): Promise<Cells> {
     const whole = 2 ** level <= TILE;
     const query = { tx: whole ? null : tx, ty: whole ? null : ty, selection, off };
-    return decodeCells(await getTable(this.#url(["tiles", level], query), signal), level);
+    // Names of columns may hold commas, so each is a parameter of its own.
+    const address = columns.reduce((text, name) => `${text}${text.includes("?") ? "&" : "?"}column=${encodeURIComponent(name)}`, this.#url(["tiles", level], query));
+    return decodeCells(await getTable(address, signal), level);
+  }
+
+  /** Where all images are. */
+  async points(signal: AbortSignal): Promise<Points> {
+    this.#points ??= decodePoints(await getTable(this.#url(["points"]), signal));
+    return this.#points;
+  }
+
+  async pointColours(by: string, selection: Key, off: readonly number[], signal: AbortSignal): Promise<PointColours> {
+    return decodeColours(await getTable(this.#url(["points", "colours"], { by, selection, off }), signal));
   }
 
   /** Counts of a selection, judged without the dimensions that are off: the pyramid's one top cell. */

@@ -41,8 +41,20 @@ export interface Cells {
   readonly generators: Float32Array;
   readonly generatorWidth: number;
   readonly generatorNames: readonly string[];
+  /** Of the columns that the tile was asked for. */
+  readonly colours: readonly Colours[];
   /** Row of a cell's number. */
   readonly index: ReadonlyMap<number, number>;
+}
+
+/** A column of the collection in each cell, as the server sums it up for colours. */
+export interface Colours {
+  readonly name: string;
+  readonly kind: "category" | "scale";
+  readonly names: readonly string[];
+  /** Values a cell: of a category images by place in `names`, then further names, then none; of a scale the mean place, 0 … 1, and how many images have one. */
+  readonly width: number;
+  readonly values: Float32Array;
 }
 
 /** Columns of a tile's Arrow table as flat arrays; columns that the server left out are zeros. */
@@ -83,9 +95,21 @@ export function decodeCells(table: Table, level: number): Cells {
     generators: Float32Array.from(generators.values),
     generatorWidth: generators.width,
     generatorNames: names(table),
+    colours: coloured(table),
     index,
   };
 }
+
+function coloured(table: Table): Colours[] {
+  const about = JSON.parse(table.schema.metadata?.get("colours") ?? "[]") as Pick<Colours, "name" | "kind" | "names">[];
+  return about.map((one, i) => {
+    const { values, width } = flat(table, `colour${i}`);
+    return { ...one, width, values: Float32Array.from(values) };
+  });
+}
+
+/** What a tile says of a column, if it was asked for it. */
+export const coloursOf = (cells: Cells, column: string): Colours | undefined => cells.colours.find((one) => one.name === column);
 
 function names(table: Table): string[] {
   const found: unknown = JSON.parse(table.schema.metadata?.get("generators") ?? "[]");
@@ -146,6 +170,7 @@ export function overlaid(base: Cells, chosen: Cells): Cells {
     impact: base.impact.slice(),
     exemplars: base.exemplars,
     generators: base.generators.slice(),
+    colours: base.colours.map((one) => ({ ...one, values: one.values.slice() })),
   };
   const k = base.dimensions;
   const g = base.generatorWidth;
@@ -160,6 +185,10 @@ export function overlaid(base: Cells, chosen: Cells): Cells {
     for (const name of SCALARS) merged[name][i] = chosen[name][j] as number;
     if (chosen.dimensions === k) merged.impact.set(chosen.impact.subarray(j * k, (j + 1) * k), i * k);
     if (g && chosen.generatorWidth === g) merged.generators.set(chosen.generators.subarray(j * g, (j + 1) * g), i * g);
+    merged.colours.forEach(({ values, width }, c) => {
+      const own = chosen.colours[c];
+      if (own?.width === width) values.set(own.values.subarray(j * width, (j + 1) * width), i * width);
+    });
     for (let e = 0; e < wide; e++) {
       exemplars[i * wide + e] = e < chosen.exemplarWidth ? (chosen.exemplars[j * chosen.exemplarWidth + e] as number) : -1;
     }

@@ -8,10 +8,10 @@ import { api, cancelled } from "../../api/client";
 import type { Found, SearchQuery } from "../../api/generated";
 import { announcer } from "../../state/announce.svelte";
 import { route } from "../../state/route.svelte";
-import { type ColourBy, parseColourBy } from "../glyph/style";
+import { type ColourBy, columnOf, parseColourBy } from "../glyph/style";
 import type { Pages } from "../images/pages.svelte";
-import { AtlasApi, type Counts, type Dimension, type Info, type Prototype, type Rescored, type Selected } from "./api";
-import { type Find, type Pane, clampDetail, parseFind, parseAgainst, parseLabels, parseOff, parseOverlay, parsePane, parseRow, parseRows, parseSort } from "./params";
+import { AtlasApi, type ColumnView, type Counts, type Dimension, type Info, type Prototype, type Rescored, type Selected } from "./api";
+import { type Find, type Pane, clampDetail, parseFind, parseAgainst, parseDrawn, parseLabels, parseOff, parseOverlay, parsePane, parseRow, parseRows, parseSort } from "./params";
 import { Pictures } from "./pictures.svelte";
 import { type Names, type Spec, decodeSpec, encodeSpec } from "./spec";
 import type { Source } from "./tiles";
@@ -24,6 +24,10 @@ export class Explore {
   selected = $state.raw<Selected | null>(null);
   dimensions = $state.raw<readonly Dimension[]>([]);
   prototypes = $state.raw<readonly Prototype[]>([]);
+  /** All columns with their counts, of the selection where somebody looks at those. */
+  columns = $state.raw<readonly ColumnView[]>([]);
+  /** The side bar of columns is open. */
+  sidebar = $state(false);
   /** Selected images among which the prototypes' carriers were counted; null where no selection was. */
   counted = $state.raw<number | null>(null);
   rescored = $state.raw<Rescored | null>(null);
@@ -51,12 +55,15 @@ export class Explore {
   readonly #offText = $derived(parseOff(route.params["off"] ?? "", this.info?.dimensions ?? 0).join(","));
   readonly off = $derived(this.#offText ? this.#offText.split(",").map(Number) : []);
   readonly by = $derived<ColourBy>(parseColourBy(route.params["by"], this.info?.dimensions ?? 0));
+  /** The column that the map is coloured by, once it is known. */
+  readonly byColumn = $derived(this.columns.find((one) => one.name === columnOf(this.by)) ?? null);
   readonly detail = $derived(clampDetail(Number(route.params["detail"] ?? 0)));
   readonly #find = $derived(route.params["find"] ?? "");
   readonly find = $derived(parseFind(this.#find));
   /** The server's answer to what is looked for, while it belongs to it. */
   found = $state.raw<{ readonly of: string; readonly answer: Found } | null>(null);
   readonly sort = $derived(this.find && this.found?.of === this.#find ? { by: `near:${this.found.answer.id}`, descending: true } : parseSort(this.#sort));
+  readonly drawn = $derived(parseDrawn(route.params["draw"]));
   readonly labels = $derived(parseLabels(route.params["labels"]));
   readonly image = $derived(parseRow(route.params["image"], this.info?.images ?? 0));
   /** The pattern whose page is open. */
@@ -95,11 +102,16 @@ export class Explore {
     const { key } = this;
     const { off } = this;
     if (key === undefined) return undefined;
+    const columns = this.#asked ? this.#asked.split("\n") : [];
     return {
-      key: `${this.api.name}|${key ?? ""}|${off.join(".")}|${this.#held}`,
-      load: (level, tx, ty, signal) => this.during(this.api.tile(level, tx, ty, key, off, signal)),
+      key: `${this.api.name}|${key ?? ""}|${off.join(".")}|${this.#held}|${this.#asked}${columns.includes("tag") ? this.edition : ""}`,
+      load: (level, tx, ty, signal) => this.during(this.api.tile(level, tx, ty, key, off, signal, columns)),
     };
   });
+  /** Columns that the cells are asked for. A column that the atlas does not have is no reason for an empty map. */
+  readonly #asked = $derived(
+    [this.byColumn?.name ?? "", this.labels === "tags" && this.byColumn?.name !== "tag" ? "tag" : ""].filter(Boolean).join("\n"),
+  );
 
   constructor(name: string) {
     this.api = new AtlasApi(name);
@@ -122,6 +134,13 @@ export class Explore {
         this.selected = { ...selected, spec };
         announcer.say(`${selected.count.toLocaleString("en")} images selected`);
       });
+    });
+    $effect(() => {
+      // Counts of the selection are for whoever looks at them: the side bar, and the legend of categories.
+      const key = this.sidebar || !["signature", "score", "uncertainty"].includes(this.by) ? this.key : null;
+      void this.edition;
+      if (key === undefined || !this.info) return undefined;
+      return this.#load("columns", (signal) => this.api.columns(key, signal), (found) => (this.columns = found));
     });
     $effect(() => {
       const { key, off } = this;
@@ -262,6 +281,7 @@ export class Explore {
       await this.during(work);
       this.#solved("");
       this.edition++;
+      this.api.forget();
       announcer.say(said);
       return true;
     } catch (error) {

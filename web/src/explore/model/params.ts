@@ -89,7 +89,12 @@ export function clampDetail(detail: number): number {
   return Number.isFinite(detail) ? Math.max(-1.5, Math.min(2.5, detail)) : 0;
 }
 
+/** How images are drawn on the map. */
+export function parseDrawn(text: string | undefined): "glyphs" | "points" | "density" {
+  return text === "points" || text === "density" ? text : "glyphs";
+}
+
 /** What the names on the map are of. */
-export function parseLabels(text: string | undefined): "generators" | "dimensions" | "none" {
-  return text === "dimensions" || text === "none" ? text : "generators";
+export function parseLabels(text: string | undefined): "generators" | "dimensions" | "tags" | "none" {
+  return text === "dimensions" || text === "tags" || text === "none" ? text : "generators";
 }

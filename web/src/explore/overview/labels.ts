@@ -1,9 +1,9 @@
 /** Names on the map: what a region of it holds, by level of zoom, none over another. */
-import { type Cells, OTHER } from "../model/cells";
+import { type Cells, OTHER, coloursOf } from "../model/cells";
 import type { Point } from "../model/spec";
 import type { Size } from "../model/viewport";
 
-export type LabelKind = "generators" | "dimensions" | "none";
+export type LabelKind = "generators" | "dimensions" | "tags" | "none";
 
 export interface Label {
   readonly text: string;
@@ -23,6 +23,8 @@ export interface Seen {
 const PART = 150;
 /** Share of a part's images that a generator must have to name it. */
 const SHARE = 0.2;
+/** People tag few images, and mean those: a twentieth is enough. */
+const TAGGED = 0.05;
 const LETTER = 6.6;
 const HIGH = 18;
 const LONGEST = 28;
@@ -40,7 +42,7 @@ interface Part {
 
 /**
  * Labels for the cells on the screen. Cells are gathered into squares of the screen; a square is named after the
- * generator that has a fifth of its images, or after the dimension that speaks loudest in it. Of labels that would
+ * generator that has a fifth of its images, after the dimension that speaks loudest in it, or after its most frequent tag. Of labels that would
  * overlap, or say the same side by side, the one of more images stays.
  */
 export function labelsOf(seen: Iterable<Seen>, kind: LabelKind, size: Size, dimension: (k: number) => string): Label[] {
@@ -52,7 +54,7 @@ export function labelsOf(seen: Iterable<Seen>, kind: LabelKind, size: Size, dime
     const part = parts.get(key) ?? { count: 0, by: new Map<string, Sum>() };
     parts.set(key, part);
     part.count += cells.count[row] as number;
-    for (const [name, amount] of kind === "generators" ? generators(cells, row) : loud(cells, row, dimension)) {
+    for (const [name, amount] of kind === "generators" ? generators(cells, row) : kind === "tags" ? tags(cells, row) : loud(cells, row, dimension)) {
       const one = part.by.get(name) ?? { count: 0, x: 0, y: 0 };
       part.by.set(name, { count: one.count + amount, x: one.x + amount * at[0], y: one.y + amount * at[1] });
     }
@@ -62,7 +64,7 @@ export function labelsOf(seen: Iterable<Seen>, kind: LabelKind, size: Size, dime
     const [best] = [...by].sort((a, b) => b[1].count - a[1].count);
     if (!best) continue;
     const [text, sum] = best;
-    if (kind === "generators" && sum.count < SHARE * count) continue;
+    if (kind !== "dimensions" && sum.count < (kind === "tags" ? TAGGED : SHARE) * count) continue;
     found.push({ text, x: sum.x / sum.count, y: sum.y / sum.count, weight: sum.count });
   }
   return placed(found.sort((a, b) => b.weight - a.weight), size);
@@ -74,6 +76,12 @@ function generators(cells: Cells, row: number): [string, number][] {
     .slice(0, Math.min(wide, OTHER))
     .map((name, g): [string, number] => [name, cells.generators[row * wide + g] as number])
     .filter(([, count]) => count > 0);
+}
+
+function tags(cells: Cells, row: number): [string, number][] {
+  const found = coloursOf(cells, "tag");
+  if (!found) return [];
+  return found.names.map((name, i): [string, number] => [name, found.values[row * found.width + i] as number]).filter(([, count]) => count > 0);
 }
 
 function loud(cells: Cells, row: number, dimension: (k: number) => string): [string, number][] {

@@ -3,6 +3,7 @@ import type { Explore } from "../model/explore.svelte";
 import type { Point } from "../model/spec";
 import { chooseCell, chooseRegion } from "./choose";
 import { formAt, pictureAt } from "./pictures";
+import type { Pointed } from "./cloud";
 import type { Found, Place, Stage } from "./stage.svelte";
 import { type Tool, fingers, region, toolOf } from "./tools";
 
@@ -17,8 +18,10 @@ export class Pointing {
   readonly hovered = $derived.by<Found | null>(() => {
     void this.stage.arrived;
     void this.stage.level;
-    return this.pointer && (this.stage.at(...this.pointer) ?? null);
+    return this.pointer && this.stage.drawn !== "points" ? (this.stage.at(...this.pointer) ?? null) : null;
   });
+  /** The image whose point is under it. */
+  readonly pointed = $derived.by<Pointed | null>(() => this.pointer && this.stage.pointAt(...this.pointer));
   /** The cell that was chosen last: the keyboard goes on from it. */
   chosen = $state.raw<Place | null>(null);
   /** The region being drawn, with what, and along which path on the screen. */
@@ -91,14 +94,19 @@ export class Pointing {
   }
 
   #click(event: MouseEvent, [x, y]: Point): void {
-    const found = this.stage.at(x, y);
+    const pointed = this.stage.pointAt(x, y);
+    if (pointed) {
+      this.explore.open(pointed.row);
+      return;
+    }
+    const found = this.stage.drawn === "points" ? undefined : this.stage.at(x, y);
     this.chosen = found ?? this.chosen;
     if (!found) {
       if (this.explore.specText && !event.shiftKey) this.explore.clear();
       return;
     }
     const picture = pictureAt(this.stage, found, x, y);
-    if (picture && formAt(this.stage, found) === "mosaic") this.explore.open(picture.row);
+    if (picture && this.stage.drawn === "glyphs" && formAt(this.stage, found) === "mosaic") this.explore.open(picture.row);
     else chooseCell(this.explore, found, event.shiftKey || event.ctrlKey || event.metaKey);
   }
 }

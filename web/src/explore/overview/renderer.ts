@@ -11,6 +11,7 @@ import type { Cells } from "../model/cells";
 import { cellX, cellY } from "../model/geometry";
 import { Lru } from "../model/lru";
 import type { Thumbs } from "../model/thumbs";
+import { type Cloud, DENSITY_BIN, type Drawn, densityOf, paintPoints } from "./cloud";
 import { TILE, type Tiles, covering } from "../model/tiles";
 import { type Levels, type Size, type Viewport, levelFor, toScreen, visibleCells } from "../model/viewport";
 
@@ -46,6 +47,9 @@ export interface Scene {
   readonly detail: number;
   readonly style: Style;
   readonly moving: boolean;
+  readonly drawn: Drawn;
+  /** Where points or density are drawn; null until they are there. */
+  readonly cloud: Cloud | null;
 }
 
 export class Renderer implements Pictures {
@@ -55,6 +59,7 @@ export class Renderer implements Pictures {
   #generation: Generation | null = null;
   #previous: Generation | null = null;
   #scratch = new Uint32Array(0);
+  #board: ImageData | null = null;
   /** What is known of pictures in mosaics; the owner fills it. */
   readonly facts = new Map<number, Known>();
 
@@ -98,6 +103,7 @@ export class Renderer implements Pictures {
     }
     context.fillStyle = scene.style.dark ? "#121416" : "#fafaf7";
     context.fillRect(0, 0, width, height);
+    if (scene.drawn !== "glyphs") return this.#cloud(scene, width, height);
 
     const blocks = blocksOf(generation, range);
     const missing: [number, number][] = [];
@@ -125,6 +131,27 @@ export class Renderer implements Pictures {
     this.#copy(generation, blocks, scene, missing.length > 0);
     if (ready) this.#previous = generation;
     return ready && !scene.moving;
+  }
+
+  /** Points or their density. Cells are fetched as well: names, sentences and the keyboard are about them. */
+  #cloud({ drawn, cloud, style, view, size, ratio, moving }: Scene, width: number, height: number): boolean {
+    if (!cloud) return false;
+    if (drawn === "points") {
+      if (this.#board?.width !== width || this.#board.height !== height) this.#board = new ImageData(width, height);
+      const pixels = new Uint32Array(this.#board.data.buffer);
+      pixels.fill(style.paper);
+      paintPoints({ pixels, width, height }, cloud, style, view, size, ratio);
+      this.#context.putImageData(this.#board, 0, 0);
+    } else {
+      const found = densityOf(cloud, style, view, size, ratio);
+      const canvas = new OffscreenCanvas(found.width, found.height);
+      canvas.getContext("2d")?.putImageData(new ImageData(new Uint8ClampedArray(found.pixels.buffer as ArrayBuffer), found.width, found.height), 0, 0);
+      this.#context.imageSmoothingEnabled = true;
+      this.#context.imageSmoothingQuality = "low";
+      const step = DENSITY_BIN * ratio;
+      this.#context.drawImage(canvas, 0, 0, found.width * step, found.height * step);
+    }
+    return this.tiles.idle && !moving;
   }
 
   /** Sprites of the current cut, or a new cut when level, scale, style or data changed. */

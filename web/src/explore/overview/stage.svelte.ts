@@ -23,7 +23,8 @@ import {
   zoomed,
 } from "../model/viewport";
 import type { Style } from "../glyph/style";
-import { Renderer } from "./renderer";
+import { type Cloud, type Drawn, type Pointed, pointAt } from "./cloud";
+import { Renderer, type Scene } from "./renderer";
 
 const SETTLE = 140;
 const FLIGHT = 260;
@@ -55,6 +56,8 @@ export class Stage {
   #renderer: Renderer | null = null;
   #style: Style | null = null;
   #detail = 0;
+  #drawn = $state<Drawn>("glyphs");
+  #cloud: Cloud | null = null;
   #frame = 0;
   #moved = -Infinity;
   #flight: { from: Viewport; to: Viewport; start: number } | null = null;
@@ -111,6 +114,22 @@ export class Stage {
     else if (old.width > 1) this.view = isWhole(from, old) ? fit(size) : { ...from, scale: (from.scale * fit(size).scale) / fit(old).scale };
     this.#rest();
     this.draw();
+  }
+
+  /** Draw images as points, or how densely they lie, in place of glyphs; null while the cloud is on its way. */
+  showCloud(drawn: Drawn, cloud: Cloud | null): void {
+    this.#drawn = drawn;
+    this.#cloud = cloud;
+    this.draw();
+  }
+
+  /** The image whose point is at a place of the screen. */
+  pointAt(px: number, py: number): Pointed | null {
+    return this.#drawn === "points" && this.#cloud ? pointAt(this.#cloud, this.view, this.size, this.#ratio, px, py) : null;
+  }
+
+  get drawn(): Drawn {
+    return this.#drawn;
   }
 
   show(style: Style, detail: number, source: Source | undefined): void {
@@ -203,20 +222,13 @@ export class Stage {
       this.#renderer.refresh(this.#pictures, this.#ratio);
       this.#pictures = [];
     }
-    const scene = {
-      view: this.view,
-      size: this.size,
-      ratio: this.#ratio,
-      levels: this.levels,
-      detail: this.#detail,
-      style: this.#style,
-      moving,
-    };
+    const scene = this.#scene(this.#style, moving);
     const done = this.#renderer.frame(scene);
-    if (!moving) this.thumbs.want(this.#renderer.wanted());
+    if (!moving && this.#drawn === "glyphs") this.thumbs.want(this.#renderer.wanted());
     if (this.level !== this.#renderer.level) this.level = this.#renderer.level;
     if (this.settled !== done) this.settled = done;
-    if (this.#flight || (!done && this.tiles.idle)) this.draw();
+    const waiting = this.#drawn !== "glyphs" && !this.#cloud;
+    if (this.#flight || (!done && this.tiles.idle && !waiting)) this.draw();
   }
 
   #advance(now: number): void {
@@ -242,8 +254,22 @@ export class Stage {
   /** Pictures in mosaics on the screen of which nothing is known yet. */
   unknownPictures(): number[] {
     if (!this.#renderer || !this.#style) return [];
-    const scene = { view: this.view, size: this.size, ratio: this.#ratio, levels: this.levels, detail: this.#detail, style: this.#style, moving: false };
-    return this.#renderer.shown(scene).filter((row) => !this.#renderer?.facts.has(row));
+    if (this.#drawn !== "glyphs") return [];
+    return this.#renderer.shown(this.#scene(this.#style, false)).filter((row) => !this.#renderer?.facts.has(row));
+  }
+
+  #scene(style: Style, moving: boolean): Scene {
+    return {
+      view: this.view,
+      size: this.size,
+      ratio: this.#ratio,
+      levels: this.levels,
+      detail: this.#detail,
+      style,
+      moving,
+      drawn: this.#drawn,
+      cloud: this.#cloud,
+    };
   }
 
   /** The cell at a place of the screen, if it holds images. */

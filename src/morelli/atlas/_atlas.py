@@ -209,6 +209,7 @@ class Atlas(MapView):
             rect=lambda corners: masked(rows_in_rect(self.collection.xy, corners)),
             carriers=self._carriers,
             tagged=self.tags.mask,
+            copies=self._copied,
         )
 
     def _carriers(self, number: int) -> Mask:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morelli.atlas._collection import Collection
+from morelli.atlas._copies import Across, Copies, find_copies
 from morelli.atlas._edits import Edits
 from morelli.atlas._embeddings import Embeddings
 from morelli.atlas._exports import ExportFormat, export_rows
@@ -21,7 +22,7 @@ from morelli.atlas._tags import COLUMN, Tags
 from morelli.errors import ChangedMeanwhileError, MissingPartError, UsageError
 
 if TYPE_CHECKING:
-    from morelli.atlas._selection import Selection, Spec
+    from morelli.atlas._selection import Mask, Selection, Spec
 
 
 class CollectionWork(ABC):
@@ -74,6 +75,14 @@ class CollectionWork(ABC):
         found = self.require_embeddings().similarities(search)
         rows = np.arange(len(found)) if selection is None else selection.rows
         return rows[np.argsort(-found[rows] if descending else found[rows], kind="stable")]
+
+    @once
+    def copies(self) -> Copies:
+        """Groups of near-duplicates; found when first asked for."""
+        return find_copies(self.collection)
+
+    def _copied(self, which: int | Across) -> Mask:
+        return self.copies.mask(which)
 
     @once
     def _fields(self) -> Fields:

@@ -2,7 +2,7 @@
 
 The document, and not the mask, is what a URL carries, what is saved under a name and what is exported, so a
 selection means the same after images were added. Its clauses: `cells`, `polygon`, `rect`, `column` with `in`
-or `range`, `dimension` with `range`, `prototype`, `rows`, `text`, and `and`, `or`, `not` over them.
+or `range`, `dimension` with `range`, `prototype`, `rows`, `copies`, `text`, and `and`, `or`, `not` over them.
 """
 
 from __future__ import annotations
@@ -59,13 +59,15 @@ class Selection:
 class Places:
     """What a selection needs besides columns: `cells(level, ids)`, `polygon(points)` and `rect(corners)` give
     masks (n,); `carriers(prototype)` those whose pattern belongs to it, merged ones included; `tagged(names)`
-    those with one of some tags, None standing for no tag."""
+    those with one of some tags, None standing for no tag; `copies(which)` near-duplicates of a row, or all
+    that straddle something."""
 
     cells: Callable[[int, Sequence[int]], Mask]
     polygon: Callable[[NDArray[np.float64]], Mask]
     rect: Callable[[NDArray[np.float64]], Mask]
     carriers: Callable[[int], Mask]
     tagged: Callable[[Sequence[str | None]], Mask]
+    copies: Callable[[Any], Mask]
 
 
 def key_of(spec: Spec) -> str:
@@ -150,11 +152,13 @@ def _clause(clause: Any, collection: Collection, places: Places, budget: list[in
             index = np.asarray(_whole(rows, "rows"), dtype=np.int64)
             chosen[index[(index >= 0) & (index < n)]] = True
             return chosen
+        case {"copies": int(which) | str(which), **rest} if not rest and not isinstance(which, bool):
+            return places.copies(which)
         case {"text": str(words), **rest} if not rest:
             return _text(collection, words)
     raise UsageError(
         f"A selection does not know the clause {_short(clause)}. It knows and, or, not, cells, polygon, "
-        "rect, column with in or range, dimension with range, prototype, rows, and text."
+        "rect, column with in or range, dimension with range, prototype, rows, copies, and text."
     )
 
 

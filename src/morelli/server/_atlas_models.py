@@ -64,6 +64,31 @@ class Tag(Answer):
     selected: int
 
 
+class CopyGroup(Answer):
+    """One picture that occurs several times."""
+
+    row: int = Field(description="Of its first image; `copies` in a selection takes it.")
+    rows: list[int] = Field(description="The first 24 of its images.")
+    labels: list[Literal["real", "fake", "unknown"]] = Field(description="Of those.")
+    n: int
+    selected: int | None = Field(description="Of its images; null where there is no selection.")
+    real: int
+    fake: int
+    generators: list[str] = Field(description="The five most frequent of its generated images.")
+    across: list[Literal["class", "generator"]] = Field(description="What its images straddle.")
+
+
+class CopyGroups(Answer):
+    """Near-duplicates, those across classes first, then those across generators, each kind by size."""
+
+    total: int
+    images: int = Field(description="In all groups.")
+    across_class: int = Field(description="Groups of real and generated images.")
+    across_generators: int = Field(description="Groups of generated images by several generators.")
+    distance: int = Field(description="Bits of 64 in which perceptual hashes may differ; 0 in large atlases.")
+    groups: list[CopyGroup]
+
+
 class Found(Answer):
     """A search: `sort=near:ID` orders images by it while the server remembers it."""
 

@@ -1,10 +1,10 @@
-"""Routes of work on a collection: its columns with counts, tags, and search."""
+"""Routes of work on a collection: its columns with counts, tags, near-duplicates, and search."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from morelli.server import _atlas_models as a
 from morelli.server import _models as m
@@ -73,6 +73,31 @@ def change_tags(request: Request, atlas: Name, asked: m.TagChange) -> Response:
 def _tags(opened: Opened, selection: Any) -> list[dict[str, Any]]:
     found = opened.atlas.tags.view(None if selection is None else selection.mask)
     return [] if found is None else list(found["names"])
+
+
+@router.get(
+    "/{atlas}/copies",
+    tags=["atlas"],
+    response_class=Response,
+    responses={200: {"model": a.CopyGroups}, **NOT_MODIFIED, **ERRORS},
+)
+def copies(
+    request: Request,
+    atlas: Name,
+    *,
+    selection: SelectionOf = None,
+    offset: Annotated[int, Query(ge=0, le=2**40)] = 0,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> Response:
+    """Group near-duplicates: those in both classes first, then those of several generators, then by size."""
+    opened = opened_atlas(request, atlas)
+    chosen = opened.selection(selection)
+    etag = opened.tag("copies", offset, limit, selection=chosen)
+    if matches(request, etag):
+        return cached(request, b"", "application/json", etag)
+    mask = None if chosen is None else chosen.mask
+    found = opened.atlas.copies.view(mask, offset=offset, limit=limit)
+    return cached(request, json_text(a.CopyGroups, found), "application/json", etag)
 
 
 @router.post(

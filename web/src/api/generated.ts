@@ -199,6 +199,39 @@ export interface Confusion {
   readonly tp: number;
 }
 
+/** One picture that occurs several times. */
+export interface CopyGroup {
+  /** Of its first image; `copies` in a selection takes it. */
+  readonly row: number;
+  /** The first 24 of its images. */
+  readonly rows: readonly number[];
+  /** Of those. */
+  readonly labels: readonly ("real" | "fake" | "unknown")[];
+  readonly n: number;
+  /** Of its images; null where there is no selection. */
+  readonly selected: number | null;
+  readonly real: number;
+  readonly fake: number;
+  /** The five most frequent of its generated images. */
+  readonly generators: readonly string[];
+  /** What its images straddle. */
+  readonly across: readonly ("class" | "generator")[];
+}
+
+/** Near-duplicates, those across classes first, then those across generators, each kind by size. */
+export interface CopyGroups {
+  readonly total: number;
+  /** In all groups. */
+  readonly images: number;
+  /** Groups of real and generated images. */
+  readonly across_class: number;
+  /** Groups of generated images by several generators. */
+  readonly across_generators: number;
+  /** Bits of 64 in which perceptual hashes may differ; 0 in large atlases. */
+  readonly distance: number;
+  readonly groups: readonly CopyGroup[];
+}
+
 /** Images of a selection: all, by label, and by outcome of the verdict at even odds. */
 export interface Counts {
   readonly count: number;

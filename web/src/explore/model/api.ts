@@ -4,6 +4,7 @@ import { getJson, picture, request, sendJson, url } from "../../api/client";
 import type {
   AtlasInfo,
   ColumnView,
+  CopyGroups,
   Counts as All,
   DimensionEdit,
   DimensionNotes,
@@ -188,6 +189,9 @@ export class AtlasApi {
   search = (query: SearchQuery, signal: AbortSignal): Promise<Found> => sendJson<Found>("POST", this.#url(["search"]), query, signal);
 
   tags = (selection: Key, signal: AbortSignal): Promise<readonly Tag[]> => getJson<readonly Tag[]>(this.#url(["tags"], { selection }), signal);
+
+  copies = (selection: Key, offset: number, signal: AbortSignal): Promise<CopyGroups> =>
+    getJson<CopyGroups>(this.#url(["copies"], { selection, offset }), signal);
 
   /** `count`: the images that the change is meant for; where they are others by now the server refuses it. */
   changeTags = (spec: Spec, add: readonly string[], remove: readonly string[], count: number): Promise<readonly Tag[]> =>

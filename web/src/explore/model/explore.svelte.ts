@@ -68,6 +68,8 @@ export class Explore {
   readonly image = $derived(parseRow(route.params["image"], this.info?.images ?? 0));
   /** The pattern whose page is open. */
   readonly pattern = $derived(parseRow(route.params["pattern"], this.info?.prototypes ?? 0));
+  /** Is the page of near-duplicates open? */
+  readonly copies = $derived(route.params["copies"] === "1");
   readonly compared = $derived(parseRows(this.#with, this.info?.images ?? 0));
   readonly overlay = $derived(parseOverlay(route.params["map"], this.info?.dimensions ?? 0));
   readonly against = $derived(parseAgainst(this.#versus || undefined));
@@ -265,6 +267,10 @@ export class Explore {
 
   openPattern(id: number | null): void {
     route.set({ pattern: id === null ? null : String(id) });
+  }
+
+  openCopies(open: boolean): void {
+    route.set({ copies: open ? "1" : null });
   }
 
   setSort(sort: string, descending: boolean): void {

@@ -22,10 +22,14 @@ export type Clause =
   | { readonly dimension: number; readonly range: Range }
   | { readonly prototype: number }
   | { readonly rows: readonly number[] }
+  /** Near-duplicates of an image, or all that are, or those that straddle classes or generators. */
+  | { readonly copies: number | CopiesAcross }
   | { readonly text: string }
   | { readonly not: Clause }
   | { readonly or: readonly Clause[] }
   | { readonly and: readonly Clause[] };
+
+export type CopiesAcross = "any" | "class" | "generator";
 
 export interface Spec {
   readonly and: readonly Clause[];
@@ -40,6 +44,7 @@ export function subject(clause: Clause): string {
   if ("dimension" in clause) return `dimension:${clause.dimension}`;
   if ("prototype" in clause) return `prototype:${clause.prototype}`;
   if ("rows" in clause) return "rows";
+  if ("copies" in clause) return "copies";
   if ("text" in clause) return "text";
   if ("not" in clause) return `not:${subject(clause.not)}`;
   if ("or" in clause) return clause.or.length ? subject(clause.or[0] as Clause) : "or";
@@ -160,6 +165,7 @@ function isClause(value: unknown): value is Clause {
   if ("dimension" in value) return typeof value["dimension"] === "number" && isRange(value["range"]);
   if ("prototype" in value) return typeof value["prototype"] === "number";
   if ("rows" in value) return numbers(value["rows"]);
+  if ("copies" in value) return typeof value["copies"] === "number" || ["any", "class", "generator"].includes(String(value["copies"]));
   if ("text" in value) return typeof value["text"] === "string";
   if ("not" in value) return isClause(value["not"]);
   const parts = value["or"] ?? value["and"];
@@ -205,6 +211,12 @@ const COLUMNS: Readonly<Record<string, string>> = {
   has_exif: "Exif data",
 };
 
+const COPIES: Readonly<Record<CopiesAcross, string>> = {
+  any: "Near-duplicates",
+  class: "Near-duplicates in both classes",
+  generator: "Near-duplicates of several generators",
+};
+
 export function valueName(column: string, value: string | null): string {
   if (value === null || value === "") return "none";
   return column === "label" || column === "verdict" || column === "error" ? (VALUES[value] ?? value) : value;
@@ -227,6 +239,7 @@ export function describe(clause: Clause, names: Names): string {
   if ("dimension" in clause) return `${names.dimension(clause.dimension)} ${span(clause.range)}`;
   if ("prototype" in clause) return `Pattern: ${names.prototype(clause.prototype)}`;
   if ("rows" in clause) return clause.rows.length === 1 ? "1 image" : `${clause.rows.length} images`;
+  if ("copies" in clause) return typeof clause.copies === "number" ? `Near-duplicates of image ${clause.copies}` : COPIES[clause.copies];
   if ("text" in clause) return `“${clause.text}”`;
   if ("not" in clause) return `not ${describe(clause.not, names)}`;
   const parts = "or" in clause ? clause.or : clause.and;

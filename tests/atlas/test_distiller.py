@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +165,16 @@ def test_damaged_maps_are_refused(fitted: Distiller, tmp_path: Path, damage: str
         manifest.write_text(json.dumps(document))
     with pytest.raises(ArtifactError, match="map"):
         DistilledMap.load(folder)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1e13])
+@pytest.mark.parametrize("part", ["A", "b", "w", "bias"])
+def test_numbers_that_would_spread_are_refused(fitted: Distiller, part: str, value: float) -> None:
+    made = fitted.to_map(BUILD)
+    wrong = np.array(getattr(made, part), dtype=float)
+    wrong.flat[0] = value
+    with pytest.raises(UsageError, match="holds a number"):
+        replace(made, **{part: float(wrong) if part == "bias" else wrong})  # type: ignore[arg-type]
 
 
 def test_a_group_is_never_seen_by_its_own_fold() -> None:

@@ -151,6 +151,8 @@ def test_a_picture_column_that_cannot_be_read_is_one_sentence(tmp_path: Path) ->
     "text",
     [
         "path;label\na.jpg;real\nb.jpg;fake\n",
+        '"path";"label"\r\n"a.jpg";"real"\r\n"b.jpg";"fake"\r\n',
+        '"path"\t"label"\n"a.jpg"\t"real"\n"b.jpg"\t"fake"\n',
         "sep=;\r\npath;label\r\na.jpg;real\r\nb.jpg;fake\r\n",
         '"sep=\t"\npath\tlabel\na.jpg\treal\nb.jpg\tfake\n',
         "sep=,\npath,label\na.jpg,real\nb.jpg,fake\n",

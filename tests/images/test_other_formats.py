@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -107,3 +108,28 @@ def test_other_whole_files(format: str) -> None:
 )
 def test_what_is_no_image_stays_none(data: bytes) -> None:
     assert refused(data).reason == "not_an_image"
+
+
+@pytest.mark.parametrize(("format", "name"), [("PCX", "PCX"), ("SGI", "SGI image"), ("TGA", "TGA")])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_pictures_of_old_programs_are_named(format: str, name: str, mode: str) -> None:
+    stored = io.BytesIO()
+    photo((96, 64)).convert(mode).save(stored, format)
+    problem = refused(stored.getvalue())
+    assert problem.reason == "unsupported_format" and f"a {name}," in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("content", "step"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "git lfs pull"),
+        (b"../.git/annex/objects/zJ/9k/MD5E-s1--a.jpg/MD5E-s1--a.jpg", "git annex get"),
+        (b"/annex/objects/SHA256E-s1234--0a.png\n", "git annex get"),
+        (b"\xef\xbb\xbf\r\n<!DOCTYPE html><title>404</title>", "download the picture again"),
+        (b"<HTML><body>Forbidden", "download the picture again"),
+        (b"{}", "not an image in any known format"),
+    ],
+)
+def test_what_stands_instead_of_a_picture_names_the_next_step(content: bytes, step: str) -> None:
+    problem = refused(content, "photo.jpg")
+    assert problem.reason == "not_an_image" and step in str(problem)

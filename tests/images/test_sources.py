@@ -203,6 +203,20 @@ def test_streams_are_read_once_when_read_along(tmp_path, monkeypatch):
     assert len(opened) <= 5
 
 
+def test_folders_in_a_zip_that_windows_divided_by_backslashes_give_labels(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for name in (
+            "set\\real\\a.png",
+            "set\\fake\\stylegan\\a.png",
+            "set/real/b.png",
+            "__MACOSX\\real\\._a.png",
+        ):
+            archive.writestr(zipfile.ZipInfo(name), encoded("PNG"))
+    items = list(iter_source(tmp_path / "set.zip", label_from="folders"))
+    assert [(item.label, item.generator) for item in items] == [(0, None), (1, "stylegan"), (0, None)]
+    assert {item.read() for item in items} == {encoded("PNG")}
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
 def test_zips_are_read_in_place_by_many_threads(tmp_path, method):
     path = tmp_path / "set.zip"

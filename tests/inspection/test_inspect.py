@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import zlib
 from dataclasses import asdict, replace
 from io import BytesIO
@@ -23,7 +25,7 @@ from morelli.errors import (
     UsageError,
 )
 from morelli.features import Features
-from morelli.images import Limits, decode
+from morelli.images import Limits, decode, iter_source
 from morelli.inspection import STABILITY_PERTURBATIONS, Inspection, Inspector, StoredCase, percent
 from morelli.inspection._inspect import _plain
 from morelli.server import ServerSettings
@@ -244,3 +246,21 @@ def test_another_encoder_is_refused(inspector: Inspector, tmp_path: Path) -> Non
     other = load_encoder(save_tiny_clip(tmp_path / "other", seed=5))
     with pytest.raises(BuildMismatchError, match="weights"):
         Inspector(other, inspector.bundle)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are no UTF-8 are Linux's")
+@pytest.mark.parametrize("name", [b"no-utf8-\xff.png", b"red\x1b[31m.png", "gnp\u202e.png".encode()])
+def test_a_strange_file_name_is_shown_as_escapes(
+    inspector: Inspector, file: Path, tmp_path: Path, name: bytes
+) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+    path.write_bytes(file.read_bytes())
+    found = inspector.inspect(path)
+    (listed,) = iter_source(tmp_path)
+    assert found.name == Path(listed.uri).name
+    with Image.open(path) as opened:
+        assert inspector.inspect(opened).name == found.name
+    for text in (str(found), found.sentence, json.dumps(found.to_json(), ensure_ascii=False)):
+        assert text.isprintable()
+    with pytest.raises(UsageError, match="cannot be read"):
+        inspector.inspect("nul\0.png")

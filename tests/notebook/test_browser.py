@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,6 +170,39 @@ def test_the_check_panel_shows_what_each_dimension_sees(
     widget.dimension = "logit"
     page.evaluate("messages => host.take(messages)", kernel.drain())
     expect(panel.get_by_role("button", name="sum of this reader")).to_have_attribute("aria-pressed", "true")
+
+
+@pytest.mark.usefixtures("built_views")
+def test_hostile_names_stay_text(
+    put: Callable[..., Page],
+    kernel: Kernel,
+    judging: dict[str, Any],  # noqa: F811
+    file: Path,  # noqa: F811
+    planted_atlas_dir: Path,
+    tmp_path: Path,
+) -> None:
+    from playwright.sync_api import expect
+
+    script = "<img src=x onerror=document.title='ran'>"
+    own = shutil.copytree(planted_atlas_dir, tmp_path / "own.atlas")
+    opened = Atlas.open(own)
+    opened.edit_dimension(0, {"name": script})
+    page = put(morelli.show(opened))
+    app = page.frame_locator("iframe")
+    expect(app.locator(".pane.dimensions")).to_contain_text(script)
+    assert app.locator("img[src=x]").count() == 0
+    assert {frame.title() for frame in page.frames} == {"A notebook in small", "Morelli"}
+
+    hostile = os.fsencode(tmp_path) + b"/" + script.encode() + b"\x1b[2J\xe2\x80\xae\xff.png"
+    Path(os.fsdecode(hostile)).write_bytes(file.read_bytes())
+    widget = morelli.show(Path(os.fsdecode(hostile)), **judging)
+    page = put(widget)
+    panel = page.get_by_role("region", name="Verdict on")
+    expect(panel.locator(".facts")).to_contain_text(script)
+    shown = page.locator(".morelli").inner_text()
+    assert page.locator("img[src=x]").count() == 0 and page.title() != "ran"
+    for text in (shown, repr(widget)):
+        assert not {"\x1b", "\u202e", "\udcff"} & set(text)
 
 
 def test_the_check_panel_follows_the_page_into_the_dark_and_back(

@@ -64,16 +64,20 @@ def csv_rows(path: str, check: Callable[[Sequence[str]], None]) -> Iterator[tupl
 def _delimiter(path: str, check: Callable[[Sequence[str]], None]) -> str:
     """The delimiter that a line ``sep=`` names, or else the first that gives the header its columns."""
     usual = "\t" if path.lower().endswith(".tsv") else ","
-    problem: UsageError | None = None
+    problem: UsageError | csv.Error | None = None
     for delimiter in (usual, *_DELIMITERS):
-        with _opened(path) as file:
-            header: list[str] = []
-            for values in csv.reader(file, delimiter=delimiter, strict=True):
-                if named := _named_delimiter(values, delimiter):
-                    return named
-                if any(value.strip() for value in values):
-                    header = [column.strip() for column in values]
-                    break
+        header: list[str] = []
+        try:
+            with _opened(path) as file:
+                for values in csv.reader(file, delimiter=delimiter, strict=True):
+                    if named := _named_delimiter(values, delimiter):
+                        return named
+                    if any(value.strip() for value in values):
+                        header = [column.strip() for column in values]
+                        break
+        except csv.Error as error:  # quoted cells that another delimiter divides
+            problem = problem or error
+            continue
         if not header:
             raise UsageError(f"{Path(path).name} is empty; a manifest needs a header with a column 'path'")
         try:

@@ -15,7 +15,7 @@ from morelli.images._formats import Frame, open_frame
 from morelli.images._limits import Limits
 from morelli.images._problems import image_errors
 from morelli.images._quiet import quiet_pillow
-from morelli.images._sniff import HEAD_BYTES, SUFFIXES, other_format, sniff
+from morelli.images._sniff import HEAD_BYTES, SUFFIXES, other_format, sniff, stand_in
 
 _OTHER_BYTES = 4096
 _TURNS = {
@@ -110,7 +110,9 @@ def _decode(data: bytes, limits: Limits, name: str | None) -> Decoded:
                 "unsupported_format",
                 f"the content is a {other}, which is not read; convert it to PNG or JPEG first",
             )
-        raise ImageError("not_an_image", "the content is not an image in any known format")
+        instead = stand_in(data[:_OTHER_BYTES])
+        text = f"the content is {instead}" if instead else "the content is not an image in any known format"
+        raise ImageError("not_an_image", text)
     started = time.thread_time()
     with quiet_pillow():
         frame = open_frame(data, format, limits)

@@ -82,6 +82,9 @@ _OTHERS: Final = (
     (b"P5\n", "PNM"),
     (b"P6\n", "PNM"),
     (b"#?RADIANCE", "Radiance HDR"),
+    (b"/* XPM */", "XPM"),
+    *((bytes([0x0A, version, 1]), "PCX") for version in (0, 2, 3, 4, 5)),
+    *((bytes([0x01, 0xDA, packed, width]), "SGI image") for packed in (0, 1) for width in (1, 2)),
     (b"PK\x03\x04", "ZIP archive"),
     (b"\x1f\x8b", "gzip file"),
     (b"\x1aE\xdf\xa3", "Matroska video"),
@@ -133,6 +136,21 @@ def other_format(head: bytes) -> str | None:
     if _is_svg(head):
         return "SVG"
     return "TGA" if _is_tga(head) else None
+
+
+def stand_in(head: bytes) -> str | None:
+    """What stands where a picture should be, and how to get it; None where nothing is recognised.
+
+    >>> stand_in(b"version https://git-lfs.github.com/spec/v1")
+    'a pointer of Git LFS; fetch the picture itself with `git lfs pull`'
+    """
+    if head.startswith(b"version https://git-lfs.github.com/spec/"):
+        return "a pointer of Git LFS; fetch the picture itself with `git lfs pull`"
+    if b"/annex/objects/" in head[:200]:
+        return "a pointer of git-annex; fetch the picture itself with `git annex get`"
+    if head[:200].removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return "a web page, as a server sends instead of a picture; download the picture again"
+    return None
 
 
 def _is_svg(head: bytes) -> bool:

@@ -54,7 +54,8 @@ def iter_zip(path: str, uri: str, limits: Limits, passed: PassedOver) -> Iterato
         if problem is not None:
             yield problem_item(where, problem.reason, f"{where}: {problem}"), name
         elif is_image_name(name) or archive.looks_like_image(info):
-            yield ImageItem(where, partial(archive.read, info)), name
+            # Some programs of Windows divide folders by backslashes, which no archiver puts into a name.
+            yield ImageItem(where, partial(archive.read, info)), name.replace("\\", "/")
 
 
 def unsafe_name(name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from morelli.artefacts.text import visible
 from morelli.errors import UsageError
 from morelli.inspection._sentence import verdict_line
 
@@ -172,14 +174,15 @@ def image_file(image: Any) -> tuple[bytes, str]:
     if isinstance(image, str | Path):
         path = Path(image)
         try:
-            return path.read_bytes(), path.name
-        except OSError as error:
-            raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
+            return path.read_bytes(), _shown_name(path)
+        except (OSError, ValueError) as error:  # a name that no file can have is a ValueError
+            why = getattr(error, "strerror", None) or error
+            raise UsageError(f"{visible(str(path))} cannot be read: {why}.") from error
     name = "picture"
     if isinstance(image, np.ndarray):
         image = _picture_of(image)
     elif isinstance(image, Image.Image):
-        name = Path(getattr(image, "filename", "") or name).name
+        name = _shown_name(Path(os.fsdecode(getattr(image, "filename", "") or name)))
     else:
         raise UsageError(
             f"An image is a path, a file's bytes, a PIL image or a numpy array; not {type(image).__name__}."
@@ -188,6 +191,11 @@ def image_file(image: Any) -> tuple[bytes, str]:
     mode = image.mode if image.mode in ("RGB", "RGBA", "L", "LA", "P", "1") else "RGB"
     image.convert(mode).save(stored, "PNG")
     return stored.getvalue(), name
+
+
+def _shown_name(path: Path) -> str:
+    """A file's name in one line of valid UTF-8, escaped as `iter_source` escapes it."""
+    return visible(os.fsencode(path.name).decode("utf-8", "backslashreplace"))
 
 
 def _picture_of(pixels: npt.NDArray[Any]) -> Image.Image:

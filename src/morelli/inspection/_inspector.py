@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,20 +15,19 @@ from morelli.errors import ImageError, MissingPartError
 from morelli.images import Limits, as_seen, iter_source
 from morelli.inspection import answers as a
 from morelli.inspection._case import StoredCase
+from morelli.inspection._case_answer import case_answer, versions_of
 from morelli.inspection._evidence import (
     concept_evidence,
     decision_evidence,
     distilled_answer,
-    facts_answer,
     neighbors_answer,
     reading_evidence,
 )
 from morelli.inspection._inspect import Inspection, image_file
 from morelli.inspection._prepare import PreparedCase, as_jpeg, prepare, prepare_edited
 from morelli.inspection._relevance import case_maps, dimension_map
-from morelli.inspection._sentence import sentence
 from morelli.inspection._small import small_is_out_of_domain
-from morelli.inspection._stability import STABILITY_PERTURBATIONS, flip_reason, stability_answer
+from morelli.inspection._stability import STABILITY_PERTURBATIONS, stability_answer
 from morelli.inspection._stream import Detection, detect
 
 if TYPE_CHECKING:
@@ -287,38 +285,20 @@ class Inspector:
         """
         bundle = self.tuned(base_rate, fpr)
         verdict = _verdict(bundle, stored)
-        ends = bundle.calibration.probability([bundle.ai.logit, bundle.real.logit], bundle.base_rate)
         distilled = None
         if self.distilled is not None:
             (odds,) = bundle.calibration.log_odds([verdict.logit], 0.5)
             distilled = distilled_answer(stored, self.distilled, float(odds), off)
         elif off:
             raise _no_distilled()
-        flips = None if stability is None else flip_reason(verdict.verdict, stability)
-        return a.Case(
-            id=stored.id,
-            name=stored.name,
-            verdict=verdict.verdict,
-            probability=verdict.probability,
-            interval=verdict.interval,
-            thresholds=a.Thresholds(ai=float(ends[0]), real=float(ends[1])),
-            base_rate=bundle.base_rate,
-            reasons=[*verdict.reasons, *([] if flips is None else [flips])],
-            family=None
-            if verdict.family is None
-            else a.Family(family=verdict.family.family, probability=verdict.family.probability),
-            sentence=sentence(stored, verdict, bundle),
-            facts=facts_answer(stored),
-            provenance=list(stored.provenance),
-            logit=verdict.logit,
-            domain_distance=None if math.isnan(verdict.domain_distance) else verdict.domain_distance,
+        return case_answer(
+            stored,
+            bundle,
+            verdict,
             evidence=decision_evidence(stored, bundle, self.space),
             readable=self.has_reading,
             distilled=distilled,
-            neighbors=neighbors_answer(verdict.neighbors),
             stability=stability,
-            edits=stored.edits or None,
-            derived_from=stored.derived_from,
             versions=self.versions(),
         )
 
@@ -328,23 +308,7 @@ class Inspector:
 
     def versions(self) -> a.Versions:
         """Encoder, bundle and distilled map by name, version and hash."""
-        from morelli._version import __version__
-
-        build = self.bundle.build
-        return a.Versions(
-            morelli=__version__,
-            bundle=self.bundle.name,
-            bundle_digest=self.bundle.digest,
-            build=build.fingerprint,
-            encoder=build.encoder,
-            weights=build.weights,
-            transform=build.transform,
-            dtype=build.dtype,
-            precision=self.encoder.precision,
-            device=self.encoder.device,
-            runtime=self.encoder.runtime,
-            distilled_digest=self.distilled_digest,
-        )
+        return versions_of(self.bundle, self.encoder, self.distilled_digest)
 
     def neighbors(self, stored: StoredCase, k: int) -> a.Neighbors:
         """The k nearest members of the bank on either side.

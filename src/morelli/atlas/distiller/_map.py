@@ -58,6 +58,10 @@ FORM = Format(
 )
 
 
+LARGEST = 1e12
+"""Of every number in a map: its relevance is computed in float32, where products of greater ones overflow."""
+
+
 @dataclass(frozen=True, eq=False)
 class DistilledMap:
     """z = act(x A + b), logit = z · w + bias, of one feature kind of one build.
@@ -67,7 +71,7 @@ class DistilledMap:
     measured, plain JSON values.
 
     Raises:
-        UsageError: shapes that do not fit, numbers that are not finite, an unknown activation.
+        UsageError: shapes that do not fit, numbers that are not finite or beyond 1e12, an unknown activation.
     """
 
     kind: str
@@ -96,6 +100,8 @@ class DistilledMap:
             )
         if not all(np.isfinite(part).all() for part in (self.A, self.b, self.w, self.bias)):
             raise UsageError("a distilled map holds a number that is not finite")
+        if max(np.abs(part).max(initial=0) for part in (self.A, self.b, self.w, self.bias)) > LARGEST:
+            raise UsageError(f"a distilled map holds a number beyond {LARGEST:g}, with which sums overflow")
 
     @property
     def d(self) -> int:

@@ -36,6 +36,7 @@ CATEGORICAL = (
 )
 MAX_LEVELS = 32
 TREES = 120
+ROWS_FOR_TWO = 2_000  # rows below which a second thread costs more in waiting than it brings
 TREE_ROWS = 5_000  # rows each tree sees at most: the cost of a forest stays flat above this size
 
 
@@ -218,7 +219,7 @@ def _forest(n: int, seed: int) -> Any:
         min_samples_leaf=max(1, min(5, n // 20)),
         max_samples=min(n, TREE_ROWS),
         random_state=seed,
-        n_jobs=2,
+        n_jobs=1 if n < ROWS_FOR_TWO else 2,
     )
 
 

@@ -1,4 +1,4 @@
-"""The app on a million images: first overview, pan and zoom, a selection of a fifth, memory, JavaScript.
+"""The app on a million images: first overview, pan and zoom (glyphs, points, density), a selection, memory.
 
     python benchmarks/app_million.py [--images 1000000] [--folder /tmp/morelli-million] [--rounds 5]
 
@@ -227,6 +227,16 @@ FRAMES = """() => {
   };
   requestAnimationFrame(tick);
 }"""
+DRAWN = """(drawn) => new Promise((done) => {
+  const start = performance.now();
+  location.hash = `#/explore/million?draw=${drawn}`;
+  const look = () => {
+    const map = document.querySelector('.map');
+    if (map.dataset.drawn === drawn && map.dataset.settled === 'true') done(performance.now() - start);
+    else requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+})"""
 CHANGE = """(hash) => new Promise((done) => {
   const start = performance.now();
   const before = document.querySelector('.workspace').dataset.selection;
@@ -361,6 +371,13 @@ def main() -> None:
             times = pan_and_zoom(page)
             told("pan and zoom, 95th percentile of frame times", float(np.percentile(times, 95)), 33, "ms")
             print(f"    median {np.median(times):.1f} ms, longest {max(times):.0f} ms, {len(times)} frames")
+            for drawn in ("points", "density"):
+                told(f"{drawn} drawn in place of glyphs", float(page.evaluate(DRAWN, drawn)) / 1e3, 2, "s")
+                times = pan_and_zoom(page)
+                told(f"  pan and zoom of {drawn}, 95th percentile", float(np.percentile(times, 95)), 33, "ms")
+                print(
+                    f"    median {np.median(times):.1f} ms, longest {max(times):.0f} ms, {len(times)} frames"
+                )
             page.evaluate("() => { location.hash = '#/explore/million'; }")
             settle(page)
             waits = []

@@ -18,9 +18,9 @@ MIDDLE = "#e4e4e0"
 SERIES = ("#2a5fc4", "#9a7d00", "#8a3fb5", "#13805a", "#c22f52", "#5c6b23", "#0f7d86", "#96553a")
 SERIES_DARK = ("#8ab4ff", "#e0c341", "#c893e8", "#5fcf9e", "#ff8fa3", "#9aa86a", "#6fd3d8", "#d9a38a")
 
-# Names of a column on the map: two more, which stand apart by lightness.
-CATEGORIES = (*SERIES, "#5560c8", "#6b6f73")
-CATEGORIES_DARK = (*SERIES_DARK, "#b0b7ff", "#b8b8b8")
+# Names of a column on the map: two more, and no grey, which is for all further names.
+CATEGORIES = (*SERIES, "#5560c8", "#b5478c")
+CATEGORIES_DARK = (*SERIES_DARK, "#b0b7ff", "#f5a3d7")
 
 # An AUC is no class either: chance is pale, better is deeper indigo, upside down is rose. (AUC, colour).
 AUC = (

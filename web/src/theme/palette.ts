@@ -14,7 +14,7 @@ export const PALETTE = {
       "#0f7d86",
       "#96553a",
       "#5560c8",
-      "#6b6f73"
+      "#b5478c"
     ]
   },
   "dark": {
@@ -31,7 +31,7 @@ export const PALETTE = {
       "#6fd3d8",
       "#d9a38a",
       "#b0b7ff",
-      "#b8b8b8"
+      "#f5a3d7"
     ]
   }
 } as const;

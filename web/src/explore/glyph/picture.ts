@@ -122,7 +122,8 @@ function column(
     return;
   }
   const n = style.line.length;
-  const bars = w >= 11 * ratio;
+  // Narrower bars could not be told from each other: there the marks fill the strip, as in the texture.
+  const bars = w >= 18 * ratio;
   const gap = h / n >= 5 * ratio ? ratio : 0;
   style.line.forEach((k, at) => {
     const top = y + Math.round((at * h) / n);

@@ -83,9 +83,17 @@ def collections(tmp_path_factory: pytest.TempPathFactory, photos: list[tuple[str
 
 
 @pytest.fixture(scope="package")
-def judging(real_encoder: Encoder, built_app: Path, map_dir: Path, collections: Path) -> Iterator[Running]:
+def feedback(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the judging server keeps what people say of verdicts."""
+    return tmp_path_factory.mktemp("feedback") / "corrections.lance"
+
+
+@pytest.fixture(scope="package")
+def judging(
+    real_encoder: Encoder, built_app: Path, map_dir: Path, collections: Path, feedback: Path
+) -> Iterator[Running]:
     """A server with the shipped detector and the real encoder."""
-    with running(ServerSettings(distilled=map_dir, collections=collections)) as server:
+    with running(ServerSettings(distilled=map_dir, collections=collections, feedback=feedback)) as server:
         yield server
 
 

@@ -315,6 +315,7 @@ def test_an_image_is_inspected_compared_and_called_wrong(
     expect(shown).to_contain_text(f"{abs(item['logit']):.2f}")
     sheet.get_by_role("button", name="generated", exact=True).click()
     expect(sheet.get_by_text("Noted: you know this image to be generated.")).to_be_visible()
+    expect(sheet.get_by_text("1 image in feedback.csv")).to_be_visible()
     assert [row["label"] for row in atlas.edits.read_feedback()] == ["fake"]
     page.keyboard.press("Escape")
     expect(sheet).to_have_count(0)

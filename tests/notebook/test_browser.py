@@ -118,7 +118,7 @@ def test_the_overview_is_the_app_s_and_its_selection_is_shared(
     widget.colour = "label"
     page.evaluate("messages => host.take(messages)", kernel.drain())
     expect(app.locator(".summary")).to_contain_text("60 of 120 images")
-    expect(app.get_by_label("Glyphs show")).to_have_value("label")
+    expect(app.get_by_label("Colour by")).to_have_value("label")
     widget.select_rows([3, 5, 8])
     page.evaluate("messages => host.take(messages)", kernel.drain())
     expect(app.locator(".summary")).to_contain_text("3 of 120 images")

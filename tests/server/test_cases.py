@@ -287,11 +287,20 @@ def test_unused_cases_are_forgotten_with_time(with_limits, picture: bytes) -> No
 
 
 def test_feedback_is_noted_without_the_picture(server: Running, case: dict, settings: ServerSettings) -> None:  # type: ignore[type-arg]
-    answer = server.post("/feedback", json={"case": case["id"], "label": "real", "note": "mine"})
-    assert answer.json() == {"stored": "file"}
     assert settings.feedback is not None
-    noted = json.loads(settings.feedback.read_text().splitlines()[-1])
-    assert (noted["sha256"], noted["label"], noted["note"]) == (case["id"], 0, "mine")
+    settings.feedback.write_text('{"sha256": "of somebody else"}\nno JSON\n')
+    for label, number, before in (("fake", 1, None), ("real", 0, "fake")):
+        answer = server.post("/feedback", json={"case": case["id"], "label": label, "note": "mine"}).json()
+        assert (answer["stored"], answer["place"], answer["replaced"], answer["kept"]) == (
+            "file",
+            "feedback.jsonl",
+            before,
+            3,
+        )
+        *others, last = settings.feedback.read_text().splitlines()
+        assert others == ['{"sha256": "of somebody else"}', "no JSON"]
+        noted = json.loads(last)
+        assert (noted["sha256"], noted["label"], noted["note"]) == (case["id"], number, "mine")
     assert server.post("/feedback", json={"label": "real"}).status_code == 422
 
 

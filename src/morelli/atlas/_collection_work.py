@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,15 +130,22 @@ class CollectionWork(ABC):
             one["tags"] = names
         return records
 
-    def feedback(self, row: int, label: str, note: str = "") -> None:
-        """Note that an image's verdict is wrong: it is said to be `real` or `fake`."""
+    def feedback(self, row: int, label: str, note: str = "") -> tuple[Literal["real", "fake"] | None, int]:
+        """Note that an image's verdict is wrong: it is said to be `real` or `fake`.
+
+        Returns what had been said of it before, and of how many images something is said.
+        """
         if label not in ("real", "fake"):
             raise UsageError(f"An image is real or fake, not {label!r}.")
         self._check_row(row)
         facts = self.collection.records([row], ["uri", "sha256", "generator", "source"]).to_pylist()[0]
         facts["path"] = facts.pop("uri")
         probability = round(float(self.collection.probabilities[row]), 6)
+        before = {one["sha256"]: one["label"] for one in self.edits.read_feedback()}
         self.edits.add_feedback([{**facts, "label": label, "probability": probability, "note": note}])
+        said = before.get(facts["sha256"])
+        kept = len(before.keys() | {facts["sha256"]})
+        return ("real" if said == "real" else "fake" if said == "fake" else None), kept
 
     def export(self, selection: Selection | None, form: ExportFormat) -> bytes:
         """The selected images as CSV, Parquet, or SHA-256 sums line by line."""

@@ -58,7 +58,8 @@ def serve_command(
         typer.Option(metavar="FOLDER", help="Allow uploads to be kept here when a request asks for it."),
     ] = None,
     feedback: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Add verdicts that people call wrong to this file.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep what people call wrong, as F.jsonl or F.lance."),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8017,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -289,6 +290,18 @@ class FeatureTable:
                     f"{repeated} of {len(new)} rows are in {self.path} already, or twice among these"
                 )
             self.append_batch(rows.meta, rows.vectors)
+
+    def relabel(self, sha256: str, label: int | None) -> None:
+        """Give all rows of one image (SHA-256, hex) another label, as one atomic version; none is no error.
+
+        Raises:
+            UsageError: no SHA-256, or a label other than 0, 1 and None.
+        """
+        if not re.fullmatch("[0-9a-f]{64}", sha256) or label not in (0, 1, None):
+            raise UsageError(f"an image has a SHA-256 and the label 0, 1 or None, not {sha256!r}, {label!r}")
+        with self.writing():
+            value = "CAST(NULL AS TINYINT)" if label is None else f"CAST({label} AS TINYINT)"
+            self._dataset.update({"label": value}, where=f"sha256 = '{sha256}'")
 
     def append_batch(self, meta: pa.Table, vectors: Mapping[str, Floats]) -> None:
         """Add rows without looking for duplicates; the caller holds `writing` and knows `identities`."""

@@ -15,6 +15,7 @@ from morelli.server import (
     _atlas_image_routes,
     _atlas_routes,
     _atlas_work_routes,
+    _bank_routes,
     _check_routes,
     _collection_routes,
     _job_routes,
@@ -78,6 +79,7 @@ def create_app(settings: ServerSettings | None = None, *, peers: Path | None = N
         _archive_routes,
         _job_routes,
         _report_routes,
+        _bank_routes,
         _collection_routes,
         *atlas,
     ):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import time
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -12,6 +10,7 @@ from fastapi import Path as InPath
 
 from morelli.artefacts.text import csv_table
 from morelli.server import _models as m
+from morelli.server._feedback import note_case
 from morelli.server._paths import allowed_path
 from morelli.server._problems import ProblemError, documented
 from morelli.server._state import state_of
@@ -90,13 +89,14 @@ async def remove_job(request: Request, id: JobId) -> Response:
 
 @router.post("/feedback", tags=["check"], responses=documented(404, 409, 413, 422))
 async def feedback(request: Request, asked: m.FeedbackRequest) -> m.FeedbackAnswer:
-    """Say what an image really is: into its atlas, or into the operator's feedback file."""
+    """Say what an image really is: into its atlas, or into the operator's feedback file or table."""
     state = state_of(request)
-    label = {"real": 0, "fake": 1, "unknown": None}[asked.label]
     if asked.atlas is not None and asked.row is not None:
         opened = await asyncio.to_thread(state.atlases.get, asked.atlas)
-        await asyncio.to_thread(opened.atlas.feedback, asked.row, asked.label, asked.note)
-        return m.FeedbackAnswer(stored="atlas")
+        before, kept = await asyncio.to_thread(opened.atlas.feedback, asked.row, asked.label, asked.note)
+        return m.FeedbackAnswer(
+            stored="atlas", place="feedback.csv", replaced=before, kept=kept, difference=None
+        )
     if asked.case is None:
         raise ProblemError(
             422, "invalid-request", "The feedback is about nothing.", next="Give case, or atlas and row."
@@ -106,31 +106,10 @@ async def feedback(request: Request, asked: m.FeedbackRequest) -> m.FeedbackAnsw
             409,
             "no-feedback-file",
             "This server stores no feedback about uploads.",
-            next="Start it with a file for feedback.",
+            next="Start it with a place for it: morelli serve --feedback corrections.lance.",
         )
     stored = state.cases.get(asked.case)
-    verdict = state.inspector.verdict(stored)
-    line = json.dumps(
-        {
-            "time": int(time.time()),
-            "sha256": stored.facts.sha256,
-            "edits": stored.edits,
-            "label": label,
-            "note": asked.note,
-            "verdict": verdict.verdict,
-            "probability": verdict.probability,
-            "bundle": state.inspector.bundle.digest or state.inspector.bundle.name,
-        }
-    )
-    await asyncio.to_thread(_append, state.settings.feedback, line)
-    return m.FeedbackAnswer(stored="file")
-
-
-def _append(path: Any, line: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # One write of one short line in append mode: several workers do not mix theirs.
-    with path.open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
+    return await state.answered(note_case, state.settings.feedback, state.inspector, stored, asked)
 
 
 _COLUMNS = tuple(m.JobRow.model_fields)

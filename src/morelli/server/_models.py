@@ -151,6 +151,16 @@ class JobResults(Answer):
     rows: list[JobRow]
 
 
+PictureState = Literal["there", "no-path", "in-archive", "outside-roots", "unknown"]
+
+
+class BankPicture(Answer):
+    """Whether the picture of an image in the detector's bank can be shown."""
+
+    id: str
+    state: PictureState
+
+
 class FeedbackRequest(Asked):
     """What a person thinks of a verdict; for a case, or for a row of an atlas."""
 
@@ -161,10 +171,34 @@ class FeedbackRequest(Asked):
     note: Annotated[str, Field(max_length=2000)] = ""
 
 
+class Judged(Answer):
+    """A picture as one bank of known images has it."""
+
+    verdict: Word
+    probability: float
+    nearest_real: float | None = Field(description="Cosine distance of the nearest known real image.")
+    nearest_fake: float | None = Field(description="Of the nearest known generated one.")
+
+
+class Difference(Answer):
+    """What putting a picture into the detector's bank would change about it, and about copies of it."""
+
+    before: Judged
+    after: Judged | None = Field(description="Null where the bank has the picture already.")
+    known_as: Literal["real", "fake"] | None = Field(description="Its label in the bank, where it has it.")
+    refit: bool = Field(description="The score comes from a fit, and moves only when that is done again.")
+
+
 class FeedbackAnswer(Answer):
     """Where the feedback went."""
 
-    stored: Literal["atlas", "file"]
+    stored: Literal["atlas", "file", "table"]
+    place: str = Field(description="Name of the file or table.")
+    replaced: Literal["real", "fake", "unknown"] | None = Field(
+        description="What had been said of the image before."
+    )
+    kept: int = Field(description="Images of which something is said there.")
+    difference: Difference | None = Field(description="Of cases only, and only with a bank.")
 
 
 class Health(Answer):

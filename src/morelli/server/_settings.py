@@ -85,7 +85,8 @@ class ServerSettings:
         collections: folder below which the app may read folders of images and into which it writes the
             feature tables and atlases that it builds from them; None: nothing is built, nothing written.
         keep: folder that ``keep=true`` may store uploads in; None: uploads are never kept.
-        feedback: file that verdicts marked wrong are added to, one JSON a line; None: refused.
+        feedback: what verdicts marked wrong are added to, a feature table where its name ends in ``.lance``,
+            else a file with one JSON a line; None: refused.
         encoder: hub id of the bundle's encoder, so that one that is not registered may be fetched.
         trust: root certificates (PEM) of trusted signers of Content Credentials; without them none is known.
         weights: the encoder's weights on this machine, as for `load_encoder`.

@@ -3,6 +3,7 @@ import type {
   Archive,
   AtlasInfo,
   Atlases,
+  BankPicture,
   BuildAnswer,
   BuildProgress,
   BuildRequest,
@@ -154,6 +155,9 @@ export const api = {
   caseImage: (id: string, view: "judged" | "whole" = "judged", size = 1024) =>
     url(["cases", id, "image"], view === "whole" ? { view, size } : {}),
   neighbours: (id: string, signal?: AbortSignal) => getJson<Neighbours>(url(["cases", id, "neighbors"]), signal),
+  /** Which of the detector's known images can be shown, and why the others cannot. */
+  bankPictures: (ids: readonly string[], signal?: AbortSignal) => getJson<BankPicture[]>(url(["bank", "pictures"], { ids }), signal),
+  bankPicture: (id: string, size: number) => url(["bank", "picture"], { id, size }),
   /** The logit that decided, by where the encoder read it. */
   reading: (id: string, signal?: AbortSignal) => getJson<Evidence>(url(["cases", id, "reading"]), signal),
   report: (id: string, format: "html" | "json", base_rate: number | null) =>

@@ -58,6 +58,12 @@ export interface Atlases {
   readonly atlases: readonly (AtlasInfo | UnopenedAtlas)[];
 }
 
+/** Whether the picture of an image in the detector's bank can be shown. */
+export interface BankPicture {
+  readonly id: string;
+  readonly state: "there" | "no-path" | "in-archive" | "outside-roots" | "unknown";
+}
+
 /** The build that runs, or the last one; null where there was none. */
 export interface BuildAnswer {
   readonly build: BuildProgress | null;
@@ -258,6 +264,17 @@ export interface Detected {
   readonly failures: readonly Failure[];
 }
 
+/** What putting a picture into the detector's bank would change about it, and about copies of it. */
+export interface Difference {
+  readonly before: Judged;
+  /** Null where the bank has the picture already. */
+  readonly after: Judged | null;
+  /** Its label in the bank, where it has it. */
+  readonly known_as: "real" | "fake" | null;
+  /** The score comes from a fit, and moves only when that is done again. */
+  readonly refit: boolean;
+}
+
 /** What is to be said of a dimension. */
 export interface DimensionEdit {
   readonly name?: string;
@@ -417,7 +434,15 @@ export interface Family {
 
 /** Where the feedback went. */
 export interface FeedbackAnswer {
-  readonly stored: "atlas" | "file";
+  readonly stored: "atlas" | "file" | "table";
+  /** Name of the file or table. */
+  readonly place: string;
+  /** What had been said of the image before. */
+  readonly replaced: "real" | "fake" | "unknown" | null;
+  /** Images of which something is said there. */
+  readonly kept: number;
+  /** Of cases only, and only with a bank. */
+  readonly difference: Difference | null;
 }
 
 /** What a person thinks of a verdict; for a case, or for a row of an atlas. */
@@ -594,6 +619,16 @@ export interface JobRow {
   readonly reasons: readonly string[];
   readonly failure: string | null;
   readonly message: string | null;
+}
+
+/** A picture as one bank of known images has it. */
+export interface Judged {
+  readonly verdict: "ai" | "real" | "inconclusive" | "out_of_domain";
+  readonly probability: number;
+  /** Cosine distance of the nearest known real image. */
+  readonly nearest_real: number | null;
+  /** Of the nearest known generated one. */
+  readonly nearest_fake: number | null;
 }
 
 /** Figures by name, each with its interval, and notes on how they were made. */

@@ -8,6 +8,7 @@ export type {
   Archive,
   AtlasInfo,
   Atlases,
+  BankPicture,
   BuildAnswer,
   BuildProgress,
   BuildRequest,

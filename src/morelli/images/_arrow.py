@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,7 +69,7 @@ class ArrowFile:
         import pyarrow
 
         for index in range(len(self._batches)):
-            batch = self._batches[index]
+            batch = _plausible(self._batches[index])
             names = batch.schema.names if columns is None else columns
             arrays = {}
             for name in names:
@@ -89,15 +89,27 @@ class ArrowFile:
         """One batch as a table of these columns."""
         import pyarrow
 
-        table = pyarrow.Table.from_batches([self._batches[index]]).select(list(columns))
+        table = pyarrow.Table.from_batches([_plausible(self._batches[index])]).select(list(columns))
         table.validate(full=True)
         return table
+
+
+def _plausible(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch, if its lengths fit; to take a field of one that has not as many rows ends the process.
+
+    Raises:
+        ValueError: they do not.
+    """
+    if batch.num_rows < 0:
+        raise ValueError("a record batch says that it has fewer than no rows")
+    batch.validate()
+    return batch
 
 
 class _Groups:
     """What `ParquetFile.metadata` says of rows and groups; no sizes, as nothing is decompressed."""
 
-    num_columns = 0
+    total_byte_size = 0
 
     def __init__(self, rows: list[int]) -> None:
         self._rows = rows
@@ -107,10 +119,6 @@ class _Groups:
     def row_group(self, index: int) -> _Groups:
         """The part of one group."""
         return _Groups([self._rows[index]])
-
-    def column(self, index: int) -> Any:
-        """No column's size is known."""
-        raise IndexError(index)
 
 
 def _with_features(schema: pa.Schema, info: Path) -> pa.Schema:

@@ -2,9 +2,9 @@
 
     python scripts/app_pictures.py docs/images
 
-Needs the built app, Chromium (`python -m tests.browser`) and Playwright. What they show may be shown:
-photographs out of the scikit-image and scikit-learn wheels, and a collection of their crops, half of which
-carry the trace of a crude upsampler. It stands for generated images; its figures say nothing about any.
+Needs the built app, Chromium (`python -m tests.browser`), Playwright and the wheels that the demo fetches.
+What they show may be shown: the demo's photographs, drawings by people and images by recent generators, in
+crops, so that there are enough for an atlas. Crops of one image stay together wherever something is fitted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 import numpy as np
 from PIL import Image
@@ -25,16 +25,11 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.browser import running_chromium
-from tests.labelled_collection import gridded
-from tests.wheel_photos import load_photos, photo_paths
 
-CROPS = 14
-FAINT = 0.4
-"""Share of the grid that is laid over a crop: as much as leaves some of them in doubt."""
-SIDE = 256
+CROPS, SIDE, LONGEST = 9, 320, 768
+"""Crops of each image, their side, and the longest side of what they are taken from, in pixels."""
 SIZE = {"width": 1440, "height": 900}
-CHECKED = "coffee.png"
-FAKES = {"and": [{"column": "label", "in": ["fake"]}]}
+CHECKED = ("fake/Krea 3.webp", "real/coffee.png")
 
 
 def morelli(*words: str | Path) -> None:
@@ -42,18 +37,22 @@ def morelli(*words: str | Path) -> None:
     subprocess.run([sys.executable, "-m", "morelli", *map(str, words), "--offline", "--quiet"], check=True)
 
 
-def build_atlas(folder: Path) -> Path:
-    """An atlas of `CROPS` crops of each photograph, and of the same crops with the grid."""
+def build_atlas(demo: Path, folder: Path) -> Path:
+    """An atlas of `CROPS` crops of each of the demo's images."""
     rng = np.random.default_rng(0)
-    for name, photo in load_photos():
+    for path in sorted(demo.glob("*/*.*")):
+        with Image.open(path) as image:
+            picture = image.convert("RGB")
+        picture.thumbnail((LONGEST, LONGEST))
+        if min(picture.size) < SIDE:
+            picture = picture.resize([round(size * SIDE / min(picture.size)) for size in picture.size])
+        place = folder / "collection" / path.parent.name / path.stem
+        place.mkdir(parents=True)
         for index in range(CROPS):
-            left, top = (int(rng.integers(0, extent - SIDE)) for extent in photo.size)
-            crop = photo.crop((left, top, left + SIDE, top + SIDE))
-            trace = Image.blend(crop, gridded(crop), FAINT)
-            for place, picture in ((f"real/{name}", crop), (f"fake/gridded-{name}", trace)):
-                (folder / "collection" / place).mkdir(parents=True, exist_ok=True)
-                picture.save(folder / "collection" / place / f"{index:02}.png")
-    table, atlas = folder / "features.lance", folder / "photographs.atlas"
+            left, top = (int(rng.integers(0, extent - SIDE + 1)) for extent in picture.size)
+            crop = picture.crop((left, top, left + SIDE, top + SIDE))
+            crop.save(place / f"{index:02}.jpg", quality=90)
+    table, atlas = folder / "features.lance", folder / "demo.atlas"
     kinds = ("--kinds", "final,layer:11,tokens:11")
     morelli("extract", folder / "collection", "-o", table, "--label-from", "folders", *kinds)
     morelli("atlas", "build", table, "-o", atlas)
@@ -86,14 +85,28 @@ def shrunk(path: Path) -> None:
         image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
+def address(home: str, place: str, **parameters: object) -> str:
+    """Address of a view; what is no text is written as JSON."""
+    texts = {name: one if isinstance(one, str) else json.dumps(one) for name, one in parameters.items()}
+    return f"{home}#/{place}" + ("?" + urlencode(texts) if texts else "")
+
+
+def outcome(*names: str) -> dict[str, object]:
+    """The selection of images with these outcomes."""
+    return {"and": [{"column": "error", "in": list(names)}]}
+
+
 def main() -> None:
-    """Build, serve, look, save."""
+    """Fetch, build, serve, look, save."""
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     out = Path(sys.argv[1])
+    scripts = Path(__file__).parent
+    demo = scripts.parent / "demo" / "images"
+    subprocess.run([sys.executable, scripts / "demo_images.py", demo], check=True)
     with (
         tempfile.TemporaryDirectory() as folder,
-        serving(build_atlas(Path(folder))) as home,
+        serving(build_atlas(demo, Path(folder))) as home,
         running_chromium() as browser,
     ):
         page = browser.new_page(viewport=SIZE, color_scheme="light")  # type: ignore[arg-type]
@@ -101,21 +114,28 @@ def main() -> None:
 
         def keep(name: str) -> None:
             page.wait_for_load_state("networkidle")
-            page.wait_for_timeout(500)  # pictures fade in and the camera comes to rest
+            page.wait_for_timeout(700)  # pictures fade in and the camera comes to rest
             page.screenshot(path=out / name)
             shrunk(out / name)
 
-        page.goto(home)
-        (photo,) = [path for path in photo_paths() if path.name == CHECKED]
-        page.locator("input[type=file]").set_input_files(photo)
-        page.locator("#verdict").wait_for()
-        keep("app-check.png")
+        def explore(name: str, **parameters: object) -> None:
+            page.goto("about:blank")
+            page.goto(address(home, "explore/demo", **parameters))
+            page.locator(".workspace[aria-busy=false] [data-settled=true]").wait_for()
+            keep(name)
 
-        page.goto(f"{home}#/explore/photographs?sel={quote(json.dumps(FAKES))}&sort=-uncertainty")
-        page.locator(".workspace[aria-busy=false] [data-settled=true]").wait_for()
-        keep("app-explore.png")
-
-        page.goto(f"{home}#/evaluate?t=0.6&base=0.2")
+        for name, checked in zip(("app-check.png", "app-check-real.png"), CHECKED, strict=True):
+            page.goto("about:blank")
+            page.goto(home)
+            page.locator("input[type=file]").first.set_input_files(demo / checked)
+            page.locator("#verdict").wait_for()
+            keep(name)
+        explore("app-explore.png", sel={"and": [{"column": "label", "in": ["fake"]}]}, sort="-uncertainty")
+        explore("app-missed.png", sel=outcome("fn"), by="error")
+        explore("app-unanswered.png", sel=outcome("unanswered"), sort="-uncertainty")
+        explore("app-dimensions.png", pane="dimensions")
+        explore("app-patterns.png", pane="patterns")
+        page.goto(address(home, "evaluate", t="0.6", base="0.2"))
         page.locator("main").get_by_text("flagged pictures").wait_for()
         keep("app-evaluate.png")
 

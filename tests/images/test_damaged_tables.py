@@ -27,7 +27,7 @@ def pictures(tmp_path: Path) -> pa.Table:
 
 def test_a_batch_whose_column_is_shorter_than_it_says_is_refused() -> None:
     short = pa.Array.from_buffers(pa.int64(), 5, [None, pa.py_buffer(bytes(8))])
-    with pytest.raises(ValueError, match="too small"):
+    with pytest.raises(ValueError, match="Buffer|buffer|length"):
         _plausible(pa.RecordBatch.from_arrays([short], ["label"]))
     whole = pa.RecordBatch.from_arrays([pa.array([1, 2])], ["label"])
     assert _plausible(whole) is whole

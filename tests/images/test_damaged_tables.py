@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.ipc
@@ -25,12 +27,12 @@ def pictures(tmp_path: Path) -> pa.Table:
     return pa.table({"image": pa.array(rows, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))})
 
 
-def test_a_batch_whose_column_is_shorter_than_it_says_is_refused() -> None:
-    short = pa.Array.from_buffers(pa.int64(), 5, [None, pa.py_buffer(bytes(8))])
-    with pytest.raises(ValueError, match="Buffer|buffer|length"):
-        _plausible(pa.RecordBatch.from_arrays([short], ["label"]))
-    whole = pa.RecordBatch.from_arrays([pa.array([1, 2])], ["label"])
-    assert _plausible(whole) is whole
+def test_a_batch_of_fewer_than_no_rows_is_refused(pictures: pa.Table) -> None:
+    (batch,) = pictures.to_batches()
+    assert _plausible(batch) is batch
+    # A stand-in: a file that says so could end the process of a reader that does not look first.
+    with pytest.raises(ValueError, match="fewer than no rows"):
+        _plausible(cast("pa.RecordBatch", SimpleNamespace(num_rows=-1)))
 
 
 @pytest.mark.parametrize("suffix", ["arrow", "parquet"])

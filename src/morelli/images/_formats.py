@@ -23,7 +23,7 @@ from PIL import (
 from morelli.errors import ImageError
 from morelli.images._depth import depth_notes
 from morelli.images._guards import check_container, check_pixels, frame_count
-from morelli.images._jpeg import jpeg_quality, jpeg_scans
+from morelli.images._jpeg import jpeg_has_end, jpeg_quality, jpeg_scans
 from morelli.images._limits import Limits
 from morelli.images._png import check_png_complete, drop_png_metadata, png_bit_depth
 from morelli.images._tiff import ORIENTATION, directories, exif_is_broken, exif_orientation
@@ -139,16 +139,25 @@ def _reduce(image: Any, limits: Limits, notes: list[str]) -> None:
 
 
 def _load_jpeg(image: Any, data: bytes, limits: Limits, notes: list[str]) -> Any:
-    """The decoded picture; where only the end marker is missing, as browsers show it."""
+    """The decoded picture; where only the end marker is missing, as browsers show it.
+
+    Downloads that broke off and recovered files have their full length, the rest being zeros: the decoder
+    takes those for coded data.
+    """
+    coded = data.rstrip(b"\0") if data.endswith(bytes(8)) else data
     try:
         image.load()
-        return image
+        if jpeg_has_end(data):
+            return image
+        whole = _without_end_marker(image, coded, limits)
+        if whole is None:
+            raise ImageError("truncated", "the picture ends before the file does, which zeros fill up")
     except OSError as error:
-        whole = _without_end_marker(image, data, limits) if "truncated" in str(error) else None
+        whole = _without_end_marker(image, coded, limits) if "truncated" in str(error) else None
         if whole is None:
             raise
-        notes.append("the end marker is missing")
-        return whole
+    notes.append("the end marker is missing")
+    return whole
 
 
 def _without_end_marker(image: Any, data: bytes, limits: Limits) -> Any:

@@ -101,6 +101,17 @@ def test_a_jpeg_that_lacks_coded_data_is_truncated(missing: int, progressive: bo
         assert caught.value.reason == "truncated"
 
 
+@pytest.mark.parametrize("format", ["WEBP", "AVIF"])
+def test_a_picture_that_zeros_fill_up_is_noted(format: str) -> None:
+    buffer = io.BytesIO()
+    picture(400, 300).save(buffer, format, quality=80)
+    whole = buffer.getvalue()
+    half = whole[: len(whole) // 2]
+    note = "the file ends in zeros, a part may be missing"
+    assert note in decode(half + bytes(len(whole) - len(half))).facts.notes
+    assert note not in decode(whole).facts.notes
+
+
 def test_what_fills_the_place_of_coded_data_is_not_taken_without_a_word() -> None:
     cut = jpeg(picture(), quality=90)[:-200]
     assert "the end marker is missing" in decode(cut + b"\x5a\xa5" * 300).facts.notes

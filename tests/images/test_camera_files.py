@@ -95,9 +95,35 @@ def test_a_jpeg_without_its_end_marker_is_judged_with_a_note(mode: str, cut: int
 @pytest.mark.parametrize("progressive", [False, True])
 def test_a_jpeg_that_lacks_coded_data_is_truncated(missing: int, progressive: bool) -> None:
     data = jpeg(picture(), quality=90, progressive=progressive)
-    with pytest.raises(ImageError) as caught:
-        decode(data[:-missing])
-    assert caught.value.reason == "truncated"
+    for filling in (b"", bytes(50), bytes(5000)):  # zeros: a download that broke off
+        with pytest.raises(ImageError) as caught:
+            decode(data[:-missing] + filling)
+        assert caught.value.reason == "truncated"
+
+
+@pytest.mark.parametrize("format", ["WEBP", "AVIF"])
+def test_a_picture_that_zeros_fill_up_is_noted(format: str) -> None:
+    buffer = io.BytesIO()
+    picture(400, 300).save(buffer, format, quality=80)
+    whole = buffer.getvalue()
+    half = whole[: len(whole) // 2]
+    note = "the file ends in zeros, a part may be missing"
+    assert note in decode(half + bytes(len(whole) - len(half))).facts.notes
+    assert note not in decode(whole).facts.notes
+
+
+def test_what_fills_the_place_of_coded_data_is_not_taken_without_a_word() -> None:
+    cut = jpeg(picture(), quality=90)[:-200]
+    assert "the end marker is missing" in decode(cut + b"\x5a\xa5" * 300).facts.notes
+
+
+@pytest.mark.parametrize("padding", [b"\0" * 9, b"\0" * 5000])
+def test_a_jpeg_padded_in_place_of_its_end_marker_is_judged_with_a_note(padding: bytes) -> None:
+    data = jpeg(picture(), quality=90)
+    padded = decode(data[:-2] + padding)
+    assert padded.image.tobytes() == decode(data).image.tobytes()
+    assert padded.facts.notes == ("the end marker is missing",)
+    assert decode(data + padding).facts.notes == ()
 
 
 def test_ten_bits_and_bright_pictures_are_noted() -> None:

@@ -23,7 +23,7 @@ from PIL import (
 from morelli.errors import ImageError
 from morelli.images._depth import depth_notes
 from morelli.images._guards import check_container, check_pixels, frame_count
-from morelli.images._jpeg import jpeg_quality, jpeg_scans
+from morelli.images._jpeg import jpeg_has_end, jpeg_quality, jpeg_scans
 from morelli.images._limits import Limits
 from morelli.images._png import check_png_complete, drop_png_metadata, png_bit_depth
 from morelli.images._tiff import ORIENTATION, directories, exif_is_broken, exif_orientation
@@ -57,6 +57,7 @@ _PLUGINS: dict[str, Callable[[BytesIO, str], Image.Image]] = {
     "GIF": GifImagePlugin.GifImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
 }
+_MOST_ZEROS = 512
 # JPEGs of up to this many times the limit's pixels are decoded at reduced scale. A progressive one holds all
 # its coefficients in memory, whatever the scale: two bytes and up to three components a pixel.
 _MOST_REDUCED = 2
@@ -114,6 +115,8 @@ def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
         else:
             image.load()
         notes += depth_notes(data, format, frame.icc)
+        if format in ("WEBP", "AVIF"):
+            notes += _filled(data)
         if format == "PNG":
             check_png_complete(data, image)
     except ImageError:
@@ -139,16 +142,25 @@ def _reduce(image: Any, limits: Limits, notes: list[str]) -> None:
 
 
 def _load_jpeg(image: Any, data: bytes, limits: Limits, notes: list[str]) -> Any:
-    """The decoded picture; where only the end marker is missing, as browsers show it."""
+    """The decoded picture; where only the end marker is missing, as browsers show it.
+
+    Downloads that broke off and recovered files have their full length, the rest being zeros: the decoder
+    takes those for coded data.
+    """
+    coded = data.rstrip(b"\0") if data.endswith(bytes(8)) else data
     try:
         image.load()
-        return image
+        if jpeg_has_end(data):
+            return image
+        whole = _without_end_marker(image, coded, limits)
+        if whole is None:
+            raise ImageError("truncated", "the picture ends before the file does, which zeros fill up")
     except OSError as error:
-        whole = _without_end_marker(image, data, limits) if "truncated" in str(error) else None
+        whole = _without_end_marker(image, coded, limits) if "truncated" in str(error) else None
         if whole is None:
             raise
-        notes.append("the end marker is missing")
-        return whole
+    notes.append("the end marker is missing")
+    return whole
 
 
 def _without_end_marker(image: Any, data: bytes, limits: Limits) -> Any:
@@ -171,6 +183,11 @@ def _without_end_marker(image: Any, data: bytes, limits: Limits) -> Any:
         pictures.append(picture)
     first, second = pictures
     return first if first.size == image.size and first.tobytes() == second.tobytes() else None
+
+
+def _filled(data: bytes) -> list[str]:
+    """A note where a download that broke off was filled with zeros: no coded picture ends in so many."""
+    return ["the file ends in zeros, a part may be missing"] if data.endswith(bytes(_MOST_ZEROS)) else []
 
 
 def _open(data: bytes, format: str, notes: list[str]) -> tuple[Any, bytes]:
@@ -240,7 +257,7 @@ def _open_heif(data: bytes, limits: Limits) -> Frame:
     frame.has_exif = bool(info.get("exif"))
     if int(info.get("bit_depth", 8)) > 8:
         frame.notes.append(f"{info['bit_depth']}-bit reduced")
-    frame.notes += depth_notes(data, "HEIF", frame.icc)
+    frame.notes += [*depth_notes(data, "HEIF", frame.icc), *_filled(data)]
     if frame.frames > 1:
         frame.notes.append(f"first of {frame.frames} frames")
     return frame

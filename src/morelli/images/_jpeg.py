@@ -41,6 +41,25 @@ def jpeg_scans(data: bytes) -> int:
     return data.count(b"\xff\xda")
 
 
+def jpeg_has_end(data: bytes) -> bool:
+    """Whether an end marker follows the first scan; True too where no scan is found.
+
+    Coded data cannot hold the marker, so that a file without one was cut, whatever fills its place.
+    """
+    at = 2
+    while data[at : at + 1] == b"\xff":
+        kind = data[at + 1 : at + 2]
+        if kind == b"\xda":
+            return data.find(b"\xff\xd9", at) >= 0
+        if kind == b"\xff":  # a fill byte
+            at += 1
+        elif kind == b"\x01" or b"\xd0" <= kind <= b"\xd8":
+            at += 2
+        else:
+            at += 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
+    return True
+
+
 @cache
 def _tables() -> NDArray[np.int64]:
     """(100, 64) luminance tables of qualities 1–100, as libjpeg's jpeg_set_quality scales them."""

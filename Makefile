@@ -22,7 +22,7 @@ COMPILE := $(BIN)/python -m compileall -qq -j 0 "$(CURDIR)/$(VENV)"
 # Where this is set, each of the many processes that the tests start would compile Morelli again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help python setup demo test pytest lint style types app lint-app browser bench docs docs-reference clean
+.PHONY: help python setup demo test pytest lint style types app lint-app browser browser-package bench docs docs-reference clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -85,9 +85,13 @@ browser: $(READY) app ## find or install the browser that tests of the app use
 pytest: $(READY)
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations 10 $(PYTEST_ARGS)
 
+# What the system's packages give of it, which waits for none of the rest.
+browser-package: | python
+	@if command -v node >/dev/null; then $(PYTHON) -m tests.browser --package; fi
+
 # Side by side, because each of the others keeps one core busy at most, and tests wait for much else.
 test: ## lint, every test, and the documentation built strictly
-	@$(MAKE) --no-print-directory -j 2 setup lint-app
+	@$(MAKE) --no-print-directory -j 3 setup lint-app browser-package
 	@$(MAKE) --no-print-directory -j 2 style browser
 	@$(MAKE) --no-print-directory -j 3 pytest types docs
 

@@ -2,11 +2,12 @@
 
 `MORELLI_CHROMIUM` names one; then the PATH is looked through; then Playwright's own is taken. Where there is
 none, Debian and Ubuntu as root get their package, which comes by the machine's usual mirror, and everybody
-else gets Playwright's build.
+else gets Playwright's build. With `--package` only the former is done, for which no other package is needed.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -41,7 +42,7 @@ def find_chromium() -> str | None:
             raise FileNotFoundError(f"MORELLI_CHROMIUM is {named!r}, and there is no such program.")
         return named
     found = next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
+    if found is None and importlib.util.find_spec("playwright"):
         from playwright.sync_api import sync_playwright
 
         with sync_playwright() as playwright:
@@ -65,29 +66,36 @@ def running_chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def install_chromium() -> None:
+def has_package() -> bool:
+    """Whether this user may install the system's package."""
+    return os.name == "posix" and os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def install_chromium(*, package_only: bool = False) -> None:
     """Install one: Debian's package as root, Playwright's build otherwise.
 
     Raises:
         subprocess.CalledProcessError: neither could be installed.
     """
-    if os.name == "posix" and os.geteuid() == 0 and shutil.which("apt-get"):
+    if has_package():
         unasked = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
         packages = ["chromium", "fonts-dejavu-core"]
         for words in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
             subprocess.run(["apt-get", "-qq", *words], check=True, stdout=subprocess.DEVNULL, env=unasked)
-    if find_chromium() is None:
+    if find_chromium() is None and not package_only:
         subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=True)
 
 
 if __name__ == "__main__":
-    if find_chromium() is None:
+    package_only = "--package" in sys.argv
+    if find_chromium() is None and (has_package() or not package_only):
         print("No Chromium here; installing one for the tests of the app ...", flush=True)
         try:
-            install_chromium()
+            install_chromium(package_only=package_only)
         except (OSError, subprocess.CalledProcessError) as error:
             print(
                 f"No Chromium could be installed ({error}), so the tests of the app will be skipped. Install "
                 "one and name it in MORELLI_CHROMIUM."
             )
-    print(f"Browser for the tests of the app: {find_chromium()}")
+    if not package_only:
+        print(f"Browser for the tests of the app: {find_chromium()}")

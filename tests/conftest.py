@@ -12,6 +12,7 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(library, SHARE)
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from morelli.encoders import Encoder
 
 ROOT = Path(__file__).resolve().parent.parent
+# A job in a shell's background ignores Ctrl-C, and so would what tests start and then interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 LONGEST_FIRST = (
     *("documentation/test_pages", "app/test_explore_access", "app", "cli/test_first_run", "cli", "server"),
     *("explanation/test_generator_explanation", "artefacts/test_kills", "features/test_kill", "features"),

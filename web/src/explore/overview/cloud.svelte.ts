@@ -1,7 +1,7 @@
 /** Fetches the points of the map and what colours them, while somebody looks at points or their density. */
 import { untrack } from "svelte";
 
-import { type Style, columnOf } from "../glyph/style";
+import { type Style, columnOf, dimensionOf } from "../glyph/style";
 import type { Explore } from "../model/explore.svelte";
 import { endName } from "../columns/bins";
 import { columnName, valueName } from "../model/spec";
@@ -19,9 +19,10 @@ export class CloudSource {
     const { explore } = this;
     $effect(() => {
       const { key, off, drawn, edition } = explore;
-      const { by } = style();
+      const { by, impact } = style();
       if (drawn === "glyphs" || key === undefined || !explore.info) return undefined;
-      const text = [by, key ?? "", off.join("."), edition].join("|");
+      const scale = dimensionOf(by) === null ? "" : impact.toPrecision(3);
+      const text = [by, scale, key ?? "", off.join("."), edition].join("|");
       if (untrack(() => this.cloud?.key) === text) return undefined;
       const controller = new AbortController();
       const { signal } = controller;

@@ -139,7 +139,7 @@ function stamp(
 export const DENSITY_BIN = 4;
 const SPREAD = 3;
 /** Images on the screen from which on a part of them is counted. */
-const ENOUGH = 200_000;
+const ENOUGH = 100_000;
 
 /**
  * How densely images lie, as `board.width / (DENSITY_BIN · ratio)` squares: the deeper the denser, in the colour of their mean

@@ -60,6 +60,7 @@ export class Renderer implements Pictures {
   #previous: Generation | null = null;
   #scratch = new Uint32Array(0);
   #board: ImageData | null = null;
+  #heat = new OffscreenCanvas(1, 1);
   /** What is known of pictures in mosaics; the owner fills it. */
   readonly facts = new Map<number, Known>();
 
@@ -144,12 +145,12 @@ export class Renderer implements Pictures {
       this.#context.putImageData(this.#board, 0, 0);
     } else {
       const found = densityOf(cloud, style, view, size, ratio);
-      const canvas = new OffscreenCanvas(found.width, found.height);
-      canvas.getContext("2d")?.putImageData(new ImageData(new Uint8ClampedArray(found.pixels.buffer as ArrayBuffer), found.width, found.height), 0, 0);
+      if (this.#heat.width !== found.width || this.#heat.height !== found.height) this.#heat = new OffscreenCanvas(found.width, found.height);
+      this.#heat.getContext("2d")?.putImageData(new ImageData(new Uint8ClampedArray(found.pixels.buffer as ArrayBuffer), found.width, found.height), 0, 0);
       this.#context.imageSmoothingEnabled = true;
       this.#context.imageSmoothingQuality = "low";
       const step = DENSITY_BIN * ratio;
-      this.#context.drawImage(canvas, 0, 0, found.width * step, found.height * step);
+      this.#context.drawImage(this.#heat, 0, 0, found.width * step, found.height * step);
     }
     return this.tiles.idle && !moving;
   }

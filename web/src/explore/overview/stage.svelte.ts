@@ -120,6 +120,7 @@ export class Stage {
   showCloud(drawn: Drawn, cloud: Cloud | null): void {
     this.#drawn = drawn;
     this.#cloud = cloud;
+    if (drawn !== "glyphs" && !cloud) this.settled = false;
     this.draw();
   }
 

@@ -20,8 +20,8 @@ def test_a_correction_in_check_shows_what_it_would_change(
     page = open_page(f"http://127.0.0.1:{judging.port}/")
     page.locator("input[type=file]").first.set_input_files(pictures["coffee"])
     # The shipped detector keeps no paths of its known images, which is said in place of pictures.
-    expect(page.get_by_text("Their pictures cannot be shown here.")).to_be_visible()
-    expect(page.get_by_text("keeps features of its images, and no paths to them")).to_be_visible()
+    expect(page.get_by_text("Their pictures cannot be shown here")).to_be_visible()
+    expect(page.get_by_text("keeps features of these images, and no paths to them")).to_be_visible()
 
     page.get_by_role("button", name="It is generated").click()
     expect(page.get_by_text("you know this picture to be generated")).to_be_visible()
@@ -53,7 +53,7 @@ def test_known_images_are_shown_where_the_bank_has_paths_into_a_root(
         page.locator("input[type=file]").first.set_input_files(own)
         shown = page.get_by_role("region", name="Nearest real").get_by_role("img")
         expect(shown).to_have_count(1)
-        expect(page.get_by_text("Not all of them can be shown.")).to_be_visible()
+        expect(page.get_by_text("Some of their pictures cannot be shown")).to_be_visible()
         page.wait_for_function(
             "() => document.querySelector('[aria-label=\"Nearest real\"] img').naturalWidth > 0"
         )

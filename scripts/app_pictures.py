@@ -121,7 +121,9 @@ def main() -> None:
         def explore(name: str, **parameters: object) -> None:
             page.goto("about:blank")
             page.goto(address(home, "explore/demo", **parameters))
-            page.locator(".workspace[aria-busy=false] [data-settled=true]").wait_for()
+            page.locator(".workspace[aria-busy=false]").wait_for()
+            if "pane" not in parameters:
+                page.locator("[data-settled=true]").wait_for()
             keep(name)
 
         for name, checked in zip(("app-check.png", "app-check-real.png"), CHECKED, strict=True):
@@ -132,9 +134,10 @@ def main() -> None:
             keep(name)
         explore("app-explore.png", sel={"and": [{"column": "label", "in": ["fake"]}]}, sort="-uncertainty")
         explore("app-missed.png", sel=outcome("fn"), by="error")
-        explore("app-unanswered.png", sel=outcome("unanswered"), sort="-uncertainty")
         explore("app-dimensions.png", pane="dimensions")
-        explore("app-patterns.png", pane="patterns")
+        one = {"and": [{"column": "generator", "in": ["Ideogram 4.5"]}]}
+        explore("app-patterns.png", pane="patterns", sel=one)
+        explore("app-duplicates.png", copies="1")
         page.goto(address(home, "evaluate", t="0.6", base="0.2"))
         page.locator("main").get_by_text("flagged pictures").wait_for()
         keep("app-evaluate.png")

@@ -73,6 +73,11 @@ function inSight(points: Points, { k, left, top }: Projection, { width, height }
   return touching(points, (-margin - left) / k, (-margin - top) / k, (width + margin - left) / k, (height + margin - top) / k);
 }
 
+/** Of very many images some are enough: every `stride`-th in the order of the map is an even sample of all of it. */
+function strideOf(ranges: readonly (readonly [number, number])[], enough: number): number {
+  return Math.max(1, Math.floor(ranges.reduce((sum, [from, to]) => sum + to - from, 0) / enough));
+}
+
 /** First pixel and length of each row of a disc of `side` pixels, one after another. */
 function disc(side: number): Int32Array {
   const rows = new Int32Array(2 * side);
@@ -85,7 +90,8 @@ function disc(side: number): Int32Array {
   return rows;
 }
 
-export function paintPoints(board: Board, cloud: Cloud, style: Style, view: Viewport, size: Size, ratio: number): void {
+/** Paint the images in sight; of very many, a part of them while the map moves. */
+export function paintPoints(board: Board, cloud: Cloud, style: Style, view: Viewport, size: Size, ratio: number, moving = false): void {
   const { points, colours } = cloud;
   const side = pointSide(points, view.scale, ratio);
   const at = projection(view, size, ratio);
@@ -94,8 +100,10 @@ export function paintPoints(board: Board, cloud: Cloud, style: Style, view: View
   const grey = new Uint32Array(256).fill(style.muted);
   const small = Math.max(1, Math.round(0.6 * side));
   // Those not selected lie below the others: grey and smaller, not gone.
-  if (selected) for (const range of inSight(points, at, board, side)) stamp(board, cloud, at, small, grey, 0, range);
-  for (const range of inSight(points, at, board, side)) stamp(board, cloud, at, side, table, selected ? 1 : -1, range);
+  const ranges = [...inSight(points, at, board, side)];
+  const stride = moving ? strideOf(ranges, MOVING) : 1;
+  if (selected) for (const range of ranges) stamp(board, cloud, at, small, grey, 0, range, stride);
+  for (const range of ranges) stamp(board, cloud, at, side, table, selected ? 1 : -1, range, stride);
 }
 
 /** Put a range of points on the board: those whose `selected` is `wanted`, or all for −1. No closure: a million of them are a frame. */
@@ -107,6 +115,7 @@ function stamp(
   table: Uint32Array,
   wanted: number,
   [from, to]: readonly [number, number],
+  stride: number,
 ): void {
   const { x, y } = points;
   const selected = wanted < 0 ? null : colours.selected;
@@ -114,7 +123,7 @@ function stamp(
   const dy = top - side / 2 + 0.5;
   const [right, bottom] = [width - side, height - side];
   const rows = disc(side);
-  for (let i = from; i < to; i++) {
+  for (let i = from; i < to; i += stride) {
     if (selected !== null && selected[i] !== wanted) continue;
     // Truncation is rounding here, as nothing left of the board is drawn.
     const px = ((x[i] as number) * k + dx) | 0;
@@ -140,6 +149,8 @@ export const DENSITY_BIN = 4;
 const SPREAD = 3;
 /** Images on the screen from which on a part of them is counted. */
 const ENOUGH = 100_000;
+/** Images on the screen from which on a part of them is drawn while the map moves. */
+const MOVING = 300_000;
 
 /**
  * How densely images lie, as `board.width / (DENSITY_BIN · ratio)` squares: the deeper the denser, in the colour of their mean
@@ -161,9 +172,8 @@ export function densityOf(cloud: Cloud, style: Style, view: Viewport, size: Size
   const known = planes === 1 ? new Float32Array(bins) : chosen;
   const { x, y } = points;
   const { selected } = colours;
-  // Of very many images some are enough: every so manieth in the order of the map is an even sample of all of it.
   const ranges = [...touching(points, -left / k, -top / k, (width - left) / k, (height - top) / k)];
-  const stride = Math.max(1, Math.floor(ranges.reduce((sum, [from, to]) => sum + to - from, 0) / ENOUGH));
+  const stride = strideOf(ranges, ENOUGH);
   const count = (from: number, to: number): void => {
     for (let i = from; i < to; i += stride) {
       const px = ((x[i] as number) * k + left) | 0;

@@ -141,7 +141,7 @@ export class Renderer implements Pictures {
       if (this.#board?.width !== width || this.#board.height !== height) this.#board = new ImageData(width, height);
       const pixels = new Uint32Array(this.#board.data.buffer);
       pixels.fill(style.paper);
-      paintPoints({ pixels, width, height }, cloud, style, view, size, ratio);
+      paintPoints({ pixels, width, height }, cloud, style, view, size, ratio, moving);
       this.#context.putImageData(this.#board, 0, 0);
     } else {
       const found = densityOf(cloud, style, view, size, ratio);

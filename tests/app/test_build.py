@@ -7,6 +7,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from tests.app.explore_atlas import Open, settled, shown_images
+from tests.app.test_check_access import violations
 from tests.server.running import Running
 
 
@@ -20,6 +21,9 @@ def test_an_atlas_is_built_from_a_folder_cancelled_resumed_and_opened(
         ["fake", "real"]
     )
     expect(builder.get_by_label("Name of the atlas")).to_have_value("holiday 2024")
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        assert violations(page) == []
     builder.get_by_label("Name of the atlas").fill("../escape")
     builder.get_by_role("button", name="Build", exact=True).click()
     expect(builder.get_by_role("alert")).to_contain_text("name")
@@ -27,6 +31,7 @@ def test_an_atlas_is_built_from_a_folder_cancelled_resumed_and_opened(
     builder.get_by_role("button", name="Build", exact=True).click()
 
     expect(builder.get_by_role("progressbar", name="holiday: Encoding the images")).to_be_visible()
+    assert violations(page) == []
     builder.get_by_role("button", name="Cancel").click()
     unfinished = builder.get_by_role("list", name="Unfinished builds")
     expect(unfinished).to_contain_text("holiday was cancelled, from holiday 2024.")

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from morelli.atlas import Atlas
 from tests.app.explore_atlas import Open, address, settled, shown_images, spec, view
+from tests.app.test_check_access import violations
 from tests.server.running import Running
 
 
@@ -26,6 +27,10 @@ def test_near_duplicates_are_looked_through_and_selected(
     expect(sheet).to_contain_text(
         f"One picture stands in both classes: {first['real']} real, {first['fake']} generated"
     )
+
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        assert violations(page) == []
 
     # An image opens above the page, which is there again behind it.
     sheet.get_by_role("button", name=f"Open image {first['rows'][1]},").click()

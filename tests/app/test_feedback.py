@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 from playwright.sync_api import expect
@@ -11,6 +12,7 @@ from morelli.detectors import Bundle, default_bundle_path
 from morelli.features import FeatureTable
 from morelli.server import ServerSettings
 from tests.app.explore_atlas import Open
+from tests.app.test_check_access import violations
 from tests.server.running import Running, running
 
 
@@ -28,6 +30,7 @@ def test_a_correction_in_check_shows_what_it_would_change(
     table = page.get_by_role("table").filter(has_text="Nearest known generated picture")
     expect(table.get_by_role("row").nth(2).get_by_role("cell").nth(1)).to_have_text("0.000")
     expect(page.get_by_text("The score comes from a fit to other pictures")).to_be_visible()
+    assert violations(page) == []
     page.get_by_role("button", name="No, it is real").click()
     expect(page.get_by_text("before, it was said to be generated")).to_be_visible()
     rows = FeatureTable.open(feedback).metadata(["uri", "label"]).to_pylist()
@@ -41,8 +44,6 @@ def test_known_images_are_shown_where_the_bank_has_paths_into_a_root(
     own = pictures["chelsea"]
     case = judging.upload((own.name, own.read_bytes())).json()["cases"][0]
     assert bundle.bank is not None
-    from hashlib import sha256
-
     nearest = bundle.bank.ids.index(case["neighbors"]["real"][0]["id"])
     ids, uris = list(bundle.bank.ids), list(bundle.bank.uris)
     ids[nearest], uris[nearest] = sha256(own.read_bytes()).hexdigest(), str(own)

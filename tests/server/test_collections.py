@@ -16,6 +16,7 @@ from morelli.atlas import Atlas
 from morelli.errors import UsageError
 from morelli.features import FeatureTable
 from morelli.server import ServerSettings
+from morelli.server._builds import Builds
 from tests.server.process import served
 from tests.server.running import Running, running
 
@@ -204,3 +205,16 @@ def test_a_server_killed_in_a_build_says_so_when_it_starts_again(
         while again.post("/collections/build/discard", json={"name": "lost"}).status_code != 204:
             time.sleep(0.05)
     assert [path.name for path in root.iterdir() if not path.name.startswith(".")] == ["holiday"]
+
+
+def test_a_server_that_is_stopped_in_a_build_leaves_it_interrupted(
+    settings: ServerSettings, folder: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(folder / "holiday", root / "holiday", symlinks=True)
+    with running(replace(settings, collections=root)) as server:
+        ask(server, name="stopped")
+        reached(server, "extracting", "distiller", "maps", "prototypes", "cells")
+    after = Builds(replace(settings, collections=root))
+    assert after.recover() == ["stopped"]
+    assert not (root / "stopped.atlas" / "atlas.json").exists()

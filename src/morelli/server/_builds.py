@@ -47,6 +47,7 @@ class _Building:
     message: str = ""
     result: dict[str, Any] = field(default_factory=dict)
     cancelled: bool = False
+    stopped: bool = False
     started: float = field(default_factory=time.monotonic)
     finished: float | None = None
 
@@ -202,6 +203,7 @@ class Builds:
         """End the build that runs; a later server finds it interrupted."""
         building = self._building
         if building is not None and building.state == "running":
+            building.stopped = True
             building.process.kill()
         if self._reader is not None:
             self._reader.join(STOP_SECONDS)
@@ -277,7 +279,7 @@ class Builds:
             building.message = "The build was ended from outside; it may have run out of memory."
         if not task.table.exists() and not task.atlas.exists():
             self._note(task.name).unlink(missing_ok=True)  # there is nothing to go on with
-        else:
+        elif not building.stopped:  # as it stands the note says that the build was interrupted
             with contextlib.suppress(ArtifactError, OSError):
                 self._write_note(task, building.shown, {"state": state, "message": building.message})
         building.state = state

@@ -129,7 +129,7 @@ def _listed(folder: Path, root: Path) -> tuple[list[b.Folder], int, bool]:
             if entry.name.startswith(".") or entry.name.endswith(_NO_IMAGES):
                 continue
             path = folder / entry.name
-            if not inside(path, [root]):
+            if entry.is_symlink() and not inside(path, [root]):
                 continue
             if path.is_dir():
                 folders.append(entry.name)

@@ -23,6 +23,8 @@ def violations(page: Page) -> list[str]:
     if not AXE.is_file():
         pytest.skip("needs axe-core: run `npm ci` in web/")
     page.evaluate(AXE.read_text())
+    # Colours that are still changing are of neither theme and of neither state.
+    page.wait_for_function("() => document.getAnimations().every((one) => !(one instanceof CSSTransition))")
     # Without the lists of what passed, which nobody reads, axe needs a fraction of the time.
     found: dict[str, Any] = page.evaluate("() => axe.run({ resultTypes: ['violations'] })")
     return [

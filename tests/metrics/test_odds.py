@@ -35,6 +35,11 @@ def test_sums_of_odds_have_the_bits_of_scipy(x: np.ndarray) -> None:
         same(odds.softmax(x, axis=axis), special.softmax(x, axis=axis))
 
 
+@pytest.mark.parametrize("x", [[-np.inf, -np.inf], [np.nan, 0.0], [np.inf, 0.0, 1e5], [-np.inf, 3.0]])
+def test_sums_of_impossible_and_unknown_odds_are_those_of_scipy(x: list[float]) -> None:
+    np.testing.assert_array_equal(odds.logsumexp([x, x], axis=-1), special.logsumexp([x, x], axis=-1))
+
+
 @pytest.mark.parametrize("shape", [(), (0,), (3, 4), (5000,), (2, 3000)])
 def test_every_shape_is_kept(shape: tuple[int, ...]) -> None:
     x = np.random.default_rng(0).normal(size=shape) * 8

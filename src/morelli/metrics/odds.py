@@ -53,8 +53,9 @@ def logsumexp(x: ArrayLike, axis: int) -> FloatArray:
     top = values.max(axis=axis, keepdims=True)
     at_top = values == top
     # The largest is counted and not summed, so that what is small beside it keeps its digits.
-    ties = at_top.sum(axis=axis, keepdims=True, dtype=np.float64)
-    rest = np.exp(np.where(at_top, -np.inf, values) - top).sum(axis=axis, keepdims=True)
+    ties = np.maximum(at_top.sum(axis=axis, keepdims=True, dtype=np.float64), 1)  # none where there is NaN
+    finite = np.where(top == -np.inf, 0, top)  # of nothing but −∞ there is no difference to the largest
+    rest = np.exp(np.where(at_top, -np.inf, values) - finite).sum(axis=axis, keepdims=True)
     rest = np.where(rest == 0, rest, rest / ties)
     return np.asarray(np.squeeze(np.log1p(rest) + np.log(ties) + top, axis=axis))
 

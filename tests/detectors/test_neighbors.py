@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -137,6 +139,22 @@ def test_fewer_members_than_k_are_all_there_is() -> None:
     assert near.fake.tolist() == [[2, 1, -1, -1, -1]]
     assert np.isfinite(detector.decision_function([[1.0, 0.2]])).all()
     assert clone(detector).get_params()["k"] == 5
+
+
+def test_a_search_of_many_queries_needs_no_memory_for_all_products() -> None:
+    rng = np.random.default_rng(2)
+    bank, queries = rng.normal(size=(2000, 4)), rng.normal(size=(12_000, 4))
+    index = CosineIndex(bank.astype(np.float32))
+    tracemalloc.start()
+    try:
+        where, _ = index.search(queries.astype(np.float32), 3)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 200 * 2**20 < 16 * len(bank) * len(queries)
+    some = np.arange(0, 12_000, 97)
+    expected = nearest(brute(queries.astype(np.float32)[some], index._X), np.arange(2000), 3)
+    np.testing.assert_array_equal(where[some], expected)
 
 
 def test_few_vectors_are_searched_as_many_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,8 @@ IndexKind = Literal["exact", "hnsw", "ivf"]
 # Equal cosines may differ in the last bits by the order of summation; ranks ignore what is smaller.
 _DECIMALS = 13
 _SPARE = 2
+_BLOCK = 2**22
+"""Products at a time of a search without faiss: 16 bytes each, however many queries there are."""
 _FEW = 8192
 """Up to this many vectors one matrix product finds the candidates before faiss would be loaded."""
 
@@ -197,8 +199,16 @@ class _Flat:
 
     def search(self, unit: NDArray[np.float32], reach: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Float32 cosines (n, reach), the largest first, and the positions of the vectors."""
+        reach = min(reach, len(self._unit))
+        rough, found = np.empty((len(unit), reach), np.float32), np.empty((len(unit), reach), np.int64)
+        rows = max(1, _BLOCK // len(self._unit))
+        for start in range(0, len(unit), rows):
+            part = slice(start, start + rows)
+            rough[part], found[part] = self._best(unit[part], reach)
+        return rough, found
+
+    def _best(self, unit: NDArray[np.float32], reach: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         rough = unit @ self._unit.T
-        reach = min(reach, rough.shape[1])
         found = np.argpartition(-rough, reach - 1, axis=1)[:, :reach]
         order = np.argsort(-np.take_along_axis(rough, found, axis=1), axis=1, kind="stable")
         found = np.take_along_axis(found, order, axis=1)

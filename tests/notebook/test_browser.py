@@ -129,6 +129,15 @@ def test_the_overview_is_the_app_s_and_its_selection_is_shared(
     page.evaluate("messages => host.take(messages)", kernel.drain())
     expect(app.locator(".summary")).to_contain_text("120 images")
 
+    # A cell that is moved loads its frame again: the views are there again, with the same selection.
+    widget.select_rows([3, 5, 8])
+    page.evaluate("messages => host.take(messages)", kernel.drain())
+    page.evaluate("cell => document.body.prepend(document.querySelector(cell))", "#cell")
+    expect(app.locator(".summary")).to_contain_text("3 of 120 images")
+    widget.clear()
+    page.evaluate("messages => host.take(messages)", kernel.drain())
+    expect(app.locator(".summary")).not_to_contain_text("of 120 images")
+
     page.evaluate("host.stop()")
     assert page.evaluate("host.listeners()") == 0
 

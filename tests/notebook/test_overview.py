@@ -121,6 +121,18 @@ def test_a_request_that_cannot_be_answered_says_why(
     assert json.loads(found)["detail"]
 
 
+def test_an_error_that_nobody_expected_is_answered_too(
+    kernel: Kernel, widget: OverviewWidget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("of no known kind")
+
+    monkeypatch.setattr(Atlas, "dimensions", broken)
+    answer, found = kernel.request(widget, "GET", f"api/v1/atlases/{widget.name}/dimensions")
+    assert answer["status"] == 500
+    assert "unexpected" in json.loads(found)["detail"]
+
+
 def test_an_edit_on_the_page_is_the_atlas_s(kernel: Kernel, widget: OverviewWidget, atlas: Atlas) -> None:
     address = f"api/v1/atlases/{widget.name}/saved-selections/noted"
     spec = {"and": [{"column": "label", "in": ["real"]}]}

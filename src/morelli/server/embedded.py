@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from morelli.server._settings import ServerSettings, artefact_name
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+log = logging.getLogger("morelli.server")
 NO_ENCODER = "A notebook's atlas has no encoder beside it: judge images with morelli.load()."
 
 
@@ -119,5 +121,8 @@ async def _asked(app: FastAPI, method: str, address: str, body: str | None) -> A
         else:
             parts.append(message.get("body", b""))
 
-    await app(scope, receive, send)
+    try:
+        await app(scope, receive, send)
+    except Exception:  # raised again for a server's log, after the page was answered that it happened
+        log.debug("the request failed", exc_info=True)
     return Answer(status, found, b"".join(parts))

@@ -14,7 +14,7 @@ export interface Host {
   /** The selection and the colour as Python has them. */
   readonly state: () => { readonly selection: unknown; readonly colour: string };
   readonly change: (change: { readonly selection?: Spec; readonly colour?: string }) => void;
-  /** Call `changed` whenever Python changes either, or the atlas's notes; returns what ends that. */
+  /** Call `changed` whenever Python changes either; returns what ends that. */
   readonly follow: (changed: () => void) => () => void;
   /** Call `shown` now and whenever the notebook becomes dark or light; returns what ends that. */
   readonly theme: (shown: (dark: boolean) => void) => () => void;

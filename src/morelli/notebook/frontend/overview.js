@@ -38,8 +38,12 @@ export default {
     };
     // In a frame the views have a width, keys and styles of their own, whatever the notebook does with its page.
     frame.srcdoc = "<!doctype html><html lang=en><meta charset=utf-8><title>Morelli</title><body><div id=app></div>";
+    // A notebook that moves a cell, or takes it out of the page while it is out of sight, loads its frame again.
     frame.addEventListener("load", () => {
       const page = frame.contentWindow;
+      if (!page?.document.getElementById("app")) return; // the empty document before the views' own
+      followed.clear();
+      themed.clear();
       page.morelli = {
         atlas: model.get("name"),
         request,
@@ -61,7 +65,7 @@ export default {
       code.src = URL.createObjectURL(new Blob([model.get("page")], { type: "text/javascript" }));
       code.addEventListener("load", () => URL.revokeObjectURL(code.src));
       page.document.head.append(look, code);
-    }, { once: true });
+    });
     const sized = () => {
       frame.style.height = `${model.get("height")}px`;
     };

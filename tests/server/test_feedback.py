@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -75,6 +76,21 @@ def test_corrections_become_a_table_that_goes_into_the_bank(
     assert len(grown.bank) == len(bundle.bank) + 2
     with pytest.raises(UsageError, match="SHA-256"):
         table.relabel("' OR 1=1 --", 1)
+
+
+def test_lines_of_others_stay_byte_for_byte(settings: ServerSettings, picture: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "corrections.jsonl"
+    with running(replace(settings, feedback=path, roots=())) as server:
+        case = server.upload(("mine.png", picture)).json()["cases"][0]
+        odd = f'{{"sha256": "{case["id"]}", "edits": [], "label": ["real"]}}'.encode()
+        theirs = ['{"note": "one\u2028line"}'.encode(), b"caf\xe9", b"[" * 20_000, odd]
+        path.write_bytes(b"\n".join(theirs))
+        assert told(server, case["id"], "fake")["kept"] == len(theirs) + 1
+        answer = told(server, case["id"], "real")
+        assert (answer["replaced"], answer["kept"]) == ("fake", len(theirs) + 1)
+    *before, last, end = path.read_bytes().split(b"\n")
+    assert (before, end) == (theirs, b"")
+    assert json.loads(last)["label"] == 0
 
 
 def test_a_picture_that_the_bank_knows_changes_nothing(server: Running, collection: Path) -> None:

@@ -110,17 +110,19 @@ def _into_file(path: Path, line: dict[str, Any]) -> tuple[Label | None, int]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path, wait=_WAIT):
         kept, before = [], None
-        for text in path.read_text("utf-8").splitlines() if path.exists() else ():
+        # Bytes, since what others wrote may be no UTF-8 and hold other characters that end a line.
+        for text in path.read_bytes().split(b"\n") if path.exists() else ():
             try:
                 found = json.loads(text)
                 same = all(found.get(key) == line[key] for key in ("sha256", "edits"))
-            except (ValueError, AttributeError, RecursionError):
+                said = NAMES.get(found.get("label"))
+            except (ValueError, TypeError, AttributeError, RecursionError):
                 same = False  # not written here, so not taken away here
             if same:
-                before = NAMES.get(found.get("label"))
+                before = said
             elif text.strip():
                 kept.append(text)
-        write_file(path, "".join(f"{text}\n" for text in [*kept, json.dumps(line)]))
+        write_file(path, b"".join(text + b"\n" for text in [*kept, json.dumps(line).encode()]))
         return before, len(kept) + 1
 
 

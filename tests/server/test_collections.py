@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from morelli.artefacts import locked
 from morelli.atlas import Atlas
 from morelli.errors import UsageError
 from morelli.features import FeatureTable
 from morelli.server import ServerSettings
-from morelli.server._builds import Builds
+from morelli.server._atlases import Atlases
+from morelli.server._build_models import BuildRequest
+from morelli.server._build_worker import BuildTask
+from morelli.server._builds import Builds, _Building
+from morelli.server._collection_routes import _folder, _listed
+from morelli.server._problems import ProblemError
 from tests.server.process import served
 from tests.server.running import Running, running
 
@@ -132,7 +142,9 @@ def test_no_folder_outside_is_listed_or_read(building: Running, path: str) -> No
     assert kind_of(building.get("/collections", params={"path": path})) == (403, "outside-roots")
 
 
-@pytest.mark.parametrize("name", ["..", "../x", "a/b", ".hidden", "", "a\\b", "x.", "a\nb", "x" * 101])
+@pytest.mark.parametrize(
+    "name", ["..", "../x", "a/b", ".hidden", "", "a\\b", "x.", "a\nb", "x" * 101, "字" * 67, "²"]
+)
 def test_no_name_leads_elsewhere(building: Running, name: str) -> None:
     assert kind_of(ask(building, name=name)) == (422, "invalid-request")
     for what in ("resume", "discard"):
@@ -169,6 +181,66 @@ def test_nothing_is_built_without_a_folder_for_it(server: Running, settings: Ser
         replace(settings, collections=settings.roots[0], workers=2)
     with pytest.raises(UsageError, match="no folder"):
         replace(settings, collections=settings.roots[0] / "nothing")
+
+
+def test_no_module_is_taken_from_the_folder_in_which_the_server_was_started(
+    building: Running, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit(1)")
+    monkeypatch.chdir(tmp_path)
+    assert ask(building, path="empty", name="nothing").status_code == 202
+    assert "no image in the folder" in ended(building)["message"]
+
+
+@pytest.mark.parametrize("name", ["cafe\u0301", "हिन्दी", "می\u200cخواهم"])
+def test_names_of_all_scripts_can_be_gone_on_with_and_served(
+    settings: ServerSettings, tmp_path: Path, name: str
+) -> None:
+    assert BuildRequest(path="", name=name).name == name
+    note = {"folder": ".", "labels": "folders", "dimensions": "shipped"}
+    (tmp_path / f"{name}.building.json").write_text(json.dumps(note))
+    (tmp_path / f"{name}.atlas").mkdir()
+    ours = replace(settings, collections=tmp_path)
+    assert [one.name for one in Builds(ours).unfinished()] == [name]
+    (tmp_path / f"{name}.atlas" / "atlas.json").write_text("{}")
+    assert name in Atlases(ours).names
+
+
+def test_a_build_of_another_server_is_neither_removed_nor_run_twice(
+    settings: ServerSettings, tmp_path: Path
+) -> None:
+    note = {"folder": ".", "labels": "folders", "dimensions": "shipped"}
+    (tmp_path / "theirs.building.json").write_text(json.dumps(note))
+    (tmp_path / "theirs.lance").mkdir()
+    builds = Builds(replace(settings, collections=tmp_path))
+    with ThreadPoolExecutor(1) as other, locked(tmp_path / "theirs.building.json"):
+        for act in (builds.discard, builds.resume):
+            with pytest.raises(ProblemError, match="Another server is building"):
+                other.submit(act, "theirs").result()
+        assert (tmp_path / "theirs.lance").is_dir()
+    builds.discard("theirs")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_reason_of_a_failure_does_not_hide_the_build(settings: ServerSettings, tmp_path: Path) -> None:
+    (tmp_path / "long.lance").mkdir()
+    builds = Builds(replace(settings, collections=tmp_path))
+    task = BuildTask(settings, tmp_path, tmp_path, "long", "folders", "shipped")
+    with subprocess.Popen([sys.executable, "-c", ""], text=True) as process:
+        process.wait()
+        builds._settle(_Building(task, process, "."), {"end": "failed", "message": "x" * 9000})
+    (left,) = builds.unfinished()
+    assert (left.name, left.state) == ("long", "failed")
+
+
+def test_a_folder_that_cannot_be_listed_or_named_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProblemError, match="cannot be listed"):
+        _listed(tmp_path / "gone", tmp_path)
+    odd = tmp_path / os.fsdecode(b"\xff")
+    odd.mkdir()
+    (tmp_path / "link").symlink_to(odd)
+    with pytest.raises(ProblemError, match="not UTF-8"):
+        _folder("link", tmp_path)
 
 
 def test_a_page_of_another_site_can_start_nothing(building: Running) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
 import threading
+import unicodedata
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,10 +25,28 @@ if TYPE_CHECKING:
 
 KEPT_SPECS = 10_000
 SUFFIX = ".atlas"
-NAME = re.compile(r"\w[\w .-]{0,99}")
-"""Names of atlases in the collections' folder: no separator, nothing hidden, nothing that leads elsewhere."""
 FIRST_LEVELS = (4, 5)
 """Levels that the app shows first, in a window of usual size and in a large one."""
+
+
+def is_name(name: str) -> bool:
+    r"""Whether an atlas in the collections' folder may be called so: nothing hidden or that leads elsewhere.
+
+    Letters are those of all scripts, with the marks and joiners that belong to them.
+
+    >>> is_name("हिन्दी"), is_name(".hidden"), is_name("../x"), is_name("a\n")
+    (True, False, False, False)
+    """
+    return 0 < len(name) <= 100 and name[0] not in " .-" and all(map(_in_name, name))
+
+
+def _in_name(character: str) -> bool:
+    # Of format characters the two joiners only: others change in which order a name is shown.
+    return (
+        character.isalnum()
+        or character in "_ .-\u200c\u200d"
+        or unicodedata.category(character) in ("Mn", "Mc", "Me", "Pc")
+    )
 
 
 @dataclass(eq=False)
@@ -117,7 +135,7 @@ class Atlases:
 
     def _path(self, name: str) -> Path | None:
         """Folder of an atlas; of one in the collections' folder only a finished one that lies inside."""
-        if name in self._paths or self._collections is None or not NAME.fullmatch(name):
+        if name in self._paths or self._collections is None or not is_name(name):
             return self._paths.get(name)
         path = self._collections / f"{name}{SUFFIX}"
         whole = (path / "atlas.json").is_file() and inside(path, [self._collections])

@@ -4,14 +4,32 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from morelli.server._atlases import is_name
 from morelli.server._models import Answer, Asked
 
 BuildState = Literal["running", "done", "failed", "cancelled"]
 Labels = Literal["folders", "real", "fake", "unknown"]
 Dimensions = Literal["shipped", "fitted"]
-BuildName = Annotated[str, Field(pattern=r"^\w[\w .-]{0,98}\w$|^\w$", description="Of the atlas.")]
+LONGEST_MESSAGE = 4000
+LONGEST_NAME = 200
+"""Bytes of a name, which leave room for what is added to it within the 255 that file systems allow."""
+
+
+def _usable(name: str) -> str:
+    if len(name.encode("utf-8", "surrogatepass")) > LONGEST_NAME:
+        raise ValueError(f"a name has at most {LONGEST_NAME} bytes of UTF-8; choose a shorter one")
+    if not is_name(name):
+        raise ValueError("a name is of letters, digits, spaces, points, hyphens and underscores")
+    return name
+
+
+BuildName = Annotated[
+    str,
+    Field(pattern=r"^\w[\w .-]{0,98}\w$|^\w$", description="Of the atlas."),
+    AfterValidator(_usable),
+]
 
 
 class BuildRequest(Asked):
@@ -71,7 +89,7 @@ class BuildNote(BaseModel):
     labels: Labels
     dimensions: Dimensions
     state: Literal["cancelled", "failed"] | None = None
-    message: Annotated[str, Field(max_length=4000)] | None = None
+    message: Annotated[str, Field(max_length=LONGEST_MESSAGE)] | None = None
 
 
 class Folder(Answer):

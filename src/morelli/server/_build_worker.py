@@ -22,6 +22,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from morelli.artefacts import locked
 from morelli.errors import MorelliError, UsageError
 from morelli.server._settings import ServerSettings
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from morelli.explanation.concepts import ConceptBank
     from morelli.images import ImageItem
 
+NOTE = ".building.json"
+LOCK_SECONDS = 10.0
 KEPT_TOKENS = 5_000
 """Images up to which patch tokens are stored, 0.3 MB each for ViT-B/16; of more, images are encoded twice."""
 FEW = 100
@@ -82,6 +85,11 @@ class BuildTask:
     def atlas(self) -> Path:
         """Where the atlas goes."""
         return self.root / f"{self.name}.atlas"
+
+    @property
+    def note(self) -> Path:
+        """What the atlas is made from, while it is not finished; its lock is held by who works at it."""
+        return self.root / f"{self.name}{NOTE}"
 
     def items(self) -> Iterator[ImageItem]:
         """The images below the folder, without those that links place outside the collections' folder."""
@@ -245,7 +253,9 @@ def main() -> None:
     threading.Thread(target=_end_with, args=(sys.stdin,), daemon=True).start()
     lines = _Lines(out)
     try:
-        lines.write(end="done", **run(task, lines))
+        with locked(task.note, wait=LOCK_SECONDS):
+            done = run(task, lines)
+        lines.write(end="done", **done)
     except MorelliError as error:
         lines.write(end="failed", message=str(error))
     except Exception as error:

@@ -19,15 +19,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-from morelli.artefacts import dump_json, read_json, write_file
+from morelli.artefacts import dump_json, locked, read_json, write_file
 from morelli.errors import ArtifactError
 from morelli.server import _build_models as b
-from morelli.server._atlases import NAME
-from morelli.server._build_worker import BuildTask
+from morelli.server._atlases import is_name
+from morelli.server._build_worker import NOTE, BuildTask
 from morelli.server._problems import ProblemError
 from morelli.server._settings import ServerSettings
 
-NOTE = ".building.json"
 STOP_SECONDS = 20.0
 log = logging.getLogger("morelli.server")
 
@@ -133,6 +132,8 @@ class Builds:
                     "The folder of this build is not there any more.",
                     next="Discard the build, or put the folder back.",
                 )
+            with self._held(name):
+                pass  # nobody works at it; the build's process takes the lock itself
             labels, dimensions = str(note["labels"]), str(note["dimensions"])
             return self._begin(
                 BuildTask(self._settings, self.root, folder.resolve(), name, labels, dimensions)
@@ -163,10 +164,11 @@ class Builds:
             self._refuse_second()
             self._known(name)
             task = BuildTask(self._settings, self.root, self.root, name, "unknown", "shipped")
-            for path in (task.table, task.atlas):
-                if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path)
-            self._note(name).unlink(missing_ok=True)  # last: a removal that is interrupted can be repeated
+            with self._held(name):
+                for path in (task.table, task.atlas):
+                    if path.is_dir() and not path.is_symlink():
+                        shutil.rmtree(path)
+                task.note.unlink(missing_ok=True)  # last: a removal that is interrupted can be repeated
             if self._building is not None and self._building.task.name == name:
                 self._building = None
 
@@ -217,11 +219,27 @@ class Builds:
                 next="Wait for it, or cancel it.",
             )
 
+    @contextlib.contextmanager
+    def _held(self, name: str) -> Iterator[None]:
+        """Hold a build against the processes of other servers of the same folder."""
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self._note(name), wait=0))
+            except ArtifactError as error:
+                raise ProblemError(
+                    409,
+                    "build-running",
+                    f"Another server is building the atlas {name}, or was ended just now.",
+                    next="Wait for it, or cancel it there.",
+                ) from error
+            yield
+
     def _begin(self, task: BuildTask) -> b.BuildProgress:
         shown = task.folder.relative_to(self.root).as_posix()
         self._write_note(task, shown, {})
         process = subprocess.Popen(
-            [sys.executable, "-m", "morelli.server._build_worker"],
+            # -P: the folder in which the server was started may be anybody's, so no module is taken from it.
+            [sys.executable, "-P", "-m", "morelli.server._build_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -232,11 +250,12 @@ class Builds:
         with contextlib.suppress(BrokenPipeError):  # it ended at once, which its reader sees
             process.stdin.write(task.to_json() + "\n")
             process.stdin.flush()
-        self._building = building = _Building(task, process, shown)
+        building = _Building(task, process, shown)
         self._reader = threading.Thread(
             target=self._follow, args=(building, process.stdout), daemon=True, name="morelli-build"
         )
         self._reader.start()
+        self._building = building  # last: whoever sees it may end it and wait for its reader
         return building.answer()
 
     def _follow(self, building: _Building, lines: IO[str]) -> None:
@@ -265,20 +284,20 @@ class Builds:
         if end.get("end") == "done":
             building.result = end
             building.failed = end["failed"]
-            self._note(task.name).unlink(missing_ok=True)
+            self._remove_note(task.name)
             building.state = "done"
             log.info("The atlas %s is built: %d images.", task.name, end["images"])
             return
         if end:
             state: b.BuildState = "failed"
-            building.message = str(end["message"])
+            building.message = str(end["message"])[: b.LONGEST_MESSAGE]
         elif building.cancelled:
             state = "cancelled"
         else:
             state = "failed"
             building.message = "The build was ended from outside; it may have run out of memory."
         if not task.table.exists() and not task.atlas.exists():
-            self._note(task.name).unlink(missing_ok=True)  # there is nothing to go on with
+            self._remove_note(task.name)  # there is nothing to go on with
         elif not building.stopped:  # as it stands the note says that the build was interrupted
             with contextlib.suppress(ArtifactError, OSError):
                 self._write_note(task, building.shown, {"state": state, "message": building.message})
@@ -288,6 +307,11 @@ class Builds:
         note = {"folder": shown, "labels": task.labels, "dimensions": task.dimensions, **more}
         write_file(self._note(task.name), dump_json(note))
 
+    def _remove_note(self, name: str) -> None:
+        """Remove the note of a build that needs none; a later server removes one that cannot be removed."""
+        with contextlib.suppress(OSError):
+            self._note(name).unlink(missing_ok=True)
+
     def _note(self, name: str) -> Path:
         return self.root / f"{name}{NOTE}"
 
@@ -295,7 +319,7 @@ class Builds:
         """Names and contents of the notes of unfinished builds; what is none is passed over."""
         for path in self.root.glob(f"*{NOTE}"):
             name = path.name.removesuffix(NOTE)
-            if not NAME.fullmatch(name) or path.is_symlink():
+            if not is_name(name) or path.is_symlink():
                 continue
             with contextlib.suppress(ArtifactError, OSError, ValueError):
                 note = read_json(path, largest=1 << 16, what="note of a build")

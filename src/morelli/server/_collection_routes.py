@@ -35,7 +35,7 @@ def collections(
     folders, files, more = _listed(folder, root)
     given = {one.resolve() for one in state.settings.atlases}
     return b.Collections(
-        root=root.name or str(root),
+        root=_text(root.name or str(root)),
         path="" if folder == root else folder.relative_to(root).as_posix(),
         folders=folders,
         files=files,
@@ -115,6 +115,13 @@ def _folder(path: str, root: Path) -> Path:
         ProblemError: 403, it is none, or lies outside.
     """
     found = allowed_path(path or ".", [root])
+    if _text(found.relative_to(root).as_posix()) != found.relative_to(root).as_posix():
+        raise ProblemError(
+            403,
+            "outside-roots",
+            "The folder's name is not UTF-8, so the app cannot name it.",
+            next="Rename the folder.",
+        )
     if not found.is_dir():
         raise ProblemError(403, "outside-roots", "The path is no folder.", next="Name a folder of images.")
     return found
@@ -123,18 +130,26 @@ def _folder(path: str, root: Path) -> Path:
 def _listed(folder: Path, root: Path) -> tuple[list[b.Folder], int, bool]:
     """The folders in a folder, without hidden ones, artefacts, and links that lead outside; files; more?"""
     folders, files, met = [], 0, 0
-    with os.scandir(folder) as entries:
-        for entry in islice(entries, MOST_ENTRIES):
-            met += 1
-            if entry.name.startswith(".") or entry.name.endswith(_NO_IMAGES):
-                continue
-            path = folder / entry.name
-            if entry.is_symlink() and not inside(path, [root]):
-                continue
-            if path.is_dir():
-                folders.append(entry.name)
-            else:
-                files += 1
+    try:
+        with os.scandir(folder) as entries:
+            for entry in islice(entries, MOST_ENTRIES):
+                met += 1
+                if entry.name.startswith(".") or entry.name.endswith(_NO_IMAGES):
+                    continue
+                path = folder / entry.name
+                if entry.is_symlink() and not inside(path, [root]):
+                    continue
+                if path.is_dir():
+                    folders.append(entry.name)
+                else:
+                    files += 1
+    except OSError as error:
+        raise ProblemError(
+            403,
+            "outside-roots",
+            "The folder cannot be listed: the server may not read it, or it is not there any more.",
+            next="Let the server read it, or choose another folder.",
+        ) from error
     here = folder.relative_to(root)
     shown = sorted(folders)[:MOST_FOLDERS]
     listed = [b.Folder(name=_text(name), path=_text((here / name).as_posix())) for name in shown]

@@ -32,11 +32,15 @@ export function unread({ failed, reasons }: Pick<BuildProgress, "failed" | "reas
   return `${plural(failed, "image")} could not be read${named.length ? `: ${named.join(", ")}` : ""}`;
 }
 
+/** Characters of a proposed name, which with a number are never more bytes than the server takes. */
+const LONGEST = 60;
+
 /** A name for the atlas of a folder: the folder's own, of characters that file names may have everywhere. */
 export function suggestedName(path: string, root: string, taken: readonly string[]): string {
   const last = path.split("/").at(-1) ?? "";
-  const clean = (last === "" ? root : last).replaceAll(/[^\p{L}\p{N}_ .-]/gu, "-").replaceAll(/^[^\p{L}\p{N}_]+|[^\p{L}\p{N}_]+$/gu, "");
-  const base = clean === "" ? "collection" : clean.slice(0, 90);
+  const trimmed = (text: string): string => text.replaceAll(/^[^\p{L}\p{Nd}_]+|[^\p{L}\p{M}\p{Nd}_]+$/gu, "");
+  const clean = trimmed((last === "" ? root : last).replaceAll(/[^\p{L}\p{M}\p{Nd}_ .-]/gu, "-"));
+  const base = clean === "" ? "collection" : trimmed(clean.slice(0, LONGEST));
   let name = base;
   for (let n = 2; taken.includes(name); n += 1) name = `${base}-${n}`;
   return name;

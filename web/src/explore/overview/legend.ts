@@ -6,6 +6,8 @@ import { OTHER, REAL } from "../model/cells";
 import { type Clause, valueName } from "../model/spec";
 
 export interface Entry {
+  /** Unlike that of any other entry, whatever a column's values are called. */
+  readonly key: string;
   readonly colour: string;
   readonly name: string;
   /** Images of all, and of the selection; null where nobody counts them. */
@@ -47,6 +49,7 @@ export function entriesOf(style: Style, columns: readonly ColumnView[], generato
   const known = new Map((column?.names ?? []).map((one) => [one.name, one]));
   const values = FIXED[style.by] ?? (style.by === "generator" ? generators.slice(0, MOST) : column ? colouredNames(column) : []);
   const entries = values.map((value, i): Entry => ({
+    key: `value ${value}`,
     colour: css(style.categories[i] as number),
     name: valueName(name, value),
     count: column ? (known.get(value)?.n ?? 0) : null,
@@ -66,6 +69,7 @@ export function entriesOf(style: Style, columns: readonly ColumnView[], generato
 }
 
 const plain = (style: Style, place: number, name: string): Entry => ({
+  key: `other ${name}`,
   colour: css(style.categories[place] as number),
   name,
   count: null,

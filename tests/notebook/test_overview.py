@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from io import BytesIO
 from pathlib import Path
 
@@ -119,6 +120,22 @@ def test_a_request_that_cannot_be_answered_says_why(
     answer, found = kernel.request(widget, method, address.format(root=f"api/v1/atlases/{widget.name}"), body)
     assert answer["status"] == status
     assert json.loads(found)["detail"]
+
+
+def test_rows_are_those_of_the_atlas_that_the_page_shows(
+    kernel: Kernel, planted_atlas_dir: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "again.atlas"
+    shutil.copytree(planted_atlas_dir, folder)
+    widget = OverviewWidget(Atlas.open(folder))
+    before = widget.atlas
+    assert widget.atlas is before
+    # Another file of the same content stands for an atlas that was built again.
+    (folder / "atlas.json").write_text(json.dumps(json.loads((folder / "atlas.json").read_text())))
+    assert kernel.request(widget, "GET", "api/v1/atlases/again")[0]["status"] == 200
+    assert widget.atlas is not before
+    widget.select_rows([3, 5])
+    assert widget.selected_rows.tolist() == [3, 5]
 
 
 def test_an_error_that_nobody_expected_is_answered_too(

@@ -29,7 +29,8 @@ class OverviewWidget(anywidget.AnyWidget):  # type: ignore[misc]
         colour: what the cells show, as the app's address names it: `signature` (all dimensions), `score`,
             `label`, `verdict`, `error`, `generator`, `uncertainty` or `dimension:K`.
         height: in pixels.
-        atlas: the atlas itself.
+        atlas: the atlas that the page shows, opened again when it was built again meanwhile; original images
+            are looked for in the folders that the widget was given.
 
     Raises:
         MissingPartError: the app was not built into this installation.
@@ -50,7 +51,6 @@ class OverviewWidget(anywidget.AnyWidget):  # type: ignore[misc]
         from morelli.server.embedded import EmbeddedAtlas
 
         built, look = app()
-        self.atlas = atlas
         self._embedded = EmbeddedAtlas(atlas.path, images)
         super().__init__(**options)
         self.set_trait("page", built)
@@ -58,6 +58,11 @@ class OverviewWidget(anywidget.AnyWidget):  # type: ignore[misc]
         self.set_trait("name", self._embedded.name)
         self._count()
         self.on_msg(self._asked)
+
+    @property
+    def atlas(self) -> Atlas:
+        """The atlas that the page shows."""
+        return self._embedded.atlas
 
     # The selection, for Python
 

@@ -16,6 +16,9 @@ from morelli.server._settings import ServerSettings, artefact_name
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from morelli.atlas import Atlas
+    from morelli.server._atlases import Atlases
+
 log = logging.getLogger("morelli.server")
 NO_ENCODER = "A notebook's atlas has no encoder beside it: judge images with morelli.load()."
 
@@ -50,8 +53,18 @@ class EmbeddedAtlas:
         folder = Path(path)
         self.name = artefact_name(folder)
         self._app = _app(ServerSettings(atlases=(folder,), roots=tuple(Path(root) for root in roots)))
+        self._atlases: Atlases = self._app.state.morelli.atlases
         # A notebook's kernel runs an event loop of its own, in which no other can be waited for.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="morelli-embedded")
+
+    @property
+    def atlas(self) -> Atlas:
+        """The atlas of the next answer: opened again when it was built again.
+
+        Raises:
+            ArtifactError: it is damaged, or not there any more.
+        """
+        return self._atlases.get(self.name).atlas
 
     def answer(self, method: str, address: str, body: str | None = None) -> Answer:
         """The answer to one request.

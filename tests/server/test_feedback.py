@@ -152,3 +152,6 @@ def test_pictures_of_known_images_are_shown_from_the_declared_folders_alone(
         for id in ids:
             refused = forged.get("/bank/picture", params={"id": id})
             assert (refused.status_code, refused.json()["type"]) == (404, "urn:morelli:problem:no-picture")
+            # Another folder helps where the picture lies elsewhere, and not where it is in an archive.
+            helps = forged.get("/bank/pictures", params={"ids": id}).json()[0]["state"] == "outside-roots"
+            assert ("Start the server" in refused.json()["next"]) == helps

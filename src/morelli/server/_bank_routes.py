@@ -24,7 +24,12 @@ _REASONS: dict[m.PictureState, str] = {
     "no-path": "The detector's bank keeps no path of this image.",
     "in-archive": "The picture lies in an archive, which is not opened for showing.",
     "outside-roots": "The picture is not in the folders that this server may read, or not there any more.",
-    "there": "The picture has changed since it was put into the bank.",
+    "there": "The picture has changed since it was put into the bank, or is too large to be read.",
+}
+
+_NEXT: dict[m.PictureState, str] = {
+    "outside-roots": "Start the server with the folder of the bank's images.",
+    "there": "Put back the file that the bank was made of.",
 }
 
 
@@ -60,7 +65,10 @@ async def picture(
     data = None if path is None else await state.answered(_read, path, state.image_limits.max_bytes)
     if data is None or hashlib.sha256(data).hexdigest() != id:
         raise ProblemError(
-            404, "no-picture", _REASONS[place], next="Start the server with the folder of the bank's images."
+            404,
+            "no-picture",
+            _REASONS[place],
+            next=_NEXT.get(place, "Its distance and label are all there is."),
         )
     content = await state.decoded(whole_picture, data, state.image_limits, size)
     return cached(request, content, "image/jpeg", etag_of(id, size))

@@ -88,6 +88,7 @@ export async function request(address: string, init: RequestInit = {}): Promise<
     response = await transport.fetch(address, init);
   } catch (error) {
     if (cancelled(error)) throw error;
+    if (embedded()) throw new ApiError(0, "The notebook’s kernel does not answer.", "Run the cell again.");
     throw new ApiError(0, "The Morelli server does not answer.", "Start it again with: morelli serve");
   }
   if (response.ok) return response;

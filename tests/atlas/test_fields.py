@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pyarrow as pa
 import pytest
 
 from morelli.atlas import Atlas
+from morelli.atlas._colours import ColourColumn
+from morelli.atlas._fields import Kind, _histogram
 from morelli.atlas._manifest_columns import manifest_kinds, manifest_numbers
 from morelli.errors import UsageError
 
@@ -89,3 +92,27 @@ def test_kinds_of_manifest_columns_are_told_by_all_their_values() -> None:
     numbers = manifest_numbers(metadata, ["n"], ["day"])
     assert numbers["n"][:3].tolist() == [0, 1, 2] and np.isnan(numbers["n"][20:]).all()
     assert np.diff(numbers["day"][:20]).tolist() == [86400.0] * 19
+
+
+@pytest.mark.parametrize("kind", ["number", "date"])
+@pytest.mark.parametrize(
+    "some",
+    [
+        [7.0],
+        [1e18],
+        [-1e18, -1e18],
+        [1e18, 1e18 + 128],
+        [2.0**53, 2.0**53 + 2],
+        [-1e308, 0.0, 1e308],
+        [1.7e308],
+    ],
+)
+def test_bins_of_extreme_numbers_rise_and_count_all(kind: Kind, some: list[float]) -> None:
+    field = _histogram("number", kind, "manifest", np.array([np.nan, *some]))
+    assert len(field.total) == len(field.edges) >= 2
+    assert np.isfinite(field.edges).all()
+    assert all(low <= high for low, high in pairwise(field.edges)) and field.edges[0] < field.edges[-1]
+    assert (int(field.total[0]), int(field.total.sum())) == (1, 1 + len(some))
+    colours = ColourColumn.of_field(field).values
+    assert np.isnan(colours[0])
+    assert ((colours[1:] > 0) & (colours[1:] < 1)).all()

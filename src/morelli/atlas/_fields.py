@@ -26,6 +26,8 @@ OUTER = 0.001
 """Share of images beyond either end of a histogram; they are counted in its first and last bin."""
 WIDE = 50.0
 """A column of positive numbers whose ends are this many times apart is drawn on a scale of ratios."""
+LARGEST_WHOLE = 2.0**51
+"""Whole numbers from here on have no halves between them that could be edges."""
 
 Kind = Literal["category", "number", "date"]
 Group = Literal["verdict", "image", "file", "manifest"]
@@ -149,11 +151,14 @@ def _edges(name: str, kind: Kind, some: NDArray[Any]) -> NDArray[np.float64]:
         return np.linspace(0, 1, BINS + 1)
     low, high = (float(v) for v in np.quantile(some, [OUTER, 1 - OUTER], method="nearest"))
     whole = kind == "number" and bool((some == np.floor(some)).all())
-    if whole and high - low < BINS:
+    if whole and high - low < BINS and max(abs(low), abs(high)) < LARGEST_WHOLE:
         return np.arange(low - 0.5, high + 1)
     if kind == "number" and low > 0 and high / low >= WIDE:
         return np.geomspace(low, high, BINS + 1)
-    return np.linspace(low, high if high > low else low + 1, BINS + 1)
+    if not np.isfinite(high - low):
+        share = np.linspace(0, 1, BINS + 1)
+        return low * (1 - share) + high * share
+    return np.linspace(low, high if high > low else low + max(1.0, abs(low) / LARGEST_WHOLE * BINS), BINS + 1)
 
 
 def _view(field: Field, mask: Mask | None) -> dict[str, Any]:

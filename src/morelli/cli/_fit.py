@@ -219,10 +219,16 @@ def _file_facts(features: Features) -> MetadataBaseline | None:
 def _warn(bundle: Bundle, features: Features, alone: MetadataBaseline | None) -> None:
     """What makes the figures worth less than they look."""
     if alone is not None and alone.auc >= CONFOUNDED:
+        aligned = any("align" in str(one) for one in set(features.column("perturbation").tolist()))
+        advice = (
+            "the pictures were aligned, so the detector can have learnt only what that leaves of them"
+            if aligned
+            else "the detector may have learnt them: extract both classes delivered alike "
+            "(--perturb align:288,85)"
+        )
         warn(
-            f"format, size and shape of the files alone tell the classes apart with AUC {alone.auc:.3f}: the "
-            "detector may have learnt them; look with `morelli audit`, and extract both classes delivered "
-            "alike (--perturb align:288,85)"
+            f"format, size and shape of the files alone tell the classes apart with AUC {alone.auc:.3f}; "
+            f"{advice}; look with `morelli audit`"
         )
     if twice := _in_both_classes(features):
         warn(

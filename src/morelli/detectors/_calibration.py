@@ -20,7 +20,8 @@ from morelli.metrics.odds import expit, logit
 Method = Literal["none", "platt", "temperature", "beta", "isotonic"]
 _BACKWARDS = (
     "the held-out logits rank real images above generated ones: either the labels are swapped, or what "
-    "the detector learns does not carry over from group to group"
+    "the detector learns does not carry over from group to group, as where one class alone holds faces. Look "
+    "at what the groups show, add groups that both classes have in common, or try fewer kinds (--kinds final)"
 )
 _PARAMETERS: dict[str, tuple[str, ...]] = {
     "none": (),

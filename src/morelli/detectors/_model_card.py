@@ -131,7 +131,10 @@ def _evaluation(metrics: Mapping[str, Any]) -> str:
     text = "Out of fold: every image was scored by a detector that saw none of its group.\n\n"
     text += _table(["figure", "value", "95 % interval"], rows)
     if "metadata_only_auc" not in metrics:
-        text += "\n\nThe AUC of a classifier that sees only format and size was not given; ask for it."
+        text += (
+            "\n\nThe AUC of a classifier that sees only format and size is not kept here: `morelli fit` "
+            "prints it, and `morelli audit` says more."
+        )
     return text
 
 

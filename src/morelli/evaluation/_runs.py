@@ -207,6 +207,8 @@ def _features(run: Run) -> Executed:
     seen = {name: images_seen(bundle, features) for name, bundle in bundles.items()}
     candidates, made, notes = _bundle_candidates(run, bundles, seen, features)
     everything = distinct([*plain, *candidates])
+    if not everything:
+        raise UsageError("; ".join(notes))
     whole = with_kinds(features, made)
     parts, record = [], {}
     ours = [p for p in protocols if p not in (FIXED, UNIVFD)]
@@ -277,6 +279,13 @@ def _bundle_candidates(
     for name, bundle in bundles.items():
         known = seen[name]
         if run.refit == "always" or (run.refit == "auto" and known):
+            obstacle = _obstacle_to_refit(bundle, features)
+            if obstacle is not None:
+                notes.append(
+                    f"{name} was fitted on {known or 'none'} of these {len(features)} images and cannot be "
+                    f"fitted without them ({obstacle}), so it is left out; --refit never scores it as it is"
+                )
+                continue
             candidate, extra = refitted(bundle, f"{name} refitted", features.vectors, seed=run.seed)
             candidates.append(candidate)
             made |= extra
@@ -295,6 +304,21 @@ def _bundle_candidates(
         elif known is None:
             notes.append(f"{name} does not say which images it was fitted on; it was scored as it is")
     return candidates, made, notes
+
+
+def _obstacle_to_refit(bundle: Any, features: Features) -> str | None:
+    """Why a bundle of experts cannot be fitted on these images; None where it can."""
+    from morelli.detectors._expert_probe import expert_codes
+
+    if bundle.recipe.get("estimator") != "ExpertProbe":
+        return None
+    years = [int(year) for year in bundle.recipe.get("parameters", {}).get("years", ())]
+    try:
+        expert_codes(features.labels, features.column("era").tolist(), years)
+    except UsageError:
+        spans = ", ".join(str(year) for year in years)
+        return f"it needs generators of before and after {spans}, which the column era would tell apart"
+    return None
 
 
 def _univfd(

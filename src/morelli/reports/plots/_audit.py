@@ -107,7 +107,7 @@ def audit_auc_figure(report: AuditReport) -> Figure:
     ax.invert_yaxis()
     ax.set_xlim(min(0.5, *(auc for _, auc, _ in rows)) - 0.01, 1.07)
     ax.set_xlabel(
-        "AUC without a pixel (dark: groups held out, orange its 90 % interval; grey: one fact, in sample)"
+        "AUC without a pixel (dark: groups held out, blue its 90 % interval; grey: one fact, in sample)"
     )
     ax.grid(axis="y", visible=False)
     ax.set_title("What tells the classes apart before any detector looks", loc="left")

@@ -8,6 +8,7 @@ from morelli.palette import css_variables
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 
 def page_environment() -> Environment:
@@ -26,4 +27,17 @@ def page_environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["colours"] = Markup(css_variables())
+    environment.filters["code"] = _code
     return environment
+
+
+def _code(text: str) -> Markup:
+    """Text of which what stands between backticks is code."""
+    from markupsafe import Markup, escape
+
+    parts = str(text).split("`")
+    if len(parts) % 2 == 0:  # one is left over: it is no mark
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if at % 2 else escape(part) for at, part in enumerate(parts)
+    )

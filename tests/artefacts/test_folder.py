@@ -75,6 +75,7 @@ def test_everything_is_synced_before_it_is_seen(
 def test_a_reader_beside_a_writer_meets_one_of_the_two(tmp_path: Path, can_exchange: bool) -> None:
     script = """
 import sys
+import time
 from pathlib import Path
 import morelli.artefacts._replace as replacing
 from tests.artefacts.kinds import KINDS
@@ -82,6 +83,7 @@ if sys.argv[2] == "False":
     replacing.exchange = lambda one, other: False
 for number in range(40):
     KINDS["distilled map"].write(Path(sys.argv[1]), number)
+    time.sleep(0.03)  # a reader sees several of them, however quick the disk is
 """
     kind = KINDS["distilled map"]
     kind.write(tmp_path / "thing", -1)

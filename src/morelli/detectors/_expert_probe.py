@@ -92,6 +92,17 @@ class ExpertProbe(BaseEstimator):  # type: ignore[misc]
         self.classes_ = np.array([0, 1])
         return self
 
+    def expert_names(self, y: ArrayLike, eras: Sequence[Any]) -> tuple[str, ...]:
+        """Names of the experts that a fit on these images would have.
+
+        Args:
+            y: (n,) real 0, fake 1. eras: (n,) texts with a generator's year.
+
+        Raises:
+            UsageError: one of them would have no image.
+        """
+        return expert_codes(y, eras, self.years)[1]
+
     def decision_function(self, X: NDArray[np.floating]) -> Array:
         """Logits (n,)."""
         return self.head_.logits(np.asarray(X))

@@ -308,13 +308,13 @@ def _bundle_candidates(
 
 def _obstacle_to_refit(bundle: Any, features: Features) -> str | None:
     """Why a bundle of experts cannot be fitted on these images; None where it can."""
-    from morelli.detectors._expert_probe import expert_codes
+    from morelli.detectors import ExpertProbe
 
     if bundle.recipe.get("estimator") != "ExpertProbe":
         return None
-    years = [int(year) for year in bundle.recipe.get("parameters", {}).get("years", ())]
+    years = tuple(int(year) for year in bundle.recipe.get("parameters", {}).get("years", ()))
     try:
-        expert_codes(features.labels, features.column("era").tolist(), years)
+        ExpertProbe(years).expert_names(features.labels, features.column("era").tolist())
     except UsageError:
         spans = ", ".join(str(year) for year in years)
         return f"it needs generators of before and after {spans}, which the column era would tell apart"

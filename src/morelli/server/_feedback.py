@@ -106,7 +106,7 @@ def _into_table(path: Path, row: Features) -> tuple[Label | None, int]:
 
 
 def _into_file(path: Path, line: dict[str, Any]) -> tuple[Label | None, int]:
-    """Write a line in place of the former one about the same picture; lines of others stay as they are."""
+    """Write a line in place of the former one about the same picture; lines of others stay byte for byte."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path, wait=_WAIT):
         kept, before = [], None

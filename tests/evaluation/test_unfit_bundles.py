@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from morelli.detectors import Bundle, default_bundle_path
-from morelli.evaluation._runs import Run, _bundle_candidates
+from morelli.evaluation._detector_specs import bundle_candidates
 from morelli.features import Features
 
 
@@ -19,8 +19,8 @@ def test_experts_without_an_era_are_left_out_and_the_rest_goes_on(eras: list[str
         for kind in bundle.kinds
     }
     features = Features.from_arrays(vectors, labels=[0, 0, 1, 1], era=eras, build=bundle.build)
-    candidates, made, notes = _bundle_candidates(
-        Run(refit="always"), {"default": bundle}, {"default": 4}, features
+    candidates, made, notes = bundle_candidates(
+        {"default": bundle}, {"default": 4}, features, refit="always", seed=0
     )
     if eras[2] is None:
         assert (candidates, made) == ([], {})

@@ -21,7 +21,7 @@ SHOWN = 12
 def without_pattern(
     collection: Collection, rows: NDArray[np.int64], dimension: int, typical: float
 ) -> dict[str, NDArray[Any]]:
-    """Held-out logits (m,) of some images as they are and without their pattern of a dimension, and the rest.
+    """Held-out logits (m,) of some images with and without their pattern of a dimension, and the rest.
 
     Without it the dimension has the impact that it has in an image about which it has nothing to say, the
     collection's median: the logit is a sum, so that is exact. It is a statement about the score and not about

@@ -1,4 +1,4 @@
-"""Detectors by a short name on the command line: ``knn:1,3,5,9``, ``probe``, ``probe@layer:8+final``."""
+"""What is evaluated: detectors by a short name (``knn:1,3,5,9``, ``probe@layer:8+final``), and bundles."""
 
 from __future__ import annotations
 
@@ -107,6 +107,67 @@ def refitted(
     unit = np.divide(joined, length, out=np.zeros_like(joined), where=length > 0)
     kind = f"unit({'+'.join(kinds)})"
     return Candidate(name, estimator, (kind,)), {kind: unit}
+
+
+def bundle_candidates(
+    bundles: Mapping[str, Bundle],
+    seen: Mapping[str, int | None],
+    features: Features,
+    *,
+    refit: str,
+    seed: int,
+) -> tuple[list[Candidate], dict[str, Any], list[str]]:
+    """What becomes of each bundle: candidates, the kinds that they need made, and notes for the reader.
+
+    seen: images of `features` that each was fitted on, None where it does not say. refit: ``auto``,
+    ``always`` or ``never``, see `Run`. A bundle that cannot be fitted anew is left out, with a note.
+    """
+    candidates: list[Candidate] = []
+    made: dict[str, Any] = {}
+    notes: list[str] = []
+    for name, bundle in bundles.items():
+        known = seen[name]
+        if refit == "always" or (refit == "auto" and known):
+            obstacle = _obstacle_to_refit(bundle, features)
+            if obstacle is not None:
+                notes.append(
+                    f"{name} was fitted on {known or 'none'} of these {len(features)} images and cannot be "
+                    f"fitted without them ({obstacle}), so it is left out; --refit never scores it as it is"
+                )
+                continue
+            candidate, extra = refitted(bundle, f"{name} refitted", features.vectors, seed=seed)
+            candidates.append(candidate)
+            made |= extra
+            notes.append(
+                f"{name} was fitted on {known or 'none'} of these {len(features)} images, so its recipe was "
+                f"fitted anew on the training side of every split ({candidate.name}); calibration and "
+                "thresholds of the bundle do not enter these figures"
+            )
+            continue
+        candidates.append(Candidate(name, bundle))
+        if known:
+            notes.append(
+                f"{name} was fitted on {known} of these {len(features)} images and scored as it is: "
+                "its figures are not held out"
+            )
+        elif known is None:
+            notes.append(f"{name} does not say which images it was fitted on; it was scored as it is")
+    return candidates, made, notes
+
+
+def _obstacle_to_refit(bundle: Bundle, features: Features) -> str | None:
+    """Why a bundle of experts cannot be fitted on these images; None where it can."""
+    from morelli.detectors import ExpertProbe
+
+    if bundle.recipe.get("estimator") != "ExpertProbe":
+        return None
+    years = tuple(int(year) for year in bundle.recipe.get("parameters", {}).get("years", ()))
+    try:
+        ExpertProbe(years).expert_names(features.labels, features.column("era").tolist())
+    except UsageError:
+        spans = ", ".join(str(year) for year in years)
+        return f"it needs generators of before and after {spans}, which the column era would tell apart"
+    return None
 
 
 def with_kinds(features: Features, extra: Mapping[str, Any]) -> Features:

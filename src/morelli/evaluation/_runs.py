@@ -18,6 +18,7 @@ import numpy as np
 
 from morelli.errors import ArtifactError, UsageError
 from morelli.evaluation._detector_specs import (
+    bundle_candidates,
     candidates_of,
     distinct,
     images_seen,
@@ -205,7 +206,7 @@ def _features(run: Run) -> Executed:
         raise UsageError("no detector to evaluate: give --detector, --bundle, or both")
     features = _load(_one(run, "features"), sorted(wanted), run.perturbation)
     seen = {name: images_seen(bundle, features) for name, bundle in bundles.items()}
-    candidates, made, notes = _bundle_candidates(run, bundles, seen, features)
+    candidates, made, notes = bundle_candidates(bundles, seen, features, refit=run.refit, seed=run.seed)
     everything = distinct([*plain, *candidates])
     if not everything:
         raise UsageError("; ".join(notes))
@@ -268,57 +269,6 @@ def _digested(run: Run, features: Features, kinds: Sequence[str]) -> Run:
         else:
             result.append(one)
     return replace(run, inputs=tuple(result))
-
-
-def _bundle_candidates(
-    run: Run, bundles: Mapping[str, Any], seen: Mapping[str, int | None], features: Features
-) -> tuple[list[Candidate], dict[str, Any], list[str]]:
-    candidates: list[Candidate] = []
-    made: dict[str, Any] = {}
-    notes: list[str] = []
-    for name, bundle in bundles.items():
-        known = seen[name]
-        if run.refit == "always" or (run.refit == "auto" and known):
-            obstacle = _obstacle_to_refit(bundle, features)
-            if obstacle is not None:
-                notes.append(
-                    f"{name} was fitted on {known or 'none'} of these {len(features)} images and cannot be "
-                    f"fitted without them ({obstacle}), so it is left out; --refit never scores it as it is"
-                )
-                continue
-            candidate, extra = refitted(bundle, f"{name} refitted", features.vectors, seed=run.seed)
-            candidates.append(candidate)
-            made |= extra
-            notes.append(
-                f"{name} was fitted on {known or 'none'} of these {len(features)} images, so its recipe was "
-                f"fitted anew on the training side of every split ({candidate.name}); calibration and "
-                "thresholds of the bundle do not enter these figures"
-            )
-            continue
-        candidates.append(Candidate(name, bundle))
-        if known:
-            notes.append(
-                f"{name} was fitted on {known} of these {len(features)} images and scored as it is: "
-                "its figures are not held out"
-            )
-        elif known is None:
-            notes.append(f"{name} does not say which images it was fitted on; it was scored as it is")
-    return candidates, made, notes
-
-
-def _obstacle_to_refit(bundle: Any, features: Features) -> str | None:
-    """Why a bundle of experts cannot be fitted on these images; None where it can."""
-    from morelli.detectors import ExpertProbe
-
-    if bundle.recipe.get("estimator") != "ExpertProbe":
-        return None
-    years = tuple(int(year) for year in bundle.recipe.get("parameters", {}).get("years", ()))
-    try:
-        ExpertProbe(years).expert_names(features.labels, features.column("era").tolist())
-    except UsageError:
-        spans = ", ".join(str(year) for year in years)
-        return f"it needs generators of before and after {spans}, which the column era would tell apart"
-    return None
 
 
 def _univfd(

@@ -240,7 +240,7 @@ class PrototypeView(Answer):
 
 
 class WithoutPattern(Answer):
-    """All images that carry a prototype: their scores and outcomes as they are, and without it."""
+    """All images that carry a prototype: their scores and outcomes with it and without it."""
 
     images: int
     probability: float | None = Field(description="Mean held-out probability.")

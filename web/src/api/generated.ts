@@ -961,7 +961,7 @@ export interface WhatIfAnswer {
   readonly after: Case;
 }
 
-/** All images that carry a prototype: their scores and outcomes as they are, and without it. */
+/** All images that carry a prototype: their scores and outcomes with it and without it. */
 export interface WithoutPattern {
   readonly images: number;
   /** Mean held-out probability. */

@@ -137,7 +137,7 @@ def why(summary: Summary) -> list[Text]:
     told: dict[tuple[str, str], list[str]] = {}
     for row in summary.shown:
         for reason in row["reasons"]:
-            if not reason.startswith("nearest "):
+            if not reason.startswith(("nearest ", "members: ")):
                 said = _OWN_PROBABILITY.sub("", reason)
                 told.setdefault((row["verdict"], said), []).append(row["uri"])
     lines = []

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
+from morelli.detectors import Ensemble
+from morelli.encoders import EncoderSet
 from morelli.errors import UsageError
 from morelli.inspection.answers import Precision
 
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     from morelli.encoders import Encoder
 
 
-def at_precision(encoder: Encoder, bundle: Bundle, precision: Precision) -> Encoder:
+def at_precision(
+    encoder: Encoder | EncoderSet, bundle: Bundle | Ensemble, precision: Precision
+) -> Encoder | EncoderSet:
     """The bundle's encoder, computing as `precision` says.
 
     Args:
@@ -34,6 +38,12 @@ def at_precision(encoder: Encoder, bundle: Bundle, precision: Precision) -> Enco
     """
     if precision not in get_args(Precision):
         raise UsageError(f"precision {precision!r} is unknown; there are {', '.join(get_args(Precision))}")
+    if isinstance(encoder, EncoderSet) or isinstance(bundle, Ensemble):
+        if precision in ("fast", "fastest"):
+            raise UsageError(
+                f"What bfloat16 costs the ensemble {bundle.name} was not measured. Ask for exact or auto."
+            )
+        return encoder
     if precision == "exact":
         return encoder
     obstacle = _obstacle(encoder, bundle)

@@ -364,7 +364,7 @@ def _info(state: ServerState) -> m.Info:
             "kinds": list(b.kinds),
             "base_rate": b.base_rate,
             "thresholds": {"ai": b.ai.to_json(), "real": b.real.to_json()},
-            "bank": 0 if b.bank is None else len(b.bank),
+            "bank": 0 if inspector.bank is None else len(inspector.bank),
             "licence": b.licence,
         }
         encoder = {**e.build.to_json(), "device": e.device, "patches": e.patches}

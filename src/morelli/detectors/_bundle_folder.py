@@ -62,7 +62,16 @@ _SCHEMA = {
 _DTYPES = ("float16", "float32", "float64", "uint8", "int8", "int32")
 _ENSEMBLE = {
     "name": str,
-    "members": [{"folder": str, "name": str, "digest": (str, None), "build": dict, "weight": Number(0, 1)}],
+    "members": [
+        {
+            "folder": str,
+            "name": str,
+            "digest": (str, None),
+            "build": dict,
+            "weight": Number(0, 1),
+            "scale": Number(0, 1e6, inside=True),
+        }
+    ],
     "calibration": dict,
     "thresholds": {"ai": _THRESHOLD, "real": _THRESHOLD},
     "disagreement": {

@@ -199,9 +199,11 @@ def cross_fitted_probabilities(
 def fit_mixture(
     log_odds: NDArray[np.float64], y: ArrayLike, sample_weight: ArrayLike | None = None
 ) -> NDArray[np.float64]:
-    """Weights (m,) ≥ 0 with sum 1 by which detectors' log-odds (n, m) are joined: logistic regression.
+    """Weights (m,) ≥ 0 with sum 1 of detectors' log-odds (n, m) in units of `spreads`: logistic regression.
 
-    Both classes weigh the same, and the intercept is left to the calibration of what is joined.
+    In these units a weight is a share: a detector that sees nothing has hardly any spread, and would need a
+    large factor to count. Both classes weigh the same, and the intercept is left to the calibration of what
+    is joined.
 
     Raises:
         UsageError: no detector ranks generated images above real ones.
@@ -212,12 +214,18 @@ def fit_mixture(
     soft = np.where(target == 1, (of_class[1] + 1) / (of_class[1] + 2), 1 / (of_class[0] + 2))
     weights = 0.5 * counts / np.where(target == 1, of_class[1], of_class[0])
     m = log_odds.shape[1]
-    parts = np.vstack([log_odds.T, np.ones(len(target))])
+    parts = np.vstack([(log_odds / spreads(log_odds)).T, np.ones(len(target))])
     bounds = [(0, None)] * m + [(None, None)]
     found = np.array(_minimise(parts, soft, weights, [1 / m] * m + [0.0], bounds=bounds)[:m])
     if not found.sum() > 0:
         raise UsageError(_BACKWARDS)
     return np.asarray(found / found.sum())
+
+
+def spreads(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard deviations (m,) of log-odds (n, m); 1 where all are equal."""
+    found = log_odds.std(axis=0)
+    return np.where(found > 0, found, 1.0)
 
 
 def _minimise(

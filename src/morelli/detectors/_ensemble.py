@@ -34,7 +34,7 @@ _LEAST = 1e-15
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """Bundles of several encoders, joined: Σ weight × calibrated log-odds, calibrated and given thresholds.
+    """Bundles of several encoders, joined: Σ weight × calibrated log-odds / scale, calibrated again.
 
     It answers like a `Bundle`, from features of all its encoders side by side, whose kinds are named by
     `Build.qualified`; every verdict says what each member says by itself (`Verdict.ensemble`). Where members
@@ -45,7 +45,8 @@ class Ensemble:
 
     Attributes:
         members: the bundles, 2 to 16.
-        weights: of the members, ≥ 0 with sum 1.
+        weights: of the members, ≥ 0 with sum 1: each one's share of the combination.
+        scales: of the members, the spread of their log-odds on held-out images.
         ai, real: thresholds on the combination.
         calibration: from the combination to log-odds.
         disagreement: what disagreement is, and what it was worth on held-out images.
@@ -59,6 +60,7 @@ class Ensemble:
     name: str
     members: tuple[Bundle, ...]
     weights: tuple[float, ...]
+    scales: tuple[float, ...]
     ai: Threshold
     real: Threshold
     calibration: Calibration
@@ -88,6 +90,8 @@ class Ensemble:
         given = np.array(self.weights, dtype=np.float64)
         if given.shape != (len(names),) or not (given >= 0).all() or abs(given.sum() - 1) > 1e-6:
             raise UsageError("an ensemble needs one weight for each member, none negative, with the sum 1")
+        if len(self.scales) != len(names) or not (np.array(self.scales) > 0).all():
+            raise UsageError("an ensemble needs one scale for each member, above 0")
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{w:.2f} × {b.name}" for b, w in zip(self.members, self.weights, strict=True))
@@ -174,12 +178,12 @@ class Ensemble:
         return Features(vectors, first.meta, self.build if base is None else base.build)
 
     def logits(self, features: Features) -> NDArray[np.float64]:
-        """The combination (n,): the weighted sum of the members' calibrated log-odds.
+        """The combination (n,): the weighted sum of the members' calibrated log-odds, each over its scale.
 
         Raises:
             UsageError: features of a member are not loaded.
         """
-        return np.asarray(self._log_odds(self._parts(features)) @ np.array(self.weights))
+        return np.asarray(self._log_odds(self._parts(features)) @ self._factors)
 
     def probabilities(self, features: Features, base_rate: float | None = None) -> NDArray[np.float64]:
         """Calibrated probabilities (n,) of "generated" at `base_rate` (None: the ensemble's)."""
@@ -196,10 +200,9 @@ class Ensemble:
         parts = self._parts(features)
         raw = np.column_stack([m.logits(part) for m, part in zip(self.members, parts, strict=True)])
         odds = self._calibrated(raw)
-        weights = np.array(self.weights)
-        logits = odds @ weights
+        logits = odds @ self._factors
         ends = np.stack([self._ends(m, part) for m, part in zip(self.members, parts, strict=True)], axis=2)
-        bounds = np.sort(np.column_stack([logits, ends @ weights]), axis=1)[:, [0, -1]]
+        bounds = np.sort(np.column_stack([logits, ends @ self._factors]), axis=1)[:, [0, -1]]
         probability = self.calibration.probability(logits, rate)
         interval, even = (self.calibration.probability(bounds, one) for one in (rate, 0.5))
         limits = self.calibration.probability([self.ai.logit, self.real.logit], rate)
@@ -287,6 +290,10 @@ class Ensemble:
             raise ArtifactError(f"{path}: {error}") from error
         object.__setattr__(ensemble, "digest", digest)
         return ensemble
+
+    @property
+    def _factors(self) -> NDArray[np.float64]:
+        return np.asarray(self.weights, dtype=np.float64) / np.asarray(self.scales, dtype=np.float64)
 
     def _rate(self, base_rate: float | None) -> float:
         return self.base_rate if base_rate is None else base_rate

@@ -16,6 +16,7 @@ from morelli.detectors._calibration import (
     cross_fitted_probabilities,
     fit_calibration,
     fit_mixture,
+    spreads,
 )
 from morelli.detectors._disagreement import measure_disagreement, member_words
 from morelli.detectors._ensemble import Ensemble, image_keys
@@ -122,9 +123,12 @@ def fit_ensemble(
     """
     if weights not in ("fitted", "equal"):
         raise UsageError(f"weights is {weights!r}; choose 'fitted' or 'equal'")
+    names = [member.name for member in members]
+    if len(set(names)) < max(2, len(names)):
+        raise UsageError(
+            f"an ensemble joins two bundles or more, each of another name, not {', '.join(names)}"
+        )
     tables = [_table_of(member, tables) for member in members]
-    if len(members) < 2:
-        raise UsageError("an ensemble joins two bundles or more, each of another name")
     recipes = [_recipe(member) for member in members]
     for member, table in zip(members, tables, strict=True):
         _check_images(member, table)
@@ -154,20 +158,17 @@ def fit_ensemble(
     odds = np.column_stack(
         [cross_fitted_log_odds(logits[:, k], y, parts, method) for k, method in enumerate(methods)]
     )
-    equal = np.full(len(members), 1 / len(members))
     z = np.full(len(y), np.nan)
     for fold in np.unique(parts):
         own, rest = parts == fold, parts != fold
-        chosen = equal
-        if weights == "fitted":
-            # Calibrated among the other folds alone, so that this one has no say in its weights.
-            inner = [
-                cross_fitted_log_odds(logits[rest, k], y[rest], parts[rest], method)
-                for k, method in enumerate(methods)
-            ]
-            chosen = fit_mixture(np.column_stack(inner), y[rest])
-        z[own] = odds[own] @ chosen
-    kept = fit_mixture(odds, y) if weights == "fitted" else equal
+        # Calibrated among the other folds alone, so that this one has no say in its weights.
+        inner = [
+            cross_fitted_log_odds(logits[rest, k], y[rest], parts[rest], method)
+            for k, method in enumerate(methods)
+        ]
+        chosen, scales = _mixture(np.column_stack(inner), y[rest], weights)
+        z[own] = odds[own] @ (chosen / scales)
+    kept, scales = _mixture(odds, y, weights)
 
     calibration = fit_calibration(z, y)
     honest = cross_fitted_probabilities(z, y, parts)
@@ -175,13 +176,14 @@ def fit_ensemble(
     ai, real = verdict_thresholds(z, y, calibration, fpr=fpr, miss_rate=miss_rate, groups=numbers)
     words = np.column_stack([member_words(logits[:, k], m.ai, m.real) for k, m in enumerate(members)])
     disagreement = measure_disagreement(expit(odds), words, member_words(z, ai, real), y, max(fpr, miss_rate))
-    scores = {m.name: odds[:, k] for k, m in enumerate(members)} | {MEAN: odds @ equal, COMBINATION: z}
+    scores = {m.name: odds[:, k] for k, m in enumerate(members)} | {MEAN: odds.mean(axis=1), COMBINATION: z}
     figures = held_out_figures(z, y, groups, honest, ai.logit, np.random.default_rng([seed, 1]))
     compared = compared_figures(scores, COMBINATION, y, groups, np.random.default_rng([seed, 1]))
     ensemble = Ensemble(
         name=name,
         members=tuple(members),
         weights=tuple(kept.tolist()),
+        scales=tuple(scales.tolist()),
         ai=ai,
         real=real,
         calibration=calibration,
@@ -203,6 +205,12 @@ def fit_ensemble(
     )
     keys = [image_keys(first)[row] for row in rows[0]]
     return FittedEnsemble(ensemble, tuple(keys), logits, z, parts, y, groups)
+
+
+def _mixture(odds: Array, y: NDArray[np.int8], weights: Weights) -> tuple[Array, Array]:
+    """Weights (m,) with sum 1 of log-odds (n, m) in units of their spreads, and these spreads (m,)."""
+    scales = spreads(odds)
+    return (fit_mixture(odds, y) if weights == "fitted" else scales / scales.sum()), scales
 
 
 def _table_of(member: Bundle, tables: Sequence[Features]) -> Features:

@@ -29,7 +29,8 @@ def write_ensemble(stored: Mapping[str, Any], path: Path) -> str:
     tensors: dict[str, Tensors] = {}
     columns: dict[str, Any] = {}
     members = []
-    for number, (member, weight) in enumerate(zip(stored["members"], stored["weights"], strict=True), 1):
+    shares = zip(stored["members"], stored["weights"], stored["scales"], strict=True)
+    for number, (member, weight, scale) in enumerate(shares, 1):
         folder = f"member-{number}"
         document, arrays, lists = record_parts(member.stored())
         tensors |= {f"{folder}/{name}": found for name, found in arrays.items()}
@@ -41,6 +42,7 @@ def write_ensemble(stored: Mapping[str, Any], path: Path) -> str:
                 "digest": member.digest,
                 "build": member.build.to_json(),
                 "weight": weight,
+                "scale": scale,
             }
         )
     if stored["held_out"] is not None:
@@ -73,6 +75,7 @@ def read_ensemble(path: Path) -> tuple[dict[str, Any], str]:
                 _member(path, facts, found.tensors, found.columns) for facts in document["members"]
             ),
             "weights": tuple(float(facts["weight"]) for facts in document["members"]),
+            "scales": tuple(float(facts["scale"]) for facts in document["members"]),
             "ai": Threshold.from_json(document["thresholds"]["ai"]),
             "real": Threshold.from_json(document["thresholds"]["real"]),
             "calibration": Calibration.from_json(document["calibration"]),

@@ -84,7 +84,8 @@ def ensemble_card(document: Mapping[str, Any]) -> str:
         "says what holds for that one.",
         "## What it is",
         _table(["member", "weight", "encoder", "build"], members),
-        f"The combination is the weighted sum of the members' calibrated log-odds, then calibrated by "
+        "The combination is the weighted sum of the members' calibrated log-odds, each over its spread on "
+        "held-out images, so that a weight is a share; then calibrated by "
         f"{_calibration(document)}. An image costs {passes} forward pass{'es' if passes > 1 else ''}. "
         f"{made}. "
         f"Licence: {document['licence'] or 'not stated'}.",

@@ -48,8 +48,8 @@ def detector_features(
             read |= own
         if not read and place == path:
             raise UsageError(
-                f"{path} is of {build.encoder}, and no member of the ensemble reads that encoder: give the table "
-                "of one member first, and those of the others with --more"
+                f"{path} is of {build.encoder}, and no member of the ensemble reads that encoder: give the "
+                "table of one member first, and those of the others with --more"
             )
         if not read:
             raise UsageError(

@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from morelli.features import Features
 
 
-class WeightChoice(StrEnum):
-    """Where the weights of the members come from."""
+class CombineChoice(StrEnum):
+    """How the members' log-odds are joined."""
 
     fitted = "fitted"
-    equal = "equal"
+    mean = "mean"
 
 
 def ensemble(
     members: Annotated[
         list[Path],
         typer.Argument(
-            metavar="BUNDLE...", show_default=False, help="Bundles to join, two or more.", exists=True
+            metavar="BUNDLE", show_default=False, help="Bundles to join, two or more.", exists=True
         ),
     ],
     *,
@@ -49,9 +49,9 @@ def ensemble(
     out: Annotated[
         Path, typer.Option("--output", "-o", metavar="ENSEMBLE", show_default=False, help="Folder to write.")
     ],
-    weights: Annotated[
-        WeightChoice, typer.Option(help="Fit the members' weights, or take the plain mean.")
-    ] = WeightChoice.fitted,
+    combine: Annotated[
+        CombineChoice, typer.Option(help="Fit the members' weights, or take the plain mean.")
+    ] = CombineChoice.fitted,
     fpr: Annotated[float, typer.Option(help="Share of real images that may be called AI-generated.")] = 0.05,
     miss_rate: Annotated[
         float, typer.Option(help="Share of generated images that may be called real.")
@@ -82,7 +82,7 @@ def ensemble(
 
         morelli ensemble clip/ dino/ -f clip.lance -f dino.lance -o both/
 
-        morelli ensemble clip/ dino/ -f clip.lance -f dino.lance -o mean/ --weights equal
+        morelli ensemble clip/ dino/ -f clip.lance -f dino.lance -o mean/ --combine mean
 
         morelli detect pictures/ --bundle both/
     """
@@ -93,7 +93,7 @@ def ensemble(
         bundles,
         [_read(path, bundles) for path in features],
         name=name or out.resolve().name,
-        weights=weights.value,
+        combine=combine.value,
         fpr=fpr,
         miss_rate=miss_rate,
         new_groups=new_groups,

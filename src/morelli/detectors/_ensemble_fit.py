@@ -28,7 +28,7 @@ from morelli.features import Features
 from morelli.metrics.odds import expit
 
 Array = NDArray[np.float64]
-Weights = Literal["fitted", "equal"]
+Combine = Literal["fitted", "mean"]
 COMBINATION, MEAN = "combination", "plain mean"
 
 
@@ -73,7 +73,7 @@ def fit_ensemble(
     tables: Sequence[Features],
     *,
     name: str = "ensemble",
-    weights: Weights = "fitted",
+    combine: Combine = "fitted",
     fpr: float = 0.05,
     miss_rate: float = 0.05,
     new_groups: bool = False,
@@ -93,7 +93,7 @@ def fit_ensemble(
     Args:
         members: bundles of `fit_bundle`; those that were imported have no recipe to fit again.
         tables: labelled features, for each member those that it was fitted on, in any order.
-        weights: ``fitted``, or ``equal`` for the plain mean of the log-odds.
+        combine: ``fitted`` weights, or ``mean``, the plain mean of the log-odds.
         fpr, miss_rate, new_groups: of the thresholds, as in `Recipe`.
         n_folds: folds of groups. seed: of folds and bootstrap draws.
 
@@ -121,8 +121,8 @@ def fit_ensemble(
         >>> made.ensemble.build.encoder, round(sum(made.ensemble.weights), 6), made.better_than("a")
         ('a + b', 1.0, True)
     """
-    if weights not in ("fitted", "equal"):
-        raise UsageError(f"weights is {weights!r}; choose 'fitted' or 'equal'")
+    if combine not in ("fitted", "mean"):
+        raise UsageError(f"combine is {combine!r}; choose 'fitted' or 'mean'")
     names = [member.name for member in members]
     if len(set(names)) < max(2, len(names)):
         raise UsageError(
@@ -166,9 +166,9 @@ def fit_ensemble(
             cross_fitted_log_odds(logits[rest, k], y[rest], parts[rest], method)
             for k, method in enumerate(methods)
         ]
-        chosen, scales = _mixture(np.column_stack(inner), y[rest], weights)
+        chosen, scales = _mixture(np.column_stack(inner), y[rest], combine)
         z[own] = odds[own] @ (chosen / scales)
-    kept, scales = _mixture(odds, y, weights)
+    kept, scales = _mixture(odds, y, combine)
 
     calibration = fit_calibration(z, y)
     honest = cross_fitted_probabilities(z, y, parts)
@@ -191,7 +191,7 @@ def fit_ensemble(
         held_out=HeldOut(z, y, numbers),
         training={**members[0].training, "seed": seed, "n_folds": int(parts.max()) + 1, "C": None},
         recipe={
-            "weights": weights,
+            "combine": combine,
             "fpr": fpr,
             "miss_rate": miss_rate,
             "new_groups": new_groups,
@@ -207,10 +207,10 @@ def fit_ensemble(
     return FittedEnsemble(ensemble, tuple(keys), logits, z, parts, y, groups)
 
 
-def _mixture(odds: Array, y: NDArray[np.int8], weights: Weights) -> tuple[Array, Array]:
+def _mixture(odds: Array, y: NDArray[np.int8], combine: Combine) -> tuple[Array, Array]:
     """Weights (m,) with sum 1 of log-odds (n, m) in units of their spreads, and these spreads (m,)."""
     scales = spreads(odds)
-    return (fit_mixture(odds, y) if weights == "fitted" else scales / scales.sum()), scales
+    return (fit_mixture(odds, y) if combine == "fitted" else scales / scales.sum()), scales
 
 
 def _table_of(member: Bundle, tables: Sequence[Features]) -> Features:

@@ -13,9 +13,10 @@ from morelli.inspection import answers as a
 
 if TYPE_CHECKING:
     from morelli.atlas.distiller import DistilledMap
-    from morelli.detectors import Bundle, Neighbor, Verdict
+    from morelli.detectors import Bank, Bundle, Neighbor, Verdict
     from morelli.explanation import ConceptSpace
     from morelli.explanation.deciding import LogitSum
+    from morelli.features import Features
     from morelli.inspection._case import StoredCase
 
 PARTS_FOR_SENTENCES = 3
@@ -37,6 +38,20 @@ def facts_answer(stored: StoredCase) -> a.Facts:
         has_exif=f.has_exif,
         notes=list(f.notes),
     )
+
+
+def nearest(bank: Bank, features: Features, k: int) -> list[Neighbor]:
+    """The k nearest members of either side, of one image."""
+    near = bank.near(bank.prepare(features), k)
+    return [
+        bank.neighbor(int(where), float(cosine))
+        for positions, similarities in (
+            (near.real[0], near.real_similarity[0]),
+            (near.fake[0], near.fake_similarity[0]),
+        )
+        for where, cosine in zip(positions, similarities, strict=True)
+        if where >= 0
+    ]
 
 
 def neighbors_answer(found: Sequence[Neighbor]) -> a.Neighbors:

@@ -22,6 +22,7 @@ from morelli.inspection._evidence import (
     concept_evidence,
     decision_evidence,
     distilled_answer,
+    nearest,
     neighbors_answer,
     reading_evidence,
 )
@@ -335,17 +336,7 @@ class Inspector:
         features = stored.features
         if isinstance(self.bundle, Ensemble):
             features = self.bundle.part(features, self.bundle.lead)
-        near = bank.near(bank.prepare(features), k)
-        found = [
-            bank.neighbor(int(where), float(cosine))
-            for positions, similarities in (
-                (near.real[0], near.real_similarity[0]),
-                (near.fake[0], near.fake_similarity[0]),
-            )
-            for where, cosine in zip(positions, similarities, strict=True)
-            if where >= 0
-        ]
-        return neighbors_answer(found)
+        return neighbors_answer(nearest(bank, features, k))
 
     def concept_evidence(self, stored: StoredCase) -> a.Evidence:
         """The bundle's logit as named concepts and a rest.

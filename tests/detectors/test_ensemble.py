@@ -154,6 +154,7 @@ def test_a_verdict_joins_what_the_members_say(fitted: Any, tables: list[Features
         assert verdict.probability == pytest.approx(p)
         low, high = verdict.interval
         assert low <= verdict.probability <= high
+        assert any("this very file is in the bank" in reason for reason in verdict.reasons)
     right = [(v.verdict == "ai") == (y == 1) for v, y in zip(verdicts, joined.labels, strict=True)
              if v.verdict in ("ai", "real")]  # fmt: skip
     assert np.mean(right) > 0.9

@@ -214,6 +214,8 @@ class Ensemble:
         distances = [m.domain_distances(part) for m, part in zip(self.members, parts, strict=True)]
         leading = self.lead
         evidence = leading.verdicts(parts[self.members.index(leading)])
+        known = [one.bank.label_of for one in self.members if one.bank is not None]
+        shas = features.column("sha256").astype(str).tolist()
         found = []
         for i in range(len(logits)):
             distance, limit = self._domain([float(column[i]) for column in distances])
@@ -230,6 +232,7 @@ class Ensemble:
                     distance=distance,
                     limit=limit,
                     neighbors=evidence[i].neighbors,
+                    in_bank=next((of[sha] for of in known if (sha := shas[i]) in of), None),
                 )
             )
             said = opinions(

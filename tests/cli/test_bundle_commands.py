@@ -276,9 +276,9 @@ def test_the_cost_of_bfloat16_is_measured_at_the_fit_and_lets_detect_be_fast(
     quick, out = tmp_path / "quick.lance", tmp_path / "b"
     asked = ("--encoder", tiny_clip_dir, "--kinds", "final,layer:2,layer:3", "--dtype", "bfloat16")
     assert morelli("extract", collection, "-o", quick, *asked).code == 0
-    fitted = morelli("fit", table, "-o", out, "--kinds", "layer:2,layer:3", "--bfloat16", quick)
+    fitted = morelli("fit", table, "-o", out, "--kinds", "layer:2,layer:3", "--quick", quick)
     assert fitted.code == 0, fitted.err
-    assert Bundle.load(out).bfloat16 is not None
+    assert list(Bundle.load(out).quick_costs) == ["bfloat16"]
     documents = {}
     for precision in ("exact", "fast", "fastest"):
         run = morelli("detect", collection, "--bundle", out, *weights, "--json", "--precision", precision)

@@ -81,12 +81,14 @@ def fit(
             help='Families of generators to name, as {"lineage": "family"}; other lineages are strangers.',
         ),
     ] = None,
-    bfloat16: Annotated[
-        Path | None,
+    quick: Annotated[
+        list[Path] | None,
         typer.Option(
+            "--quick",
+            "--bfloat16",
             metavar="QUICK.lance",
-            help="The same images, extracted with --dtype bfloat16: measure what that costs the detector, so "
-            "that `detect --precision fast` may use it.",
+            help="The same images, extracted with --dtype bfloat16 or int8: measure what that costs the "
+            "detector, so that `detect --precision fast` or `fastest` may use it; may be repeated.",
             exists=True,
         ),
     ] = None,
@@ -140,8 +142,9 @@ def fit(
     )
     command = shlex.join(["morelli", *sys.argv[1:]])
     bundle = fit_bundle(features, recipe, command=command).bundle
-    if bfloat16 is not None:
-        bundle = bundle.with_bfloat16(features, FeatureTable.open(bfloat16).load(kinds=list(bundle.kinds)))
+    for table_of_same in quick or ():
+        same = FeatureTable.open(table_of_same).load(kinds=list(bundle.kinds))
+        bundle = bundle.with_quick(features, same)
     bundle.save(out)
     alone = _file_facts(features)
     if not quiet:

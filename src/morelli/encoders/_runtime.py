@@ -33,8 +33,11 @@ def choose_runtime(runtime: Runtime, device: str, *, family: str, dtype: str) ->
             raise UsageError(f"{obstacle} Use the runtime torch or auto.")
         return "openvino", "cpu"
     place = _place(device)
-    if runtime == "auto" and _obstacle(family, place, dtype) is None:
+    obstacle = _obstacle(family, place, dtype) if runtime == "auto" else "The runtime torch was asked for."
+    if obstacle is None:
         return "openvino", place
+    if dtype == "int8":
+        raise UsageError(f"{obstacle} Only OpenVINO computes in int8.")
     require_torch(f"A {family} encoder on {place}" if runtime == "auto" else "The runtime torch")
     return "torch", place
 
@@ -57,16 +60,17 @@ def _obstacle(family: str, device: str, dtype: str) -> str | None:
         return f"OpenVINO runs on the CPU here, not on {device!r}."
     if not installed("openvino"):
         return "openvino is not installed."
-    if dtype == "bfloat16" and not has_bfloat16():
-        return "OpenVINO computes in bfloat16 only where the processor does, and this one does not."
+    if not computes_in(dtype):
+        return f"OpenVINO computes in {dtype} only where the processor does, and this one does not."
     return None
 
 
-def has_bfloat16() -> bool:
-    """Whether the processor multiplies matrices in bfloat16."""
+def computes_in(dtype: str) -> bool:
+    """Whether the processor multiplies matrices in this number format: float32, bfloat16 or int8."""
     from morelli.encoders._openvino import core
 
-    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    needed = {"bfloat16": "BF16", "int8": "INT8"}.get(dtype)
+    return needed is None or needed in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _place(device: str) -> str:

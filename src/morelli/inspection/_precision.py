@@ -1,4 +1,4 @@
-"""How exactly an inspector computes: float32, or bfloat16 with what it costs known and kept in bounds."""
+"""How exactly an inspector computes: float32, or a quicker number format with what it costs known."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
+from morelli.detectors._precision import QUICK_DTYPES
 from morelli.errors import UsageError
 from morelli.inspection.answers import Precision
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from morelli.detectors import Bundle
     from morelli.encoders import Encoder
+    from morelli.encoders._encoder import QuickDtype
 
 
 def at_precision(encoder: Encoder, bundle: Bundle, precision: Precision) -> Encoder:
@@ -22,42 +24,47 @@ def at_precision(encoder: Encoder, bundle: Bundle, precision: Precision) -> Enco
 
     Args:
         encoder: float32, of the bundle's build.
-        bundle: the detector, which says what bfloat16 costs it.
-        precision: ``exact`` is float32. ``fast`` is bfloat16, and float32 for images so close to a threshold
-            that rounding could change the verdict. ``fastest`` is bfloat16 for all. ``auto`` is ``fast``
-            where the processor has bfloat16 and the bundle says that it keeps verdicts and AUC within its
-            limits, and ``exact`` otherwise.
+        bundle: the detector, which says what bfloat16 and int8 cost it.
+        precision: ``exact`` is float32. ``fast`` is bfloat16, or int8 where the processor has no bfloat16,
+            and float32 for images so close to a threshold that rounding could change the verdict.
+            ``fastest`` is int8 for all, or bfloat16 where the bundle knows the cost of that alone. ``auto``
+            is ``fast`` in bfloat16 where the processor has it and the bundle says that it keeps verdicts and
+            AUC within its limits, and ``exact`` otherwise.
 
     Raises:
-        UsageError: `precision` is unknown, or bfloat16 was asked for and this processor or this bundle does
-            not allow it.
+        UsageError: `precision` is unknown, or a quicker format was asked for and this processor or this
+            bundle does not allow it.
     """
     if precision not in get_args(Precision):
         raise UsageError(f"precision {precision!r} is unknown; there are {', '.join(get_args(Precision))}")
     if precision == "exact":
         return encoder
-    obstacle = _obstacle(encoder, bundle)
-    cost = bundle.bfloat16
-    if precision == "auto" and (obstacle is not None or cost is None or not cost.acceptable):
+    obstacles = {dtype: _obstacle(encoder, bundle, dtype) for dtype in QUICK_DTYPES}
+    free = [dtype for dtype in QUICK_DTYPES if obstacles[dtype] is None]
+    if precision == "auto" and not ("bfloat16" in free and bundle.quick_costs["bfloat16"].acceptable):
         return encoder
-    if obstacle is not None or cost is None:
-        raise UsageError(f"{obstacle} Ask for precision exact or auto.")
-    return encoder.quick(partial(_unsure, bundle) if precision != "fastest" else None, bundle.kinds)
+    if not free:
+        raise UsageError(f"{obstacles['bfloat16']} Ask for precision exact or auto.")
+    if precision == "fastest":
+        return encoder.quick(None, bundle.kinds, free[-1])
+    return encoder.quick(partial(_unsure, bundle, free[0]), bundle.kinds, free[0])
 
 
-def _obstacle(encoder: Encoder, bundle: Bundle) -> str | None:
-    """Why bfloat16 is no choice here, as a sentence; None where it is one."""
-    obstacle = encoder.obstacle_to_quick()
-    if obstacle is None and bundle.bfloat16 is None:
+def _obstacle(encoder: Encoder, bundle: Bundle, dtype: QuickDtype) -> str | None:
+    """Why this number format is no choice here, as a sentence; None where it is one."""
+    obstacle = encoder.obstacle_to_quick(dtype)
+    if obstacle is None and dtype not in bundle.quick_costs:
         return (
-            f"The bundle {bundle.name} does not say what bfloat16 costs it. Fit it with a second table of "
-            "the same images: morelli extract SOURCE -o QUICK.lance --dtype bfloat16, then morelli fit "
-            "F.lance --bfloat16 QUICK.lance."
+            f"The bundle {bundle.name} does not say what {dtype} costs it. Fit it with a second table of "
+            f"the same images: morelli extract SOURCE -o QUICK.lance --dtype {dtype}, then morelli fit "
+            "F.lance --quick QUICK.lance."
         )
     return obstacle
 
 
-def _unsure(bundle: Bundle, vectors: Mapping[str, Any]) -> NDArray[np.bool_]:
+def _unsure(bundle: Bundle, dtype: QuickDtype, vectors: Mapping[str, Any]) -> NDArray[np.bool_]:
     from morelli.features import Features
 
-    return bundle.unsure(Features.from_arrays(vectors, build=bundle.build))
+    cost = bundle.quick_costs[dtype]
+    features = Features.from_arrays(vectors, build=bundle.build)
+    return bundle.unsure(features, cost.near_logit, cost.near_distance)

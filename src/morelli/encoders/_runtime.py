@@ -15,6 +15,7 @@ Runtime = Literal["auto", "openvino", "torch"]
 Engine = Literal["openvino", "torch"]
 
 _DEVICE = re.compile(r"[a-z]+(:\d+)?")
+_INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 _DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/proc/driver/nvidia", "/dev/kfd", "/dev/dxg")
 """One of them is there on Linux where torch may see a GPU: by NVIDIA, by AMD, or in the Windows subsystem."""
 
@@ -61,16 +62,30 @@ def _obstacle(family: str, device: str, dtype: str) -> str | None:
     if not installed("openvino"):
         return "openvino is not installed."
     if not computes_in(dtype):
-        return f"OpenVINO computes in {dtype} only where the processor does, and this one does not."
+        return f"OpenVINO computes in {dtype} only where the processor is known to, and this one is not."
     return None
 
 
 def computes_in(dtype: str) -> bool:
-    """Whether the processor multiplies matrices in this number format: float32, bfloat16 or int8."""
+    """Whether the processor is known to multiply matrices in this number format: float32, bfloat16 or int8.
+
+    OpenVINO runs int8 on any processor. Without instructions for dot products of 8-bit integers it is no
+    quicker, and sums may saturate: such a processor counts as one without int8.
+    """
+    if dtype == "int8":
+        return bool(_processor_flags() & _INT8_FLAGS)
     from morelli.encoders._openvino import core
 
-    needed = {"bfloat16": "BF16", "int8": "INT8"}.get(dtype)
-    return needed is None or needed in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return dtype == "float32" or "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _processor_flags() -> set[str]:
+    """Instruction sets as Linux names them; empty where the system does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return set()
+    return next((set(line.split()) for line in lines if line.startswith("flags")), set())
 
 
 def _place(device: str) -> str:

@@ -39,7 +39,7 @@ from morelli.detectors import Bundle, ExpertProbe, Recipe, fit_bundle, grouped_f
 from morelli.detectors._bundle import verdict_thresholds
 from morelli.detectors._expert_probe import expert_codes
 from morelli.detectors._fit import FittedBundle
-from morelli.detectors._precision import QUICK_DTYPES
+from morelli.detectors._precision import QUICK_DTYPES, PrecisionCost
 from morelli.encoders import load_encoder
 from morelli.evaluation import MeasureOptions, Predictions, measure
 from morelli.evaluation._measure import Measurement
@@ -378,20 +378,27 @@ def one_in_five(manifests: Sequence[Path], work: Path, dtype: NumberFormat) -> F
 
 def precision_lines(bundle: Bundle) -> str:
     """What bfloat16 and int8 cost, as `--precision` knows it."""
-    fast, fastest = (bundle.quick_costs[dtype] for dtype in QUICK_DTYPES)
-    assert fast.auc is not None and fastest.auc is not None
+    some, int8 = (bundle.quick_costs[dtype] for dtype in QUICK_DTYPES)
+
+    def twice(cost: PrecisionCost) -> str:
+        return f"{100 * cost.again:.0f} %"
+
     return "\n".join(
         [
-            f"Against float32 features, on {fast.images} images of the standard delivery:",
+            f"Against float32 features, on {some.images} images of the standard delivery:",
             "",
             "| `--precision` | logits differ by, median | at most | AUC | verdict words that change | "
             "images computed twice |",
             "|---|---|---|---|---|---|",
-            f"| `fast`: bfloat16, float32 near a threshold | {fast.median_logit:.3f} | "
-            f"{fast.largest_logit:.3f} | {fast.auc:+.4f} | {100 * fast.screened_changed:.1f} % | "
-            f"{100 * fast.again:.0f} % |",
-            f"| `fastest`: int8 | {fastest.median_logit:.3f} | {fastest.largest_logit:.3f} | "
-            f"{fastest.auc:+.4f} | {100 * fastest.changed:.1f} % | – |",
+            *(
+                f"| `{name}`: {how} | {cost.median_logit:.3f} | {cost.largest_logit:.3f} | {cost.auc:+.4f} | "
+                f"{100 * changed:.1f} % | {again} |"
+                for name, how, cost, changed, again in (
+                    ("auto", "bfloat16, float32 near a threshold", some, some.screened_changed, twice(some)),
+                    ("fast", "int8, float32 near a threshold", int8, int8.screened_changed, twice(int8)),
+                    ("fastest", "int8", int8, int8.changed, "–"),
+                )
+            ),
         ]
     )
 

@@ -136,7 +136,7 @@ def test_fastest_is_int8_where_its_cost_is_known(
     judge = Inspector(encoder, measured.with_quick(features, int8_features))
     fastest = judge.at_precision("fastest").encoder
     assert (fastest.precision, fastest.build) == ("int8", encoder.build)
-    assert judge.at_precision("fast").encoder.precision == "bfloat16, float32 near thresholds"
+    assert judge.at_precision("fast").encoder.precision == "int8, float32 near thresholds"
     pixels = pixels_of(encoder, collection, 9)
     exact, quick = (one.trace(pixels, kinds=measured.kinds) for one in (encoder, fastest))
     for kind in measured.kinds:
@@ -146,7 +146,7 @@ def test_fastest_is_int8_where_its_cost_is_known(
         assert cosine.min() > 0.98 and not np.array_equal(a, b)
 
 
-def test_fast_is_int8_near_no_threshold_where_that_alone_is_known(
+def test_fast_in_int8_keeps_verdicts_and_auto_does_not_take_it(
     measured: Bundle, features: Features, int8_features: Features, encoder: Encoder, collection: Path
 ) -> None:
     bundle = replace(measured, quick_costs={}).with_quick(features, int8_features)

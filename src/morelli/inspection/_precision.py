@@ -25,11 +25,11 @@ def at_precision(encoder: Encoder, bundle: Bundle, precision: Precision) -> Enco
     Args:
         encoder: float32, of the bundle's build.
         bundle: the detector, which says what bfloat16 and int8 cost it.
-        precision: ``exact`` is float32. ``fast`` is bfloat16, or int8 where the processor has no bfloat16,
-            and float32 for images so close to a threshold that rounding could change the verdict.
-            ``fastest`` is int8 for all, or bfloat16 where the bundle knows the cost of that alone. ``auto``
-            is ``fast`` in bfloat16 where the processor has it and the bundle says that it keeps verdicts and
-            AUC within its limits, and ``exact`` otherwise.
+        precision: ``exact`` is float32. ``auto`` is bfloat16, and float32 for images so close to a threshold
+            that rounding could change the verdict, where the processor has bfloat16 and the bundle says that
+            verdicts and AUC stay within its limits; ``exact`` otherwise. ``fast`` is int8, and float32 for
+            images close to a threshold; ``fastest`` is int8 for all. Both are bfloat16 where the processor
+            has no int8 or the bundle does not know what that costs.
 
     Raises:
         UsageError: `precision` is unknown, or a quicker format was asked for and this processor or this
@@ -41,13 +41,16 @@ def at_precision(encoder: Encoder, bundle: Bundle, precision: Precision) -> Enco
         return encoder
     obstacles = {dtype: _obstacle(encoder, bundle, dtype) for dtype in QUICK_DTYPES}
     free = [dtype for dtype in QUICK_DTYPES if obstacles[dtype] is None]
-    if precision == "auto" and not ("bfloat16" in free and bundle.quick_costs["bfloat16"].acceptable):
-        return encoder
+    if precision == "auto":
+        free = [dtype for dtype in free if dtype == "bfloat16" and bundle.quick_costs[dtype].acceptable]
+        if not free:
+            return encoder
     if not free:
         raise UsageError(f"{obstacles['bfloat16']} Ask for precision exact or auto.")
-    if precision == "fastest":
-        return encoder.quick(None, bundle.kinds, free[-1])
-    return encoder.quick(partial(_unsure, bundle, free[0]), bundle.kinds, free[0])
+    dtype = free[-1]
+    return encoder.quick(
+        None if precision == "fastest" else partial(_unsure, bundle, dtype), bundle.kinds, dtype
+    )
 
 
 def _obstacle(encoder: Encoder, bundle: Bundle, dtype: QuickDtype) -> str | None:

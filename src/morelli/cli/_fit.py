@@ -6,7 +6,7 @@ import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -143,7 +143,7 @@ def fit(
     if bfloat16 is not None:
         bundle = bundle.with_bfloat16(features, FeatureTable.open(bfloat16).load(kinds=list(bundle.kinds)))
     bundle.save(out)
-    alone = _file_facts(features)
+    alone = _file_facts(features, real_groups.value)
     if not quiet:
         _say(bundle, out, alone, unlabelled=len(source) - len(features))
     _warn(bundle, features, alone)
@@ -206,12 +206,15 @@ def _single(bundle: Bundle) -> list[str]:
     ]
 
 
-def _file_facts(features: Features) -> MetadataBaseline | None:
-    """What format, size and shape of the files alone score; None where the table knows none of them."""
+def _file_facts(features: Features, real_groups: Literal["source", "image"]) -> MetadataBaseline | None:
+    """What facts of the files alone score, the same groups held out as from the detector.
+
+    None where the table knows no such fact. An atlas of the same table states the same figure.
+    """
     from morelli.audit import metadata_only_auc
 
     try:
-        return metadata_only_auc(features, rounds=100)
+        return metadata_only_auc(features, features.groups(real_groups=real_groups))
     except UsageError:
         return None
 
@@ -277,7 +280,7 @@ def _say(bundle: Bundle, out: Path, alone: MetadataBaseline | None, *, unlabelle
     ):
         value = bundle.metrics[figure]
         held = "single images" if len(_single(bundle)) == 2 else "groups"
-        spread = f"({value['low']:.3f} to {value['high']:.3f}, {held} held out)"
+        spread = f"(95 %: {value['low']:.3f} to {value['high']:.3f}, {held} held out)"
         screen.print(f"  {words:<26} {value['value']:.3f}  {spread}", highlight=False)
     if bundle.attribution is not None:
         found = bundle.attribution.figures
@@ -288,7 +291,13 @@ def _say(bundle: Bundle, out: Path, alone: MetadataBaseline | None, *, unlabelle
         )
     if alone is not None:
         low, high = alone.interval
-        spread = f"({low:.3f} to {high:.3f}, {'; '.join(filter(None, ['held out', alone.note]))})"
+        spread = f"(90 %: {low:.3f} to {high:.3f}, {'; '.join(filter(None, ['held out', alone.note]))})"
         screen.print(f"  {'AUC of file facts alone':<26} {alone.auc:.3f}  {spread}", highlight=False)
+    screen.print(
+        f"Held out in {training['n_folds']} folds; `morelli evaluate run` leaves one lineage out at a time, "
+        "and an atlas scores its own dimensions, so their figures differ from these.",
+        highlight=False,
+        soft_wrap=True,
+    )
     if unlabelled:
         error_console().print(f"{unlabelled:,} rows without a label were left out.", highlight=False)

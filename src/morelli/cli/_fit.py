@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 CONFOUNDED = 0.65
 """Area under the curve of file facts alone from which fitting warns."""
+LOOSE = 2.0
+"""How many times the asked rate the 95 % bound of a threshold's rate may be before fitting warns."""
+FEW_GROUPS = 6
+"""Groups of a class below which what is held out says little about other groups."""
 
 
 class DetectorChoice(StrEnum):
@@ -206,6 +210,36 @@ def _single(bundle: Bundle) -> list[str]:
     ]
 
 
+def _few(bundle: Bundle) -> str | None:
+    """What so few images, or so few groups, leave open; None where they are enough.
+
+    Images that cannot promise a rate at all have a warning of their own, and so have groups of one image.
+    """
+    training, single = bundle.training, _single(bundle)
+    loose = [
+        f"{training[f'n_{name}']:,} {words} ones allow {error} up to {threshold.upper:.0%} "
+        f"(asked: {threshold.rate:.0%})"
+        for name, words, error, threshold in (
+            ("real", "real", "false alarms", bundle.ai),
+            ("fake", "generated", "misses", bundle.real),
+        )
+        if threshold.guaranteed and threshold.upper > LOOSE * threshold.rate
+    ]
+    groups = [
+        f"{training[f'n_groups_{name}']} groups of {words} ones"
+        for name, words in (("real", "real"), ("fake", "generated"))
+        if words not in single and training[f"n_groups_{name}"] < FEW_GROUPS
+    ]
+    if groups:
+        loose.append(f"{' and '.join(groups)} say little about others")
+    if not loose:
+        return None
+    return (
+        f"few images to promise anything: {'; '.join(loose)}. Add images of further sources and generators, "
+        "a dozen of each and a few hundred images in all"
+    )
+
+
 def _file_facts(features: Features, real_groups: Literal["source", "image"]) -> MetadataBaseline | None:
     """What facts of the files alone score, the same groups held out as from the detector.
 
@@ -241,6 +275,8 @@ def _warn(bundle: Bundle, features: Features, alone: MetadataBaseline | None) ->
     for threshold in (bundle.ai, bundle.real):
         if not threshold.guaranteed and threshold.note:
             warn(threshold.note)
+    if few := _few(bundle):
+        warn(few)
     single = _single(bundle)
     if single:
         warn(

@@ -5,6 +5,7 @@ JupyterLab is no dependency of the tests: `pip install jupyterlab` where this sh
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -42,6 +43,14 @@ def notebook(*cells: str) -> str:
     )
 
 
+def started(folder: Path) -> dict[str, Any] | None:
+    """What a server has written of itself; None where there is nothing yet, or half of it."""
+    for record in folder.glob("jpserver-*.json"):
+        with contextlib.suppress(json.JSONDecodeError):
+            return dict(json.loads(record.read_text()))
+    return None
+
+
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[tuple[Path, str, str]]:
     """A JupyterLab without settings of anybody's: its folder, its address and its token."""
@@ -62,11 +71,10 @@ def lab(tmp_path: Path) -> Iterator[tuple[Path, str, str]]:
         )
     try:
         until = time.monotonic() + SLOWEST / 1000
-        while not (found := [*Path(own["JUPYTER_RUNTIME_DIR"]).glob("jpserver-*.json")]):
+        while (told := started(Path(own["JUPYTER_RUNTIME_DIR"]))) is None:
             assert program.poll() is None, (tmp_path / "lab.log").read_text()
             assert time.monotonic() < until, (tmp_path / "lab.log").read_text()
             time.sleep(0.2)
-        told = json.loads(found[0].read_text())
         yield folder, told["url"], told["token"]
     finally:
         program.terminate()

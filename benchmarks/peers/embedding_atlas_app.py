@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from peers.app import App, NotThereError, free_port, make_environment, wait_for
 from peers.hand import Hand
 
@@ -37,17 +39,20 @@ class EmbeddingAtlas(App):
             return
         table = pq.read_table(self.folder / "rows.parquet").drop_columns(["vector"])
         atlas = Atlas.open(self.folder / "board.atlas")
-        pictures: list[dict[str, bytes]] = []
+        pictures: list[bytes] = []
         for start in range(0, len(table), BLOCK):
             found = atlas.thumbnails(list(range(start, min(start + BLOCK, len(table)))))
-            pictures += [{"bytes": one or b""} for one in found]
-        kind = pa.struct([("bytes", pa.binary())])
-        pq.write_table(table.add_column(0, "image", pa.array(pictures, kind)), out)
+            pictures += [one or b"" for one in found]
+        degree = np.bincount(np.concatenate([one["ids"] for one in table.column("neighbors").to_pylist()]))
+        table = table.append_column("importance", pa.array(degree / degree.sum()))
+        pq.write_table(table.add_column(0, "image", pa.array(pictures, pa.binary())), out)
 
     def start(self) -> None:
         port = free_port()
         self.home = f"http://127.0.0.1:{port}/"
-        columns = ["--x", "x", "--y", "y", "--neighbors", "neighbors"]
+        # Given the importance of points it need not compute it from the neighbours at every start.
+        columns = ["--image", "image", "--x", "x", "--y", "y", "--neighbors", "neighbors"]
+        columns += ["--pagerank", "importance"]
         path = str(self.folder / "embedding-atlas.parquet")
         process = self.run([self.command, path, *columns, "--host", "127.0.0.1", "--port", str(port)])
         wait_for(self.home, process)
@@ -57,7 +62,7 @@ class EmbeddingAtlas(App):
         page.wait_for_function(f"(all) => {COUNT}.startsWith(all)", arg=f"{self.facts.images:,} /")
         page.locator("canvas").first.wait_for()
         page.wait_for_function(
-            "() => [...document.querySelectorAll('td img, table img, img')].filter((one) => one.complete && "
+            "() => [...document.querySelectorAll('img')].filter((one) => one.complete && "
             "one.naturalWidth && !one.alt.includes('Icon')).length >= 2"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -90,7 +91,10 @@ class FiftyOne(App):
         )
 
     def show_map(self, page: Page) -> None:
-        page.locator(".MuiPopover-root").get_by_role("button", name="Dismiss").click()
+        dismiss = page.locator(".MuiPopover-root").get_by_role("button", name="Dismiss")
+        with contextlib.suppress(Exception):  # an advertisement that comes up at times
+            dismiss.wait_for(timeout=8000)
+            dismiss.click(timeout=8000)
         page.locator(f"{MAP} >> text=2D").first.click()
         page.locator(f"{MAP} canvas").first.wait_for()
         page.locator(MAP, has_text=f"{self.facts.images:,} points").wait_for()
@@ -137,7 +141,9 @@ class FiftyOne(App):
     def colour(self, hand: Hand) -> None:
         hand.click(hand.page.get_by_role("button", name="Color by"))
         hand.click(hand.page.get_by_text("generator", exact=True).last)
-        hand.page.locator(MAP).get_by_text("Color by generator").wait_for()
+        hand.page.locator(MAP, has_text=self.facts.generator).or_(
+            hand.page.locator(MAP, has_text="Click to hide")
+        ).first.wait_for()
 
     def open_and_next(self, hand: Hand) -> None:
         page = hand.page

@@ -58,13 +58,10 @@ class EmbeddingAtlas(App):
         wait_for(self.home, process)
 
     def ready(self, page: Page) -> None:
-        """It counts the points, has its map's canvas and the first pictures of its table."""
+        """It counts the points, has its map's canvas and the first rows of its table."""
         page.wait_for_function(f"(all) => {COUNT}.startsWith(all)", arg=f"{self.facts.images:,} /")
         page.locator("canvas").first.wait_for()
-        page.wait_for_function(
-            "() => [...document.querySelectorAll('img')].filter((one) => one.complete && "
-            "one.naturalWidth && !one.alt.includes('Icon')).length >= 2"
-        )
+        page.get_by_text(".jpg").first.wait_for()
 
     def map_box(self, page: Page) -> dict[str, float]:
         found = page.locator("canvas").first.bounding_box()

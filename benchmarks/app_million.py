@@ -13,200 +13,35 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import hashlib
-import io
 import json
 import os
 import platform
 import re
 import shutil
-import subprocess
-import sys
 import time
 import urllib.request
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from app_parts.browser import (
+    FLAGS,
+    FRAMES,
+    LOCAL,
+    ROOT,
+    chromium_path,
+    memory_of,
+    recorded_frames,
+    serve,
+    wait_until_warm,
+)
+from app_parts.made_atlas import make_atlas
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-ROOT = Path(__file__).resolve().parents[1]
 STATIC = ROOT / "src" / "morelli" / "server" / "static"
-PHOTOS = {
-    "skimage.data": ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png"),
-    "sklearn.datasets.images": ("china.jpg", "flower.jpg"),
-}
-K, GRID, REDUCED, CROWDS, SAMPLE, PICTURES = 16, 2, 4, 40, 600, 2000
-LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-
-
-def thumbnails(count: int, rng: np.random.Generator) -> list[bytes]:
-    """JPEG bytes of `count` crops of photographs, 64 pixels a side."""
-    from PIL import Image
-
-    found = []
-    photos = [
-        Image.open(str(files(p) / name)).convert("RGB") for p, names in PHOTOS.items() for name in names
-    ]
-    for index in range(count):
-        photo = photos[index % len(photos)]
-        side = int(rng.integers(96, min(photo.size)))
-        left, top = (int(rng.integers(0, extent - side + 1)) for extent in photo.size)
-        buffer = io.BytesIO()
-        photo.crop((left, top, left + side, top + side)).resize((64, 64)).save(buffer, "JPEG", quality=75)
-        found.append(buffer.getvalue())
-    return found
-
-
-def write_pixel_table(out: Path, n: int, rng: np.random.Generator) -> int:
-    """Maps of four patches and repeated thumbnails for all rows; the version written."""
-    import lance
-    import pyarrow as pa
-
-    from morelli.atlas._pixels import PixelSpec
-
-    schema = PixelSpec(K, GRID**2, REDUCED, "synthetic").schema()
-    pictures = pa.array(thumbnails(PICTURES, rng), pa.binary())
-
-    def batches() -> Any:
-        for start in range(0, n, 50_000):
-            m = min(50_000, n - start)
-            columns: dict[str, np.ndarray] = {
-                "maps": rng.random((m, (K + 1) * GRID**2), np.float32).astype(np.float16),
-                "scale": np.ones((m, K + 1), np.float32),
-                "pooled": rng.standard_normal((m, K * REDUCED), np.float32).astype(np.float16),
-            }
-            arrays = [
-                pa.FixedSizeListArray.from_arrays(pa.array(v.reshape(-1)), type=schema.field(name).type)
-                for name, v in columns.items()
-            ]
-            arrays.append(pictures.take(pa.array(rng.integers(0, PICTURES, m))))
-            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-    reader = pa.RecordBatchReader.from_batches(schema, batches())
-    return int(lance.write_dataset(reader, out / "pixels.lance", schema=schema, mode="create").version)
-
-
-def metadata_of(n: int, labels: np.ndarray, crowd: np.ndarray, rng: np.random.Generator) -> Any:
-    """The columns that a feature table holds beside the vectors."""
-    import pyarrow as pa
-
-    from morelli.features import metadata_schema
-
-    width = 256 * rng.integers(1, 9, n)
-    generators = np.array([f"generator-{i:02}" for i in range(CROWDS)], object)[crowd]
-    sources = np.array([f"photographs-{i % 7}" for i in range(CROWDS)], object)[crowd]
-    known = {
-        "sha256": [hashlib.sha256(b"%d" % i).hexdigest() for i in range(n)],
-        "perturbation": np.full(n, "", object),
-        "uri": [f"/synthetic/{i % 1000:03}/{i:07}.jpg" for i in range(n)],
-        "label": labels,
-        "generator": np.where(labels == 1, generators, "real"),
-        "lineage": np.where(labels == 1, np.char.add("line-", (crowd // 4).astype(str)), "real"),
-        "source": np.where(labels == 1, generators, sources),
-        "width": width,
-        "height": width,
-        "bytes": width * 400,
-        "format": np.where(rng.random(n) < 0.7, "JPEG", "PNG"),
-        "phash": rng.integers(0, 2**63, n, dtype=np.uint64),
-        "metadata": np.full(n, "{}", object),
-    }
-    schema = metadata_schema()
-    arrays = [pa.array(known[f.name], f.type) if f.name in known else pa.nulls(n, f.type) for f in schema]
-    return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def make_atlas(out: Path, n: int) -> None:
-    """A finished atlas of `n` synthetic rows, written by the functions that build real ones."""
-    from morelli.atlas._build import HASHED
-    from morelli.atlas._cell_step import lay_out, write_cells
-    from morelli.atlas._collection import Collection, image_rows, open_images
-    from morelli.atlas._integrity import file_hashes, table_hashes
-    from morelli.atlas._options import AtlasOptions
-    from morelli.atlas._record import AtlasRecord
-    from morelli.atlas._versions import write_images
-    from morelli.atlas.distiller import DistilledMap
-    from morelli.atlas.patterns import find_prototypes
-    from morelli.detectors import Bundle, default_bundle_path
-
-    rng = np.random.default_rng(0)
-    out.mkdir(parents=True)
-    crowd = rng.choice(CROWDS, n, p=rng.dirichlet(np.full(CROWDS, 2)))
-    centres = rng.normal(size=(CROWDS, K)).astype(np.float32)
-    spreads = rng.uniform(0.3, 1.2, size=(CROWDS, 1)).astype(np.float32)
-    values = rng.standard_normal((n, K), np.float32) * spreads[crowd] + centres[crowd]
-    weights = rng.normal(size=K)
-    impacts = (values * weights).astype(np.float32)
-    labels = (impacts.sum(axis=1) + rng.normal(scale=2, size=n) > 0).astype(np.int8)
-    build = Bundle.load(default_bundle_path()).build
-    directions, _ = np.linalg.qr(rng.standard_normal((512, K)))
-    distilled = DistilledMap(
-        kind="final", unit=True, A=directions, b=np.zeros(K), activation="identity", w=weights, bias=0.0,
-        build=build,
-    )  # fmt: skip
-    distilled.save(out / "distilled")
-
-    some = rng.choice(n, min(n, SAMPLE), replace=False)
-    found = find_prototypes(
-        impacts[some],
-        centres[crowd[some]][:, :, None] + 0.1 * rng.standard_normal((len(some), K, REDUCED), np.float32),
-        rng.random((len(some), K + 1, GRID**2), np.float32),
-        labels[some],
-        random_state=0,
-    )
-    found.prototypes.save(out / "prototypes")
-    prototypes = np.full((n, K), -1, np.int16)
-    for number, k in enumerate(found.prototypes.dimension):
-        prototypes[np.flatnonzero(rng.random(n) < 0.1), k] = number
-
-    options = AtlasOptions(dimensions=K, projection="pca")
-    layout, grid = lay_out(impacts, options)
-    layout.save(out / "layout")
-    grid.save(out / "layout" / "grid.safetensors")
-    rows = image_rows(
-        metadata_of(n, labels, crowd, rng), values=values, held_impacts=impacts,
-        held_bias=np.zeros(n, np.float32), xy=grid.spread(layout.xy).astype(np.float32),
-        code=grid.codes(layout.xy).astype(np.uint64), prototypes=prototypes,
-    )  # fmt: skip
-    version = write_images(out, rows)
-    pixels = write_pixel_table(out, n, rng)
-    thresholds = (0.2, 0.8)
-    collection = Collection(open_images(out / "images.lance", K, version), distilled, thresholds)
-    levels = write_cells(out / f"cells-{n}", collection, np.arange(n))
-    versions = {"images": version, "pixels": pixels}
-    AtlasRecord(
-        name="million", build=build, kind="final", perturbation="", images=n, labelled=n, added=0,
-        dimensions=K, patches=GRID**2, levels=levels, thresholds=thresholds, projection="pca",
-        held_out="nothing was fitted: the rows are synthetic", versions=versions,
-        files=file_hashes(out, HASHED) | table_hashes(out, versions),
-    ).write(out)  # fmt: skip
-
-
-def serve(atlas: Path) -> tuple[subprocess.Popen[str], str]:
-    """Start `morelli serve` and wait until it listens; its address."""
-    command = [sys.executable, "-m", "morelli", "serve", "--offline", "--port", "0", "--atlas", str(atlas)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert server.stdout is not None
-    for line in server.stdout:
-        address = re.search(r"http://[\d.]+:\d+/", line)
-        if address:
-            break
-    else:
-        raise RuntimeError("the server did not start")
-    return server, address.group()
-
-
-def wait_until_warm(home: str, name: str) -> float:
-    """Seconds until the server has opened the atlas and answered for its first view."""
-    start = time.perf_counter()
-    with LOCAL.open(f"{home}api/v1/atlases/{name}", timeout=120):
-        return time.perf_counter() - start
-
-
 # Milliseconds since the navigation began, once the overview has everything on the screen.
 WATCH = """() => new Promise((done) => {
   const look = () => {
@@ -216,17 +51,6 @@ WATCH = """() => new Promise((done) => {
   };
   look();
 })"""
-FRAMES = """() => {
-  window.frames = [];
-  let last = performance.now();
-  window.stopped = false;
-  const tick = (now) => {
-    window.frames.push(now - last);
-    last = now;
-    if (!window.stopped) requestAnimationFrame(tick);
-  };
-  requestAnimationFrame(tick);
-}"""
 DRAWN = """(drawn) => new Promise((done) => {
   const start = performance.now();
   location.hash = `#/explore/million?draw=${drawn}`;
@@ -280,8 +104,7 @@ def pan_and_zoom(page: Page) -> list[float]:
                     page.mouse.move(420 + 6 * (at % 15), 360 + 4 * (at % 15))
                     page.wait_for_timeout(16)
                 page.mouse.up()
-    page.evaluate("() => { window.stopped = true; }")
-    return [float(one) for one in page.evaluate("() => window.frames.slice(2)")]
+    return recorded_frames(page)
 
 
 def selections(home: str, n: int, rounds: int) -> list[tuple[str, int]]:
@@ -317,14 +140,6 @@ def javascript(home: str) -> int:
     return sum(len(gzip.compress((STATIC / name).read_bytes())) for name in files_found)
 
 
-def memory_of(pid: int) -> float:
-    """Peak resident memory of a process in GB."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
-    assert found is not None
-    return int(found.group(1)) / 2**20
-
-
 def told(name: str, value: float, goal: float, unit: str) -> None:
     missed = "" if value <= goal else "  MISSED"
     print(f"  {name:<58} {value:>9,.2f} {unit:<3} goal ≤ {goal:,.0f} {unit}{missed}", flush=True)
@@ -348,13 +163,9 @@ def main() -> None:
         start = time.perf_counter()
         make_atlas(atlas, args.images)
         print(f"  made the atlas in {time.perf_counter() - start:,.0f} s")
-    sys.path.insert(0, str(ROOT))  # the tests' own lookup, so that both use one browser
     from playwright.sync_api import sync_playwright
-    from tests.browser import find_chromium
 
-    chromium = find_chromium()
-    if chromium is None:
-        raise SystemExit("needs Chromium: run `python -m tests.browser`, or name one in MORELLI_CHROMIUM")
+    chromium = chromium_path()
     server, home = serve(atlas)
     try:
         ready = wait_until_warm(home, "million")

@@ -25,7 +25,7 @@ from morelli.images import ImageItem, iter_source
 from morelli.inspection import Detection, Inspector
 
 PEER = "torch, float32"
-NAMES = (PEER, "exact", "fast", "fastest")
+NAMES = (PEER, "exact", "auto", "fast", "fastest")
 
 
 def main() -> None:

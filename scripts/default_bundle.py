@@ -28,7 +28,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ from morelli.detectors import Bundle, ExpertProbe, Recipe, fit_bundle, grouped_f
 from morelli.detectors._bundle import verdict_thresholds
 from morelli.detectors._expert_probe import expert_codes
 from morelli.detectors._fit import FittedBundle
+from morelli.detectors._precision import QUICK_DTYPES, PrecisionCost
 from morelli.encoders import load_encoder
 from morelli.evaluation import MeasureOptions, Predictions, measure
 from morelli.evaluation._measure import Measurement
@@ -46,6 +47,8 @@ from morelli.explanation._shipped_space import save_typical
 from morelli.features import Features, FeatureTable, extract
 from morelli.images import ImageItem, decode, iter_source, perturbation
 from morelli.metrics import roc_auc
+
+NumberFormat = Literal["float32", "bfloat16", "int8"]
 
 STANDARD = "longside:640+jpeg:88"
 SMALL = "align:180-320,75-100+jpeg:88+mirror:0.5"
@@ -139,9 +142,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "measured": {t: {WORDS[s]: as_json(m) for s, m in some.items()} for t, some in sections.items()},
     }
     bundle = replace(fitted.bundle, metrics={**fitted.bundle.metrics, **record})
-    quick = views.take(np.flatnonzero(views.column("perturbation").astype(str) == STANDARD))
-    quick = replace(quick, build=replace(quick.build, dtype="bfloat16"))
-    bundle = bundle.with_bfloat16(exact_features(options.manifest, options.work), quick)
+    exact = one_in_five(options.manifest, options.work, "float32")
+    for dtype in QUICK_DTYPES:
+        bundle = bundle.with_quick(exact, one_in_five(options.manifest, options.work, dtype))
     bundle.save(options.out)
     bundle = Bundle.load(options.out)
     standard = rows.take(np.flatnonzero(rows.column("perturbation").astype(str) == STANDARD))
@@ -363,32 +366,39 @@ def stability_table(views: Features, fitted: FittedBundle) -> str:
     return "\n".join(lines)
 
 
-def exact_features(manifests: Sequence[Path], work: Path) -> Features:
-    """Float32 features of one image in five in the standard delivery, kept in `work` like the others."""
+def one_in_five(manifests: Sequence[Path], work: Path, dtype: NumberFormat) -> Features:
+    """Features of one image in five in the standard delivery, kept in `work` like the others."""
     some = [item for manifest in manifests for item in iter_source(manifest)]
     chosen = [some[i] for i in np.random.default_rng(0).permutation(len(some))[::STABILITY_EVERY]]
-    encoder = load_encoder("clip-vit-b16")
-    extract(chosen, work / "exact.lance", encoder=encoder, kinds=KINDS, perturbation=STANDARD)
-    return FeatureTable.open(work / "exact.lance").load(kinds=list(KINDS))
+    place = work / f"{'exact' if dtype == 'float32' else dtype}.lance"
+    encoder = load_encoder("clip-vit-b16", dtype=dtype)
+    extract(chosen, place, encoder=encoder, kinds=KINDS, perturbation=STANDARD)
+    return FeatureTable.open(place).load(kinds=list(KINDS))
 
 
 def precision_lines(bundle: Bundle) -> str:
-    """What bfloat16 costs, as `--precision` knows it."""
-    cost = bundle.bfloat16
-    assert cost is not None
-    assert cost.auc is not None
+    """What bfloat16 and int8 cost, as `--precision` knows it."""
+    some, int8 = (bundle.quick_costs[dtype] for dtype in QUICK_DTYPES)
+
+    def twice(cost: PrecisionCost) -> str:
+        return f"{100 * cost.again:.0f} %"
+
     return "\n".join(
         [
-            f"On {cost.images} images, logits of bfloat16 features differ from those of float32 ones by "
-            f"{cost.median_logit:.3f} at the median",
-            f"and {cost.largest_logit:.3f} at most; AUC changes by {cost.auc:+.4f}.",
+            f"Against float32 features, on {some.images} images of the standard delivery:",
             "",
-            "| `--precision` | verdict words that change | images computed twice |",
-            "|---|---|---|",
-            "| `exact`: float32 | – | – |",
-            f"| `fast`: bfloat16, float32 near a threshold | {100 * cost.screened_changed:.1f} % | "
-            f"{100 * cost.again:.0f} % |",
-            f"| `fastest`: bfloat16 | {100 * cost.changed:.1f} % | – |",
+            "| `--precision` | logits differ by, median | at most | AUC | verdict words that change | "
+            "images computed twice |",
+            "|---|---|---|---|---|---|",
+            *(
+                f"| `{name}`: {how} | {cost.median_logit:.3f} | {cost.largest_logit:.3f} | {cost.auc:+.4f} | "
+                f"{100 * changed:.1f} % | {again} |"
+                for name, how, cost, changed, again in (
+                    ("auto", "bfloat16, float32 near a threshold", some, some.screened_changed, twice(some)),
+                    ("fast", "int8, float32 near a threshold", int8, int8.screened_changed, twice(int8)),
+                    ("fastest", "int8", int8, int8.changed, "–"),
+                )
+            ),
         ]
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.server.running import Running
 
@@ -70,6 +70,33 @@ def test_a_dropped_picture_gets_the_servers_verdict_with_its_doubt_and_reasons(
     assert page.get_by_role("list", name="Reasons").get_by_role("listitem").count() == len(case["reasons"])
     # What a sighted reader sees appear, a screen reader is told.
     expect(page.get_by_role("status").filter(has_text="coffee.jpg")).to_contain_text(HEADLINES)
+
+
+def test_the_empty_page_counts_real_pictures_and_not_their_deliveries(
+    judging: Running, open_page: Open
+) -> None:
+    page = open_page(home(judging))
+    bundle = judging.get("/info").json()["bundle"]
+    real, ai = bundle["training"]["n_real"], bundle["thresholds"]["ai"]
+    assert ai["n"] == 2 * real
+    said = f"Of {real:,} real pictures, each scored in 2 deliveries, {ai['observed']:.1%}"
+    expect(page.get_by_text(said.replace(",", "\u202f", 1).replace("%", " %"))).to_be_visible()
+
+
+def test_a_heat_map_that_is_worked_out_says_so_in_its_place(
+    judging: Running, open_page: Open, pictures: dict[str, Path]
+) -> None:
+    page, held = open_page(home(judging)), list[Route]()
+    page.route("**/relevance*", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks what it is given
+    bring(page, pictures["coffee"])
+    waiting = page.get_by_role("status").filter(has_text="The heat map is being worked out")
+    expect(waiting).to_be_visible()
+    expect(page.locator("figure canvas")).to_have_count(0)
+    while held:
+        held.pop().continue_()
+    page.unroute("**/relevance*")
+    expect(page.locator("figure canvas")).to_be_visible()
+    expect(waiting).to_have_count(0)
 
 
 def test_a_pasted_picture_is_judged_and_an_unreadable_file_says_what_to_do(

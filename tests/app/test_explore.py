@@ -132,6 +132,34 @@ def test_a_cell_is_selected_by_a_click_and_let_go_by_another(
     assert spec(page) == []
 
 
+def test_the_bar_selects_the_generated_images_beside_what_is_selected(
+    exploring: Running, open_page: Open, atlas: Atlas
+) -> None:
+    narrow = {"column": "probability", "range": [0.5, None]}
+    page = settled(open_page(address(exploring, sel={"and": [narrow]})))
+    page.locator(".summary").get_by_role("button", name="generated").click()
+    settled(page)
+    assert spec(page) == [narrow, {"column": "label", "in": ["fake"]}]
+    assert shown_images(page) == atlas.select({"and": spec(page)}).counts["count"] > 0
+
+
+def test_a_long_name_of_a_dimension_is_readable(exploring: Running, open_page: Open, atlas: Atlas) -> None:
+    long = "loud in skies with thin clouds over water, and in the bokeh of small sensors"
+    page = settled(open_page(address(exploring)))
+    name = view(page, "Dimension view").locator("button.name").first
+    name.dblclick()
+    field = page.get_by_label("Name of the dimension")
+    field.fill(long)
+    field.press("Enter")
+    name = view(page, "Dimension view").get_by_role("button", name=long)
+    lines = "(node) => node.getClientRects().length && Math.round(node.scrollHeight / 16)"
+    assert 1 < name.locator("span").evaluate(lines) <= 4
+    assert name.evaluate("(node) => node.scrollWidth <= node.clientWidth")
+    if name.get_attribute("aria-expanded") != "true":
+        name.click()
+    assert name.locator("span").evaluate("(node) => node.scrollHeight <= node.clientHeight + 1")
+
+
 def test_a_pattern_selects_the_images_that_carry_it(
     exploring: Running,
     open_page: Open,

@@ -22,7 +22,8 @@ def test_tags_are_set_in_bulk_and_found_after_a_restart(
 ) -> None:
     page = settled(open_page(address(exploring, sel=FAKE)))
     page.get_by_role("button", name="Tag", exact=True).click()
-    page.get_by_placeholder("Name of a tag").fill("to check")
+    expect(page.get_by_placeholder("Name of a tag")).to_be_focused()
+    page.keyboard.type("to check")
     page.get_by_role("button", name="Set", exact=True).click()
     expect(page.get_by_role("button", name="to check 60 of 60 images")).to_be_visible()
     page.keyboard.press("Escape")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,30 @@ def test_an_atlas_says_what_it_holds(atlas: Path) -> None:
     names = [one["name"] for one in document["dimensions_view"]]
     assert len(set(names)) == 4
     assert all(name.split()[0] in words for name in names)
+
+
+def test_what_files_alone_give_away_is_one_figure_in_fit_and_atlas(table: Path, tmp_path: Path) -> None:
+    built = morelli(
+        "atlas",
+        "build",
+        table,
+        "-o",
+        tmp_path / "all.atlas",
+        "--no-maps",
+        "--dimensions",
+        "2",
+        "--projection",
+        "pca",
+    )
+    fitted = morelli("fit", table, "-o", tmp_path / "b", "--kinds", "final")
+    assert built.code == fitted.code == 0, built.err + fitted.err
+    alone = re.search(r"files alone (\d\.\d{3})", built.out)
+    assert alone
+    beside = re.search(r"AUC of file facts alone +(\d\.\d{3})  \(90 %: ", fitted.out)
+    assert beside and beside.group(1) == alone.group(1)
+    # Each says why its own area under the curve is not that of the others.
+    assert "`morelli evaluate run` leaves one lineage out at a time" in fitted.out
+    assert "of these 2 dimensions alone; " in built.out and "their figures differ" in built.out
 
 
 def test_figures_of_a_selection(atlas: Path) -> None:

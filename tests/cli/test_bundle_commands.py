@@ -229,8 +229,10 @@ def test_groups_of_single_images_are_said(tmp_path: Path, tiny_clip_dir: Path) -
     run = morelli("fit", tmp_path / "f.lance", "-o", tmp_path / "b")
     assert run.code == 0, run.err
     assert "every group of the real and of the generated images is one image" in run.err
-    assert "single images held out" in run.out and "groups held out" not in run.out
+    said = " ".join(run.out.split())  # lines are broken where the width of the terminal asks for it
+    assert "single images held out" in said and "groups held out" not in said
     assert "12 held-out images cannot promise 5 %" in run.err
+    assert "few images to promise" not in run.err  # the two lines before have said it
     # The blurred class is flatter, and so its files are smaller; bytes are no fact of the shape.
     assert "AUC of file facts alone" in run.out
 
@@ -259,10 +261,31 @@ def test_what_files_alone_tell_and_pictures_of_both_classes_are_said(
     assert all(any("in the bank as a real image" in why for why in row["reasons"]) for row in rows)
 
 
-def test_groups_of_several_images_need_no_word(tmp_path: Path, table: Path) -> None:
+def test_groups_of_several_images_need_no_word_but_few_of_them_do(tmp_path: Path, table: Path) -> None:
     run = morelli("fit", table, "-o", tmp_path / "b", "--kinds", "final")
     assert "is one image" not in run.err
-    assert "groups held out" in run.out
+    assert "groups held out" in " ".join(run.out.split())
+    bundle = Bundle.load(tmp_path / "b")
+    assert bundle.ai.guaranteed and bundle.real.guaranteed
+    (few,) = [line for line in run.err.splitlines() if "few images" in line]
+    assert f"60 real ones allow false alarms up to {bundle.ai.upper:.0%} (asked: 5%)" in few
+    assert "Add images of further sources and generators" in few
+    # A rate that so many images do bound needs no word.
+    enough = morelli(
+        "fit", table, "-o", tmp_path / "c", "--kinds", "final", "--fpr", "0.3", "--miss-rate", "0.3"
+    )
+    assert "ones allow" not in enough.err
+
+
+def test_few_groups_say_little_about_others(tmp_path: Path, collection: Path, tiny_clip_dir: Path) -> None:
+    for label in ("real", "fake"):
+        for place in sorted((collection / label).iterdir())[:3]:
+            shutil.copytree(place, tmp_path / "set" / label / place.name)
+    options = ["--encoder", tiny_clip_dir, "--kinds", "final", "--label-from", "folders", "-q"]
+    assert morelli("extract", tmp_path / "set", "-o", tmp_path / "f.lance", *options).code == 0
+    run = morelli("fit", tmp_path / "f.lance", "-o", tmp_path / "b", "-q")
+    assert run.code == 0, run.err
+    assert "3 groups of real ones and 3 groups of generated ones say little about others" in run.err
 
 
 def test_the_cost_of_bfloat16_is_measured_at_the_fit_and_lets_detect_be_fast(
@@ -276,9 +299,9 @@ def test_the_cost_of_bfloat16_is_measured_at_the_fit_and_lets_detect_be_fast(
     quick, out = tmp_path / "quick.lance", tmp_path / "b"
     asked = ("--encoder", tiny_clip_dir, "--kinds", "final,layer:2,layer:3", "--dtype", "bfloat16")
     assert morelli("extract", collection, "-o", quick, *asked).code == 0
-    fitted = morelli("fit", table, "-o", out, "--kinds", "layer:2,layer:3", "--bfloat16", quick)
+    fitted = morelli("fit", table, "-o", out, "--kinds", "layer:2,layer:3", "--quick", quick)
     assert fitted.code == 0, fitted.err
-    assert Bundle.load(out).bfloat16 is not None
+    assert list(Bundle.load(out).quick_costs) == ["bfloat16"]
     documents = {}
     for precision in ("exact", "fast", "fastest"):
         run = morelli("detect", collection, "--bundle", out, *weights, "--json", "--precision", precision)

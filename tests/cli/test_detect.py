@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, PngImagePlugin
 
+from morelli.cli import _console
 from morelli.detectors import Bundle
 from morelli.encoders import encoder_for_build
 from morelli.images import ImageItem, iter_source
@@ -69,6 +71,16 @@ def test_pictures_of_high_dynamic_range_are_counted(judge: Judge, photo_dir: Pat
     )
     assert "of high dynamic range (PQ or HLG): 1;" in judge(tmp_path).out
     assert "dynamic range" not in judge(tmp_path / "plain.png").out
+
+
+def test_a_pipe_gets_lines_of_progress_beside_a_table_and_none_beside_a_document(
+    judge: Judge, photo_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_console, "LINE_SECONDS", 0.005)
+    table, document = judge(photo_dir), judge(photo_dir, "--json")
+    assert table.code == document.code == 0
+    assert re.search(r"^judging: (\d+ done, )?\d+ s so far$", table.err, re.MULTILINE)
+    assert "judging" not in table.out and "judging" not in document.err
 
 
 def test_every_picture_gets_a_verdict_with_its_evidence(judge: Judge, photo_dir: Path) -> None:

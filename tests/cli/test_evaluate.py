@@ -29,6 +29,8 @@ def report(tmp_path_factory, table):
     assert run.code == 0, run.err
     assert "leave-one-lineage-out" in run.out
     assert "file facts" in run.out
+    # What each figure is, said once for each protocol.
+    assert run.out.count("so their figures differ") == run.out.count("lower than a fit on many") == 1
     return out
 
 

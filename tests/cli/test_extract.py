@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import tarfile
+import time
 from pathlib import Path
 
+import pytest
+
+from morelli.cli import _console
 from morelli.features import FeatureTable
 from tests.cli.conftest import Finished, morelli
 
@@ -46,6 +51,43 @@ def test_folders_become_labels_generators_and_sources(
     assert again.code == 0
     assert "0 new, 20 already there" in again.err
     assert len(FeatureTable.open(out)) == 20
+
+
+@pytest.mark.parametrize("option", [None, "--quiet"])
+def test_output_that_is_no_terminal_gets_a_line_now_and_then(
+    tmp_path: Path, collection: Path, tiny_clip_dir: Path, monkeypatch: pytest.MonkeyPatch, option: str | None
+) -> None:
+    monkeypatch.setattr(_console, "LINE_SECONDS", 0.01)
+    options = [option] if option else []
+    run = extract(collection, tmp_path / "F.lance", tiny_clip_dir, "--kinds", "final", *options)
+    assert run.code == 0 and run.out == "", run.err
+    lines = [line for line in run.err.splitlines() if line.startswith("extracting: ")]
+    if option:
+        assert lines == []
+        return
+    shape = r"extracting: (\d+) of 120, \d+ s so far(, about .+ left)?"
+    counts = [int(found.group(1)) for line in lines if (found := re.fullmatch(shape, line))]
+    assert counts and counts == sorted(counts) and counts[-1] <= 120
+    assert "120 new" in run.err.splitlines()[-1]
+
+
+def test_a_usual_line_comes_every_half_minute_and_none_where_data_alone_is_wanted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _console.LINE_SECONDS == 30
+    monkeypatch.setattr(_console, "LINE_SECONDS", 0.01)
+    for how in ({"quiet": True}, {"lines": False}):
+        with _console.progress(**how) as display:
+            display.add_task("judging", total=None)
+            time.sleep(0.1)
+        assert capsys.readouterr() == ("", "")
+    with _console.progress() as display:
+        display.add_task("over", total=3, completed=3)
+        display.update(display.add_task("judging", total=None), completed=1234)
+        deadline = time.monotonic() + 60
+        while (said := capsys.readouterr().err) == "" and time.monotonic() < deadline:
+            time.sleep(0.02)
+    assert {re.sub(r"\d+ s ", "", line) for line in said.splitlines()} == {"judging: 1,234 done, so far"}
 
 
 def test_missing_and_contradicting_labels_are_reported(

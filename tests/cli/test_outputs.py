@@ -14,10 +14,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from morelli.artefacts.text import csv_table
 from morelli.cli._outputs import COLUMNS, Csv, JsonDocument, JsonLines, Parquet, flat, record
-from morelli.cli._verdict_table import BAR, SHOWN, Summary, bar, statements, verdict_table, why
+from morelli.cli._verdict_table import BAR, MANY, SHOWN, Summary, bar, key, statements, verdict_table, why
 from morelli.detectors import Neighbor, Verdict
 from morelli.errors import ImageError
 from morelli.images import decode
@@ -151,9 +152,39 @@ def test_a_reason_that_many_share_is_said_once(detections: list[Detection]) -> N
     ):
         verdict = replace(VERDICT, reasons=(reason, "nearest real neighbour at cosine 0.4"))
         summary.add(Detection(f"set/{index}.jpg", facts=detections[0].facts, verdict=verdict))
-    assert [line.plain for line in why(summary)] == ["▲ lies above 0.7", "▲ odd – set/2.jpg"]
+    assert [line.plain for line in why(summary)] == [
+        "▲ 2 of 3 AI-generated: lies above 0.7",
+        "▲ 1 of 3 AI-generated: odd – set/2.jpg",
+    ]
     assert str(verdict_table(summary).columns[0].header) == "image in set/"
     assert [str(cell) for cell in verdict_table(summary).columns[0].cells] == ["0.jpg", "1.jpg", "2.jpg"]
+
+
+def test_below_a_long_table_stand_its_columns_and_what_each_reason_is_about(
+    detections: list[Detection],
+) -> None:
+    def table_of(rows: int) -> tuple[Summary, str]:
+        summary = Summary()
+        for index in range(rows):
+            word, reason = ("real", "lies below 0.3") if index % 3 else ("ai", "lies above 0.7")
+            verdict = replace(VERDICT, verdict=word, reasons=(reason,))
+            summary.add(Detection(f"set/{index}.jpg", facts=detections[0].facts, verdict=verdict))
+        screen = Console(width=120, record=True, file=io.StringIO())
+        screen.print(verdict_table(summary))
+        return summary, screen.export_text()
+
+    short, printed = table_of(MANY - 1)
+    assert printed.count("nearest generated") == 1 and key(short) == []
+    # By verdict in the order of the counts, however frequent each is.
+    assert [line.plain for line in why(short)] == [
+        "▲ all 7 AI-generated: lies above 0.7",
+        "● all 12 real: lies below 0.3",
+    ]
+    long, printed = table_of(60)
+    assert printed.count("nearest generated") == 2
+    assert "from 0 to 1" in key(long)[0].plain and "from 0 to 1" not in key(long, width=80)[0].plain
+    assert why(long)[0].plain == "▲ all 17 AI-generated shown: lies above 0.7"
+    assert [line.plain for line in why(table_of(1)[0])] == ["▲ lies above 0.7"]
 
 
 def test_files_that_claim_generation_are_named_and_the_rest_counted(detections: list[Detection]) -> None:
@@ -180,8 +211,6 @@ def test_files_that_claim_generation_are_named_and_the_rest_counted(detections: 
 
 
 def test_a_file_name_cannot_steer_the_terminal(detections: list[Detection]) -> None:
-    from rich.console import Console
-
     summary = Summary()
     hostile = "a\x1b[2J[bold]b\n.jpg"
     summary.add(Detection(hostile, facts=detections[0].facts, verdict=VERDICT))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import shutil
+import subprocess
 from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.documentation.desk import write_manifest
 from tests.documentation.pages import LANGUAGES, Block, blocks, written_pages
 from tests.documentation.shell import lines_of, run_line
@@ -67,7 +69,9 @@ def test_what_a_page_shows_runs(
         request.getfixturevalue("built_views")
     if page == FIRST_HOUR:
         made = {path.name for path in hour.iterdir()}
-        assert {"audit", "F.lance", "my-bundle", "report", "sdxl", "set.atlas"} <= made
+        written = {"audit", "F.lance", "my-bundle", "report", "sdxl", "set.atlas"}
+        assert written <= made
+        assert untracked({name for name in made if name in written or name.startswith(".")}, tmp_path) == []
         return
     own = tmp_path / "work"
     shutil.copytree(hour, own)
@@ -76,8 +80,39 @@ def test_what_a_page_shows_runs(
         files = sorted((own / "mine").rglob("*.jpg"), key=lambda path: (path.parts[-3] == "fake", path))
         write_manifest(own / "set.csv", [file.relative_to(own) for file in files], MANIFESTS[page])
     monkeypatch.chdir(own)
+    before = {path.name for path in own.iterdir()}
     first = [] if page in MANIFESTS else [block for block in blocks(FIRST_HOUR) if block.language == "sh"]
     run_page(page, hour.parent / "home", {line for block in first for line in lines_of(block.text)})
+    if page == "README.md":
+        assert untracked({path.name for path in own.iterdir()} - before, tmp_path / "clone") == []
+
+
+def untracked(names: Collection[str], clone: Path) -> list[str]:
+    """Which of these files and folders git would show as new in a clone of the project."""
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    clone.mkdir(exist_ok=True)
+    subprocess.run(["git", "init", "--quiet", clone], check=True)
+    shutil.copy(ROOT / ".gitignore", clone)
+    for name in names:
+        if Path(name).suffix in {".csv", ".png"}:
+            (clone / name).touch()
+        else:
+            (clone / name).mkdir()
+            (clone / name / "file").touch()
+    said = subprocess.run(
+        ["git", "-C", clone, "status", "--porcelain"], capture_output=True, text=True, check=True
+    )
+    return [line for line in said.stdout.splitlines() if line != "?? .gitignore"]
+
+
+def test_what_is_written_elsewhere_would_show_in_a_clone(tmp_path: Path) -> None:
+    """The check itself notices a file that is not covered; the project's own folders are not covered."""
+    assert untracked({"audit", "verdicts.csv", "results.csv"}, tmp_path) == ["?? results.csv"]
+    kept = subprocess.run(
+        ["git", "-C", tmp_path, "check-ignore", "src/morelli/audit/x.py", "tests/audit/x.py"], check=False
+    )
+    assert kept.returncode == 1
 
 
 @pytest.mark.parametrize("page", written_pages())

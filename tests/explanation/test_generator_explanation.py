@@ -162,7 +162,7 @@ def real_planted(shared_data: Path, real_encoder: Encoder) -> RealPlanted:
         for kind in kinds:
             rows[kind][name] = np.concatenate([part[kind] for part in found])
     rng = np.random.default_rng(5)
-    others = [*pictures("imagenet", 5, rng), *pictures("coco", 4, rng)]
+    others = [*pictures("imagenet", 3, rng), *pictures("coco", 3, rng)]
     # Every variant of every photograph is encoded; these are the planted edits and what resembles them.
     edits = [edit(key) for key in BANKED]
     return RealPlanted(edit_banks(others, encoder, kinds=kinds, edits=edits), rows)

@@ -1,4 +1,4 @@
-"""Precision: bfloat16 with images near a threshold in float32, refused where its cost is not known."""
+"""Precision: bfloat16 with images near a threshold in float32, int8, refused where the cost is not known."""
 
 from __future__ import annotations
 
@@ -20,22 +20,32 @@ def encoder(tiny_clip_dir: Path) -> Encoder:
     return load_encoder(tiny_clip_dir, device="cpu")
 
 
-@pytest.fixture(scope="module")
-def quick_features(
-    encoder: Encoder, tiny_clip_dir: Path, collection: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Features:
-    """The collection's features in bfloat16."""
-    if (obstacle := encoder.obstacle_to_quick()) is not None:
+def extracted(dtype: str, tiny_clip_dir: Path, collection: Path, place: Path) -> Features:
+    """The collection's features in a quicker number format; skips where the processor does not have it."""
+    if (obstacle := load_encoder(tiny_clip_dir, device="cpu").obstacle_to_quick(dtype)) is not None:
         pytest.skip(obstacle)
-    place = tmp_path_factory.mktemp("quick") / "quick.lance"
-    quick = load_encoder(tiny_clip_dir, device="cpu", dtype="bfloat16")
+    quick = load_encoder(tiny_clip_dir, device="cpu", dtype=dtype)
     extract(collection, place, encoder=quick, kinds=("final", "layer:3"))
     return FeatureTable.open(place).load(kinds=["final", "layer:3"])
 
 
 @pytest.fixture(scope="module")
+def quick_features(
+    tiny_clip_dir: Path, collection: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Features:
+    return extracted("bfloat16", tiny_clip_dir, collection, tmp_path_factory.mktemp("quick") / "b.lance")
+
+
+@pytest.fixture(scope="module")
+def int8_features(
+    tiny_clip_dir: Path, collection: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Features:
+    return extracted("int8", tiny_clip_dir, collection, tmp_path_factory.mktemp("quick") / "i.lance")
+
+
+@pytest.fixture(scope="module")
 def measured(bundle_dir: Path, features: Features, quick_features: Features) -> Bundle:
-    return Bundle.load(bundle_dir).with_bfloat16(features, quick_features)
+    return Bundle.load(bundle_dir).with_quick(features, quick_features)
 
 
 def pixels_of(encoder: Encoder, collection: Path, most: int = 24) -> np.ndarray:
@@ -48,8 +58,8 @@ def pixels_of(encoder: Encoder, collection: Path, most: int = 24) -> np.ndarray:
 def test_images_near_a_threshold_are_exact_and_the_others_quick(
     measured: Bundle, encoder: Encoder, collection: Path
 ) -> None:
-    cost = measured.bfloat16
-    assert cost is not None and 0 < cost.median_logit <= cost.near_logit <= cost.largest_logit
+    cost = measured.quick_costs["bfloat16"]
+    assert 0 < cost.median_logit <= cost.near_logit <= cost.largest_logit
     pixels = pixels_of(encoder, collection)
     exact = encoder.trace(pixels, kinds=measured.kinds)
     logits = measured.logits(Features.from_arrays(exact, build=measured.build))
@@ -94,38 +104,96 @@ def test_answers_say_what_was_used(measured: Bundle, encoder: Encoder, file: Pat
     assert (case.versions.dtype, case.versions.precision) == ("float32", "bfloat16")
     exact = judge.at_precision("exact").inspect(file).case
     assert exact.versions.precision == "float32"
-    assert abs(exact.logit - case.logit) <= measured.bfloat16.largest_logit * 2  # type: ignore[union-attr]
+    assert abs(exact.logit - case.logit) <= measured.quick_costs["bfloat16"].largest_logit * 2
 
 
 def test_auto_is_exact_where_the_cost_is_unknown_or_too_high(measured: Bundle, encoder: Encoder) -> None:
-    plain = replace(measured, bfloat16=None)
+    plain = replace(measured, quick_costs={})
     assert Inspector(encoder, plain).at_precision("auto").encoder is encoder
     with pytest.raises(UsageError, match="does not say what bfloat16 costs"):
         Inspector(encoder, plain).at_precision("fast")
-    assert measured.bfloat16 is not None
-    dear = replace(measured, bfloat16=replace(measured.bfloat16, screened_changed=0.02))
+    cost = measured.quick_costs["bfloat16"]
+    dear = replace(measured, quick_costs={"bfloat16": replace(cost, screened_changed=0.02)})
     assert Inspector(encoder, dear).at_precision("auto").encoder is encoder
-    cheap = replace(measured, bfloat16=replace(measured.bfloat16, screened_changed=0.0, auc=0.0))
+    cheap = replace(measured, quick_costs={"bfloat16": replace(cost, screened_changed=0.0, auc=0.0)})
     assert Inspector(encoder, cheap).at_precision("auto").encoder.precision.startswith("bfloat16")
 
 
-def test_the_cost_travels_with_the_bundle(measured: Bundle, tmp_path: Path) -> None:
-    measured.save(tmp_path / "b")
-    assert Bundle.load(tmp_path / "b").bfloat16 == measured.bfloat16
-    assert Bundle.load(tmp_path / "b").with_fpr(0.2).bfloat16 == measured.bfloat16
+def test_the_costs_travel_with_the_bundle(
+    measured: Bundle, features: Features, int8_features: Features, tmp_path: Path
+) -> None:
+    both = measured.with_quick(features, int8_features)
+    assert list(both.quick_costs) == ["bfloat16", "int8"]
+    both.save(tmp_path / "b")
+    assert Bundle.load(tmp_path / "b").quick_costs == both.quick_costs
+    assert Bundle.load(tmp_path / "b").with_fpr(0.2).quick_costs == both.quick_costs
+
+
+def test_fastest_is_int8_where_its_cost_is_known(
+    measured: Bundle, features: Features, int8_features: Features, encoder: Encoder, collection: Path
+) -> None:
+    assert Inspector(encoder, measured).at_precision("fastest").encoder.precision == "bfloat16"
+    judge = Inspector(encoder, measured.with_quick(features, int8_features))
+    fastest = judge.at_precision("fastest").encoder
+    assert (fastest.precision, fastest.build) == ("int8", encoder.build)
+    assert judge.at_precision("fast").encoder.precision == "int8, float32 near thresholds"
+    pixels = pixels_of(encoder, collection, 9)
+    exact, quick = (one.trace(pixels, kinds=measured.kinds) for one in (encoder, fastest))
+    for kind in measured.kinds:
+        a, b = exact[kind], quick[kind]
+        cosine = (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+        # Rounded to 8 bits, not the same and not something else.
+        assert cosine.min() > 0.98 and not np.array_equal(a, b)
+
+
+def test_fast_in_int8_keeps_verdicts_and_auto_does_not_take_it(
+    measured: Bundle, features: Features, int8_features: Features, encoder: Encoder, collection: Path
+) -> None:
+    bundle = replace(measured, quick_costs={}).with_quick(features, int8_features)
+    fast = Inspector(encoder, bundle).at_precision("fast").encoder
+    assert fast.precision == "int8, float32 near thresholds"
+    assert Inspector(encoder, bundle).at_precision("auto").encoder is encoder
+    pixels = pixels_of(encoder, collection)
+    screened, exact = (one.trace(pixels, kinds=bundle.kinds) for one in (fast, encoder))
+    verdicts = [
+        [one.verdict for one in bundle.verdicts(Features.from_arrays(found, build=bundle.build))]
+        for found in (screened, exact)
+    ]
+    assert verdicts[0] == verdicts[1]
+
+
+def test_a_vector_in_int8_does_not_depend_on_batch_or_threads(
+    encoder: Encoder, int8_features: Features, collection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = pixels_of(encoder, collection, 7)
+    fastest = encoder.quick(None, (), "int8")
+    together = fastest.trace(pixels, kinds=["final"])["final"]
+    alone = np.concatenate([fastest.trace(pixels[i : i + 1], kinds=["final"])["final"] for i in range(7)])
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    single = encoder.quick(None, (), "int8").trace(pixels, kinds=["final"])["final"]
+    for other in (alone, single):
+        cosine = (together * other).sum(axis=1)
+        cosine /= np.linalg.norm(together, axis=1) * np.linalg.norm(other, axis=1)
+        # The rest is in bfloat16, which adds up in another order for another shape.
+        assert cosine.min() > 0.9999
+
+
+def test_int8_is_refused_where_openvino_does_not_compute(tiny_clip_dir: Path) -> None:
+    with pytest.raises(UsageError, match="Only OpenVINO computes in int8"):
+        load_encoder(tiny_clip_dir, dtype="int8", runtime="torch")
 
 
 def test_features_that_do_not_fit_are_refused(
     measured: Bundle, features: Features, quick_features: Features
 ) -> None:
     with pytest.raises(UsageError, match="--dtype bfloat16"):
-        measured.with_bfloat16(features, features)
+        measured.with_quick(features, features)
     elsewhere = replace(quick_features, build=replace(quick_features.build, transform="other-v1"))
     with pytest.raises(BuildMismatchError):
-        measured.with_bfloat16(features, elsewhere)
+        measured.with_quick(features, elsewhere)
     rows = np.arange(len(features))
     with pytest.raises(UsageError, match="no image in common"):
-        measured.with_bfloat16(features.take(rows[:0]), quick_features)
+        measured.with_quick(features.take(rows[:0]), quick_features)
 
 
 def test_a_damaged_cost_is_refused() -> None:

@@ -34,6 +34,7 @@ from morelli.features import Features, FeatureTable
 from morelli.images import iter_source
 from morelli.metrics import roc_auc, tpr_at_fpr
 from morelli.palette import css_variables
+from morelli.reports import _figures as figures
 from morelli.reports import reproduce, write_report
 from morelli.reports._curves import matrix, roc, worst
 from morelli.reports._document import robustness_series
@@ -261,6 +262,21 @@ def test_the_matrix_keeps_every_cell_and_puts_the_easy_ones_first(report):
         for group in fold.generators:
             i, j = drawn["trained"].index(fold.name), drawn["tested"].index(group.name)
             assert drawn["auc"][i][j] == group.auc.value
+
+
+def test_bars_of_a_table_begin_below_its_lowest_end():
+    rows = [{"value": 0.91, "low": 0.85, "high": 0.95}, {"value": 0.46, "low": 0.31, "high": 0.6}]
+    assert figures.lowest(rows[:1]) == 0.4
+    low = figures.lowest([*rows, None, {"value": None}])
+    assert low == 0.3
+
+    def left(row, **axis):
+        found = re.search(r'class="est range" x1="([0-9.]+)"', figures.interval_bar(row, **axis))
+        return float(found[1])
+
+    edge = 4.0
+    assert left(rows[1]) == edge  # on the usual axis it would be cut off
+    assert edge < left(rows[1], low=low) < left(rows[0], low=low)
 
 
 def test_heat_is_darker_the_further_from_chance():

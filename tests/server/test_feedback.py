@@ -8,12 +8,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from morelli.detectors import Bundle
 from morelli.errors import UsageError
-from morelli.features import FeatureTable
+from morelli.features import Features, FeatureTable
 from morelli.server import ServerSettings
 from tests.server.conftest import png
 from tests.server.running import Running, running
@@ -76,6 +77,70 @@ def test_corrections_become_a_table_that_goes_into_the_bank(
     assert len(grown.bank) == len(bundle.bank) + 2
     with pytest.raises(UsageError, match="SHA-256"):
         table.relabel("' OR 1=1 --", 1)
+
+
+def test_a_later_note_on_the_same_picture_is_kept_in_the_table(
+    settings: ServerSettings, picture: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "corrections.lance"
+    notes = []
+    with running(replace(settings, feedback=path, roots=())) as server:
+        case = server.upload(("mine.png", picture)).json()["cases"][0]
+        other = server.upload(("b.png", png(Image.new("RGB", (80, 80), "teal")))).json()["cases"][0]
+        told(server, other["id"], "real", note="another picture")
+        for label, note in (
+            ("fake", "first"),
+            ("real", 'it\'s "mine", \\ ünïcode'),
+            ("fake", ""),
+            ("fake", "last"),
+        ):
+            answer = told(server, case["id"], label, note=note)
+            assert answer["kept"] == 2
+            table = FeatureTable.open(path)
+            rows = {row["uri"]: row for row in table.metadata(["uri", "label", "metadata"]).to_pylist()}
+            assert rows["mine.png"]["label"] == (1 if label == "fake" else 0)
+            notes.append(json.loads(rows["mine.png"]["metadata"])["note"])
+            assert json.loads(rows["b.png"]["metadata"]) == {"note": "another picture"}
+    # Feedback without a note leaves the one that is there.
+    assert notes == ["first", 'it\'s "mine", \\ ünïcode', 'it\'s "mine", \\ ünïcode', "last"]
+
+
+def test_a_label_given_without_a_note_and_a_note_given_later(
+    settings: ServerSettings, picture: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "corrections.lance"
+    with running(replace(settings, feedback=path, roots=())) as server:
+        case = server.upload(("mine.png", picture)).json()["cases"][0]
+        told(server, case["id"], "fake")
+        assert FeatureTable.open(path).metadata(["metadata"]).to_pylist() == [{"metadata": "{}"}]
+        told(server, case["id"], "fake", note="seen at the source")
+    assert FeatureTable.open(path).metadata(["note"]).to_pylist() == [{"note": "seen at the source"}]
+
+
+def test_entries_of_all_perturbations_of_an_image_and_of_no_other(tmp_path: Path) -> None:
+    build = Features.from_arrays(np.eye(1)).build
+    rows = Features.from_arrays(
+        np.eye(4),
+        labels=[0, 0, 1, 1],
+        build=build,
+        sha256=["a" * 64, "a" * 64, "b" * 64, "c" * 64],
+        perturbation=["", "jpeg's", "", ""],
+        metadata=['{"camera": "X100", "note": "old"}', None, '{"note": "other"}', None],
+    )
+    table = FeatureTable.create(tmp_path / "F.lance", build, {"final": 4})
+    table.append(rows)
+    table.relabel("a" * 64, 1, {"note": "new"})
+    table.relabel("d" * 64, 1, {"note": "nobody"})
+    found = table.metadata(["sha256", "perturbation", "label", "metadata"]).to_pylist()
+    assert [
+        (row["sha256"][0], row["perturbation"], row["label"], json.loads(row["metadata"] or "{}"))
+        for row in sorted(found, key=lambda row: (row["sha256"], row["perturbation"]))
+    ] == [
+        ("a", "", 1, {"camera": "X100", "note": "new"}),
+        ("a", "jpeg's", 1, {"note": "new"}),
+        ("b", "", 1, {"note": "other"}),
+        ("c", "", 1, {}),
+    ]
 
 
 def test_lines_of_others_stay_byte_for_byte(settings: ServerSettings, picture: bytes, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { BASE_RATE_STEPS, nearestStep, parseBaseRate, rateWords } from "../src/ui/base_rate";
 import { formatSettings, KNOBS, parseOff, parseSettings, toEdits } from "../src/check/edits";
 import { overlayPixels, patchesForHalf } from "../src/check/overlay";
-import { change, claimWords, deliveryWords, doubt, headline, isInBank, worth } from "../src/check/words";
+import { change, claimWords, deliveryWords, doubt, falseAlarms, headline, isInBank, worth } from "../src/check/words";
 
 describe("what-if settings", () => {
   it("come back from the address as they were", () => {
@@ -102,5 +102,23 @@ describe("a verdict in words", () => {
     expect(deliveryWords("jpeg:60")).toBe("JPEG, quality 60");
     expect(deliveryWords("resize:0.5")).toBe("resized to 50 %");
     expect(deliveryWords("downup:0.5")).toBe("downup:0.5");
+  });
+});
+
+describe("what a detector's own record says of false alarms", () => {
+  const thresholds = { ai: { observed: 0.046, n: 4024 } };
+
+  it("counts pictures, not the scores of their deliveries", () => {
+    expect(falseAlarms({ thresholds, training: { n_real: 2012 } })).toBe(
+      "Of 2\u202f012 real pictures, each scored in 2 deliveries, 4.6 %",
+    );
+    expect(falseAlarms({ thresholds: { ai: { observed: 0.05, n: 200 } }, training: { n_real: 200 } })).toBe(
+      "Of 200 real pictures 5.0 %",
+    );
+  });
+
+  it("is silent where nothing was measured", () => {
+    expect(falseAlarms({ thresholds: { ai: { observed: null, n: 0 } } })).toBeNull();
+    expect(falseAlarms(null)).toBeNull();
   });
 });

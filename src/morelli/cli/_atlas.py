@@ -415,6 +415,11 @@ def _tell(found: Atlas) -> None:
     if auc is not None:
         beside = "" if audit is None else f"; format, size and shape of the files alone {audit:.3f}"
         screen.print(f"held-out AUC {auc:.3f}{beside}", highlight=False, markup=False)
+        screen.print(
+            f"of these {record.dimensions} dimensions alone; {record.held_out}. `morelli fit` and `evaluate` "
+            "measure detectors that read more, so their figures differ.",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
     table = Table("dimension", "weight", "AUC without", box=None, pad_edge=False)
     for view in found.dimensions():
         without = view["auc_without"]

@@ -6,7 +6,10 @@ import codecs
 import io
 import os
 import sys
+from contextlib import suppress
 from functools import cache
+from threading import Event, Thread
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 
 # What a script or a log gets: rich would fall back to 80 columns, too few for a table of verdicts.
 PIPE_WIDTH = 160
+# Often enough to see that work goes on, seldom enough for the log of a night.
+LINE_SECONDS = 30.0
 # Of one column each, so that tables keep their lines.
 _STAND_INS = {
     **{
@@ -57,19 +62,89 @@ def _safe_console() -> type[Console]:
     return SafeConsole
 
 
-def progress(quiet: bool = False) -> Progress:
-    """A progress display on stderr, shown on a terminal only: count, speed, and the time that remains."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def progress(quiet: bool = False, *, lines: bool = True) -> Progress:
+    """A progress display on stderr: a bar on a terminal, elsewhere a plain line every `LINE_SECONDS`.
 
-    return Progress(
+    With `quiet` neither; without `lines` no plain line, for commands whose reader wants data alone.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+    terminal = sys.stderr.isatty()
+    display: Progress = _lined_progress()(
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
         console=error_console(),
         transient=True,
-        disable=quiet or not sys.stderr.isatty(),
+        disable=quiet or not terminal,
+        every=LINE_SECONDS if lines and not quiet and not terminal else None,
     )
+    return display
+
+
+@cache
+def _lined_progress() -> type[Any]:
+    """A progress display that, where it draws no bar, prints how far each unfinished task is."""
+    from rich.progress import Progress, Task
+
+    class LinedProgress(Progress):
+        def __init__(self, *columns: Any, every: float | None, **how: Any) -> None:
+            super().__init__(*columns, **how)
+            self.every = every
+            self.ended = Event()
+            self.speaker = Thread(target=self._speak, name="morelli-progress", daemon=True)
+
+        def start(self) -> None:
+            super().start()
+            if self.every is not None:
+                self.speaker.start()
+
+        def stop(self) -> None:
+            self.ended.set()
+            if self.speaker.is_alive():
+                self.speaker.join()
+            super().stop()
+
+        def _speak(self) -> None:
+            begun = last = monotonic()
+            before: dict[int, float] = {}
+            while not self.ended.wait(self.every):
+                now = monotonic()
+                for task in self.tasks:
+                    over = task.total is not None and task.completed >= task.total
+                    if task.visible and task.description and not over:
+                        speed = (task.completed - before.get(task.id, 0.0)) / (now - last)
+                        # A reader that has gone away is no reason to stop the work.
+                        with suppress(OSError, ValueError):
+                            error_console().print(
+                                _line(task, now - begun, speed), highlight=False, markup=False, soft_wrap=True
+                            )
+                    before[task.id] = task.completed
+                last = now
+
+    def _line(task: Task, seconds: float, speed: float) -> str:
+        so_far = f"{duration(seconds)} so far"
+        if task.total is None or task.total <= 1:
+            done = f"{task.completed:,.0f} done, " if task.completed else ""
+            return f"{task.description}: {done}{so_far}"
+        left = f", about {duration((task.total - task.completed) / speed)} left" if speed > 0 else ""
+        return f"{task.description}: {task.completed:,.0f} of {task.total:,.0f}, {so_far}{left}"
+
+    return LinedProgress
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it.
+
+    >>> duration(41.2), duration(600), duration(7500)
+    ('41 s', '10 min', '2 h 5 min')
+    """
+    whole = round(seconds)
+    if whole < 100:
+        return f"{whole} s"
+    hours, minutes = divmod(round(whole / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def fit_streams_to_their_encoding() -> None:

@@ -45,7 +45,7 @@ from morelli.cli._options import (
 )
 from morelli.cli._outputs import Csv, JsonDocument, JsonLines, Output, Parquet
 from morelli.cli._sources import engine_of, limits_of, reading_of, say_understood
-from morelli.cli._verdict_table import SHOWN, Summary, statements, verdict_table, why
+from morelli.cli._verdict_table import SHOWN, Summary, key, statements, verdict_table, why
 from morelli.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def detect(
     pictures: list[Picture] = []
     with ExitStack() as stack:
         outputs, unread = _opened(stack, list(_outputs(targets, parquet, head, counts)))
-        display = stack.enter_context(progress(quiet))
+        display = stack.enter_context(progress(quiet, lines=not json_document))
         task = display.add_task("judging", total=None)
         for detection in stream:
             row = summary.add(detection)
@@ -318,7 +318,7 @@ def _say(summary: Summary, *, table: bool) -> None:
     screen = console() if table else error_console()
     if table and summary.shown:
         screen.print(verdict_table(summary, screen.width))
-        for reason in [*why(summary), *statements(summary)]:
+        for reason in [*why(summary), *statements(summary), *key(summary, screen.width)]:
             screen.print(reason, soft_wrap=True)
         screen.print()
         if summary.done > SHOWN:

@@ -38,6 +38,18 @@ if TYPE_CHECKING:
     from morelli.evaluation import Summary
     from morelli.reports import Report
 
+READ_AS = {
+    "leave-one-lineage-out": "Each lineage is scored by fits without it and without a share of the real "
+    "sources. `morelli fit` holds out larger folds, and an atlas scores its own dimensions, so their figures "
+    "differ from these.",
+    "transfer": "Means over fits on one generator each, tested on every one: lower than a fit on many.",
+    "leave-one-family-out": "Means over the families, each scored by fits without it.",
+    "by-era": "Means over the steps in time, each scored by a fit on earlier generators.",
+    "by-real-source": "Each real source is scored by a fit without it and without a share of the lineages.",
+    "fixed": "Bundles are scored without fitting: held out only from images that they were not fitted on.",
+}
+"""What a figure of each protocol is, so that it is not taken for one of another command."""
+
 
 def run(
     table: Annotated[
@@ -253,6 +265,8 @@ def _show(summary: Summary, report: Report) -> None:
             )
         screen.print(f"{protocol}, {own[0].perturbation or 'as delivered'}", markup=False, highlight=False)
         screen.print(grid)
+        if protocol in READ_AS:
+            screen.print(f"{READ_AS[protocol]}\n", markup=False, highlight=False, soft_wrap=True)
     for note in report.document["run"].get("notes", []):
         error_console().print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     screen.print(f"Report: {report.page}", markup=False, highlight=False, soft_wrap=True)

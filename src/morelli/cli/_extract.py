@@ -141,7 +141,8 @@ def extract(
     )
     with progress(quiet) as display:
         # Listing twice is cheap beside encoding, and only a known total gives a remaining time.
-        total = None if display.disable or cluster != "local" else sum(1 for _ in items())
+        counted = not quiet and cluster == "local" and all(map(_can_be_read_twice, sources))
+        total = sum(1 for _ in items(report=layouts.SourceReport())) if counted else None
         task = display.add_task("extracting", total=total)
 
         def advance(done: int, total: int | None, skipped: int, failed: int) -> None:
@@ -205,6 +206,12 @@ def _warn_about_labels(unlabelled: int, classes: int, conflicts: Sequence[str]) 
             f"came first was kept, one of them is wrong: "
             f"{', '.join(printable(uri) for uri in conflicts[:3])}{more}"
         )
+
+
+def _can_be_read_twice(source: str) -> bool:
+    """Whether a source is no pipe, which would be empty the second time; addresses are none."""
+    path = Path(source)
+    return path.is_dir() or path.is_file() or not path.exists()
 
 
 def _label(text: str | None) -> int | None:

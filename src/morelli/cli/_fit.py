@@ -6,7 +6,7 @@ import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 CONFOUNDED = 0.65
 """Area under the curve of file facts alone from which fitting warns."""
+LOOSE = 2.0
+"""How many times the asked rate the 95 % bound of a threshold's rate may be before fitting warns."""
+FEW_GROUPS = 6
+"""Groups of a class below which what is held out says little about other groups."""
 
 
 class DetectorChoice(StrEnum):
@@ -81,12 +85,14 @@ def fit(
             help='Families of generators to name, as {"lineage": "family"}; other lineages are strangers.',
         ),
     ] = None,
-    bfloat16: Annotated[
-        Path | None,
+    quick: Annotated[
+        list[Path] | None,
         typer.Option(
+            "--quick",
+            "--bfloat16",
             metavar="QUICK.lance",
-            help="The same images, extracted with --dtype bfloat16: measure what that costs the detector, so "
-            "that `detect --precision fast` may use it.",
+            help="The same images, extracted with --dtype bfloat16 or int8: measure what that costs the "
+            "detector, so that `detect --precision fast` or `fastest` may use it; may be repeated.",
             exists=True,
         ),
     ] = None,
@@ -140,10 +146,11 @@ def fit(
     )
     command = shlex.join(["morelli", *sys.argv[1:]])
     bundle = fit_bundle(features, recipe, command=command).bundle
-    if bfloat16 is not None:
-        bundle = bundle.with_bfloat16(features, FeatureTable.open(bfloat16).load(kinds=list(bundle.kinds)))
+    for table_of_same in quick or ():
+        same = FeatureTable.open(table_of_same).load(kinds=list(bundle.kinds))
+        bundle = bundle.with_quick(features, same)
     bundle.save(out)
-    alone = _file_facts(features)
+    alone = _file_facts(features, real_groups.value)
     if not quiet:
         _say(bundle, out, alone, unlabelled=len(source) - len(features))
     _warn(bundle, features, alone)
@@ -206,12 +213,45 @@ def _single(bundle: Bundle) -> list[str]:
     ]
 
 
-def _file_facts(features: Features) -> MetadataBaseline | None:
-    """What format, size and shape of the files alone score; None where the table knows none of them."""
+def _few(bundle: Bundle) -> str | None:
+    """What so few images, or so few groups, leave open; None where they are enough.
+
+    Images that cannot promise a rate at all have a warning of their own, and so have groups of one image.
+    """
+    training, single = bundle.training, _single(bundle)
+    loose = [
+        f"{training[f'n_{name}']:,} {words} ones allow {error} up to {threshold.upper:.0%} "
+        f"(asked: {threshold.rate:.0%})"
+        for name, words, error, threshold in (
+            ("real", "real", "false alarms", bundle.ai),
+            ("fake", "generated", "misses", bundle.real),
+        )
+        if threshold.guaranteed and threshold.upper > LOOSE * threshold.rate
+    ]
+    groups = [
+        f"{training[f'n_groups_{name}']} groups of {words} ones"
+        for name, words in (("real", "real"), ("fake", "generated"))
+        if words not in single and training[f"n_groups_{name}"] < FEW_GROUPS
+    ]
+    if groups:
+        loose.append(f"{' and '.join(groups)} say little about others")
+    if not loose:
+        return None
+    return (
+        f"few images to promise anything: {'; '.join(loose)}. Add images of further sources and generators, "
+        "a dozen of each and a few hundred images in all"
+    )
+
+
+def _file_facts(features: Features, real_groups: Literal["source", "image"]) -> MetadataBaseline | None:
+    """What facts of the files alone score, the same groups held out as from the detector.
+
+    None where the table knows no such fact. An atlas of the same table states the same figure.
+    """
     from morelli.audit import metadata_only_auc
 
     try:
-        return metadata_only_auc(features, rounds=100)
+        return metadata_only_auc(features, features.groups(real_groups=real_groups))
     except UsageError:
         return None
 
@@ -238,6 +278,8 @@ def _warn(bundle: Bundle, features: Features, alone: MetadataBaseline | None) ->
     for threshold in (bundle.ai, bundle.real):
         if not threshold.guaranteed and threshold.note:
             warn(threshold.note)
+    if few := _few(bundle):
+        warn(few)
     single = _single(bundle)
     if single:
         warn(
@@ -277,7 +319,7 @@ def _say(bundle: Bundle, out: Path, alone: MetadataBaseline | None, *, unlabelle
     ):
         value = bundle.metrics[figure]
         held = "single images" if len(_single(bundle)) == 2 else "groups"
-        spread = f"({value['low']:.3f} to {value['high']:.3f}, {held} held out)"
+        spread = f"(95 %: {value['low']:.3f} to {value['high']:.3f}, {held} held out)"
         screen.print(f"  {words:<26} {value['value']:.3f}  {spread}", highlight=False)
     if bundle.attribution is not None:
         found = bundle.attribution.figures
@@ -288,7 +330,13 @@ def _say(bundle: Bundle, out: Path, alone: MetadataBaseline | None, *, unlabelle
         )
     if alone is not None:
         low, high = alone.interval
-        spread = f"({low:.3f} to {high:.3f}, {'; '.join(filter(None, ['held out', alone.note]))})"
+        spread = f"(90 %: {low:.3f} to {high:.3f}, {'; '.join(filter(None, ['held out', alone.note]))})"
         screen.print(f"  {'AUC of file facts alone':<26} {alone.auc:.3f}  {spread}", highlight=False)
+    screen.print(
+        f"Held out in {training['n_folds']} folds; `morelli evaluate run` leaves one lineage out at a time, "
+        "and an atlas scores its own dimensions, so their figures differ from these.",
+        highlight=False,
+        soft_wrap=True,
+    )
     if unlabelled:
         error_console().print(f"{unlabelled:,} rows without a label were left out.", highlight=False)

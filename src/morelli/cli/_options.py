@@ -36,6 +36,7 @@ class NumberFormat(StrEnum):
     auto = "auto"
     float32 = "float32"
     bfloat16 = "bfloat16"
+    int8 = "int8"
 
 
 class PrecisionChoice(StrEnum):
@@ -78,8 +79,9 @@ Device = Annotated[
 PrecisionOption = Annotated[
     PrecisionChoice,
     typer.Option(
-        help="exact: float32. fast: bfloat16, and float32 near a threshold. fastest: bfloat16. auto: fast "
-        "where the processor has it and the detector says that verdicts stay, else exact."
+        help="exact: float32. auto: bfloat16, and float32 near a threshold, where the processor has it and "
+        "the detector says that verdicts stay, else exact. fast: int8, and float32 near a threshold. "
+        "fastest: int8."
     ),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never use the network, not even for weights.")]

@@ -80,7 +80,7 @@ def provenance(
     records: list[dict[str, Any]] = []
     failed: list[tuple[str, str, str]] = []
     done = 0
-    with progress(quiet) as display:
+    with progress(quiet, lines=not json_document) as display:
         task = display.add_task("reading", total=None)
         for item in iter_source(list(sources), report=understood, **reading):
             try:

@@ -25,6 +25,8 @@ VERDICTS = {
 
 SHOWN = 50
 REASONS = 8
+# Rows from which a table's head is out of sight where its end is read.
+MANY = 20
 # What a file says of itself, where it has to be said beside the verdict.
 GENERATION = {"generated": "made", "edited_with_ai": "changed"}
 BAR = 12
@@ -101,20 +103,26 @@ class Summary:
 def verdict_table(summary: Summary, width: int = NARROW) -> Table:
     """The first rows of a run as a table for a terminal of `width` columns.
 
-    The folder that all share is said once, above the names; of a long one only its end.
+    The folder that all share is said once, above the names; of a long one only its end. From `MANY` rows on
+    the names of the columns stand below too.
     """
     from rich import box
     from rich.table import Table
 
     folder = _shared_folder([row["uri"] for row in summary.shown])
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
-    table.add_column(
-        _text(f"image in {_ending(folder)}" if folder else "image"), overflow="fold", min_width=16
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False, show_footer=len(summary.shown) >= MANY)
+    columns: tuple[tuple[Text, dict[str, Any]], ...] = (
+        (
+            _text(f"image in {_ending(folder)}" if folder else "image"),
+            {"overflow": "fold", "min_width": 16},
+        ),
+        (_text("verdict"), {"no_wrap": True}),
+        (_text("P(AI), interval"), {"no_wrap": True}),
+        (_text("nearest generated"), {"overflow": "fold", "min_width": 12}),
+        (_text("nearest real"), {"overflow": "fold", "min_width": 12}),
     )
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("P(AI), interval", no_wrap=True)
-    table.add_column("nearest generated", overflow="fold", min_width=12)
-    table.add_column("nearest real", overflow="fold", min_width=12)
+    for name, how in columns:
+        table.add_column(name, footer=name, **how)
     for row in summary.shown:
         spread = flat(row)
         mark, words, colour = VERDICTS[row["verdict"]]
@@ -130,24 +138,47 @@ def verdict_table(summary: Summary, width: int = NARROW) -> Table:
 
 
 def why(summary: Summary) -> list[Text]:
-    """The reasons of the rows shown, each said once, the most frequent first.
+    """The reasons of the rows shown, each said once, by verdict in the order of the counts.
 
-    A row's own numbers are in the table, and its neighbours too; the output files hold every reason whole.
+    Of several rows each line says how many of the verdict's it is about. A row's own numbers are in the
+    table, and its neighbours too; the output files hold every reason whole.
     """
     told: dict[tuple[str, str], list[str]] = {}
+    rows = Counter(row["verdict"] for row in summary.shown)
     for row in summary.shown:
         for reason in row["reasons"]:
             if not reason.startswith(("nearest ", "members: ")):
                 said = _OWN_PROBABILITY.sub("", reason)
                 told.setdefault((row["verdict"], said), []).append(row["uri"])
+    frequent = sorted(told.items(), key=lambda entry: -len(entry[1]))[:REASONS]
+    places = list(VERDICTS)
+    shown = " shown" if summary.done > len(summary.shown) else ""
     lines = []
-    for (verdict, said), uris in sorted(told.items(), key=lambda entry: -len(entry[1]))[:REASONS]:
-        mark, _, colour = VERDICTS[verdict]
-        line = _text(f"{mark} ", colour).append(printable(said))
+    for (verdict, said), uris in sorted(frequent, key=lambda entry: places.index(entry[0][0])):
+        mark, words, colour = VERDICTS[verdict]
+        line = _text(f"{mark} ", colour)
+        if len(summary.shown) > 1:
+            of = "all" if len(uris) == rows[verdict] else f"{len(uris)} of"
+            line.append(f"{of} {rows[verdict]} {words}{shown}: ", style="bold")
+        line.append(printable(said))
         if len(uris) == 1 < len(summary.shown):
             line.append(f" – {printable(uris[0])}", style="dim")
         lines.append(line)
     return lines
+
+
+def key(summary: Summary, width: int = NARROW) -> list[Text]:
+    """What the columns of a long table mean, for a reader who sees its end; nothing below a short one."""
+    if len(summary.shown) < MANY:
+        return []
+    drawn = "drawn from 0 to 1, " if width >= NARROW else ""
+    return [
+        _text(
+            f"P(AI): probability that a model made the image, {drawn}then the interval it lies in; beside "
+            "each nearest known picture its similarity, at most 1.",
+            "dim",
+        )
+    ]
 
 
 def statements(summary: Summary) -> list[Text]:

@@ -19,7 +19,7 @@ from morelli.detectors._bundle_record import read_record, write_record
 from morelli.detectors._calibration import Calibration, Method, fit_calibration
 from morelli.detectors._expert_head import ExpertHead
 from morelli.detectors._linear_head import LinearHead
-from morelli.detectors._precision import PrecisionCost, common_images, precision_cost
+from morelli.detectors._precision import QUICK_DTYPES, PrecisionCost, common_images, precision_cost
 from morelli.detectors._thresholds import Threshold, conformal_miss_threshold, conformal_threshold
 from morelli.detectors._verdict import Case, Neighbor, Verdict, decide
 from morelli.errors import ArtifactError, BuildMismatchError, UsageError
@@ -43,7 +43,7 @@ class Bundle:
     and the domain. `attribution`, over `head_kinds`, names the family of generators of an image called
     AI-generated. `base_rate` is the share of generated images that probabilities assume; thresholds
     are on logits and do not move with it. `training`, `recipe` and `metrics` are plain JSON values.
-    `bfloat16` says what features in that number format cost, where it was measured.
+    `quick_costs` says what features in bfloat16 and in int8 cost, by number format, where it was measured.
     `origin` is where it was read from, and goes along with every change of it: `save` needs it.
 
     Made by `fit_bundle`, `import_univfd` or `Bundle.load`.
@@ -69,7 +69,7 @@ class Bundle:
     licence: str = ""
     command: str = ""
     notes: tuple[str, ...] = ()
-    bfloat16: PrecisionCost | None = None
+    quick_costs: Mapping[str, PrecisionCost] = field(default_factory=dict)
     origin: Origin | None = field(default=None, repr=False)
     digest: str | None = field(default=None, init=False)  # of the folder it was read from; none once changed
 
@@ -219,42 +219,34 @@ class Bundle:
         notes = (*self.notes, note)
         return replace(self, calibration=calibration, ai=ai, real=real, held_out=held_out, notes=notes)
 
-    def with_bfloat16(self, exact: Features, quick: Features) -> Self:
-        """This bundle with what bfloat16 features cost it, from the images that both hold.
+    def with_quick(self, exact: Features, quick: Features) -> Self:
+        """This bundle with what features in a quicker number format cost it, from the images that both hold.
 
         Args:
             exact: features of this bundle's build.
-            quick: features of the same build but for the number format, bfloat16.
+            quick: features of the same build but for the number format, bfloat16 or int8.
 
         Raises:
             BuildMismatchError: another build.
             UsageError: they hold no image, delivered alike, in common.
         """
         self.check_build(replace(quick.build, dtype=self.build.dtype))
-        if quick.build.dtype != "bfloat16":
-            raise UsageError(f"These features are {quick.build.dtype}: extract with --dtype bfloat16.")
+        dtype = quick.build.dtype
+        if dtype not in QUICK_DTYPES:
+            raise UsageError(f"These features are {dtype}: extract with --dtype {' or '.join(QUICK_DTYPES)}.")
         exact, quick = common_images(exact, replace(quick, build=self.build))
         before, after = self.verdicts(exact), self.verdicts(quick)
         cost = precision_cost(before, after, exact.labels, partial(self.unsure, quick))
-        return replace(self, bfloat16=cost)
+        return replace(self, quick_costs={**self.quick_costs, dtype: cost})
 
-    def unsure(
-        self, features: Features, logit: float | None = None, distance: float | None = None
-    ) -> NDArray[np.bool_]:
+    def unsure(self, features: Features, logit: float, distance: float) -> NDArray[np.bool_]:
         """The images (n,) whose verdict could be another one, did their logit or distance move this far.
 
         Args:
             features: of this bundle's build.
-            logit: reach of the logit; what rounding in bfloat16 does, if None.
+            logit: reach of the logit, such as a `PrecisionCost.near_logit`.
             distance: the same for the distance to the bank.
-
-        Raises:
-            UsageError: a reach is None, and what bfloat16 costs was not measured.
         """
-        if logit is None or distance is None:
-            if self.bfloat16 is None:
-                raise UsageError(f"What bfloat16 costs the bundle {self.name} was not measured.")
-            logit, distance = self.bfloat16.near_logit, self.bfloat16.near_distance
         logits = self.logits(features)
         ends = np.array([self.ai.logit, self.real.logit])
         near: NDArray[np.bool_] = (np.abs(logits[:, None] - ends) <= logit).any(axis=1)

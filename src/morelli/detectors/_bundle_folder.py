@@ -51,6 +51,7 @@ _SCHEMA = {
     "bank": (_BANK, None),
     "attribution?": ({"families": [str], "least": Number(0, 1), "figures": dict}, None),
     "bfloat16?": dict,
+    "int8?": dict,
     "training": dict,
     "recipe": dict,
     "metrics": dict,

@@ -29,7 +29,7 @@ from morelli.detectors._calibration import Calibration
 from morelli.detectors._expert_head import ExpertHead
 from morelli.detectors._linear_head import LinearHead
 from morelli.detectors._model_card import model_card
-from morelli.detectors._precision import PrecisionCost
+from morelli.detectors._precision import QUICK_DTYPES, PrecisionCost
 from morelli.detectors._thresholds import Threshold
 from morelli.encoders import Build
 from morelli.errors import ArtifactError, UsageError
@@ -98,9 +98,8 @@ def _document(stored: Mapping[str, Any]) -> dict[str, Any]:
         "command": stored["command"],
         "notes": list(stored["notes"]),
     }
-    cost: PrecisionCost | None = stored["bfloat16"]
-    if cost is not None:
-        document["bfloat16"] = cost.to_json()
+    costs: Mapping[str, PrecisionCost] = stored["quick_costs"]
+    document |= {dtype: costs[dtype].to_json() for dtype in QUICK_DTYPES if dtype in costs}
     rule: NeighborRule | None = stored["neighbor_rule"]
     bank: Bank | None = stored["bank"]
     if isinstance(stored["head"], ExpertHead):
@@ -190,7 +189,9 @@ def _fields(
         "licence": str(document["licence"]),
         "command": str(document["command"]),
         "notes": tuple(str(note) for note in document["notes"]),
-        "bfloat16": PrecisionCost.from_json(document["bfloat16"]) if "bfloat16" in document else None,
+        "quick_costs": {
+            dtype: PrecisionCost.from_json(document[dtype]) for dtype in QUICK_DTYPES if dtype in document
+        },
     }
 
 

@@ -76,7 +76,7 @@ class Ensemble:
     digest: str | None = field(default=None, init=False)  # of the folder it was read from; none once changed
 
     # What a bundle may have and an ensemble has not, for those who ask a detector of either kind.
-    head = neighbor_rule = bank = attribution = bfloat16 = None
+    head = neighbor_rule = bank = attribution = None
     head_kinds = ()
 
     def __post_init__(self) -> None:

@@ -1,10 +1,10 @@
-"""What computing features in bfloat16 costs a detector, and for which images it could change the verdict."""
+"""What computing features in a quicker number format costs a detector, and which verdicts it could change."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from morelli.features import Features
 
+QUICK_DTYPES: tuple[Literal["bfloat16", "int8"], ...] = ("bfloat16", "int8")
+"""Number formats whose cost a bundle may hold."""
 MOST_AUC = 0.002
 """What a precision may cost in AUC before `auto` takes the exact one."""
 MOST_CHANGED = 0.005
@@ -27,7 +29,7 @@ QUANTILE = 0.99
 
 @dataclass(frozen=True)
 class PrecisionCost:
-    """What bfloat16 features cost, measured against float32 ones of the same images.
+    """What features in bfloat16 or int8 cost, measured against float32 ones of the same images.
 
     Attributes:
         images: how many were compared.
@@ -38,7 +40,7 @@ class PrecisionCost:
         changed: share of verdict words that changed.
         screened_changed: the same where images near a threshold are computed exactly.
         again: share of images that are then computed twice.
-        auc: AUC with bfloat16 features less that with float32 ones; None without labels of both classes.
+        auc: AUC with these features less that with float32 ones; None without labels of both classes.
 
     Example:
         >>> cost = PrecisionCost(700, 0.03, 0.4, 0.2, 0.01, 0.004, 0.0, 0.08, -0.0003)
@@ -77,7 +79,7 @@ class PrecisionCost:
             value = data.get(one.name)
             known = isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
             if not known and not (value is None and one.name == "auc"):
-                raise ArtifactError(f"the cost of bfloat16 lacks {one.name}, or has no number there")
+                raise ArtifactError(f"the cost of a number format lacks {one.name}, or has no number there")
             values[one.name] = value
         return cls(**values)
 
@@ -88,11 +90,11 @@ def precision_cost(
     labels: ArrayLike,
     near: Callable[[float, float], NDArray[np.bool_]],
 ) -> PrecisionCost:
-    """Compare verdicts on float32 and on bfloat16 features of the same images.
+    """Compare verdicts on float32 features and on quicker ones of the same images.
 
     Args:
         before: of float32 features.
-        after: of bfloat16 ones, in the same order.
+        after: of the quicker ones, in the same order.
         labels: 0 real, 1 generated, anything else unknown.
         near: from reaches of logit and distance to the images (n,) that are within them of a threshold.
     """
@@ -138,7 +140,7 @@ def common_images(exact: Features, quick: Features) -> tuple[Features, Features]
     if not shared:
         raise UsageError(
             "The two tables have no image in common: extract the same images twice, with the same --perturb, "
-            "once with --dtype bfloat16."
+            "once with --dtype bfloat16 or int8."
         )
     first, second = ([where[key] for key in shared] for where in places)
     return exact.take(np.array(first)), quick.take(np.array(second))

@@ -10,7 +10,7 @@ from typing import Any
 
 from morelli.errors import ArtifactError, BuildMismatchError
 
-DTYPES = ("float32", "bfloat16")
+DTYPES = ("float32", "bfloat16", "int8")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Build:
     transform: str
     """Id of the image transform."""
     dtype: str
-    """Number format of the matrix products: `float32` or `bfloat16`."""
+    """Number format of the matrix products: `float32`, `bfloat16` or `int8`."""
 
     @property
     def fingerprint(self) -> str:

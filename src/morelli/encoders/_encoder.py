@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Collection
 from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from morelli.encoders._kinds import expand_kinds, parse_kind
 from morelli.encoders._resolve import Checkpoint, stderr_progress
 from morelli.encoders._tower import Tower
 from morelli.errors import UsageError, WeightsError
+
+QuickDtype = Literal["bfloat16", "int8"]
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -202,21 +204,23 @@ class Encoder:
                 f"Or use {bank}."
             ) from error
 
-    def obstacle_to_quick(self) -> str | None:
-        """Why `quick` cannot be had, as a sentence; None where it can."""
-        from morelli.encoders._runtime import has_bfloat16
+    def obstacle_to_quick(self, dtype: QuickDtype = "bfloat16") -> str | None:
+        """Why `quick` cannot be had in this number format, as a sentence; None where it can."""
+        from morelli.encoders._runtime import computes_in
 
         if self.build.dtype != "float32" or self._vision is None or not self.runtime.startswith("openvino"):
-            return f"bfloat16 is for CLIP in OpenVINO on a CPU; this is {self.build.dtype} by {self.runtime}."
-        return None if has_bfloat16() else "This processor does not compute in bfloat16."
+            return f"{dtype} is for CLIP in OpenVINO on a CPU; this is {self.build.dtype} by {self.runtime}."
+        return None if computes_in(dtype) else f"This processor does not compute in {dtype}."
 
-    def quick(self, unsure: Unsure | None, kinds: Collection[str]) -> Encoder:
-        """This encoder with matrix products in bfloat16, under the same build: a variant of it.
+    def quick(self, unsure: Unsure | None, kinds: Collection[str], dtype: QuickDtype = "bfloat16") -> Encoder:
+        """This encoder with matrix products in a quicker number format, under the same build.
 
         Args:
             unsure: from quick features by kind, rows of a batch, to a mask (b,) of those to compute in
                 float32 after all; None: none.
             kinds: what `unsure` reads.
+            dtype: `bfloat16`, or `int8`: matrices rounded to 8 bits row by row, and the values that they
+                meet in groups of a token.
 
         Raises:
             UsageError: the processor, the runtime or the encoder does not allow it.
@@ -230,15 +234,15 @@ class Encoder:
         from morelli.encoders._openvino_tower import OpenVINOTower
         from morelli.encoders._screened_tower import ScreenedTower
 
-        if (obstacle := self.obstacle_to_quick()) is not None:
+        if (obstacle := self.obstacle_to_quick(dtype)) is not None:
             raise UsageError(obstacle)
         assert self._vision is not None
         names = expand_kinds(kinds, layers=self.layers, heads=self.heads) if kinds else []
         wanted = [parse_kind(kind, layers=self.layers, heads=self.heads) for kind in names]
-        tower = ScreenedTower(OpenVINOTower(self._vision, dtype="bfloat16"), self.tower, wanted, unsure)
+        tower = ScreenedTower(OpenVINOTower(self._vision, dtype=dtype), self.tower, wanted, unsure)
         found = copy(self)
         found.tower = tower
-        found.precision = "bfloat16" if unsure is None else "bfloat16, float32 near thresholds"
+        found.precision = dtype if unsure is None else f"{dtype}, float32 near thresholds"
         return found
 
     def __repr__(self) -> str:

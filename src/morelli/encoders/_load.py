@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from morelli.encoders._vision_source import VisionSource
     from morelli.images.transforms import Transform
 
-Dtype = Literal["auto", "float32", "bfloat16"]
+Dtype = Literal["auto", "float32", "bfloat16", "int8"]
 _HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
 """`owner/name`; nothing that leads out of a folder."""
 

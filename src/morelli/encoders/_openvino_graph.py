@@ -60,7 +60,11 @@ def output_names(kinds: Collection[Kind], *, blocks: int) -> list[str]:
 
 
 def vit_graph(
-    state: Mapping[str, Floats], config: Mapping[str, Any], outputs: Collection[str]
+    state: Mapping[str, Floats],
+    config: Mapping[str, Any],
+    outputs: Collection[str],
+    *,
+    int8: bool = False,
 ) -> openvino.Model:
     """The graph with these outputs (see `output_names`), float32; input `pixels` (b, 3, s, s).
 
@@ -69,6 +73,7 @@ def vit_graph(
             should lie in a mapped file, because a compiled graph holds on to them beside its own copies.
         config: the vision part of its `config.json`, defaults written out.
         outputs: at least one.
+        int8: hold the blocks' matrices as 8-bit integers, see `_Tower.rounded`.
 
     Raises:
         WeightsError: a tensor is missing or has another shape than the config says, or the activation is
@@ -78,7 +83,7 @@ def vit_graph(
     from openvino import opset13 as ops
 
     check_shapes({name: tensor.shape for name, tensor in state.items()}, config)
-    tower = _Tower(state, config)
+    tower = _Tower(state, config, int8)
     asked, blocks = set(outputs), int(config["num_hidden_layers"])
     whole = "final" in asked or f"stream:{blocks}" in asked
     depth = blocks if whole else max(int(name.partition(":")[2]) for name in asked)
@@ -133,6 +138,7 @@ class _Tower:
 
     state: Mapping[str, Floats]
     config: Mapping[str, Any]
+    int8: bool = False
 
     def embed(self, pixels: Node) -> Node:
         """Patches and class token with their positions, normed: (b, n, D)."""
@@ -194,8 +200,24 @@ class _Tower:
         """x Wᵀ, plus the bias where there is one."""
         from openvino import opset13 as ops
 
-        y = ops.matmul(x, self.constant(f"{name}.weight"), transpose_a=False, transpose_b=True)
+        weight = f"{name}.weight"
+        matrix = self.rounded(weight) if self.int8 and ".layers." in name else self.constant(weight)
+        y = ops.matmul(x, matrix, transpose_a=False, transpose_b=True)
         return ops.add(y, self.constant(f"{name}.bias")) if f"{name}.bias" in self.state else y
+
+    def rounded(self, name: str) -> Node:
+        """A matrix (out, in) as 8-bit integers, each row with a scale of its own: W ≈ scale · integers.
+
+        The compiler keeps the integers and multiplies in int8; see the tower's setting for what it does
+        with the other factor.
+        """
+        from openvino import opset13 as ops
+
+        matrix = self.state[name]
+        largest = np.abs(matrix).max(axis=1, keepdims=True)
+        scale = np.where(largest > 0, largest / 127, 1).astype(np.float32)
+        integers = ops.constant(np.rint(matrix / scale).astype(np.int8))
+        return ops.multiply(ops.convert(integers, "f32"), ops.constant(scale))
 
     def norm(self, name: str, z: Node) -> Node:
         """Layer norm of the last axis."""

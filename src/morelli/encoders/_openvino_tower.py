@@ -15,7 +15,7 @@ from morelli.encoders._class_parts import class_parts
 from morelli.encoders._kinds import PARTS, Kind, refuse_pooling_head
 from morelli.encoders._openvino import core, load_openvino
 from morelli.encoders._openvino_graph import output_names, vit_graph
-from morelli.encoders._runtime import processor_threads
+from morelli.encoders._runtime import computes_in, processor_threads
 from morelli.encoders._tower import Passes
 from morelli.errors import UsageError
 
@@ -28,7 +28,9 @@ MICRO_BATCH = 16
 MOST_GRAPHS = 3
 """Compiled graphs kept, the least recently used goes first: each holds a copy of the weights."""
 
-_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+QUANTIZED_TOGETHER = 128
+"""Values of one token that share a scale where products are in int8: with 64 verdicts stay a little closer
+to the exact ones and an image costs a tenth more, with 256 it is the other way round."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class OpenVINOTower:
     """
 
     def __init__(self, source: VisionSource, *, dtype: str) -> None:
-        self._source, self._precision = source, _PRECISIONS[dtype]
+        self._source, self._dtype = source, dtype
         self._blocks = int(source.config["num_hidden_layers"])
         self._streams, self._threads = 1, processor_threads()
         self._graphs: OrderedDict[_Setting, _Graph] = OrderedDict()
@@ -87,7 +89,7 @@ class OpenVINOTower:
             if graph is None:
                 while len(self._graphs) >= MOST_GRAPHS:
                     self._graphs.popitem(last=False)
-                graph = _compile(self._source, setting, self._precision)
+                graph = _compile(self._source, setting, self._dtype)
             self._graphs[setting] = graph
             return graph
 
@@ -128,8 +130,11 @@ class _Graph:
         return found
 
 
-def _compile(source: VisionSource, setting: _Setting, precision: str) -> _Graph:
-    model = vit_graph(source.state(), source.config, setting.outputs)
+def _compile(source: VisionSource, setting: _Setting, dtype: str) -> _Graph:
+    model = vit_graph(source.state(), source.config, setting.outputs, int8=dtype == "int8")
+    # With int8, what is no product of a block is in bfloat16 where the processor has it.
+    other = "bf16" if computes_in("bfloat16") else "f32"
+    precision = {"float32": "f32", "bfloat16": "bf16", "int8": other}[dtype]
     compiled = core().compile_model(
         model,
         "CPU",
@@ -138,6 +143,7 @@ def _compile(source: VisionSource, setting: _Setting, precision: str) -> _Graph:
             "PERFORMANCE_HINT": "LATENCY" if setting.streams == 1 else "THROUGHPUT",
             "NUM_STREAMS": setting.streams,
             "INFERENCE_NUM_THREADS": setting.threads,
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": QUANTIZED_TOGETHER if dtype == "int8" else 0,
             # A thread tied to one core waits for whatever else runs there; decoding does.
             "ENABLE_CPU_PINNING": False,
         },

@@ -15,6 +15,7 @@ Runtime = Literal["auto", "openvino", "torch"]
 Engine = Literal["openvino", "torch"]
 
 _DEVICE = re.compile(r"[a-z]+(:\d+)?")
+_INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 _DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/proc/driver/nvidia", "/dev/kfd", "/dev/dxg")
 """One of them is there on Linux where torch may see a GPU: by NVIDIA, by AMD, or in the Windows subsystem."""
 
@@ -33,8 +34,11 @@ def choose_runtime(runtime: Runtime, device: str, *, family: str, dtype: str) ->
             raise UsageError(f"{obstacle} Use the runtime torch or auto.")
         return "openvino", "cpu"
     place = _place(device)
-    if runtime == "auto" and _obstacle(family, place, dtype) is None:
+    obstacle = _obstacle(family, place, dtype) if runtime == "auto" else "The runtime torch was asked for."
+    if obstacle is None:
         return "openvino", place
+    if dtype == "int8":
+        raise UsageError(f"{obstacle} Only OpenVINO computes in int8.")
     require_torch(f"A {family} encoder on {place}" if runtime == "auto" else "The runtime torch")
     return "torch", place
 
@@ -57,16 +61,31 @@ def _obstacle(family: str, device: str, dtype: str) -> str | None:
         return f"OpenVINO runs on the CPU here, not on {device!r}."
     if not installed("openvino"):
         return "openvino is not installed."
-    if dtype == "bfloat16" and not has_bfloat16():
-        return "OpenVINO computes in bfloat16 only where the processor does, and this one does not."
+    if not computes_in(dtype):
+        return f"OpenVINO computes in {dtype} only where the processor is known to, and this one is not."
     return None
 
 
-def has_bfloat16() -> bool:
-    """Whether the processor multiplies matrices in bfloat16."""
+def computes_in(dtype: str) -> bool:
+    """Whether the processor is known to multiply matrices in this number format: float32, bfloat16 or int8.
+
+    OpenVINO runs int8 on any processor. Without instructions for dot products of 8-bit integers it is no
+    quicker, and sums may saturate: such a processor counts as one without int8.
+    """
+    if dtype == "int8":
+        return bool(_processor_flags() & _INT8_FLAGS)
     from morelli.encoders._openvino import core
 
-    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return dtype == "float32" or "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _processor_flags() -> set[str]:
+    """Instruction sets as Linux names them; empty where the system does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return set()
+    return next((set(line.split()) for line in lines if line.startswith("flags")), set())
 
 
 def _place(device: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from morelli.artefacts import parse_json
@@ -44,6 +45,18 @@ def _row(text: str | None) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ArtifactError("the feature table's column metadata must hold objects; extract again")
     return found
+
+
+def with_entries(text: str | None, more: Mapping[str, str]) -> str:
+    """The text of the column `metadata` with some entries set and the others left as they were.
+
+    >>> with_entries('{"camera": "X100", "note": "old"}', {"note": "new"})
+    '{"camera": "X100", "note": "new"}'
+
+    Raises:
+        ArtifactError: it is no JSON object.
+    """
+    return json.dumps({**_row(text), **more}, sort_keys=True)
 
 
 def stored_columns(columns: Sequence[str] | None) -> list[str]:

@@ -17,7 +17,7 @@ from morelli.features._failures import Failure, read_failures, write_failures
 from morelli.features._features import Features, Floats
 from morelli.features._lance import open_dataset, reason
 from morelli.features._lease import Lease
-from morelli.features._metadata import select_columns, stored_columns
+from morelli.features._metadata import select_columns, stored_columns, with_entries
 from morelli.features._rows import arrow_rows
 from morelli.features._schema import Dtype, TableSpec, column_of
 
@@ -291,17 +291,34 @@ class FeatureTable:
                 )
             self.append_batch(rows.meta, rows.vectors)
 
-    def relabel(self, sha256: str, label: int | None) -> None:
+    def relabel(self, sha256: str, label: int | None, more: Mapping[str, str] | None = None) -> None:
         """Give all rows of one image (SHA-256, hex) another label, as one atomic version; none is no error.
+
+        Args:
+            sha256: the image, 64 hexadecimal digits.
+            label: real 0, fake 1, None unknown.
+            more: entries of the JSON column `metadata` to set as well; those of other names stay.
 
         Raises:
             UsageError: no SHA-256, or a label other than 0, 1 and None.
+            ArtifactError: the stored metadata is no JSON object.
         """
         if not re.fullmatch("[0-9a-f]{64}", sha256) or label not in (0, 1, None):
             raise UsageError(f"an image has a SHA-256 and the label 0, 1 or None, not {sha256!r}, {label!r}")
+        import pyarrow as pa
+
         with self.writing():
-            value = "CAST(NULL AS TINYINT)" if label is None else f"CAST({label} AS TINYINT)"
-            self._dataset.update({"label": value}, where=f"sha256 = '{sha256}'")
+            rows = self.metadata(
+                ["sha256", "perturbation", "label", "metadata"], f"sha256 = '{sha256}'"
+            ).to_pylist()
+            for row in rows:
+                row["label"] = label
+                if more:
+                    row["metadata"] = with_entries(row["metadata"], more)
+            if rows:
+                schema = pa.schema([self.arrow_schema.field(name) for name in rows[0]])
+                merge = self._dataset.merge_insert(["sha256", "perturbation"]).when_matched_update_all()
+                merge.execute(pa.Table.from_pylist(rows, schema=schema))
 
     def append_batch(self, meta: pa.Table, vectors: Mapping[str, Floats]) -> None:
         """Add rows without looking for duplicates; the caller holds `writing` and knows `identities`."""

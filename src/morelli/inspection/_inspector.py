@@ -106,10 +106,10 @@ class Inspector:
         return f"<Inspector {self.bundle.name} on {self.encoder.build.encoder}, {self.encoder.device}>"
 
     def at_precision(self, precision: a.Precision) -> Inspector:
-        """This inspector computing features in float32 or bfloat16, as for `morelli.load`.
+        """This inspector computing features in float32, bfloat16 or int8, as for `morelli.load`.
 
         Raises:
-            UsageError: bfloat16 was asked for, and the processor or the bundle does not allow it.
+            UsageError: a quicker format was asked for, and the processor or the bundle does not allow it.
         """
         from morelli.inspection._precision import at_precision
 

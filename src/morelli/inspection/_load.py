@@ -50,9 +50,9 @@ def load(
             order.
         device: `cpu`, `cuda`, …; `auto` takes CUDA where there is one.
         offline: never touch the network.
-        precision: ``exact``, ``fast``, ``fastest`` or ``auto``: float32, or bfloat16 where it is known what
-            that costs. ``auto`` is the fastest that keeps verdicts: bfloat16, with images near a threshold in
-            float32, where the processor has it and the bundle allows it. Answers say what was used.
+        precision: ``exact``, ``auto``, ``fast`` or ``fastest``: float32, or bfloat16 or int8 where it is
+            known what that costs. ``auto`` keeps verdicts: bfloat16, with images near a threshold in float32,
+            where the processor has it and the bundle allows it. Answers say what was used.
         on_progress: gets a message and a fraction (or None) while weights are fetched; by default they are
             written to stderr.
 

@@ -1,4 +1,4 @@
-"""How exactly an inspector computes: float32, or bfloat16 with what it costs known and kept in bounds."""
+"""How exactly an inspector computes: float32, or a quicker number format with what it costs known."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 from morelli.detectors import Ensemble
+from morelli.detectors._precision import QUICK_DTYPES
 from morelli.encoders import EncoderSet
 from morelli.errors import UsageError
 from morelli.inspection.answers import Precision
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from morelli.detectors import Bundle
     from morelli.encoders import Encoder
+    from morelli.encoders._encoder import QuickDtype
 
 
 def at_precision(
@@ -26,15 +28,16 @@ def at_precision(
 
     Args:
         encoder: float32, of the bundle's build.
-        bundle: the detector, which says what bfloat16 costs it.
-        precision: ``exact`` is float32. ``fast`` is bfloat16, and float32 for images so close to a threshold
-            that rounding could change the verdict. ``fastest`` is bfloat16 for all. ``auto`` is ``fast``
-            where the processor has bfloat16 and the bundle says that it keeps verdicts and AUC within its
-            limits, and ``exact`` otherwise.
+        bundle: the detector, which says what bfloat16 and int8 cost it.
+        precision: ``exact`` is float32. ``auto`` is bfloat16, and float32 for images so close to a threshold
+            that rounding could change the verdict, where the processor has bfloat16 and the bundle says that
+            verdicts and AUC stay within its limits; ``exact`` otherwise. ``fast`` is int8, and float32 for
+            images close to a threshold; ``fastest`` is int8 for all. Both are bfloat16 where the processor
+            has no int8 or the bundle does not know what that costs.
 
     Raises:
-        UsageError: `precision` is unknown, or bfloat16 was asked for and this processor or this bundle does
-            not allow it.
+        UsageError: `precision` is unknown, or a quicker format was asked for and this processor or this
+            bundle does not allow it.
     """
     if precision not in get_args(Precision):
         raise UsageError(f"precision {precision!r} is unknown; there are {', '.join(get_args(Precision))}")
@@ -46,28 +49,35 @@ def at_precision(
         return encoder
     if precision == "exact":
         return encoder
-    obstacle = _obstacle(encoder, bundle)
-    cost = bundle.bfloat16
-    if precision == "auto" and (obstacle is not None or cost is None or not cost.acceptable):
-        return encoder
-    if obstacle is not None or cost is None:
-        raise UsageError(f"{obstacle} Ask for precision exact or auto.")
-    return encoder.quick(partial(_unsure, bundle) if precision != "fastest" else None, bundle.kinds)
+    obstacles = {dtype: _obstacle(encoder, bundle, dtype) for dtype in QUICK_DTYPES}
+    free = [dtype for dtype in QUICK_DTYPES if obstacles[dtype] is None]
+    if precision == "auto":
+        free = [dtype for dtype in free if dtype == "bfloat16" and bundle.quick_costs[dtype].acceptable]
+        if not free:
+            return encoder
+    if not free:
+        raise UsageError(f"{obstacles['bfloat16']} Ask for precision exact or auto.")
+    dtype = free[-1]
+    return encoder.quick(
+        None if precision == "fastest" else partial(_unsure, bundle, dtype), bundle.kinds, dtype
+    )
 
 
-def _obstacle(encoder: Encoder, bundle: Bundle) -> str | None:
-    """Why bfloat16 is no choice here, as a sentence; None where it is one."""
-    obstacle = encoder.obstacle_to_quick()
-    if obstacle is None and bundle.bfloat16 is None:
+def _obstacle(encoder: Encoder, bundle: Bundle, dtype: QuickDtype) -> str | None:
+    """Why this number format is no choice here, as a sentence; None where it is one."""
+    obstacle = encoder.obstacle_to_quick(dtype)
+    if obstacle is None and dtype not in bundle.quick_costs:
         return (
-            f"The bundle {bundle.name} does not say what bfloat16 costs it. Fit it with a second table of "
-            "the same images: morelli extract SOURCE -o QUICK.lance --dtype bfloat16, then morelli fit "
-            "F.lance --bfloat16 QUICK.lance."
+            f"The bundle {bundle.name} does not say what {dtype} costs it. Fit it with a second table of "
+            f"the same images: morelli extract SOURCE -o QUICK.lance --dtype {dtype}, then morelli fit "
+            "F.lance --quick QUICK.lance."
         )
     return obstacle
 
 
-def _unsure(bundle: Bundle, vectors: Mapping[str, Any]) -> NDArray[np.bool_]:
+def _unsure(bundle: Bundle, dtype: QuickDtype, vectors: Mapping[str, Any]) -> NDArray[np.bool_]:
     from morelli.features import Features
 
-    return bundle.unsure(Features.from_arrays(vectors, build=bundle.build))
+    cost = bundle.quick_costs[dtype]
+    features = Features.from_arrays(vectors, build=bundle.build)
+    return bundle.unsure(features, cost.near_logit, cost.near_distance)

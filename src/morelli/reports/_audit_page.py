@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from morelli.artefacts import write_file
 from morelli.reports._audit_files import write_audit
-from morelli.reports._figures import interval_bar
+from morelli.reports._figures import interval_bar, lowest
 from morelli.reports._folders import replacing_report
 from morelli.reports._templates import page_environment
 from morelli.reports._thumbnails import png
@@ -47,12 +47,14 @@ def audit_page(found: AuditReport, aligned: AuditReport | None = None) -> str:
     estimates: list[tuple[str, dict[str, float | None]]] = [
         (name, {"value": b.auc, "low": b.interval[0], "high": b.interval[1]}) for name, b in baselines if b
     ]
+    low = lowest(estimate for _, estimate in estimates)
     return _template().render(
         audit=found.to_json(),
         failed=found.failed[:LISTED],
         duplicates=found.duplicates[:LISTED],
         n_duplicates=len(found.duplicates),
-        baselines=[(name, estimate, interval_bar(estimate)) for name, estimate in estimates],
+        baselines=[(name, estimate, interval_bar(estimate, low=low)) for name, estimate in estimates],
+        axis_from=low,
         pictures=pictures,
         said=found.statement_shares,
     )

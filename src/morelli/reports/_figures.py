@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from itertools import pairwise
-from math import isfinite, log10
+from math import floor, isfinite, log10
 from typing import Any
 
 from markupsafe import Markup
@@ -17,6 +17,17 @@ LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 38
 SERIES = 8  # line styles that the page's style sheet knows
 
 
+def lowest(estimates: Iterable[Mapping[str, float | None] | None], usual: float = 0.4) -> float:
+    """Where the axis of a table of bars begins: `usual`, or the tenth below its least value or end, 0–1.
+
+    >>> lowest([{"value": 0.9, "low": 0.8}]), lowest([{"value": 0.41, "low": 0.28}, None])
+    (0.4, 0.2)
+    """
+    ends = [e.get(name) for e in estimates if e for name in ("value", "low")]
+    least = min((end for end in ends if end is not None and isfinite(end)), default=usual)
+    return usual if least >= usual else max(0.0, floor(10 * least + 1e-9) / 10)
+
+
 def interval_bar(
     estimate: Mapping[str, float | None],
     reference: Mapping[str, float | None] | None = None,
@@ -26,7 +37,10 @@ def interval_bar(
     width: int = 210,
     tone: str = "est",
 ) -> Markup:
-    """A value with its interval on an axis from `low` to `high`; a grey mark where the reference lies."""
+    """A value with its interval on an axis from `low` to `high`; a grey mark where the reference lies.
+
+    What lies beyond an end is drawn at it, so `low` is to be what `lowest` says of the whole table.
+    """
     value = estimate.get("value")
     if value is None:
         return Markup("")

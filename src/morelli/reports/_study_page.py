@@ -72,6 +72,7 @@ def _environment() -> Environment:
     environment.filters |= {"spread": figures.spread, "gain": _gain, "estimate": _estimate}
     environment.globals |= {
         "bar": figures.interval_bar,
+        "lowest": figures.lowest,
         "difference": difference_bar,
         "heat_key": figures.heat_key,
         "findings_chart": findings_chart,

@@ -53,7 +53,7 @@ def note_case(
                 "A table holds features of one encoder, and an ensemble of several judges here.",
                 next="Start the server with a feedback file that ends in .jsonl.",
             )
-        before, kept = _into_table(path, _labelled(inspector, stored, label, asked.note))
+        before, kept = _into_table(path, _labelled(inspector, stored, label, asked.note), asked.note)
         kind: Literal["file", "table"] = "table"
     else:
         before, kept = _into_file(path, _line(inspector, stored, label, asked.note))
@@ -96,8 +96,11 @@ def _labelled(inspector: Inspector, stored: StoredCase, label: int | None, note:
     )
 
 
-def _into_table(path: Path, row: Features) -> tuple[Label | None, int]:
-    """Put a row in, or give the one that is there its label; what it was before, and how many there are."""
+def _into_table(path: Path, row: Features, note: str) -> tuple[Label | None, int]:
+    """Put a row in, or give the one that is there its label and note; what it was before, and how many.
+
+    Feedback without a note leaves an earlier note where it is.
+    """
     sha256, label = str(row.column("sha256")[0]), row.column("label")[0]
     with locked(path.with_name(f"{path.name}.feedback"), wait=_WAIT):
         if not path.exists():
@@ -107,7 +110,7 @@ def _into_table(path: Path, row: Features) -> tuple[Label | None, int]:
         known = table.labels()
         identity = (bytes.fromhex(sha256), "")
         if identity in known:
-            table.relabel(sha256, label)
+            table.relabel(sha256, label, {"note": note} if note else None)
             return NAMES[known[identity]], len(table)
         table.append(row)
         return None, len(table)

@@ -1,6 +1,6 @@
 /** The verdict in words. What is said never goes further than the server's verdict does. */
 import type { Case, Claim, ProvenanceFinding, Strength, Word } from "../api/types";
-import { percent, probability } from "../ui/format";
+import { count, percent, plural, probability } from "../ui/format";
 
 export type Side = "real" | "generated" | "unsure";
 
@@ -96,4 +96,26 @@ export function change(before: Judged, after: Judged): string {
   return before.verdict === after.verdict
     ? `${numbers}, still ${shortWord(after.verdict)}`
     : `${numbers}, from ${shortWord(before.verdict)} to ${shortWord(after.verdict)}`;
+}
+
+/** What a bundle's manifest records of its threshold and of the images behind it. */
+interface Recorded {
+  thresholds?: { ai?: { observed?: number | null; n?: number } };
+  training?: { n_real?: number };
+}
+
+/**
+ * How often real pictures that the detector was not fitted on were called generated, null where that is not known.
+ * A threshold counts scores, and a picture has one for each delivery that it was scored in.
+ */
+export function falseAlarms(bundle: Readonly<Record<string, unknown>> | null | undefined): string | null {
+  const { thresholds, training } = (bundle ?? {}) as Recorded;
+  const { observed, n } = thresholds?.ai ?? {};
+  if (observed === null || observed === undefined || !n) return null;
+  const pictures = training?.n_real ?? n;
+  const deliveries = n / pictures;
+  if (deliveries > 1 && Number.isInteger(deliveries)) {
+    return `Of ${count(pictures)} real pictures, each scored in ${plural(deliveries, "delivery", "deliveries")}, ${percent(observed, 1)}`;
+  }
+  return `Of ${count(n)} real pictures ${percent(observed, 1)}`;
 }

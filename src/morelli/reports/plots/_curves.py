@@ -92,6 +92,8 @@ def robustness_figure(points: Sequence[CurvePoint], *, value: str = "auc", lines
         if value in {"auc", "ap"}:
             ax.axhline(0.5, color=PALE, linewidth=1)
     seen = [_value(point, value) for point in shown]
+    if value == "auc":  # the band of all generators too
+        seen += [p.auc.low for p in shown if getattr(p, lines) == "all" and p.auc.low is not None]
     for ax in axes.flat[: len(kinds)]:  # one scale, so that panels compare
         ax.set_ylim(min(0.45, *seen) - 0.03 if value in {"auc", "ap"} else -0.03, 1.03)
     for ax in axes.flat[len(kinds) :]:

@@ -258,7 +258,7 @@ PUBLIC_MODULES = {
     *("metrics.odds", "metrics.probabilities", "metrics.resampling", "metrics.shares", "metrics.streams"),
     *("recipes.plans", "recipes.run", "server.deployment", "server.embedded"),
 }
-MOST_NAMES, MOST_AT_ONE_DOOR = 230, 45
+MOST_NAMES, MOST_AT_ONE_DOOR = 234, 45
 
 
 def doors() -> dict[str, list[str]]:
@@ -331,10 +331,13 @@ ENTRY_POINTS = {
     "morelli.artefacts": {"write_folder", "read_folder", "write_file", "locked"},
     "morelli.images": {"iter_source", "decode", "read_image", "perturbation"},
     "morelli.provenance": {"read_provenance"},
-    "morelli.encoders": {"load_encoder", "encoder_for_build", "encode_stream"},
+    "morelli.encoders": {"load_encoder", "encoder_for_build", "EncoderSet", "encode_stream"},
     "morelli.features": {"extract", "FeatureTable", "Features"},
     "morelli.audit": {"audit", "align", "leak_report", "metadata_only_auc"},
-    "morelli.detectors": {"fit_bundle", "Bundle", "LinearProbe", "NearestNeighborDetector", "UnivFDProbe"},
+    "morelli.detectors": {
+        *("fit_bundle", "Bundle", "fit_ensemble", "Ensemble"),
+        *("LinearProbe", "NearestNeighborDetector", "UnivFDProbe"),
+    },
     "morelli.evaluation": {"evaluate", "summarize", "Predictions", "analyse", "compare_tables", "execute"},
     "morelli.explanation": {"explain_generator", "bundle_evidence", "residuals", "describe_heads"},
     "morelli.explanation.concepts": {"ConceptBank", "text_concepts", "edit_banks", "example_concepts"},

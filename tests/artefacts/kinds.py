@@ -59,6 +59,35 @@ def load_bundle(path: Path) -> float:
 
 
 @cache
+def _ensemble():
+    from morelli.detectors import Ensemble
+    from morelli.detectors._disagreement import Disagreement
+
+    one = _bundle()
+    return Ensemble(
+        name="two",
+        members=(one, replace(one, name="other")),
+        weights=(0.5, 0.5),
+        scales=(1.0, 2.0),
+        ai=one.ai,
+        real=one.real,
+        calibration=one.calibration,
+        disagreement=Disagreement(0.5, 0.05, 10, 2, 1, 1, 8, 0, 0.05),
+        held_out=one.held_out,
+    )
+
+
+def write_ensemble(path: Path, value: float) -> None:
+    _ensemble().with_base_rate(value).save(path)
+
+
+def load_ensemble(path: Path) -> float:
+    from morelli.detectors import Ensemble
+
+    return Ensemble.load(path).base_rate
+
+
+@cache
 def _map():
     from morelli.atlas.distiller import DistilledMap, default_map_path
 
@@ -391,6 +420,7 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind("bundle", write_bundle, load_bundle, manifest=True),
+        Kind("ensemble", write_ensemble, load_ensemble, manifest=True),
         Kind("distilled map", write_map, load_map, manifest=True),
         Kind("forget-to-spell projection", write_spelling, load_spelling, manifest=True),
         Kind("prototypes", write_prototypes, load_prototypes, manifest=True),

@@ -15,6 +15,7 @@ from morelli.cli._concepts import concepts
 from morelli.cli._console import fit_streams_to_their_encoding
 from morelli.cli._detect import detect
 from morelli.cli._encoders import encoders
+from morelli.cli._ensemble import ensemble
 from morelli.cli._errors import MorelliGroup
 from morelli.cli._evaluate import evaluate
 from morelli.cli._explain import explain
@@ -77,6 +78,7 @@ VERDICTS, DATA, STUDY, APP = "Verdicts", "Data and features", "Study", "App and 
 app.command("detect", rich_help_panel=VERDICTS)(detect)
 app.command("provenance", rich_help_panel=VERDICTS)(provenance)
 app.command("fit", rich_help_panel=VERDICTS)(fit)
+app.command("ensemble", rich_help_panel=VERDICTS)(ensemble)
 app.add_typer(bank, name="bank", rich_help_panel=VERDICTS)
 app.add_typer(import_, name="import", rich_help_panel=VERDICTS)
 app.add_typer(recipe, name="recipe", rich_help_panel=VERDICTS)

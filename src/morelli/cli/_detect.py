@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from morelli.cli._console import console, error_console, progress
-from morelli.cli._encoder_loading import encoder_of
+from morelli.cli._encoder_loading import detector_encoder
 from morelli.cli._errors import outcome, warn
 from morelli.cli._failures import say_failures
 from morelli.cli._options import (
@@ -40,7 +40,7 @@ from morelli.cli._options import (
     Sources,
     Trust,
     TrustedEncoder,
-    WeightsPath,
+    WeightsPaths,
     Workers,
 )
 from morelli.cli._outputs import Csv, JsonDocument, JsonLines, Output, Parquet
@@ -49,7 +49,7 @@ from morelli.cli._verdict_table import SHOWN, Summary, key, statements, verdict_
 from morelli.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
-    from morelli.detectors import Bundle
+    from morelli.detectors import Bundle, Ensemble
     from morelli.images import ImageItem
     from morelli.inspection import Detection, Inspector
     from morelli.reports import Picture
@@ -63,7 +63,11 @@ def detect(
     *,
     bundle: Annotated[
         Path | None,
-        typer.Option("--bundle", "-b", help="Detector to use: a bundle folder; else the shipped one."),
+        typer.Option(
+            "--bundle",
+            "-b",
+            help="Detector to use: the folder of a bundle or an ensemble; else the shipped one.",
+        ),
     ] = None,
     fpr: Annotated[
         float | None,
@@ -105,7 +109,7 @@ def detect(
     max_pixels: MaxPixels = None,
     max_files: MaxFiles = None,
     encoder: TrustedEncoder = None,
-    weights: WeightsPath = None,
+    weights: WeightsPaths = None,
     batch_size: BatchSize = 16,
     workers: Workers = 2,
     device: Device = DeviceChoice.auto,
@@ -144,7 +148,7 @@ def detect(
     targets = ["-" if json_document else None, jsonl, csv]
     if targets.count("-") > 1:
         raise UsageError("Only one of --json, --jsonl - and --csv - can have stdout: give the others a file.")
-    from morelli.detectors import Bundle, default_bundle_path
+    from morelli.detectors import Ensemble, default_bundle_path, load_detector
     from morelli.images import iter_source
     from morelli.images.layouts import SourceReport
     from morelli.inspection import Inspector
@@ -152,7 +156,7 @@ def detect(
 
     cluster = engine_of(engine, address=ray_address, actors=ray_actors, cpus=ray_cpus, offline=offline)
     anchors = TrustList.load(trust) if trust is not None else None
-    detector = _tuned(Bundle.load(bundle or default_bundle_path()), fpr, base_rate)
+    detector = _tuned(load_detector(bundle or default_bundle_path()), fpr, base_rate)
     reading = reading_of(
         paths,
         label_from=label_from,
@@ -168,12 +172,17 @@ def detect(
     listing = partial(iter_source, paths, **reading, limits=limits)
 
     head = _head(detector)
+    if isinstance(detector, Ensemble):
+        if cluster != "local":
+            raise UsageError("An ensemble judges on one machine: leave --engine out, or give one bundle.")
+        if not quiet:
+            _say_cost(detector, thorough=thorough)
     if cluster != "local" and precision in (PrecisionChoice.fast, PrecisionChoice.fastest):
         raise UsageError(f"--precision {precision.value} is for one machine; a cluster computes in float32.")
 
     def inspector() -> Inspector:
-        loaded = encoder_of(
-            detector.build, encoder=encoder, weights=weights, device=device, offline=offline, quiet=quiet
+        loaded = detector_encoder(
+            detector, encoder=encoder, weights=weights or [], device=device, offline=offline, quiet=quiet
         )
         found = Inspector(loaded, detector, trust=anchors)
         if cluster == "local":
@@ -291,7 +300,7 @@ def _collect(pictures: list[Picture], detection: Detection) -> None:
     pictures.append(Picture(detection.thumbnail, name, detection.verdict, SECTIONS[detection.label]))
 
 
-def _draw(path: Path, pictures: list[Picture], summary: Summary, bundle: Bundle) -> None:
+def _draw(path: Path, pictures: list[Picture], summary: Summary, bundle: Bundle | Ensemble) -> None:
     from morelli.artefacts import write_file
     from morelli.reports import contact_sheet
 
@@ -319,7 +328,21 @@ def _say(summary: Summary, *, table: bool) -> None:
             screen.print(line, highlight=False, soft_wrap=True)
 
 
-def _tuned(bundle: Bundle, fpr: float | None, base_rate: float | None) -> Bundle:
+def _say_cost(ensemble: Ensemble, *, thorough: bool) -> None:
+    """What an image costs, before any work begins."""
+    from morelli.inspection import STABILITY_PERTURBATIONS
+
+    passes, views = len(ensemble.builds), 1 + (len(STABILITY_PERTURBATIONS) if thorough else 0)
+    names = ", ".join(build.encoder for build in ensemble.builds)
+    error_console().print(
+        f"Ensemble of {len(ensemble.members)} detectors: {passes * views} forward passes an image ({names}).",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _tuned(bundle: Bundle | Ensemble, fpr: float | None, base_rate: float | None) -> Bundle | Ensemble:
     """The bundle at the error rate and the base rate that were asked for."""
     if fpr is not None:
         bundle = bundle.with_fpr(fpr)
@@ -328,18 +351,22 @@ def _tuned(bundle: Bundle, fpr: float | None, base_rate: float | None) -> Bundle
     return bundle if base_rate is None else bundle.with_base_rate(base_rate)
 
 
-def _head(bundle: Bundle) -> dict[str, Any]:
+def _head(bundle: Bundle | Ensemble) -> dict[str, Any]:
     """What judged, for the head of the JSON document."""
     from morelli._version import __version__
+    from morelli.detectors import Ensemble
 
-    return {
-        "morelli": __version__,
-        "bundle": {
-            "name": bundle.name,
-            "build": bundle.build.fingerprint,
-            "encoder": bundle.build.encoder,
-            "kinds": list(bundle.kinds),
-            "base_rate": bundle.base_rate,
-            "thresholds": {"ai": bundle.ai.to_json(), "real": bundle.real.to_json()},
-        },
+    found: dict[str, Any] = {
+        "name": bundle.name,
+        "build": bundle.build.fingerprint,
+        "encoder": bundle.build.encoder,
+        "kinds": list(bundle.kinds),
+        "base_rate": bundle.base_rate,
+        "thresholds": {"ai": bundle.ai.to_json(), "real": bundle.real.to_json()},
     }
+    if isinstance(bundle, Ensemble):
+        found["members"] = [
+            {"name": one.name, "digest": one.digest, "weight": weight, **one.build.to_json()}
+            for one, weight in zip(bundle.members, bundle.weights, strict=True)
+        ]
+    return {"morelli": __version__, "bundle": found}

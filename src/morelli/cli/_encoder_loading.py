@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,44 @@ from morelli.cli._console import error_console, progress
 from morelli.cli._options import DeviceChoice, NumberFormat
 
 if TYPE_CHECKING:
-    from morelli.encoders import Build, Encoder
+    from morelli.detectors import Bundle, Ensemble
+    from morelli.encoders import Build, Encoder, EncoderSet
+
+
+def detector_encoder(
+    detector: Bundle | Ensemble,
+    *,
+    encoder: str | None,
+    weights: Sequence[Path],
+    device: DeviceChoice,
+    offline: bool,
+    quiet: bool,
+) -> Encoder | EncoderSet:
+    """The encoder of a bundle, or those of an ensemble."""
+    from morelli.detectors import Ensemble
+    from morelli.encoders import EncoderSet
+    from morelli.errors import UsageError
+
+    if isinstance(detector, Ensemble):
+        with weights_progress(quiet) as tell:
+            return EncoderSet.for_builds(
+                detector.builds,
+                encoder=encoder,
+                device=device.value,
+                weights=weights,
+                offline=offline,
+                progress=tell,
+            )
+    if len(weights) > 1:
+        raise UsageError(f"The bundle {detector.name} has one encoder: give --weights once.")
+    return encoder_of(
+        detector.build,
+        encoder=encoder,
+        weights=weights[0] if weights else None,
+        device=device,
+        offline=offline,
+        quiet=quiet,
+    )
 
 
 @contextmanager

@@ -76,6 +76,14 @@ def run(
         Path | None,
         typer.Option(metavar="F.lance", help="What univfd tunes thresholds on, else a fifth of --train."),
     ] = None,
+    more: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--more",
+            metavar="F.lance",
+            help="Features of the same images by another encoder, for an ensemble. Again for more.",
+        ),
+    ] = None,
     set_column: Annotated[str, typer.Option(help="Column that names univfd's test sets.")] = "set",
     delivery: Annotated[
         str | None,
@@ -153,6 +161,7 @@ def run(
         images = images or [table]
     else:
         inputs = [Input("features", table), *bundle_inputs(bundles)]
+        inputs += [Input("more_features", str(path)) for path in more or ()]
         inputs += [Input("train", str(train))] if train else []
         inputs += [Input("held_in", str(held_in))] if held_in else []
         made = Run(

@@ -157,6 +157,16 @@ WeightsPath = Annotated[
         metavar="PATH", help="Model folder or weights file on this machine, instead of cache and network."
     ),
 ]
+WeightsPaths = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--weights",
+        metavar="PATH",
+        show_default=False,
+        help="Model folder or weights file on this machine, instead of cache and network; again for each "
+        "encoder of an ensemble.",
+    ),
+]
 TrustedEncoder = Annotated[
     str | None,
     typer.Option(

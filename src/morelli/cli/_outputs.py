@@ -101,6 +101,7 @@ def record(detection: Detection) -> dict[str, Any]:
             "neighbors": [_neighbor(neighbor) for neighbor in verdict.neighbors],
             "reasons": list(verdict.reasons),
             "family": None if verdict.family is None else asdict(verdict.family),
+            **({} if verdict.ensemble is None else {"ensemble": verdict.ensemble.to_json()}),
             "width": facts.width,
             "height": facts.height,
             "format": facts.format,

@@ -16,7 +16,7 @@ from morelli.cli._options import (
     PrecisionOption,
     Trust,
     TrustedEncoder,
-    WeightsPath,
+    WeightsPaths,
 )
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -78,7 +78,7 @@ def serve_command(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 1,
     trust: Trust = None,
     encoder: TrustedEncoder = None,
-    weights: WeightsPath = None,
+    weights: WeightsPaths = None,
     device: Device = DeviceChoice.auto,
     precision: PrecisionOption = PrecisionChoice.auto,
     offline: Offline = False,
@@ -119,7 +119,7 @@ def serve_command(
         feedback=feedback,
         trust=trust,
         encoder=encoder,
-        weights=weights,
+        weights=tuple(weights) if weights and len(weights) > 1 else weights[0] if weights else None,
         device=device.value,
         precision=precision.value,
         offline=offline,

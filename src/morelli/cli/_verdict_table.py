@@ -147,7 +147,7 @@ def why(summary: Summary) -> list[Text]:
     rows = Counter(row["verdict"] for row in summary.shown)
     for row in summary.shown:
         for reason in row["reasons"]:
-            if not reason.startswith("nearest "):
+            if not reason.startswith(("nearest ", "members: ")):
                 said = _OWN_PROBABILITY.sub("", reason)
                 told.setdefault((row["verdict"], said), []).append(row["uri"])
     frequent = sorted(told.items(), key=lambda entry: -len(entry[1]))[:REASONS]

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from morelli.detectors._bank import Bank
 from morelli.detectors._bundle import Bundle, default_bundle_path
 from morelli.detectors._calibration import Calibration, fit_calibration
+from morelli.detectors._ensemble import Ensemble, load_detector
 from morelli.detectors._import_univfd import import_univfd
 from morelli.detectors._thresholds import conformal_miss_threshold, conformal_threshold
 from morelli.detectors._verdict import Neighbor, Verdict
 from morelli.detectors._weights import balanced_weights
 
 if TYPE_CHECKING:
+    from morelli.detectors._ensemble_fit import fit_ensemble
     from morelli.detectors._expert_probe import ExpertProbe
     from morelli.detectors._fit import Recipe, fit_bundle, training_hash
     from morelli.detectors._folds import cross_fit, grouped_folds
@@ -29,6 +31,7 @@ __all__ = [
     "Bank",
     "Bundle",
     "Calibration",
+    "Ensemble",
     "ExpertProbe",
     "LinearProbe",
     "NearestNeighborDetector",
@@ -43,8 +46,10 @@ __all__ = [
     "default_bundle_path",
     "fit_bundle",
     "fit_calibration",
+    "fit_ensemble",
     "grouped_folds",
     "import_univfd",
+    "load_detector",
     "training_hash",
 ]
 
@@ -56,6 +61,7 @@ _PLACES = {
     "UnivFDProbe": "_univfd_probe",
     "cross_fit": "_folds",
     "fit_bundle": "_fit",
+    "fit_ensemble": "_ensemble_fit",
     "grouped_folds": "_folds",
     "training_hash": "_fit",
 }

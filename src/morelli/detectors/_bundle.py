@@ -288,10 +288,13 @@ class Bundle:
         path = Path(path)
         known = self.origin is not None and self.origin.path == path.resolve()
         before = self.origin.digest if known and self.origin is not None and not overwrite else None
-        stored = {one.name: getattr(self, one.name) for one in fields(self)} | {"kinds": self.kinds}
-        digest = write_record(stored, path, unless_changed=before)
+        digest = write_record(self.stored(), path, unless_changed=before)
         if known:
             object.__setattr__(self, "origin", Origin(path.resolve(), digest))
+
+    def stored(self) -> dict[str, Any]:
+        """What `save` writes: every field, and `kinds`."""
+        return {one.name: getattr(self, one.name) for one in fields(self)} | {"kinds": self.kinds}
 
     @classmethod
     def load(cls, path: str | Path) -> Bundle:

@@ -12,6 +12,8 @@ from morelli.artefacts.schema import COUNT, Number
 MANIFEST, CARD = "bundle.json", "MODEL_CARD.md"
 HEAD, BANK, HELD_OUT, MEMBERS = "head.safetensors", "bank.safetensors", "held_out.safetensors", "bank.json"
 ATTRIBUTION = "attribution.safetensors"
+ENSEMBLE = "ensemble.json"
+"""Manifest of an ensemble's folder, in which the files of each member lie as in a bundle's."""
 
 _POSITIVE = Number(1, 2**31, whole=True)
 _NEIGHBORS = Number(1, 10_000, whole=True)  # each costs memory for every image that is judged
@@ -58,6 +60,41 @@ _SCHEMA = {
     "notes": [str],
 }
 
+_DTYPES = ("float16", "float32", "float64", "uint8", "int8", "int32")
+_ENSEMBLE = {
+    "name": str,
+    "members": [
+        {
+            "folder": str,
+            "name": str,
+            "digest": (str, None),
+            "build": dict,
+            "weight": Number(0, 1),
+            "scale": Number(0, 1e6, inside=True),
+        }
+    ],
+    "calibration": dict,
+    "thresholds": {"ai": _THRESHOLD, "real": _THRESHOLD},
+    "disagreement": {
+        "limit": Number(0, 1),
+        "level": Number(0, 1),
+        "images": COUNT,
+        "contradicted": COUNT,
+        "answered": COUNT,
+        "wrong": COUNT,
+        "others_answered": COUNT,
+        "others_wrong": COUNT,
+        "promised": Number(0, 1),
+    },
+    "base_rate": Number(0, 1, inside=True),
+    "training": dict,
+    "recipe": dict,
+    "metrics": dict,
+    "licence": str,
+    "command": str,
+    "notes": [str],
+}
+
 FORM = Format(
     name="morelli-bundle",
     what="bundle",
@@ -65,5 +102,15 @@ FORM = Format(
     version=1,
     again="fit the bundle again",
     schema=_SCHEMA,
-    dtypes=("float16", "float32", "float64", "uint8", "int8", "int32"),
+    dtypes=_DTYPES,
+)
+
+ENSEMBLE_FORM = Format(
+    name="morelli-ensemble",
+    what="ensemble",
+    manifest=ENSEMBLE,
+    version=1,
+    again="fit the ensemble again",
+    schema=_ENSEMBLE,
+    dtypes=_DTYPES,
 )

@@ -13,7 +13,17 @@ from morelli.artefacts import read_folder, write_folder
 from morelli.artefacts.tensors import Tensors
 from morelli.detectors._attribution import Attribution
 from morelli.detectors._bank import Bank
-from morelli.detectors._bundle_folder import ATTRIBUTION, BANK, CARD, FORM, HEAD, HELD_OUT, MANIFEST, MEMBERS
+from morelli.detectors._bundle_folder import (
+    ATTRIBUTION,
+    BANK,
+    CARD,
+    ENSEMBLE,
+    FORM,
+    HEAD,
+    HELD_OUT,
+    MANIFEST,
+    MEMBERS,
+)
 from morelli.detectors._bundle_parts import HeldOut, NeighborRule
 from morelli.detectors._calibration import Calibration
 from morelli.detectors._expert_head import ExpertHead
@@ -30,6 +40,21 @@ _FAMILY_TENSORS = {"weights": 2, "biases": 1, "slopes": 1, "offsets": 1}
 
 def write_record(stored: Mapping[str, Any], path: Path, *, unless_changed: str | None = None) -> str:
     """Write a bundle's fields at `path`, see `write_folder`; the digest of what was written."""
+    document, tensors, columns = record_parts(stored)
+    written = write_folder(
+        path,
+        FORM,
+        document,
+        tensors=tensors,
+        columns=columns,
+        texts={CARD: model_card(document)},
+        unless_changed=unless_changed,
+    )
+    return str(written["digest"])
+
+
+def record_parts(stored: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensors], dict[str, Any]]:
+    """A bundle's fields as the manifest's document, tensors by file, and columns by file."""
     tensors: dict[str, Tensors] = {}
     columns: dict[str, Any] = {}
     head: LinearHead | ExpertHead | None = stored["head"]
@@ -46,23 +71,11 @@ def write_record(stored: Mapping[str, Any], path: Path, *, unless_changed: str |
             tensors[BANK]["draws"] = bank.draws
         columns[MEMBERS] = {name: list(getattr(bank, name)) for name in _COLUMNS}
     if held_out is not None:
-        tensors[HELD_OUT] = {"logits": held_out.logits, "labels": held_out.labels}
-        if held_out.groups is not None:
-            tensors[HELD_OUT]["groups"] = held_out.groups
+        tensors[HELD_OUT] = held_out_tensors(held_out)
     families: Attribution | None = stored["attribution"]
     if families is not None:
         tensors[ATTRIBUTION] = {name: getattr(families, name) for name in _FAMILY_TENSORS}
-    document = _document(stored)
-    written = write_folder(
-        path,
-        FORM,
-        document,
-        tensors=tensors,
-        columns=columns,
-        texts={CARD: model_card(document)},
-        unless_changed=unless_changed,
-    )
-    return str(written["digest"])
+    return _document(stored), tensors, columns
 
 
 def _document(stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,10 +127,21 @@ def _document(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_record(path: Path) -> tuple[dict[str, Any], str]:
     """The fields of the bundle at `path`, all of it checked, and its digest; see `Bundle.load`."""
+    if not (path / MANIFEST).exists() and (path / ENSEMBLE).is_file():
+        raise ArtifactError(
+            f"{path} is an ensemble of detectors, where one bundle is needed: give one of the bundles that "
+            "it was fitted from"
+        )
     found = read_folder(path, FORM)
-    document = found.document
+    return read_parts(path, found.document, found.tensors, found.columns), str(found.document["digest"])
+
+
+def read_parts(
+    path: Path, document: dict[str, Any], tensors: dict[str, Tensors], columns: dict[str, Any]
+) -> dict[str, Any]:
+    """The fields that `record_parts` gave, all of them checked; the document fits the schema."""
     try:
-        return _fields(path, document, found.tensors, found.columns), str(document["digest"])
+        return _fields(path, document, tensors, columns)
     except ArtifactError as error:
         raise ArtifactError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -143,17 +167,7 @@ def _fields(
     else:
         raise ArtifactError(f"unknown type of detector {detector['type']!r}")
     if HELD_OUT in tensors:
-        logits, labels = tensors[HELD_OUT]["logits"], tensors[HELD_OUT]["labels"]
-        if logits.ndim != 1 or logits.shape != labels.shape or not np.isin(labels, (0, 1)).all():
-            raise ArtifactError(f"{HELD_OUT}: logits and labels (0, 1) must be two lists of one length")
-        groups = tensors[HELD_OUT].get("groups")
-        if groups is not None and groups.shape != logits.shape:
-            raise ArtifactError(f"{HELD_OUT}: groups {groups.shape} do not fit logits {logits.shape}")
-        held_out = HeldOut(
-            logits.astype(np.float64),
-            labels.astype(np.int8),
-            None if groups is None else groups.astype(np.int32),
-        )
+        held_out = read_held_out(tensors[HELD_OUT])
     return {
         "name": str(document["name"]),
         "build": Build.from_json(document["build"]),
@@ -179,6 +193,30 @@ def _fields(
             dtype: PrecisionCost.from_json(document[dtype]) for dtype in QUICK_DTYPES if dtype in document
         },
     }
+
+
+def held_out_tensors(held_out: HeldOut) -> Tensors:
+    """Held-out scores as the tensors of `held_out.safetensors`."""
+    found: Tensors = {"logits": held_out.logits, "labels": held_out.labels}
+    return found if held_out.groups is None else found | {"groups": held_out.groups}
+
+
+def read_held_out(tensors: Tensors) -> HeldOut:
+    """What `held_out_tensors` gave.
+
+    Raises:
+        ArtifactError: shapes or labels do not fit.
+    """
+    if not {"logits", "labels"} <= set(tensors):
+        raise ArtifactError(f"{HELD_OUT} needs the tensors logits and labels")
+    logits, labels, groups = tensors["logits"], tensors["labels"], tensors.get("groups")
+    if logits.ndim != 1 or logits.shape != labels.shape or not np.isin(labels, (0, 1)).all():
+        raise ArtifactError(f"{HELD_OUT}: logits and labels (0, 1) must be two lists of one length")
+    if groups is not None and groups.shape != logits.shape:
+        raise ArtifactError(f"{HELD_OUT}: groups {groups.shape} do not fit logits {logits.shape}")
+    return HeldOut(
+        logits.astype(np.float64), labels.astype(np.int8), None if groups is None else groups.astype(np.int32)
+    )
 
 
 def _head(

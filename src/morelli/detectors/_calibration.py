@@ -159,6 +159,29 @@ def fit_calibration(
     return Calibration("beta", {"a": a, "b": b, "c": c}, rate)
 
 
+def cross_fitted_log_odds(
+    logits: ArrayLike,
+    y: ArrayLike,
+    folds: ArrayLike,
+    method: Method = "platt",
+    *,
+    prior: float = 0.5,
+    sample_weight: ArrayLike | None = None,
+) -> NDArray[np.float64]:
+    """Log-odds (n,) at `prior` where each fold is mapped by a calibration fitted on the other folds."""
+    z, target, parts = np.asarray(logits), np.asarray(y), np.asarray(folds)
+    weights = None if sample_weight is None else np.asarray(sample_weight)
+    result = np.full(len(z), np.nan)
+    for fold in np.unique(parts):
+        rest = parts != fold
+        if len(np.unique(target[rest])) < 2:
+            rest = np.ones(len(z), dtype=bool)
+        weight = None if weights is None else weights[rest]
+        fitted = fit_calibration(z[rest], target[rest], method, prior=prior, sample_weight=weight)
+        result[parts == fold] = fitted.log_odds(z[parts == fold])
+    return result
+
+
 def cross_fitted_probabilities(
     logits: ArrayLike,
     y: ArrayLike,
@@ -169,17 +192,40 @@ def cross_fitted_probabilities(
     sample_weight: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
     """Probabilities (n,) where each fold is mapped by a calibration fitted on the other folds."""
-    z, target, parts = np.asarray(logits), np.asarray(y), np.asarray(folds)
-    weights = None if sample_weight is None else np.asarray(sample_weight)
-    result = np.full(len(z), np.nan)
-    for fold in np.unique(parts):
-        rest = parts != fold
-        if len(np.unique(target[rest])) < 2:
-            rest = np.ones(len(z), dtype=bool)
-        weight = None if weights is None else weights[rest]
-        fitted = fit_calibration(z[rest], target[rest], method, prior=prior, sample_weight=weight)
-        result[parts == fold] = fitted.probability(z[parts == fold])
-    return result
+    found = cross_fitted_log_odds(logits, y, folds, method, prior=prior, sample_weight=sample_weight)
+    return np.asarray(expit(found))
+
+
+def fit_mixture(
+    log_odds: NDArray[np.float64], y: ArrayLike, sample_weight: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """Weights (m,) ≥ 0 with sum 1 of detectors' log-odds (n, m) in units of `spreads`: logistic regression.
+
+    In these units a weight is a share: a detector that sees nothing has hardly any spread, and would need a
+    large factor to count. Both classes weigh the same, and the intercept is left to the calibration of what
+    is joined.
+
+    Raises:
+        UsageError: no detector ranks generated images above real ones.
+    """
+    target = np.asarray(y, dtype=np.float64)
+    counts = np.ones(len(target)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    of_class = np.array([counts[target == 0].sum(), counts[target == 1].sum()])
+    soft = np.where(target == 1, (of_class[1] + 1) / (of_class[1] + 2), 1 / (of_class[0] + 2))
+    weights = 0.5 * counts / np.where(target == 1, of_class[1], of_class[0])
+    m = log_odds.shape[1]
+    parts = np.vstack([(log_odds / spreads(log_odds)).T, np.ones(len(target))])
+    bounds = [(0, None)] * m + [(None, None)]
+    found = np.array(_minimise(parts, soft, weights, [1 / m] * m + [0.0], bounds=bounds)[:m])
+    if not found.sum() > 0:
+        raise UsageError(_BACKWARDS)
+    return np.asarray(found / found.sum())
+
+
+def spreads(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard deviations (m,) of log-odds (n, m); 1 where all are equal."""
+    found = log_odds.std(axis=0)
+    return np.where(found > 0, found, 1.0)
 
 
 def _minimise(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -101,6 +101,24 @@ class Recipe:
             "estimator": type(self.estimator).__name__,
             "parameters": {k: _plain(v) for k, v in sorted(self.estimator.get_params().items())},
         }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Recipe:
+        """The recipe that `to_json` described, as a bundle keeps it.
+
+        Raises:
+            UsageError: the estimator is none that can be made from its class and parameters.
+        """
+        classes = {one.__name__: one for one in (LinearProbe, NearestNeighborDetector, ExpertProbe)}
+        chosen = data.get("estimator")
+        if chosen not in classes:
+            raise UsageError(f"there is no recipe that could be fitted again (its estimator: {chosen})")
+        estimator = classes[chosen]()
+        stored = dict(data.get("parameters", {}))
+        known = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+        estimator.set_params(**{k: v for k, v in known.items() if k in estimator.get_params()})
+        names = {one.name for one in fields(cls)} - {"estimator", "licence", "notes"}
+        return cls(estimator=estimator, **{k: v for k, v in data.items() if k in names})
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,8 @@ from typing import Any
 from morelli.artefacts.text import markdown_code, markdown_values
 
 BASE_RATES = (0.5, 0.1, 0.01, 0.001)
+COMPARED = ("auc", "tpr_at_5_percent_fpr")
+"""Figures by which the members of an ensemble and its combination are compared."""
 
 
 def model_card(document: Mapping[str, Any]) -> str:
@@ -59,6 +61,92 @@ def model_card(document: Mapping[str, Any]) -> str:
     if document["notes"]:
         parts += ["## Notes", "\n".join(f"- {note}" for note in document["notes"])]
     return "\n\n".join(parts) + "\n"
+
+
+def ensemble_card(document: Mapping[str, Any]) -> str:
+    """The card (Markdown) of an ensemble's manifest."""
+    command = document["command"]
+    document = {**markdown_values(document), "command": command}
+    members = [
+        [
+            one["name"],
+            f"{one['weight']:.3f}",
+            f"{one['build']['encoder']}, transform `{one['build']['transform']}`, {one['build']['dtype']}",
+            f"`{one['build']['fingerprint']}`",
+        ]
+        for one in document["members"]
+    ]
+    passes = len({one["build"]["fingerprint"] for one in document["members"]})
+    made = f"Made by Morelli {document['morelli']}" + _code(command, ", ")
+    parts = [
+        f"# Model card: {document['name']}",
+        "An ensemble of detectors. Its verdict is **a signal, not proof**; the card of each member's bundle "
+        "says what holds for that one.",
+        "## What it is",
+        _table(["member", "weight", "encoder", "build"], members),
+        "The combination is the weighted sum of the members' calibrated log-odds, each over its spread on "
+        "held-out images, so that a weight is a share; then calibrated by "
+        f"{_calibration(document)}. An image costs {passes} forward pass{'es' if passes > 1 else ''}. "
+        f"{made}. "
+        f"Licence: {document['licence'] or 'not stated'}.",
+        "## Training data",
+        _training(document["training"]),
+        "## Evaluation",
+        _evaluation(document["metrics"]),
+        "## Members and combination",
+        _compared(document["metrics"].get("compared", {})),
+        "## Where members disagree",
+        _disagreement(document["disagreement"]),
+        "## Thresholds",
+        _thresholds(document["thresholds"]),
+        "## If it says AI, how often is it right?",
+        _predictive_values(document["thresholds"], document["metrics"]),
+    ]
+    if document["notes"]:
+        parts += ["## Notes", "\n".join(f"- {note}" for note in document["notes"])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _compared(compared: Mapping[str, Any]) -> str:
+    if not compared:
+        return "Not known."
+    rows = [
+        [
+            name,
+            *(_with_interval(one[figure]) for figure in COMPARED),
+            *(
+                _with_interval(one["difference"][figure], "+") if "difference" in one else ""
+                for figure in COMPARED
+            ),
+        ]
+        for name, one in compared.items()
+    ]
+    head = ["", "AUC", "found at 5 % false alarms", "combination better by, AUC", "found"]
+    return (
+        f"{_table(head, rows)}\n\nIn brackets 95 % intervals over groups, the same draws for all rows. The "
+        "weights and the calibration behind an image's combined score come from other groups than its own."
+    )
+
+
+def _with_interval(figure: Mapping[str, float], sign: str = "") -> str:
+    return " ".join(
+        [f"{figure['value']:{sign}.3f}", f"({figure['low']:{sign}.3f} to {figure['high']:{sign}.3f})"]
+    )
+
+
+def _disagreement(facts: Mapping[str, Any]) -> str:
+    answered, others = facts["answered"], facts["others_answered"]
+    withholds = answered > 0 and facts["wrong"] / answered > facts["promised"]
+    wrong = _percent(facts["wrong"] / answered if answered else None)
+    rest = _percent(facts["others_wrong"] / others if others else None)
+    return (
+        f"On {facts['contradicted']} of {facts['images']} held-out images one member said AI and another "
+        f"real. The combination would have answered on {answered} of these, {wrong} of the answers wrong, "
+        f"against {rest} on all other images; {100 * facts['promised']:.3g} % are promised. So such images "
+        f"get {'no answer' if withholds else 'the answer of the combination'}, and every verdict names the "
+        f"members that disagree. A range of the members' probabilities above {facts['limit']:.2f} is pointed "
+        f"out too; {100 * facts['level']:.2g} % of held-out images have a wider one."
+    )
 
 
 def _detector(document: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from morelli.detectors._attribution import FamilyGuess
+from morelli.detectors._disagreement import Opinions
 from morelli.detectors._thresholds import Threshold
 
 Word = Literal["ai", "real", "inconclusive", "out_of_domain"]
@@ -42,10 +43,15 @@ class Verdict:
     neighbors: tuple[Neighbor, ...] = ()
     reasons: tuple[str, ...] = ()
     family: FamilyGuess | None = None
+    ensemble: Opinions | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; an unknown distance is null."""
+        """Plain values; an unknown distance is null. `ensemble` is there for an ensemble alone."""
         data = asdict(self)
+        if self.ensemble is None:
+            del data["ensemble"]
+        else:
+            data["ensemble"] = self.ensemble.to_json()
         data["interval"] = list(self.interval)
         data["neighbors"] = [asdict(one) for one in self.neighbors]
         data["reasons"] = list(self.reasons)

@@ -12,6 +12,7 @@ from morelli.encoders._build import Build
 from morelli.encoders._cache import cache_root
 from morelli.encoders._cards import encoder_card, encoder_cards
 from morelli.encoders._encoder import Encoder
+from morelli.encoders._encoder_set import EncoderSet
 from morelli.encoders._kept_patches import encode_kept
 from morelli.encoders._kinds import expand_kinds, kind_shape
 from morelli.encoders._last_block import LastBlock
@@ -23,6 +24,7 @@ from morelli.encoders._workers import InferenceWorkers
 __all__ = [
     "Build",
     "Encoder",
+    "EncoderSet",
     "InferenceWorkers",
     "LastBlock",
     "PreparedImage",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -73,6 +73,32 @@ class Build:
         if other is None or encoder_card(self.encoder).sha256 == self.weights:
             return self.encoder
         return other.name
+
+    def qualified(self, kind: str) -> str:
+        """The feature kind `kind` of this build, named so that it can lie beside those of other builds.
+
+        Example:
+            >>> Build("a", weights="ab", transform="t", dtype="float32").qualified("final")
+            '7c071857ac87a246/final'
+        """
+        return f"{replace(self, encoder=self.present_name).fingerprint}/{kind}"
+
+    @classmethod
+    def joined(cls, builds: Sequence[Build]) -> Build:
+        """The build of qualified features that several encoders made of the same images.
+
+        Example:
+            >>> one = Build("a", weights="ab", transform="t", dtype="float32")
+            >>> Build.joined([one, replace(one, encoder="b")]).encoder
+            'a + b'
+        """
+        names = [replace(one, encoder=one.present_name).fingerprint for one in builds]
+        return cls(
+            encoder=" + ".join(one.present_name for one in builds),
+            weights=hashlib.sha256("\n".join(names).encode()).hexdigest(),
+            transform=" + ".join(one.transform for one in builds),
+            dtype=" + ".join(dict.fromkeys(one.dtype for one in builds)),
+        )
 
     def matches(self, other: Build) -> bool:
         """Whether features of both can be compared: equal, but for a former name of the same weights.

@@ -20,6 +20,7 @@ from morelli.images import in_threads
 
 if TYPE_CHECKING:
     from morelli.encoders._encoder import Encoder
+    from morelli.encoders._encoder_set import EncoderSet
     from morelli.encoders._workers import InferenceWorkers
 
 Floats = npt.NDArray[np.float32]
@@ -60,7 +61,7 @@ class EncodedBatch(Generic[About]):
 def encode_stream(
     items: Iterable[Item],
     prepare: Callable[[Item], PreparedImage[About]],
-    encoder: Encoder,
+    encoder: Encoder | EncoderSet,
     kinds: Sequence[str],
     *,
     batch_size: int,
@@ -116,7 +117,9 @@ def encode_stream(
 class _Passes(Generic[About]):
     """Batches under way, in their order."""
 
-    def __init__(self, encoder: Encoder, kinds: Sequence[str], workers: InferenceWorkers | None) -> None:
+    def __init__(
+        self, encoder: Encoder | EncoderSet, kinds: Sequence[str], workers: InferenceWorkers | None
+    ) -> None:
         self._encoder, self._kinds, self._workers = encoder, tuple(kinds), workers
         self._running: deque[tuple[list[About], list[int], Future[Vectors]]] = deque()
 

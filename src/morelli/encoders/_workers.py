@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from morelli.encoders._encoder import Encoder
+    from morelli.encoders._encoder_set import EncoderSet
 
 Floats = npt.NDArray[np.float32]
 P = ParamSpec("P")
@@ -41,7 +42,7 @@ class InferenceWorkers:
         count: passes that run at the same time.
     """
 
-    def __init__(self, encoder: Encoder, *, processes: int = 1) -> None:
+    def __init__(self, encoder: Encoder | EncoderSet, *, processes: int = 1) -> None:
         """Start the workers; `processes` is how many processes share the machine's cores in the same way."""
         self.encoder = encoder
         self._passes = encoder.tower.share(most=MOST_WORKERS, processes=processes)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from morelli.detectors import Ensemble
 from morelli.errors import UsageError
 from morelli.evaluation._refits import Candidate
 
@@ -57,14 +58,16 @@ def _numbers(text: str, spec: str) -> list[int]:
     return values
 
 
-def images_seen(bundle: Bundle, features: Features) -> int | None:
+def images_seen(bundle: Bundle | Ensemble, features: Features) -> int | None:
     """How many of the images a bundle was fitted on, as far as its bank tells; None if it cannot tell."""
     from morelli.detectors import training_hash
 
     sha = features.column("sha256").astype(str)
     told = None
-    if bundle.bank is not None:
-        told = int(np.isin(sha, np.asarray(bundle.bank.ids, dtype=str)).sum())
+    members = bundle.members if isinstance(bundle, Ensemble) else (bundle,)
+    ids = [one.bank.ids for one in members if one.bank is not None]
+    if ids:
+        told = int(np.isin(sha, np.concatenate([np.asarray(one, dtype=str) for one in ids])).sum())
     if not told and bundle.training.get("hash") == training_hash(sha, features.labels):
         return len(features)
     return told
@@ -81,24 +84,18 @@ def refitted(
 
     Raises UsageError for a bundle without a recipe that can be fitted (an imported head).
     """
-    from sklearn.base import clone
+    from morelli.detectors import Recipe
 
-    from morelli.detectors import ExpertProbe, LinearProbe, NearestNeighborDetector
-
-    classes = {c.__name__: c for c in (LinearProbe, NearestNeighborDetector, ExpertProbe)}
-    chosen = bundle.recipe.get("estimator")
-    if chosen not in classes:
+    try:
+        estimator = Recipe.from_json(bundle.recipe).estimator
+    except UsageError as error:
         raise UsageError(
             f"the bundle {name} has no recipe that could be fitted without the tested images "
-            f"(its estimator: {chosen}); evaluate it as it is on images that it has not seen"
-        )
-    estimator = clone(classes[chosen]())
-    known = estimator.get_params()
-    stored = dict(bundle.recipe.get("parameters", {}))
-    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items() if k in known}
-    if "random_state" in known:
-        settings["random_state"] = seed
-    estimator.set_params(**settings)
+            f"(its estimator: {bundle.recipe.get('estimator')}); evaluate it as it is on images that it has "
+            "not seen"
+        ) from error
+    if "random_state" in estimator.get_params():
+        estimator.set_params(random_state=seed)
     kinds = tuple(bundle.head_kinds or bundle.kinds)
     if not bundle.unit:
         return Candidate(name, estimator, kinds), {}
@@ -110,7 +107,7 @@ def refitted(
 
 
 def bundle_candidates(
-    bundles: Mapping[str, Bundle],
+    bundles: Mapping[str, Bundle | Ensemble],
     seen: Mapping[str, int | None],
     features: Features,
     *,
@@ -129,7 +126,7 @@ def bundle_candidates(
         known = seen[name]
         if refit == "always" or (refit == "auto" and known):
             obstacle = _obstacle_to_refit(bundle, features)
-            if obstacle is not None:
+            if isinstance(bundle, Ensemble) or obstacle is not None:
                 notes.append(
                     f"{name} was fitted on {known or 'none'} of these {len(features)} images and cannot be "
                     f"fitted without them ({obstacle}), so it is left out; --refit never scores it as it is"
@@ -155,10 +152,12 @@ def bundle_candidates(
     return candidates, made, notes
 
 
-def _obstacle_to_refit(bundle: Bundle, features: Features) -> str | None:
-    """Why a bundle of experts cannot be fitted on these images; None where it can."""
+def _obstacle_to_refit(bundle: Bundle | Ensemble, features: Features) -> str | None:
+    """Why an ensemble, or a bundle of experts, cannot be fitted on these images; None where it can."""
     from morelli.detectors import ExpertProbe
 
+    if isinstance(bundle, Ensemble):
+        return "`morelli ensemble` measures an ensemble held out; its model card has the figures"
     if bundle.recipe.get("estimator") != "ExpertProbe":
         return None
     years = tuple(int(year) for year in bundle.recipe.get("parameters", {}).get("years", ()))

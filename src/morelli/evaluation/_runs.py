@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from morelli.detectors import Ensemble
 from morelli.errors import ArtifactError, UsageError
 from morelli.evaluation._detector_specs import (
     bundle_candidates,
@@ -29,6 +30,7 @@ from morelli.evaluation._fit_warnings import noting_fits
 from morelli.evaluation._predictions import Predictions
 from morelli.evaluation._protocols import evaluate, evaluate_possible
 from morelli.evaluation._refits import Candidate
+from morelli.evaluation._tables import detector_features, load_labelled
 from morelli.evaluation.protocols import ERA, FAMILY, FIXED, LINEAGE, SOURCE, TRANSFER, UNIVFD
 
 if TYPE_CHECKING:
@@ -64,6 +66,8 @@ class Input:
 @dataclass(frozen=True)
 class Run:
     """What was asked for; `inputs` with role features, train, held_in, bundle, images or predictions.
+
+    more_features: the same images by the other encoders of an ensemble; the digest of features covers them.
 
     detectors: specs as `candidates_of` reads them. refit: what becomes of bundles that have seen the tested
     images: ``auto`` fits their recipe anew on every split, ``never`` scores them as they are.
@@ -201,10 +205,11 @@ def _features(run: Run) -> Executed:
         raise UsageError(f"name at least one protocol: {', '.join(SHORT)}")
     plain = distinct([c for spec in run.detectors for c in candidates_of(spec, seed=run.seed)])
     bundles = {name: bundle for name, (_, bundle) in _bundles(run).items()}
-    wanted = {k for c in plain for k in c.kinds} | {k for b in bundles.values() for k in b.kinds}
-    if not wanted:
+    if not plain and not bundles:
         raise UsageError("no detector to evaluate: give --detector, --bundle, or both")
-    features = _load(_one(run, "features"), sorted(wanted), run.perturbation)
+    features, wanted = detector_features(
+        _one(run, "features"), run.paths("more_features"), run.perturbation, plain, bundles.values()
+    )
     seen = {name: images_seen(bundle, features) for name, bundle in bundles.items()}
     candidates, made, notes = bundle_candidates(bundles, seen, features, refit=run.refit, seed=run.seed)
     everything = distinct([*plain, *candidates])
@@ -262,7 +267,7 @@ def _digested(run: Run, features: Features, kinds: Sequence[str]) -> Run:
         if one.role == "features":
             result.append(replace(one, digest=features_digest(features, kinds)))
         elif one.role in ("train", "held_in"):
-            part = _load(Path(one.path), kinds, None)
+            part = load_labelled(Path(one.path), kinds, None)
             result.append(replace(one, digest=features_digest(part, kinds)))
         elif one.role == "bundle":
             result.append(replace(one, digest=_bundle_at(one.path).digest))
@@ -281,9 +286,9 @@ def _univfd(
         nothing = test.take(np.empty(0, dtype=np.int64))
         rows = univfd(nothing, test, candidates, held_in=nothing, set_column=run.set_column, seed=run.seed)
         return rows, _published_training(candidates)
-    train = _load(_one(run, "train"), kinds, None)
+    train = load_labelled(_one(run, "train"), kinds, None)
     inside = run.paths("held_in")
-    held_in: Any = _load(inside[0], kinds, None) if inside else 0.2
+    held_in: Any = load_labelled(inside[0], kinds, None) if inside else 0.2
     rows = univfd(train, test, candidates, held_in=held_in, set_column=run.set_column, seed=run.seed)
     names = train.column("generator")[train.labels == 1]
     return rows, sorted({str(n) for n in names if n is not None})
@@ -303,6 +308,11 @@ def _robustness(run: Run) -> Executed:
     bundles = {name: bundle for name, (_, bundle) in _bundles(run).items()}
     if not plain and not bundles:
         raise UsageError("no detector to evaluate: give --detector, --bundle, or both")
+    if joined := [name for name, bundle in bundles.items() if isinstance(bundle, Ensemble)]:
+        raise UsageError(
+            f"{', '.join(joined)}: a sweep reads one table of one encoder, an ensemble needs several; "
+            "evaluate it with `morelli evaluate run`, or sweep its members"
+        )
     table = FeatureTable.open(_one(run, "features"))
     kinds = sorted({k for c in plain for k in c.kinds} | {k for b in bundles.values() for k in b.kinds})
     clean = table.load(kinds, where="perturbation = ''")
@@ -312,6 +322,7 @@ def _robustness(run: Run) -> Executed:
     made = {
         name: refitted(bundle, f"{name} refitted", clean.vectors, seed=run.seed)
         for name, bundle in bundles.items()
+        if not isinstance(bundle, Ensemble)
         if run.refit == "always" or (run.refit == "auto" and seen[name])
     }
     for name, (_, extra) in made.items():
@@ -426,47 +437,23 @@ def _one(run: Run, role: str) -> Path:
     return found[0]
 
 
-def _bundle_at(path: str) -> Bundle:
-    from morelli.detectors import Bundle, default_bundle_path
+def _bundle_at(path: str) -> Bundle | Ensemble:
+    from morelli.detectors import default_bundle_path, load_detector
 
-    return Bundle.load(default_bundle_path() if path == "default" else path)
+    return load_detector(default_bundle_path() if path == "default" else path)
 
 
-def _bundles(run: Run) -> dict[str, tuple[str, Bundle]]:
+def _bundles(run: Run) -> dict[str, tuple[str, Bundle | Ensemble]]:
     """Bundles by the name that tables show: their own, and their folder's where two share it."""
     loaded = [(i.path, _bundle_at(i.path)) for i in run.inputs if i.role == "bundle"]
     names = [b.name for _, b in loaded]
-    result: dict[str, tuple[str, Bundle]] = {}
+    result: dict[str, tuple[str, Bundle | Ensemble]] = {}
     for path, bundle in loaded:
         name = bundle.name if names.count(bundle.name) == 1 else f"{bundle.name} ({Path(path).name})"
         if name in result:
             raise UsageError(f"two bundles are called {name}; give one of them only")
         result[name] = (path, bundle)
     return result
-
-
-def _load(path: Path, kinds: Sequence[str], perturbation: str | None) -> Features:
-    """Labelled rows of a table in one delivery."""
-    from morelli.features import FeatureTable
-
-    table = FeatureTable.open(path)
-    held = sorted({p or "" for p in table.metadata(["perturbation"]).column("perturbation").to_pylist()})
-    if perturbation is None and len(held) > 1:
-        raise UsageError(
-            f"{path} holds several deliveries of its images: {', '.join(p or 'clean' for p in held)}; "
-            "choose one with --delivery, or run `morelli evaluate robustness`"
-        )
-    if perturbation is None:
-        chosen = held[0] if held else ""
-    else:
-        chosen = "" if perturbation == "clean" else perturbation
-    if chosen not in held:
-        raise UsageError(f"{path} has no images delivered as {chosen or 'clean'}; it has {held}")
-    quoted = str(chosen).replace("'", "''")
-    features = table.load(kinds=kinds, where=f"label IS NOT NULL AND perturbation = '{quoted}'")
-    if not len(features):
-        raise UsageError(f"{path} has no labelled image; extract with labels, or from a manifest")
-    return features
 
 
 if TYPE_CHECKING:

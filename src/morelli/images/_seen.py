@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from morelli.images.transforms import NaFlex, Transform, transform_from_id
+from morelli.images.transforms import JoinedTransform, NaFlex, Transform, transform_from_id
 
 
 def as_seen(pixels: NDArray[np.float32], transform: Transform) -> Image.Image:
     """The picture that a transform made, (3, s, s) float32, as an RGB image of s × s.
 
     Of a NaFlex transform, whose rows are patches with their places, it is an image of the original's aspect.
+    Of a joined transform it is the picture of its first part.
 
     Example:
         >>> from morelli.images.transforms import clip_transform
@@ -22,6 +23,8 @@ def as_seen(pixels: NDArray[np.float32], transform: Transform) -> Image.Image:
         >>> as_seen(transform(Image.new("RGB", (64, 48), (10, 200, 30))), transform).getpixel((5, 5))
         (10, 200, 30)
     """
+    if isinstance(transform, JoinedTransform):
+        return as_seen(transform.split(pixels[None])[0][0], transform.parts[0])
     if isinstance(transform, NaFlex):
         pixels = transform.picture(pixels)
     black, white = _ends(transform.id)

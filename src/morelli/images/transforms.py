@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import ceil, isqrt
+from math import ceil, isqrt, prod
 from typing import Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -205,6 +205,44 @@ class NaFlex:
         return np.ascontiguousarray(squares.transpose(4, 0, 2, 1, 3)).reshape(
             3, high * self.patch, wide * self.patch
         )
+
+
+@dataclass(frozen=True)
+class JoinedTransform:
+    """What several encoders are fed of one image, one after the other in one row of numbers.
+
+    >>> joined = JoinedTransform((clip_transform(32), univfd_transform(16)))
+    >>> joined.shape, [part.shape for part in joined.split(np.zeros((5, *joined.shape)))]
+    ((3840,), [(5, 3, 32, 32), (5, 3, 16, 16)])
+    """
+
+    parts: tuple[Transform, ...]
+
+    @property
+    def id(self) -> str:
+        """The ids of the parts; `transform_from_id` does not read it, since each part has its own."""
+        return " + ".join(part.id for part in self.parts)
+
+    @property
+    def size(self) -> int:
+        """Side of the largest part's result in pixels."""
+        return max(part.size for part in self.parts)
+
+    @property
+    def shape(self) -> tuple[int]:
+        """(values of all parts,)."""
+        return (sum(prod(row_shape(part)) for part in self.parts),)
+
+    def __call__(self, image: Image.Image) -> NDArray[np.float32]:
+        """(values,) float32 of an RGB image."""
+        return np.concatenate([part(image).ravel() for part in self.parts])
+
+    def split(self, rows: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """What each part made of the images: of rows (b, values), arrays (b, …) as `row_shape` says."""
+        shapes = [row_shape(part) for part in self.parts]
+        ends = np.cumsum([prod(shape) for shape in shapes])[:-1]
+        pieces = np.split(rows, ends, axis=1)
+        return [piece.reshape(len(rows), *shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
 
 def row_shape(transform: Transform) -> tuple[int, ...]:

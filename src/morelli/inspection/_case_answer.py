@@ -6,19 +6,19 @@ import math
 from typing import TYPE_CHECKING
 
 from morelli.inspection import answers as a
-from morelli.inspection._evidence import facts_answer, neighbors_answer
+from morelli.inspection._evidence import ensemble_answer, facts_answer, neighbors_answer
 from morelli.inspection._sentence import sentence
 from morelli.inspection._stability import flip_reason
 
 if TYPE_CHECKING:
-    from morelli.detectors import Bundle, Verdict
-    from morelli.encoders import Encoder
+    from morelli.detectors import Bundle, Ensemble, Verdict
+    from morelli.encoders import Encoder, EncoderSet
     from morelli.inspection._case import StoredCase
 
 
 def case_answer(
     stored: StoredCase,
-    bundle: Bundle,
+    bundle: Bundle | Ensemble,
     verdict: Verdict,
     *,
     evidence: a.Evidence | None,
@@ -53,6 +53,7 @@ def case_answer(
         family=None
         if verdict.family is None
         else a.Family(family=verdict.family.family, probability=verdict.family.probability),
+        ensemble=ensemble_answer(verdict),
         sentence=sentence(stored, verdict, bundle),
         facts=facts_answer(stored),
         provenance=list(stored.provenance),
@@ -69,7 +70,9 @@ def case_answer(
     )
 
 
-def versions_of(bundle: Bundle, encoder: Encoder, distilled_digest: str | None) -> a.Versions:
+def versions_of(
+    bundle: Bundle | Ensemble, encoder: Encoder | EncoderSet, distilled_digest: str | None
+) -> a.Versions:
     """Encoder, bundle and distilled map by name, version and hash."""
     from morelli._version import __version__
 

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from morelli.detectors import Ensemble
 from morelli.errors import UnknownDimensionError
 from morelli.inspection import answers as a
 
 if TYPE_CHECKING:
     from morelli.atlas.distiller import DistilledMap
-    from morelli.detectors import Bundle, Neighbor
+    from morelli.detectors import Bank, Bundle, Neighbor, Verdict
     from morelli.explanation import ConceptSpace
     from morelli.explanation.deciding import LogitSum
+    from morelli.features import Features
     from morelli.inspection._case import StoredCase
 
 PARTS_FOR_SENTENCES = 3
@@ -36,6 +38,20 @@ def facts_answer(stored: StoredCase) -> a.Facts:
         has_exif=f.has_exif,
         notes=list(f.notes),
     )
+
+
+def nearest(bank: Bank, features: Features, k: int) -> list[Neighbor]:
+    """The k nearest members of either side, of one image."""
+    near = bank.near(bank.prepare(features), k)
+    return [
+        bank.neighbor(int(where), float(cosine))
+        for positions, similarities in (
+            (near.real[0], near.real_similarity[0]),
+            (near.fake[0], near.fake_similarity[0]),
+        )
+        for where, cosine in zip(positions, similarities, strict=True)
+        if where >= 0
+    ]
 
 
 def neighbors_answer(found: Sequence[Neighbor]) -> a.Neighbors:
@@ -85,22 +101,51 @@ def distilled_answer(
     )
 
 
-def decision_evidence(stored: StoredCase, bundle: Bundle, space: ConceptSpace | None) -> a.Evidence | None:
-    """The bundle's logit by named concepts and blocks; None for nearest neighbours."""
+def ensemble_answer(verdict: Verdict) -> a.Ensemble | None:
+    """What each member of an ensemble says; None where one bundle judged."""
+    found = verdict.ensemble
+    if found is None:
+        return None
+    return a.Ensemble(
+        members=[
+            a.MemberOpinion(
+                name=one.name,
+                encoder=one.encoder,
+                dtype=one.dtype,
+                weight=one.weight,
+                probability=one.probability,
+                verdict=one.verdict,
+            )
+            for one in found.members
+        ],
+        spread=found.spread,
+        limit=found.limit,
+        contradict=found.contradict,
+        unusual=found.unusual,
+        withheld=found.withheld,
+        disagree=found.disagree,
+        sentence=found.sentence,
+    )
+
+
+def decision_evidence(
+    stored: StoredCase, bundle: Bundle | Ensemble, space: ConceptSpace | None
+) -> a.Evidence | None:
+    """The bundle's logit by named concepts and blocks; None for nearest neighbours and for an ensemble."""
     from morelli.explanation.deciding import logit_sums
 
-    if bundle.head is None:
+    if isinstance(bundle, Ensemble) or bundle.head is None:
         return None
     (found,) = logit_sums(bundle, stored.features, space)
     return _evidence("decision", found, bundle)
 
 
-def reading_evidence(found: LogitSum, bundle: Bundle) -> a.Evidence:
+def reading_evidence(found: LogitSum, bundle: Bundle | Ensemble) -> a.Evidence:
     """The bundle's logit by where the encoder read it."""
     return _evidence("reading", found, bundle)
 
 
-def _evidence(of: Literal["decision", "reading"], found: LogitSum, bundle: Bundle) -> a.Evidence:
+def _evidence(of: Literal["decision", "reading"], found: LogitSum, bundle: Bundle | Ensemble) -> a.Evidence:
     parts = [a.EvidencePart(name=p.name, logit=p.logit, amount=p.amount) for p in found.parts]
     sentences = [
         f"{part.name} moves the logit by {part.logit:+.2f}, towards {_side(part.logit)}."

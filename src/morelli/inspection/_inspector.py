@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
-from morelli.errors import ImageError, MissingPartError
+from morelli.detectors import Ensemble
+from morelli.encoders import EncoderSet
+from morelli.errors import ImageError, MissingPartError, UsageError
 from morelli.images import Limits, as_seen, iter_source
 from morelli.inspection import answers as a
 from morelli.inspection._case import StoredCase
@@ -20,6 +22,7 @@ from morelli.inspection._evidence import (
     concept_evidence,
     decision_evidence,
     distilled_answer,
+    nearest,
     neighbors_answer,
     reading_evidence,
 )
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from morelli.atlas.distiller import DistilledMap
-    from morelli.detectors import Bundle, Verdict
+    from morelli.detectors import Bank, Bundle, Verdict
     from morelli.encoders import Encoder, LastBlock
     from morelli.encoders.cluster import Cluster, Listing
     from morelli.explanation import ConceptSpace
@@ -55,7 +58,7 @@ class Inspector:
     by itself: `prepare`, then the encoder's `trace` of `kinds`, then `stored`, then any question.
 
     Attributes:
-        encoder: the encoder that the bundle was fitted on.
+        encoder: the encoder that the bundle was fitted on; of an ensemble, those of its members.
         bundle: the detector.
         distilled: the distilled map, another reader of the same image; None: there is none.
         distilled_digest: SHA-256 of its folder.
@@ -79,8 +82,8 @@ class Inspector:
         Morelli ... with the detector default ... “photo.jpg” ...
     """
 
-    encoder: Encoder
-    bundle: Bundle
+    encoder: Encoder | EncoderSet
+    bundle: Bundle | Ensemble
     distilled: DistilledMap | None = None
     distilled_digest: str | None = None
     last_block: LastBlock | None = None
@@ -150,6 +153,8 @@ class Inspector:
             from morelli.encoders.cluster import cluster_of, listing_of, require_ray
             from morelli.inspection._distributed import detect_on_cluster
 
+            if isinstance(self.bundle, Ensemble) or isinstance(self.encoder, EncoderSet):
+                raise UsageError("An ensemble judges on one machine: leave --engine out, or give one bundle.")
             listing, cluster = listing_of(source, limits or Limits()), cluster_of(engine)
             require_ray()
             return detect_on_cluster(
@@ -259,7 +264,7 @@ class Inspector:
 
     # Questions about a case
 
-    def tuned(self, base_rate: float | None, fpr: float | None = None) -> Bundle:
+    def tuned(self, base_rate: float | None, fpr: float | None = None) -> Bundle | Ensemble:
         """The bundle at another base rate or false alarm rate.
 
         Raises:
@@ -310,30 +315,28 @@ class Inspector:
         """Encoder, bundle and distilled map by name, version and hash."""
         return versions_of(self.bundle, self.encoder, self.distilled_digest)
 
+    @property
+    def bank(self) -> Bank | None:
+        """The bank that gives the neighbours: the bundle's, or that of an ensemble's leading member."""
+        return self.bundle.lead.bank if isinstance(self.bundle, Ensemble) else self.bundle.bank
+
     def neighbors(self, stored: StoredCase, k: int) -> a.Neighbors:
         """The k nearest members of the bank on either side.
 
         Raises:
             MissingPartError: the bundle has no bank.
         """
-        bank = self.bundle.bank
+        bank = self.bank
         if bank is None:
             raise MissingPartError(
                 "no-bank",
                 f"The bundle {self.bundle.name} has no bank of known images.",
                 "Fit a bundle with a bank: morelli fit.",
             )
-        near = bank.near(bank.prepare(stored.features), k)
-        found = [
-            bank.neighbor(int(where), float(cosine))
-            for positions, similarities in (
-                (near.real[0], near.real_similarity[0]),
-                (near.fake[0], near.fake_similarity[0]),
-            )
-            for where, cosine in zip(positions, similarities, strict=True)
-            if where >= 0
-        ]
-        return neighbors_answer(found)
+        features = stored.features
+        if isinstance(self.bundle, Ensemble):
+            features = self.bundle.part(features, self.bundle.lead)
+        return neighbors_answer(nearest(bank, features, k))
 
     def concept_evidence(self, stored: StoredCase) -> a.Evidence:
         """The bundle's logit as named concepts and a rest.
@@ -399,12 +402,12 @@ class Inspector:
                 "a CLIP.",
                 "Ask with the shipped bundle, or one fitted with --detector probe.",
             )
+        # An ensemble has no reading, see `has_reading`.
+        bundle, encoder = cast("Bundle", self.bundle), cast("Encoder", self.encoder)
         with stored.lock:
             if stored.reading is None:
-                pixels = self.encoder.transform(Image.fromarray(stored.seen))
-                stored.reading = logit_reading(
-                    self.bundle, stored.features, self.encoder, pixels, self.typical
-                )
+                pixels = encoder.transform(Image.fromarray(stored.seen))
+                stored.reading = logit_reading(bundle, stored.features, encoder, pixels, self.typical)
             return stored.reading
 
     def reading_evidence(self, stored: StoredCase) -> a.Evidence:
@@ -447,7 +450,9 @@ class Inspector:
         return self.last_block, self.distilled
 
     def _concepts_of(self, stored: StoredCase) -> a.Evidence | None:
-        return None if self.space is None else concept_evidence(stored, self.bundle, self.space)
+        if self.space is None or isinstance(self.bundle, Ensemble):
+            return None
+        return concept_evidence(stored, self.bundle, self.space)
 
     def _encode(self, images: Sequence[PreparedCase]) -> list[Vectors]:
         """Features of a few images, one pass."""
@@ -457,7 +462,7 @@ class Inspector:
         return [{kind: array[row] for kind, array in found.items()} for row in range(len(images))]
 
 
-def _verdict(bundle: Bundle, stored: StoredCase) -> Verdict:
+def _verdict(bundle: Bundle | Ensemble, stored: StoredCase) -> Verdict:
     (verdict,) = bundle.verdicts(stored.features)
     return small_is_out_of_domain(verdict, stored.facts.width, stored.facts.height)
 

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from morelli.atlas.distiller import DistilledMap
-    from morelli.detectors import Bundle
+    from morelli.detectors import Bundle, Ensemble
     from morelli.encoders import Encoder, LastBlock
     from morelli.explanation import ConceptSpace
 
 
 def load(
-    bundle: Bundle | Path | str | None = None,
+    bundle: Bundle | Ensemble | Path | str | None = None,
     *,
     base_rate: float | None = None,
     fpr: float | None = None,
@@ -29,7 +29,7 @@ def load(
     concepts: Sequence[Path | str] = (),
     reference: Path | str | None = None,
     encoder: str | None = None,
-    weights: Path | str | None = None,
+    weights: Path | str | Sequence[Path | str] | None = None,
     device: str = "auto",
     offline: bool = False,
     precision: Precision = "auto",
@@ -38,7 +38,7 @@ def load(
     """Load a detector with its encoder, fetching and checking the weights the first time.
 
     Args:
-        bundle: a `Bundle` or its folder; the shipped one if None.
+        bundle: a `Bundle`, an `Ensemble`, or the folder of either; the shipped bundle if None.
         base_rate: share of generated images to assume; the bundle's if None.
         fpr: share of real images that may be called AI-generated; the bundle's if None.
         distilled: folder of the distilled map, another reader beside the bundle. The shipped one if None,
@@ -46,7 +46,8 @@ def load(
         concepts: folders of concept banks, for evidence in words; the shipped ones if empty.
         reference: feature table with real images that `concepts` are measured from.
         encoder: the hub id of the bundle's encoder where it is not registered, so that it may be fetched.
-        weights: the encoder's weights on this machine, as for `load_encoder`.
+        weights: the encoder's weights on this machine, as for `load_encoder`; for an ensemble several, in any
+            order.
         device: `cpu`, `cuda`, …; `auto` takes CUDA where there is one.
         offline: never touch the network.
         precision: ``exact``, ``auto``, ``fast`` or ``fastest``: float32, or bfloat16 or int8 where it is
@@ -67,24 +68,43 @@ def load(
         >>> print(detector.inspect("photo.jpg").sentence)
         Morelli ... with the detector default ... “photo.jpg” ...
     """
-    from morelli.detectors import Bundle, default_bundle_path
-    from morelli.encoders import encoder_for_build
+    from morelli.detectors import Bundle, Ensemble, default_bundle_path, load_detector
+    from morelli.encoders import EncoderSet, encoder_for_build
     from morelli.explanation.deciding import shipped_typical_parts
 
-    if not isinstance(bundle, Bundle):
-        bundle = Bundle.load(bundle or default_bundle_path())
+    if not isinstance(bundle, Bundle | Ensemble):
+        bundle = load_detector(bundle or default_bundle_path())
     if fpr is not None:
         bundle = bundle.with_fpr(fpr)
     if base_rate is not None:
         bundle = bundle.with_base_rate(base_rate)
+    progress: dict[str, Any] = {} if on_progress is None else {"progress": on_progress}
+    given = [weights] if isinstance(weights, str | Path) else list(weights or ())
+    if isinstance(bundle, Ensemble):
+        if distilled is not None or concepts:
+            raise UsageError(
+                "A distilled map and concepts belong to one encoder: give one bundle, or leave them out."
+            )
+        for member in bundle.members:
+            _ = member.bank is not None and member.bank.index
+        several = EncoderSet.for_builds(
+            bundle.builds, encoder=encoder, device=device, weights=given, offline=offline, **progress
+        )
+        return Inspector(encoder=several, bundle=bundle).at_precision(precision)
+    if len(given) > 1:
+        raise UsageError(f"The bundle {bundle.name} has one encoder: give one folder or file of weights.")
     if bundle.bank is not None:
         _ = bundle.bank.index  # built once here, not in the first question of every thread
     found, digest = _load_distilled(bundle, None if distilled is None else Path(distilled))
     space, names = _load_concepts(bundle, [Path(path) for path in concepts], reference)
     # The weights last, since they may have to be fetched.
-    progress: dict[str, Any] = {} if on_progress is None else {"progress": on_progress}
     loaded = encoder_for_build(
-        bundle.build, encoder=encoder, device=device, weights=weights, offline=offline, **progress
+        bundle.build,
+        encoder=encoder,
+        device=device,
+        weights=given[0] if given else None,
+        offline=offline,
+        **progress,
     )
     exact = Inspector(
         encoder=loaded,

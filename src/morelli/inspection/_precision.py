@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
+from morelli.detectors import Ensemble
 from morelli.detectors._precision import QUICK_DTYPES
+from morelli.encoders import EncoderSet
 from morelli.errors import UsageError
 from morelli.inspection.answers import Precision
 
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from morelli.encoders._encoder import QuickDtype
 
 
-def at_precision(encoder: Encoder, bundle: Bundle, precision: Precision) -> Encoder:
+def at_precision(
+    encoder: Encoder | EncoderSet, bundle: Bundle | Ensemble, precision: Precision
+) -> Encoder | EncoderSet:
     """The bundle's encoder, computing as `precision` says.
 
     Args:
@@ -37,6 +41,12 @@ def at_precision(encoder: Encoder, bundle: Bundle, precision: Precision) -> Enco
     """
     if precision not in get_args(Precision):
         raise UsageError(f"precision {precision!r} is unknown; there are {', '.join(get_args(Precision))}")
+    if isinstance(encoder, EncoderSet) or isinstance(bundle, Ensemble):
+        if precision in ("fast", "fastest"):
+            raise UsageError(
+                f"What bfloat16 costs the ensemble {bundle.name} was not measured. Ask for exact or auto."
+            )
+        return encoder
     if precision == "exact":
         return encoder
     obstacles = {dtype: _obstacle(encoder, bundle, dtype) for dtype in QUICK_DTYPES}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from morelli.detectors import Bundle, Verdict
+    from morelli.detectors import Bundle, Ensemble, Verdict
     from morelli.inspection._case import StoredCase
     from morelli.inspection.answers import ProvenanceFinding
 
@@ -38,7 +38,7 @@ SHORT = {
 }
 
 
-def sentence(stored: StoredCase, verdict: Verdict, bundle: Bundle) -> str:
+def sentence(stored: StoredCase, verdict: Verdict, bundle: Bundle | Ensemble) -> str:
     """A sentence to quote, with the probability, its interval, the assumption behind it and the version.
 
     Where the file claims to be made, changed or recorded with something, a second one says so.
@@ -52,10 +52,19 @@ def sentence(stored: StoredCase, verdict: Verdict, bundle: Bundle) -> str:
     return (
         f"Morelli {__version__} with the detector {bundle.name} (build {bundle.build.fingerprint}) {found}: "
         f"the estimated probability is {percent(verdict.probability)} (interval {percent(low)} to "
-        f"{percent(high)}), assuming that {percent(bundle.base_rate)} of such pictures are generated. This "
-        f"is a signal, not proof. {_bright(stored.facts.notes)}{_said(stored.provenance)}"
+        f"{percent(high)}), assuming that {percent(bundle.base_rate)} of such pictures are generated. "
+        f"{_members(verdict)}This is a signal, not proof. {_bright(stored.facts.notes)}"
+        f"{_said(stored.provenance)}"
         f"SHA-256 of the file: {stored.facts.sha256}."
     )
+
+
+def _members(verdict: Verdict) -> str:
+    """A sentence where the members of an ensemble disagree."""
+    if verdict.ensemble is None or verdict.ensemble.sentence is None:
+        return ""
+    said = verdict.ensemble.sentence
+    return f"{said[0].upper()}{said[1:]}. "
 
 
 def _bright(notes: Sequence[str]) -> str:

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from morelli.detectors import Bundle, Verdict
-    from morelli.encoders import Encoder
+    from morelli.detectors import Bundle, Ensemble, Verdict
+    from morelli.encoders import Encoder, EncoderSet
     from morelli.images import ImageFacts, ImageItem
     from morelli.inspection.answers import ProvenanceFinding, Stability
     from morelli.provenance import TrustList
@@ -69,8 +69,8 @@ class Detection:
 
 def detect(
     items: Iterable[ImageItem],
-    bundle: Bundle,
-    encoder: Encoder,
+    bundle: Bundle | Ensemble,
+    encoder: Encoder | EncoderSet,
     *,
     batch_size: int = 16,
     workers: int = 2,
@@ -182,7 +182,7 @@ class _Opened:
 class _Preparation:
     """The decode threads' job for any item and perturbation; never raises for a bad image."""
 
-    encoder: Encoder
+    encoder: Encoder | EncoderSet
     thumbnails: bool
     trust: TrustList | None
 
@@ -213,8 +213,8 @@ def _judged(
     images: Sequence[_Delivered],
     rows: Sequence[int],
     vectors: Mapping[str, NDArray[Any]],
-    bundle: Bundle,
-    encoder: Encoder,
+    bundle: Bundle | Ensemble,
+    encoder: Encoder | EncoderSet,
 ) -> list[_Delivered]:
     """The images of a batch, those at `rows` with the verdict on their vectors."""
     found = list(images)
@@ -229,8 +229,8 @@ def _judged(
 def _verdicts(
     good: Sequence[Detection],
     vectors: Mapping[str, NDArray[Any]],
-    bundle: Bundle,
-    encoder: Encoder,
+    bundle: Bundle | Ensemble,
+    encoder: Encoder | EncoderSet,
 ) -> list[Verdict]:
     """The verdicts of readable images, from their vectors (n, …) of each kind."""
     from morelli.features import Features

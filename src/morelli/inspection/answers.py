@@ -15,6 +15,8 @@ Share = Annotated[float, Interval(ge=0, le=1)]
 """A probability or a share, 0 to 1."""
 Word = Literal["ai", "real", "inconclusive", "out_of_domain"]
 """The verdict."""
+Opinion = Literal["ai", "real", "inconclusive"]
+"""What a member of an ensemble says."""
 # The words of `morelli.provenance.Finding`, whose values are checked against these where they are copied.
 Kind = Literal["content_credentials", "iptc", "generator_metadata", "camera", "watermark"]
 """Which sort of evidence a finding is."""
@@ -146,6 +148,34 @@ class Family(Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MemberOpinion(Answer):
+    """What one member of an ensemble says by itself."""
+
+    name: str
+    encoder: str
+    dtype: str = field(metadata={"description": "Number format that the member was fitted on."})
+    weight: Share = field(metadata={"description": "Its share of the combination."})
+    probability: Share = field(metadata={"description": "Its own, at the base rate of the answer."})
+    verdict: Opinion = field(metadata={"description": "By its own thresholds alone."})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensemble(Answer):
+    """What the members of an ensemble say, and whether they disagree."""
+
+    members: list[MemberOpinion]
+    spread: Share = field(metadata={"description": "Range of the members' probabilities at even odds."})
+    limit: Share = field(metadata={"description": "Spread that few held-out images exceed."})
+    contradict: bool = field(metadata={"description": "True where one member says ai and another real."})
+    unusual: bool = field(metadata={"description": "True where the spread is above the limit."})
+    withheld: bool = field(
+        metadata={"description": "True where there is no answer because the members contradict each other."}
+    )
+    disagree: bool = field(metadata={"description": "True where they contradict, or the spread is unusual."})
+    sentence: str | None = field(metadata={"description": "In words, where they disagree."})
+
+
+@dataclass(frozen=True, kw_only=True)
 class Delivery(Answer):
     """One way in which the image might have been delivered, and the probability then."""
 
@@ -200,6 +230,9 @@ class Case(Answer):
     reasons: list[str]
     family: Family | None = field(
         metadata={"description": "Null where the verdict is another than ai, or no known family is likely."}
+    )
+    ensemble: Ensemble | None = field(
+        metadata={"description": "Null where one detector judged, and not an ensemble of several."}
     )
     sentence: str = field(metadata={"description": "A sentence to quote."})
     facts: Facts

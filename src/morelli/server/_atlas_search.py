@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from morelli.encoders import Encoder
 from morelli.server import _models as m
 from morelli.server._problems import ProblemError
 
 if TYPE_CHECKING:
     from morelli.atlas import Atlas
-    from morelli.encoders import Encoder
     from morelli.explanation.concepts import ConceptBank
     from morelli.server._state import ServerState
 
@@ -55,7 +55,7 @@ def look_for(state: ServerState, atlas: Atlas, asked: m.SearchQuery) -> tuple[Di
 def _of_text(state: ServerState, atlas: Atlas, text: str) -> tuple[Direction, str, str]:
     inspector = state.loaded
     encoder = None if inspector is None else inspector.encoder
-    if encoder is not None and _reads_texts(encoder, atlas):
+    if isinstance(encoder, Encoder) and _reads_texts(encoder, atlas):
         tower = encoder.require_text()
         found = tower.encode([text, PROMPT.format(text)])
         found /= np.linalg.norm(found, axis=1, keepdims=True)

@@ -76,7 +76,7 @@ async def picture(
 
 def _uris(state: ServerState) -> dict[str, str | None]:
     """The paths that the bank keeps, by SHA-256."""
-    bank = state.inspector.bundle.bank
+    bank = state.inspector.bank
     return {} if bank is None else dict(zip(bank.ids, bank.uris, strict=True))
 
 

@@ -119,7 +119,7 @@ class _Lines:
 def run(task: BuildTask, lines: _Lines) -> dict[str, Any]:
     """Extract, build, and say what became of it; raises as `extract` and `build_atlas` do."""
     from morelli.atlas import AtlasOptions, build_atlas
-    from morelli.detectors import Bundle, default_bundle_path
+    from morelli.detectors import Ensemble, default_bundle_path, load_detector
     from morelli.features import FeatureTable, extract
     from morelli.images.layouts import SourceReport
 
@@ -140,7 +140,9 @@ def run(task: BuildTask, lines: _Lines) -> dict[str, Any]:
             "the images into folders named real and fake, or take the shipped dimensions."
         )
     lines.step("encoder", 0, None)
-    build = Bundle.load(settings.bundle or default_bundle_path()).build
+    detector = load_detector(settings.bundle or default_bundle_path())
+    # An atlas is of one encoder; of an ensemble, that of the member with the largest weight.
+    build = (detector.lead if isinstance(detector, Ensemble) else detector).build
     given = _map(settings, build) if task.dimensions == "shipped" else None
     kind = "final" if given is None else given.kind
     size = 16 if given is None else given.n_dimensions
@@ -188,12 +190,14 @@ def _map(settings: ServerSettings, build: Build) -> Any:
 
 
 def _encoder(settings: ServerSettings, build: Build) -> Encoder:
-    from morelli.encoders import encoder_for_build
+    from morelli.encoders import EncoderSet, encoder_for_build
 
-    return encoder_for_build(
-        build, encoder=settings.encoder, device=settings.device, weights=settings.weights,
-        offline=settings.offline,
-    )  # fmt: skip
+    how: dict[str, Any] = {"device": settings.device, "offline": settings.offline}
+    if isinstance(settings.weights, tuple):
+        return EncoderSet.for_builds(
+            [build], encoder=settings.encoder, weights=settings.weights, **how
+        ).encoders[0]
+    return encoder_for_build(build, encoder=settings.encoder, weights=settings.weights, **how)
 
 
 def _last_block_inputs(encoder: Encoder, kind: str) -> tuple[str, ...] | None:

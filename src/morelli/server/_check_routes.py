@@ -364,7 +364,7 @@ def _info(state: ServerState) -> m.Info:
             "kinds": list(b.kinds),
             "base_rate": b.base_rate,
             "thresholds": {"ai": b.ai.to_json(), "real": b.real.to_json()},
-            "bank": 0 if b.bank is None else len(b.bank),
+            "bank": 0 if inspector.bank is None else len(inspector.bank),
             # Thresholds count scores, of which an image has one for each delivery.
             "training": {name: b.training[name] for name in ("n_real", "n_fake") if name in b.training},
             "licence": b.licence,

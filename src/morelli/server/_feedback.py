@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from morelli.artefacts import locked, write_file
+from morelli.detectors import Ensemble
 from morelli.features import Features, FeatureTable
 from morelli.server import _models as m
 from morelli.server._problems import ProblemError
@@ -44,6 +45,13 @@ def note_case(
                 "invalid-request",
                 "The picture was edited here, and the table takes pictures as they came.",
                 next="Say it of the picture before the edits.",
+            )
+        if isinstance(inspector.bundle, Ensemble):
+            raise ProblemError(
+                422,
+                "invalid-request",
+                "A table holds features of one encoder, and an ensemble of several judges here.",
+                next="Start the server with a feedback file that ends in .jsonl.",
             )
         before, kept = _into_table(path, _labelled(inspector, stored, label, asked.note), asked.note)
         kind: Literal["file", "table"] = "table"
@@ -131,19 +139,18 @@ def _into_file(path: Path, line: dict[str, Any]) -> tuple[Label | None, int]:
 
 def _difference(inspector: Inspector, stored: StoredCase, label: int | None) -> m.Difference | None:
     """The case judged with the detector's bank as it is, and with the case in it under its label."""
-    bank = inspector.bundle.bank
-    if bank is None or label is None or stored.edits:
+    bundle = inspector.bundle
+    bank = bundle.bank
+    if isinstance(bundle, Ensemble) or bank is None or label is None or stored.edits:
         return None
     before = _judged(inspector, stored)
     sha256 = stored.facts.sha256
     if sha256 in bank.label_of:
         known: Literal["real", "fake"] = "fake" if bank.label_of[sha256] else "real"
         return m.Difference(before=before, after=None, known_as=known, refit=False)
-    grown = inspector.bundle.with_bank_added(_labelled(inspector, stored, label))
+    grown = bundle.with_bank_added(_labelled(inspector, stored, label))
     after = _judged(replace(inspector, bundle=grown), stored)
-    return m.Difference(
-        before=before, after=after, known_as=None, refit=inspector.bundle.neighbor_rule is None
-    )
+    return m.Difference(before=before, after=after, known_as=None, refit=bundle.neighbor_rule is None)
 
 
 def _judged(inspector: Inspector, stored: StoredCase) -> m.Judged:

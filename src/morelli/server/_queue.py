@@ -20,7 +20,7 @@ import numpy.typing as npt
 from morelli.encoders import InferenceWorkers
 
 if TYPE_CHECKING:
-    from morelli.encoders import Encoder
+    from morelli.encoders import Encoder, EncoderSet
     from morelli.inspection import Vectors
 
 Floats = npt.NDArray[np.float32]
@@ -56,7 +56,7 @@ class EncodingQueue:
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: Encoder | EncoderSet,
         kinds: Sequence[str],
         *,
         most: int = 128,

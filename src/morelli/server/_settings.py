@@ -76,7 +76,7 @@ class ServerSettings:
         token: what requests must carry; None asks for none, which only a loopback address may.
         hosts: further names by which browsers reach this server (the `Host` header).
         roots: folders that paths in requests may lie in. None declared: no path is read.
-        bundle: the detector; the shipped one when None.
+        bundle: the detector, a bundle or an ensemble; the shipped one when None.
         distilled: folder of the distilled map behind "why"; the shipped one, if there is one, when None.
         concepts: concept banks for additive evidence in words.
         reference: feature table with real images that concepts are measured from.
@@ -89,7 +89,7 @@ class ServerSettings:
             else a file with one JSON a line; None: refused.
         encoder: hub id of the bundle's encoder, so that one that is not registered may be fetched.
         trust: root certificates (PEM) of trusted signers of Content Credentials; without them none is known.
-        weights: the encoder's weights on this machine, as for `load_encoder`.
+        weights: the encoder's weights on this machine, as for `load_encoder`; for an ensemble several.
         device: `cpu`, `cuda`, …; `auto` takes CUDA where there is one.
         offline: never fetch weights.
         precision: ``auto``, ``exact``, ``fast`` or ``fastest``, as for `morelli.load`.
@@ -113,7 +113,7 @@ class ServerSettings:
     feedback: Path | None = None
     trust: Path | None = None
     encoder: str | None = None
-    weights: Path | None = None
+    weights: Path | tuple[Path, ...] | None = None
     device: str = "auto"
     offline: bool = False
     precision: Precision = "auto"
@@ -176,9 +176,10 @@ class ServerSettings:
             "keep",
             "feedback",
             "trust",
-            "weights",
         ):
             values[name] = None if values[name] is None else Path(values[name])
+        given = values["weights"]
+        values["weights"] = tuple(map(Path, given)) if isinstance(given, list) else given and Path(given)
         values["hosts"] = tuple(values["hosts"])
         values["limits"] = RequestLimits(**values["limits"])
         return cls(**values)

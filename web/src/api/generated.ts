@@ -126,6 +126,8 @@ export interface Case {
   readonly reasons: readonly string[];
   /** Null where the verdict is another than ai, or no known family is likely. */
   readonly family: Family | null;
+  /** Null where one detector judged, and not an ensemble of several. */
+  readonly ensemble: Ensemble | null;
   /** A sentence to quote. */
   readonly sentence: string;
   readonly facts: Facts;
@@ -340,6 +342,25 @@ export interface Distilled {
 export interface EditStep {
   readonly name: string;
   readonly value?: number | string | null;
+}
+
+/** What the members of an ensemble say, and whether they disagree. */
+export interface Ensemble {
+  readonly members: readonly MemberOpinion[];
+  /** Range of the members' probabilities at even odds. */
+  readonly spread: number;
+  /** Spread that few held-out images exceed. */
+  readonly limit: number;
+  /** True where one member says ai and another real. */
+  readonly contradict: boolean;
+  /** True where the spread is above the limit. */
+  readonly unusual: boolean;
+  /** True where there is no answer because the members contradict each other. */
+  readonly withheld: boolean;
+  /** True where they contradict, or the spread is unusual. */
+  readonly disagree: boolean;
+  /** In words, where they disagree. */
+  readonly sentence: string | null;
 }
 
 /** A figure and its interval. */
@@ -629,6 +650,20 @@ export interface Judged {
   readonly nearest_real: number | null;
   /** Of the nearest known generated one. */
   readonly nearest_fake: number | null;
+}
+
+/** What one member of an ensemble says by itself. */
+export interface MemberOpinion {
+  readonly name: string;
+  readonly encoder: string;
+  /** Number format that the member was fitted on. */
+  readonly dtype: string;
+  /** Its share of the combination. */
+  readonly weight: number;
+  /** Its own, at the base rate of the answer. */
+  readonly probability: number;
+  /** By its own thresholds alone. */
+  readonly verdict: "ai" | "real" | "inconclusive";
 }
 
 /** Figures by name, each with its interval, and notes on how they were made. */

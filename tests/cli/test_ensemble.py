@@ -135,7 +135,7 @@ def test_options_that_an_ensemble_does_not_have_are_refused(
 ) -> None:
     fast = morelli("detect", collection, "--bundle", both, *weights, "--precision", "fast")
     assert fast.code == 2
-    assert "What bfloat16 costs the ensemble both was not measured" in fast.err
+    assert "What bfloat16 and int8 cost the ensemble both was not measured" in fast.err
     twice = morelli("detect", collection, "--bundle", bundle, *weights)
     assert twice.code == 2
     assert "give --weights once" in twice.err

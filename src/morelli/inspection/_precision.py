@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from morelli.detectors import Ensemble
-from morelli.detectors._precision import QUICK_DTYPES
 from morelli.encoders import EncoderSet
 from morelli.errors import UsageError
 from morelli.inspection.answers import Precision
@@ -18,7 +17,10 @@ if TYPE_CHECKING:
 
     from morelli.detectors import Bundle
     from morelli.encoders import Encoder
-    from morelli.encoders._encoder import QuickDtype
+
+_Format = Literal["bfloat16", "int8"]
+_FORMATS: tuple[_Format, ...] = ("bfloat16", "int8")
+"""From the more exact to the quicker."""
 
 
 def at_precision(
@@ -44,13 +46,14 @@ def at_precision(
     if isinstance(encoder, EncoderSet) or isinstance(bundle, Ensemble):
         if precision in ("fast", "fastest"):
             raise UsageError(
-                f"What bfloat16 costs the ensemble {bundle.name} was not measured. Ask for exact or auto."
+                f"What {' and '.join(_FORMATS)} cost the ensemble {bundle.name} was not measured. "
+                "Ask for exact or auto."
             )
         return encoder
     if precision == "exact":
         return encoder
-    obstacles = {dtype: _obstacle(encoder, bundle, dtype) for dtype in QUICK_DTYPES}
-    free = [dtype for dtype in QUICK_DTYPES if obstacles[dtype] is None]
+    obstacles = {dtype: _obstacle(encoder, bundle, dtype) for dtype in _FORMATS}
+    free = [dtype for dtype in _FORMATS if obstacles[dtype] is None]
     if precision == "auto":
         free = [dtype for dtype in free if dtype == "bfloat16" and bundle.quick_costs[dtype].acceptable]
         if not free:
@@ -63,7 +66,7 @@ def at_precision(
     )
 
 
-def _obstacle(encoder: Encoder, bundle: Bundle, dtype: QuickDtype) -> str | None:
+def _obstacle(encoder: Encoder, bundle: Bundle, dtype: _Format) -> str | None:
     """Why this number format is no choice here, as a sentence; None where it is one."""
     obstacle = encoder.obstacle_to_quick(dtype)
     if obstacle is None and dtype not in bundle.quick_costs:
@@ -75,7 +78,7 @@ def _obstacle(encoder: Encoder, bundle: Bundle, dtype: QuickDtype) -> str | None
     return obstacle
 
 
-def _unsure(bundle: Bundle, dtype: QuickDtype, vectors: Mapping[str, Any]) -> NDArray[np.bool_]:
+def _unsure(bundle: Bundle, dtype: _Format, vectors: Mapping[str, Any]) -> NDArray[np.bool_]:
     from morelli.features import Features
 
     cost = bundle.quick_costs[dtype]

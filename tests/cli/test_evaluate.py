@@ -88,7 +88,7 @@ def test_a_bundle_that_saw_the_images_is_fitted_anew(table, bundle, tmp_path):
     run = morelli("evaluate", "run", table, "--bundle", bundle, "--protocol", "lineage", "-o", tmp_path / "r",
                   *FAST)  # fmt: skip
     assert run.code == 0, run.err
-    assert "fitted anew" in run.err
+    assert "fitted again" in run.err
     predictions = Predictions.read(tmp_path / "r" / "predictions.parquet")
     assert predictions.names("detector") == ["small refitted"]
 

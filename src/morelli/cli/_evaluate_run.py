@@ -118,8 +118,8 @@ def run(
 ) -> None:
     """Evaluate detectors by protocols that keep lineages and real sources apart, and write a report.
 
-    Detectors are fitted anew for every split. A bundle is scored as it is on images that it has not seen;
-    if it has seen them, its recipe is fitted anew in every split instead, and the report says so. The
+    Detectors are fitted again for every split. A bundle is scored as it is on images that it has not seen;
+    if it has seen them, its recipe is fitted again in every split instead, and the report says so. The
     folder gets predictions.parquet, report.html, report.json, report.md and CSV tables.
 
     Examples:

@@ -173,11 +173,8 @@ def key(summary: Summary, width: int = NARROW) -> list[Text]:
         return []
     drawn = "drawn from 0 to 1, " if width >= NARROW else ""
     return [
-        _text(
-            f"P(AI): probability that a model made the image, {drawn}then the interval it lies in; beside "
-            "each nearest known picture its similarity, at most 1.",
-            "dim",
-        )
+        _text(f"P(AI): probability that a model made the image, {drawn}then the interval it lies in", "dim"),
+        _text("beside each nearest known picture: its similarity, at most 1", "dim"),
     ]
 
 

@@ -117,7 +117,7 @@ def bundle_candidates(
     """What becomes of each bundle: candidates, the kinds that they need made, and notes for the reader.
 
     seen: images of `features` that each was fitted on, None where it does not say. refit: ``auto``,
-    ``always`` or ``never``, see `Run`. A bundle that cannot be fitted anew is left out, with a note.
+    ``always`` or ``never``, see `Run`. A bundle that cannot be fitted again is left out, with a note.
     """
     candidates: list[Candidate] = []
     made: dict[str, Any] = {}
@@ -137,7 +137,7 @@ def bundle_candidates(
             made |= extra
             notes.append(
                 f"{name} was fitted on {known or 'none'} of these {len(features)} images, so its recipe was "
-                f"fitted anew on the training side of every split ({candidate.name}); calibration and "
+                f"fitted again on the training side of every split ({candidate.name}); calibration and "
                 "thresholds of the bundle do not enter these figures"
             )
             continue

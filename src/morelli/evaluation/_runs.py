@@ -338,7 +338,7 @@ def _robustness(run: Run) -> Executed:
         "features": features_digest(every, kinds),
         "bundles": {name: bundle.digest for name, bundle in bundles.items()},
         "seen": {k: v for k, v in seen.items() if v is not None},
-        "notes": [f"{n} has seen these images, so its recipe was fitted anew in every fold" for n in made],
+        "notes": [f"{n} has seen these images, so its recipe was fitted again in every fold" for n in made],
     }
     predictions = Predictions(predictions.table, record)
     inputs = [

@@ -1,7 +1,7 @@
 """A residual as a non-negative sum of few named concepts: how much of it they explain together.
 
 Orthogonal matching pursuit with non-negative weights over both ends of every concept: the end that
-agrees most with what is left is added, then all weights are fitted anew (NNLS). SpLiCE (2402.10376)
+agrees most with what is left is added, then all weights are fitted again (NNLS). SpLiCE (2402.10376)
 explains single CLIP embeddings by a sparse non-negative code over texts; here it is a residual.
 """
 

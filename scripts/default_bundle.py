@@ -39,8 +39,8 @@ from morelli.detectors import Bundle, ExpertProbe, Recipe, fit_bundle, grouped_f
 from morelli.detectors._bundle import verdict_thresholds
 from morelli.detectors._expert_probe import expert_codes
 from morelli.detectors._fit import FittedBundle
-from morelli.detectors._precision import QUICK_DTYPES, PrecisionCost
-from morelli.encoders import load_encoder
+from morelli.detectors._precision import PrecisionCost
+from morelli.encoders import Encoder, load_encoder
 from morelli.evaluation import MeasureOptions, Predictions, measure
 from morelli.evaluation._measure import Measurement
 from morelli.explanation._shipped_space import save_typical
@@ -143,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     bundle = replace(fitted.bundle, metrics={**fitted.bundle.metrics, **record})
     exact = one_in_five(options.manifest, options.work, "float32")
-    for dtype in QUICK_DTYPES:
+    for dtype in Encoder.quick_dtypes:
         bundle = bundle.with_quick(exact, one_in_five(options.manifest, options.work, dtype))
     bundle.save(options.out)
     bundle = Bundle.load(options.out)
@@ -378,7 +378,7 @@ def one_in_five(manifests: Sequence[Path], work: Path, dtype: NumberFormat) -> F
 
 def precision_lines(bundle: Bundle) -> str:
     """What bfloat16 and int8 cost, as `--precision` knows it."""
-    some, int8 = (bundle.quick_costs[dtype] for dtype in QUICK_DTYPES)
+    some, int8 = (bundle.quick_costs[dtype] for dtype in Encoder.quick_dtypes)
 
     def twice(cost: PrecisionCost) -> str:
         return f"{100 * cost.again:.0f} %"

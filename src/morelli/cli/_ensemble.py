@@ -12,7 +12,7 @@ import typer
 
 from morelli.cli._console import console, printable
 from morelli.cli._errors import warn
-from morelli.cli._options import Quiet
+from morelli.cli._options import FalseAlarmRate, Folds, FoldSeed, MissRate, Quiet
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,10 +52,8 @@ def ensemble(
     combine: Annotated[
         CombineChoice, typer.Option(help="Fit the members' weights, or take the plain mean.")
     ] = CombineChoice.fitted,
-    fpr: Annotated[float, typer.Option(help="Share of real images that may be called AI-generated.")] = 0.05,
-    miss_rate: Annotated[
-        float, typer.Option(help="Share of generated images that may be called real.")
-    ] = 0.05,
+    fpr: FalseAlarmRate = 0.05,
+    miss_rate: MissRate = 0.05,
     new_groups: Annotated[
         bool,
         typer.Option(
@@ -63,8 +61,8 @@ def ensemble(
             help="Promise these shares for images of sources and generators that are not in the tables.",
         ),
     ] = False,
-    folds: Annotated[int, typer.Option(min=2, help="Folds of groups for held-out scores.")] = 8,
-    seed: Annotated[int, typer.Option(help="Seed of folds and bootstrap draws.")] = 0,
+    folds: Folds = 8,
+    seed: FoldSeed = 0,
     name: Annotated[str | None, typer.Option(help="Name of the ensemble; else its folder's.")] = None,
     quiet: Quiet = False,
 ) -> None:

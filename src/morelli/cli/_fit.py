@@ -12,7 +12,7 @@ import typer
 
 from morelli.cli._console import console, error_console
 from morelli.cli._errors import warn
-from morelli.cli._options import Quiet
+from morelli.cli._options import FalseAlarmRate, Folds, FoldSeed, MissRate, Quiet
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,10 +67,8 @@ def fit(
         ),
     ] = "2023",
     k: Annotated[int, typer.Option(min=1, help="How many neighbours vote.")] = 5,
-    fpr: Annotated[float, typer.Option(help="Share of real images that may be called AI-generated.")] = 0.05,
-    miss_rate: Annotated[
-        float, typer.Option(help="Share of generated images that may be called real.")
-    ] = 0.05,
+    fpr: FalseAlarmRate = 0.05,
+    miss_rate: MissRate = 0.05,
     new_groups: Annotated[
         bool,
         typer.Option(
@@ -99,8 +97,8 @@ def fit(
     real_groups: Annotated[
         RealGroupChoice, typer.Option(help="Keep real images together by their source, or not at all.")
     ] = RealGroupChoice.source,
-    folds: Annotated[int, typer.Option(min=2, help="Folds of groups for held-out scores.")] = 8,
-    seed: Annotated[int, typer.Option(help="Seed of folds and bootstrap draws.")] = 0,
+    folds: Folds = 8,
+    seed: FoldSeed = 0,
     name: Annotated[str | None, typer.Option(help="Name of the bundle; else its folder's.")] = None,
     quiet: Quiet = False,
 ) -> None:

@@ -84,6 +84,10 @@ PrecisionOption = Annotated[
         "fastest: int8."
     ),
 ]
+FalseAlarmRate = Annotated[float, typer.Option(help="Share of real images that may be called AI-generated.")]
+MissRate = Annotated[float, typer.Option(help="Share of generated images that may be called real.")]
+Folds = Annotated[int, typer.Option(min=2, help="Folds of groups for held-out scores.")]
+FoldSeed = Annotated[int, typer.Option(help="Seed of folds and bootstrap draws.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never use the network, not even for weights.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No table, no summary, no progress.")]
 LabelFrom = Annotated[

@@ -19,9 +19,10 @@ from morelli.detectors._bundle_record import read_record, write_record
 from morelli.detectors._calibration import Calibration, Method, fit_calibration
 from morelli.detectors._expert_head import ExpertHead
 from morelli.detectors._linear_head import LinearHead
-from morelli.detectors._precision import QUICK_DTYPES, PrecisionCost, common_images, precision_cost
+from morelli.detectors._precision import PrecisionCost, common_images, precision_cost
 from morelli.detectors._thresholds import Threshold, conformal_miss_threshold, conformal_threshold
 from morelli.detectors._verdict import Case, Neighbor, Verdict, decide
+from morelli.encoders import Encoder
 from morelli.errors import ArtifactError, BuildMismatchError, UsageError
 from morelli.features import Features
 from morelli.metrics.resampling import percentile_interval
@@ -232,8 +233,9 @@ class Bundle:
         """
         self.check_build(replace(quick.build, dtype=self.build.dtype))
         dtype = quick.build.dtype
-        if dtype not in QUICK_DTYPES:
-            raise UsageError(f"These features are {dtype}: extract with --dtype {' or '.join(QUICK_DTYPES)}.")
+        if dtype not in Encoder.quick_dtypes:
+            formats = " or ".join(Encoder.quick_dtypes)
+            raise UsageError(f"These features are {dtype}: extract with --dtype {formats}.")
         exact, quick = common_images(exact, replace(quick, build=self.build))
         before, after = self.verdicts(exact), self.verdicts(quick)
         cost = precision_cost(before, after, exact.labels, partial(self.unsure, quick))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,9 @@ from morelli.detectors._calibration import Calibration
 from morelli.detectors._expert_head import ExpertHead
 from morelli.detectors._linear_head import LinearHead
 from morelli.detectors._model_card import model_card
-from morelli.detectors._precision import QUICK_DTYPES, PrecisionCost
+from morelli.detectors._precision import PrecisionCost
 from morelli.detectors._thresholds import Threshold
-from morelli.encoders import Build
+from morelli.encoders import Build, Encoder
 from morelli.errors import ArtifactError, UsageError
 
 _COLUMNS = ("ids", "generators", "uris", "groups")
@@ -99,7 +100,7 @@ def _document(stored: Mapping[str, Any]) -> dict[str, Any]:
         "notes": list(stored["notes"]),
     }
     costs: Mapping[str, PrecisionCost] = stored["quick_costs"]
-    document |= {dtype: costs[dtype].to_json() for dtype in QUICK_DTYPES if dtype in costs}
+    document |= {dtype: costs[dtype].to_json() for dtype in Encoder.quick_dtypes if dtype in costs}
     rule: NeighborRule | None = stored["neighbor_rule"]
     bank: Bank | None = stored["bank"]
     if isinstance(stored["head"], ExpertHead):
@@ -140,13 +141,20 @@ def read_parts(
     path: Path, document: dict[str, Any], tensors: dict[str, Tensors], columns: dict[str, Any]
 ) -> dict[str, Any]:
     """The fields that `record_parts` gave, all of them checked; the document fits the schema."""
-    try:
+    with errors_named(path, MANIFEST):
         return _fields(path, document, tensors, columns)
+
+
+@contextmanager
+def errors_named(path: Path, manifest: str) -> Iterator[None]:
+    """What is wrong with a document inside, as an `ArtifactError` that names its folder or file."""
+    try:
+        yield
     except ArtifactError as error:
         raise ArtifactError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtifactError(
-            f"{path / MANIFEST} lacks something or has it in a wrong form: {error!r}"
+            f"{path / manifest} lacks something or has it in a wrong form: {error!r}"
         ) from error
 
 
@@ -190,7 +198,9 @@ def _fields(
         "command": str(document["command"]),
         "notes": tuple(str(note) for note in document["notes"]),
         "quick_costs": {
-            dtype: PrecisionCost.from_json(document[dtype]) for dtype in QUICK_DTYPES if dtype in document
+            dtype: PrecisionCost.from_json(document[dtype])
+            for dtype in Encoder.quick_dtypes
+            if dtype in document
         },
     }
 

@@ -12,7 +12,13 @@ from morelli.artefacts.schema import check_schema
 from morelli.artefacts.tensors import Tensors
 from morelli.detectors._bundle import Bundle
 from morelli.detectors._bundle_folder import CARD, ENSEMBLE, ENSEMBLE_FORM, FORM, HELD_OUT, MANIFEST
-from morelli.detectors._bundle_record import held_out_tensors, read_held_out, read_parts, record_parts
+from morelli.detectors._bundle_record import (
+    errors_named,
+    held_out_tensors,
+    read_held_out,
+    read_parts,
+    record_parts,
+)
 from morelli.detectors._calibration import Calibration
 from morelli.detectors._disagreement import Disagreement
 from morelli.detectors._model_card import ensemble_card
@@ -68,7 +74,7 @@ def read_ensemble(path: Path) -> tuple[dict[str, Any], str]:
     """The fields of the ensemble at `path`, all of it checked, and its digest; see `Ensemble.load`."""
     found = read_folder(path, ENSEMBLE_FORM)
     document = found.document
-    try:
+    with errors_named(path, ENSEMBLE):
         fields = {
             "name": str(document["name"]),
             "members": tuple(
@@ -86,12 +92,6 @@ def read_ensemble(path: Path) -> tuple[dict[str, Any], str]:
             **{name: str(document[name]) for name in ("licence", "command")},
             "notes": tuple(str(note) for note in document["notes"]),
         }
-    except ArtifactError as error:
-        raise ArtifactError(f"{path}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ArtifactError(
-            f"{path / ENSEMBLE} lacks something or has it in a wrong form: {error!r}"
-        ) from error
     return fields, str(document["digest"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from morelli.features import Features
 
-QUICK_DTYPES: tuple[Literal["bfloat16", "int8"], ...] = ("bfloat16", "int8")
-"""Number formats whose cost a bundle may hold."""
 MOST_AUC = 0.002
 """What a precision may cost in AUC before `auto` takes the exact one."""
 MOST_CHANGED = 0.005

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Collection
 from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -47,7 +47,10 @@ class Encoder:
         checkpoint: where the weights are and came from.
         device: `cpu`, `cuda`, `cuda:1`, …
         precision: number format of the matrix products in words; the build's, unless made by `quick`.
+        quick_dtypes: number formats that `quick` may take, from the more exact to the quicker.
     """
+
+    quick_dtypes: ClassVar[tuple[QuickDtype, ...]] = ("bfloat16", "int8")
 
     def __init__(
         self,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from morelli.detectors import Ensemble
-from morelli.encoders import EncoderSet
+from morelli.encoders import Encoder, EncoderSet
 from morelli.errors import UsageError
 from morelli.inspection.answers import Precision
 
@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from morelli.detectors import Bundle
-    from morelli.encoders import Encoder
-
-_Format = Literal["bfloat16", "int8"]
-_FORMATS: tuple[_Format, ...] = ("bfloat16", "int8")
-"""From the more exact to the quicker."""
 
 
 def at_precision(
@@ -45,15 +40,18 @@ def at_precision(
         raise UsageError(f"precision {precision!r} is unknown; there are {', '.join(get_args(Precision))}")
     if isinstance(encoder, EncoderSet) or isinstance(bundle, Ensemble):
         if precision in ("fast", "fastest"):
+            formats = " and ".join(Encoder.quick_dtypes)
             raise UsageError(
-                f"What {' and '.join(_FORMATS)} cost the ensemble {bundle.name} was not measured. "
-                "Ask for exact or auto."
+                f"What {formats} cost the ensemble {bundle.name} was not measured. Ask for exact or auto."
             )
         return encoder
     if precision == "exact":
         return encoder
-    obstacles = {dtype: _obstacle(encoder, bundle, dtype) for dtype in _FORMATS}
-    free = [dtype for dtype in _FORMATS if obstacles[dtype] is None]
+    obstacles = {
+        dtype: encoder.obstacle_to_quick(dtype) or _unmeasured(bundle, dtype)
+        for dtype in encoder.quick_dtypes
+    }
+    free = [dtype for dtype, obstacle in obstacles.items() if obstacle is None]
     if precision == "auto":
         free = [dtype for dtype in free if dtype == "bfloat16" and bundle.quick_costs[dtype].acceptable]
         if not free:
@@ -66,19 +64,18 @@ def at_precision(
     )
 
 
-def _obstacle(encoder: Encoder, bundle: Bundle, dtype: _Format) -> str | None:
-    """Why this number format is no choice here, as a sentence; None where it is one."""
-    obstacle = encoder.obstacle_to_quick(dtype)
-    if obstacle is None and dtype not in bundle.quick_costs:
-        return (
-            f"The bundle {bundle.name} does not say what {dtype} costs it. Fit it with a second table of "
-            f"the same images: morelli extract SOURCE -o QUICK.lance --dtype {dtype}, then morelli fit "
-            "F.lance --quick QUICK.lance."
-        )
-    return obstacle
+def _unmeasured(bundle: Bundle, dtype: str) -> str | None:
+    """That the bundle does not know what this number format costs, as a sentence; None where it does."""
+    if dtype in bundle.quick_costs:
+        return None
+    return (
+        f"The bundle {bundle.name} does not say what {dtype} costs it. Fit it with a second table of "
+        f"the same images: morelli extract SOURCE -o QUICK.lance --dtype {dtype}, then morelli fit "
+        "F.lance --quick QUICK.lance."
+    )
 
 
-def _unsure(bundle: Bundle, dtype: _Format, vectors: Mapping[str, Any]) -> NDArray[np.bool_]:
+def _unsure(bundle: Bundle, dtype: str, vectors: Mapping[str, Any]) -> NDArray[np.bool_]:
     from morelli.features import Features
 
     cost = bundle.quick_costs[dtype]

@@ -16,9 +16,10 @@ PYTEST_ARGS ?=
 # One process a core, whole files each: fixtures of a file are made once. tests/conftest.py gives the order.
 PYTEST_WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
-# pip would compile some ten thousand modules on one core.
+# pip would compile some ten thousand modules on one core. What hardly any run imports waits until one does.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-compile
-COMPILE := $(BIN)/python -m compileall -qq -j 0 "$(CURDIR)/$(VENV)"
+RARE := /(cfnlint|moto|networkx|pip|ray|sympy|tests?)/|/transformers/models/
+COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '$(RARE)' "$(CURDIR)/$(VENV)"
 # Where this is set, each of the many processes that the tests start would compile Morelli again.
 unexport PYTHONDONTWRITEBYTECODE
 

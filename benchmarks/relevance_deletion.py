@@ -111,8 +111,8 @@ def main() -> None:
     draws = [random_maps(len(rows), encoder.patches, rng) for _ in range(arguments.random)]
 
     def report(title: str, moves: dict[str, NDArray]) -> None:
-        print(f"\n{title}\n{'map':<22}{'moved':>7}  {'95 %':<17}{'gen.':>7}{'real':>7}{'ratio':>7}"
-              f"  moved - 2 random, 95 %")  # fmt: skip
+        print(f"\n{title}\n{'map':<22}{'moved':>7}  {'90 %':<17}{'gen.':>7}{'real':>7}{'ratio':>7}"
+              f"  moved - 2 random, 90 %")  # fmt: skip
         for e in deletion_effects(moves, labels, groups[rows], rng=np.random.default_rng(1)):
             (low, high), (margin_low, margin_high) = e.interval, e.margin_interval
             print(f"{e.name:<22}{e.moved:7.2f}  [{low:6.2f},{high:6.2f}]  {e.generated:7.2f}{e.real:7.2f}"

@@ -235,6 +235,16 @@ def test_a_saved_set_comes_back_and_a_changed_one_is_refused(
         Prototypes.load(tmp_path / "nowhere")
 
 
+def test_sets_that_kept_no_level_have_intervals_of_95_percent(
+    planted: tuple[Collection, FoundPrototypes],
+) -> None:
+    _, found = planted
+    table, tensors = found.prototypes.to_arrow(), found.prototypes.tensors()
+    assert set(table.column("interval_level").to_pylist()) == {np.float32(0.9)}
+    before = Prototypes.from_arrow(table.drop_columns(["interval_level"]), tensors)
+    assert set(before.table.column("interval_level").to_pylist()) == {np.float32(0.95)}
+
+
 def test_a_prototype_of_other_files_wears_a_warning_and_surprise_knows_it() -> None:
     made = collection()
     carried = made.kind >= 0

@@ -29,6 +29,7 @@ from morelli.detectors import (
     training_hash,
 )
 from morelli.detectors._fit import FittedBundle
+from morelli.detectors._model_card import model_card
 from morelli.errors import ArtifactError, BuildMismatchError, UsageError
 from morelli.features import Features
 from tests.detectors.conftest import make_features
@@ -110,6 +111,11 @@ def test_the_manifest_names_what_it_was_made_of(saved: Path, story: Features) ->
         assert phrase in card
     assert "95 % upper bound" in card
     assert "0.1 %" in card
+    assert "| figure | value | 90 % interval |" in card
+    for figure in manifest["metrics"].values():
+        if isinstance(figure, dict):
+            figure.pop("level", None)
+    assert "| figure | value | 95 % interval |" in model_card(manifest), "as it was before it was kept"
 
 
 def test_the_training_hash_is_of_images_and_labels_not_of_their_order() -> None:

@@ -24,8 +24,9 @@ def test_figures_and_their_intervals_equal_scikit_learns(ties: bool, monkeypatch
     draws = group_draws(y, groups, 40, np.random.default_rng(5)).T.astype(float)
     for name, measure in (("auc", roc_auc_score), ("ap", average_precision_score)):
         assert figures[name]["value"] == pytest.approx(measure(y, z))
-        drawn = np.quantile([measure(y, z, sample_weight=draw) for draw in draws], [0.025, 0.975])
+        drawn = np.quantile([measure(y, z, sample_weight=draw) for draw in draws], [0.05, 0.95])
         assert (figures[name]["low"], figures[name]["high"]) == pytest.approx(tuple(drawn))
+        assert figures[name]["level"] == 0.9
     even = np.where(y == 1, 0.5 / y.sum(), 0.5 / (1 - y).sum())
     gaps = np.bincount(probability_bins(p, 15, "width"), even * (y - p))
     assert figures["ece"]["value"] == pytest.approx(np.abs(gaps).sum())

@@ -128,7 +128,7 @@ def test_curves_pass_through_their_points(case: tuple[int, int, int]) -> None:
 
 
 def test_intervals_of_shares_agree_with_each_other() -> None:
-    low, high = wilson_intervals([0, 3, 8, 10], [10, 10, 10, 10], z=1.959963984540054)
+    low, high = wilson_intervals([0, 3, 8, 10], [10, 10, 10, 10], level=0.95)
     for k, hits in enumerate([0, 3, 8, 10]):
         assert (low[k], high[k]) == pytest.approx(wilson_interval(hits, 10, 0.95), abs=1e-9)
 

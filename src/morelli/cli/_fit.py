@@ -317,7 +317,7 @@ def _say(bundle: Bundle, out: Path, alone: MetadataBaseline | None, *, unlabelle
     ):
         value = bundle.metrics[figure]
         held = "single images" if len(_single(bundle)) == 2 else "groups"
-        spread = f"(95 %: {value['low']:.3f} to {value['high']:.3f}, {held} held out)"
+        spread = f"({100 * value['level']:.0f} %: {value['low']:.3f} to {value['high']:.3f}, {held} held out)"
         screen.print(f"  {words:<26} {value['value']:.3f}  {spread}", highlight=False)
     if bundle.attribution is not None:
         found = bundle.attribution.figures

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from morelli.artefacts.text import markdown_code, markdown_values
@@ -123,9 +123,19 @@ def _compared(compared: Mapping[str, Any]) -> str:
     ]
     head = ["", "AUC", "found at 5 % false alarms", "combination better by, AUC", "found"]
     return (
-        f"{_table(head, rows)}\n\nIn brackets 95 % intervals over groups, the same draws for all rows. The "
+        f"{_table(head, rows)}\n\nIn brackets {_level(compared.values())} intervals over groups, the same draws for all rows. The "
         "weights and the calibration behind an image's combined score come from other groups than its own."
     )
+
+
+def _level(figures: Iterable[Mapping[str, Any]]) -> str:
+    """Coverage of the intervals among these figures; bundles of before kept none, and were made with 95 %."""
+    found = {one.get("level", 0.95) for each in figures for one in each.values() if _is_estimate(one)}
+    return " or ".join(f"{100 * level:.3g} %" for level in sorted(found)) or "90 %"
+
+
+def _is_estimate(figure: object) -> bool:
+    return isinstance(figure, Mapping) and "low" in figure
 
 
 def _with_interval(figure: Mapping[str, float], sign: str = "") -> str:
@@ -217,7 +227,7 @@ def _evaluation(metrics: Mapping[str, Any]) -> str:
         elif isinstance(value, int | float):
             rows.append([str(name), f"{value:.3f}", ""])
     text = "Out of fold: every image was scored by a detector that saw none of its group.\n\n"
-    text += _table(["figure", "value", "95 % interval"], rows)
+    text += _table(["figure", "value", f"{_level([metrics])} interval"], rows)
     if "metadata_only_auc" not in metrics:
         text += (
             "\n\nThe AUC of a classifier that sees only format and size is not kept here: `morelli fit` "

@@ -138,7 +138,7 @@ def bootstrap_effects(
     fake_groups: Array | None = None,
     real_groups: Array | None = None,
     draws: int = 1000,
-    level: float = 0.95,
+    level: float = 0.9,
     random_state: int = 0,
 ) -> tuple[Array, Array]:
     """Ends (m,) of percentile intervals of ⟨c, μ_F − μ_R⟩, whole groups drawn with replacement.

@@ -120,7 +120,7 @@ class TransferMatrix:
         return float(np.diagonal(self.mean).mean())
 
     def interval(
-        self, rng: np.random.Generator, *, draws: int = 2000, level: float = 0.95
+        self, rng: np.random.Generator, *, draws: int = 2000, level: float = 0.9
     ) -> tuple[float, float]:
         """Percentile interval of the OOD score, bootstrap clustered by generator (see `difference`)."""
         return middle(_draws(self.cells, rng, draws), level)
@@ -179,7 +179,7 @@ def difference(
     rng: np.random.Generator,
     *,
     draws: int = 2000,
-    level: float = 0.95,
+    level: float = 0.9,
 ) -> Difference:
     """Paired difference of OOD scores, variant minus baseline, with a bootstrap interval.
 

@@ -142,19 +142,19 @@ def interval(
     return Estimate(float(value), float(low), float(high))
 
 
-def percentile_interval(draws: ArrayLike, tail: float = 0.025, axis: int = 0) -> FloatArray:
+def percentile_interval(draws: ArrayLike, tail: float = 0.05, axis: int = 0) -> FloatArray:
     """The ends between which the draws of a bootstrap lie, but for a share `tail` on each side.
 
     Args:
         draws: (b,) or more axes; NaN in a draw makes its ends NaN.
-        tail: 0.025 leaves the middle 95 %.
+        tail: 0.05 leaves the middle 90 %, as every interval that Morelli states.
         axis: along which the draws lie.
 
     Returns:
         (2, …) lower and upper ends, between draws by linear interpolation.
 
     >>> percentile_interval(range(101)).tolist()
-    [2.5, 97.5]
+    [5.0, 95.0]
     """
     return np.asarray(np.quantile(np.asarray(draws), [tail, 1 - tail], axis=axis))
 

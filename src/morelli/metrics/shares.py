@@ -32,21 +32,24 @@ def wilson_interval(hits: int, n: int, level: float = 0.9) -> tuple[float, float
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
-def wilson_intervals(hits: ArrayLike, n: ArrayLike, z: float = 1.96) -> tuple[FloatArray, FloatArray]:
+def wilson_intervals(hits: ArrayLike, n: ArrayLike, level: float = 0.9) -> tuple[FloatArray, FloatArray]:
     """Wilson's interval of many shares at once, also of effective numbers that are no integers.
 
     Args:
         hits: (m,) 0 to n.
         n: (m,) trials; 0 gives [0, 1].
-        z: quantile of the normal distribution, 1.96 for 95 %.
+        level: coverage.
 
     Returns:
         Ends (m,), (m,), within rounding of [0, 1].
 
     >>> low, high = wilson_intervals([8, 0], [10, 0])
     >>> low.round(3).tolist(), high.round(3).tolist()
-    ([0.49, 0.0], [0.943, 1.0])
+    ([0.541, 0.0], [0.931, 1.0])
     """
+    from scipy.special import ndtri
+
+    z = float(ndtri((1 + level) / 2))
     trials = np.maximum(np.asarray(n, dtype=float), 1e-9)
     p = np.clip(np.asarray(hits) / trials, 0, 1)
     middle = p + z**2 / (2 * trials)

@@ -96,7 +96,7 @@ def study_sentences(study: TransferStudy) -> list[str]:
         f"{study.n_real:,} real ones; real images are halved {halves}.",
         "One generator trains: a discriminant is fitted on one generator and half of the real images and "
         "scored on another generator and the other half, mean AUC over all pairs. All others train: it is "
-        "fitted on all generators that are not held out, together. Intervals are 95 %, over generators.",
+        "fitted on all generators that are not held out, together. Intervals are 90 %, over generators.",
         f"Whatever a row chooses, it chooses without the generators that it is scored on ({held}).",
         _verdict(study, winner),
         "Trained on all known generators together, the plain final embedding reaches "
@@ -221,7 +221,7 @@ def plot_study(study: TransferStudy, path: str | Path) -> Path:
             right.plot(row.gain.value, y, "o", color=face, markeredgecolor=colour, markersize=6)
     left.axvline(study.rows[0].ood, color=INK, linewidth=0.7, linestyle=":")
     left.set_yticks(range(len(rows)), [row.title for row in rows], fontsize=8)
-    left.set_xlabel("mean AUC on unseen generators (95 % interval)", fontsize=8)
+    left.set_xlabel("mean AUC on unseen generators (90 % interval)", fontsize=8)
     right.axvline(0, color=INK, linewidth=0.8)
     right.set_xlabel("difference from the final embedding, paired", fontsize=8)
     right.set_title("hollow: does not compete", loc="right", fontsize=7.5)

@@ -226,6 +226,7 @@ class PrototypeView(Answer):
     mean_impact: float | None
     impact_low: float | None
     impact_high: float | None
+    interval_level: float = Field(description="Coverage of both intervals, 0 to 1.")
     excess: float | None
     p_value: float | None
     p_raw: float | None

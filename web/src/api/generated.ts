@@ -790,6 +790,8 @@ export interface PrototypeView {
   readonly mean_impact: number | null;
   readonly impact_low: number | null;
   readonly impact_high: number | null;
+  /** Coverage of both intervals, 0 to 1. */
+  readonly interval_level: number;
   readonly excess: number | null;
   readonly p_value: number | null;
   readonly p_raw: number | null;

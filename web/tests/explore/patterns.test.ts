@@ -9,7 +9,7 @@ import { parseAgainst, parseOff, parseOverlay, parseRows, parseSort } from "../.
 const PLAIN: PrototypeView = {
   id: 0, dimension: 0, sign: 1, name: "", suggested: "", description: "", note: "", hidden: false, merged_into: null,
   count: 10, carriers: 10, selected: null, coverage: 0.1, purity_fake: 0.5, purity_low: null, purity_high: null,
-  share_fake: null, share_real: null, mean_impact: 0, impact_low: null, impact_high: null, excess: null, p_value: null,
+  share_fake: null, share_real: null, mean_impact: 0, impact_low: null, impact_high: null, interval_level: 0.9, excess: null, p_value: null,
   p_raw: null, stability: null, surprise: null, area: null, centre_x: null, centre_y: null, file_confound: null,
   generators: [], exemplars: [],
 };

@@ -117,6 +117,7 @@ def _shares(
     found["impact_low"], found["impact_high"] = bootstrap_ratio(
         weighted, counts, units, draws=options.draws, rng=rng
     )
+    found["interval_level"] = np.full(m, 0.9)
     test = permutation_test(units, counts, permutations=options.permutations, rng=rng)
     found["p_value"], found["p_raw"] = test.p_family, test.p
     return found

@@ -62,7 +62,7 @@ def prototype_schema() -> pa.Schema:
     columns += [("name", pa.string()), ("description", pa.string()), ("count", pa.int64())]
     numbers = (
         "coverage", "purity_fake", "purity_low", "purity_high", "share_fake", "share_real", "mean_impact",
-        "impact_low", "impact_high", "excess", "p_value", "p_raw", "stability", "surprise", "area",
+        "impact_low", "impact_high", "interval_level", "excess", "p_value", "p_raw", "stability", "surprise", "area",
         "centre_x", "centre_y",
     )  # fmt: skip
     columns += [(name, pa.float32()) for name in numbers]
@@ -122,6 +122,9 @@ class Prototypes:
         Raises:
             ArtifactError: they are not of this format or do not fit each other.
         """
+        if "interval_level" not in table.column_names:  # what was always the level before it was kept
+            levels = np.full(table.num_rows, 0.95, np.float32)
+            table = table.append_column("interval_level", [levels])
         missing = set(prototype_schema().names) - set(table.column_names)
         if missing:
             raise ArtifactError(f"The prototypes lack {', '.join(sorted(missing))}; build the atlas again.")

@@ -139,7 +139,7 @@ class _Studentised:
 def bootstrap_ratio(
     numerator: csr_array, denominator: csr_array, units: Units, *, draws: int, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """95 % percentile interval (m,), (m,) of Σ numerator / Σ denominator over units drawn with replacement.
+    """90 % percentile interval (m,), (m,) of Σ numerator / Σ denominator over units drawn with replacement.
 
     Real and generated units are drawn apart, as in the collection. A draw in which no image carries the
     prototype says nothing and is left out; NaN where none does.
@@ -159,5 +159,5 @@ def bootstrap_ratio(
     low, high = np.full(m, np.nan), np.full(m, np.nan)
     some = ~np.isnan(found).all(axis=0)
     if some.any():
-        low[some], high[some] = np.nanquantile(found[:, some], [0.025, 0.975], axis=0)
+        low[some], high[some] = np.nanquantile(found[:, some], [0.05, 0.95], axis=0)
     return low, high

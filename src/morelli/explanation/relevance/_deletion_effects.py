@@ -23,12 +23,12 @@ class DeletionEffect:
     Attributes:
         name: of the map.
         moved: mean move of the logit towards the other class, generated and real images counting half each.
-        interval: of `moved`, 95 %.
+        interval: of `moved`, 90 %.
         generated, real: the two halves.
         ratio: `moved` over the baseline's; nan where the baseline moves it the other way.
         margin: `moved` less `factor` times the baseline's, which stays defined where the baseline is near
             zero; its interval above zero means "at least `factor` times as much".
-        margin_interval: of `margin`, 95 %.
+        margin_interval: of `margin`, 90 %.
     """
 
     name: str

@@ -35,7 +35,7 @@ class PooledTransfer:
         return float(self.cells.mean())
 
     def interval(
-        self, rng: np.random.Generator, *, draws: int = 2000, level: float = 0.95
+        self, rng: np.random.Generator, *, draws: int = 2000, level: float = 0.9
     ) -> tuple[float, float]:
         """Percentile interval of the mean; generators and split directions are drawn with replacement."""
         return middle(_draws(self.cells, rng, draws), level)
@@ -47,7 +47,7 @@ def pooled_difference(
     rng: np.random.Generator,
     *,
     draws: int = 2000,
-    level: float = 0.95,
+    level: float = 0.9,
 ) -> Difference:
     """Paired difference of the means, variant minus baseline, over the same generators and splits."""
     if variant.generators != baseline.generators or variant.cells.shape != baseline.cells.shape:

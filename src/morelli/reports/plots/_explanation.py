@@ -36,7 +36,7 @@ def plot_explanation(explanation: GeneratorExplanation, path: str | Path, *, mos
         left.annotate(text, (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=7, color=INK)
     left.axvline(0, color=INK, linewidth=0.8)
     left.set_yticks(range(len(found)), [_short(f.name) for f in found])
-    left.set_xlabel("cosine with the residual (95 % interval)")
+    left.set_xlabel("cosine with the residual (90 % interval)")
     left.set_title(f"{_short(e.first)} against {_short(e.second)}: filled = beyond chance", **TITLE)
     shares = [part.explained for part in e.parts]
     gains = [now - before for now, before in zip(shares, [0.0, *shares], strict=False)]

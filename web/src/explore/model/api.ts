@@ -72,6 +72,8 @@ export interface Prototype {
   readonly purityInterval: readonly [number, number] | null;
   readonly impact: number;
   readonly impactInterval: readonly [number, number] | null;
+  /** Coverage of both intervals, 0 to 1. */
+  readonly level: number;
   readonly generators: readonly { readonly name: string; readonly share: number; readonly lift: number }[];
   readonly exemplars: readonly Exemplar[];
   readonly p: number | null;
@@ -249,6 +251,7 @@ export function prototype(raw: PrototypeView): Prototype {
     purityInterval: pair(raw.purity_low, raw.purity_high),
     impact: raw.mean_impact ?? 0,
     impactInterval: pair(raw.impact_low, raw.impact_high),
+    level: raw.interval_level,
     generators: raw.generators.map(({ name, share, lift }) => ({ name: name === null || name === "" ? "unnamed" : name, share: share ?? 0, lift: lift ?? 1 })),
     exemplars: raw.exemplars.map((one) => ({ row: one.row, box: boxOf(one) })),
     p: raw.p_value,

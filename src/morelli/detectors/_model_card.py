@@ -123,8 +123,9 @@ def _compared(compared: Mapping[str, Any]) -> str:
     ]
     head = ["", "AUC", "found at 5 % false alarms", "combination better by, AUC", "found"]
     return (
-        f"{_table(head, rows)}\n\nIn brackets {_level(compared.values())} intervals over groups, the same draws for all rows. The "
-        "weights and the calibration behind an image's combined score come from other groups than its own."
+        f"{_table(head, rows)}\n\nIn brackets {_level(compared.values())} intervals over groups, the "
+        "same draws for all rows. The weights and the calibration behind an image's combined score come from "
+        "other groups than its own."
     )
 
 

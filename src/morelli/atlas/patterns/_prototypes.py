@@ -62,8 +62,8 @@ def prototype_schema() -> pa.Schema:
     columns += [("name", pa.string()), ("description", pa.string()), ("count", pa.int64())]
     numbers = (
         "coverage", "purity_fake", "purity_low", "purity_high", "share_fake", "share_real", "mean_impact",
-        "impact_low", "impact_high", "interval_level", "excess", "p_value", "p_raw", "stability", "surprise", "area",
-        "centre_x", "centre_y",
+        "impact_low", "impact_high", "interval_level", "excess", "p_value", "p_raw", "stability", "surprise",
+        "area", "centre_x", "centre_y",
     )  # fmt: skip
     columns += [(name, pa.float32()) for name in numbers]
     columns += [("file_confound", pa.string())]

@@ -138,6 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "value": baselines[""].auc,
             "low": baselines[""].interval[0],
             "high": baselines[""].interval[1],
+            "level": 0.9,
         },
         "measured": {t: {WORDS[s]: as_json(m) for s, m in some.items()} for t, some in sections.items()},
     }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -76,6 +79,26 @@ def test_external_features_mix_with_their_like_only() -> None:
     assert len(Features.concat([Features.from_arrays(np.eye(2)), Features.from_arrays(np.ones((3, 2)))])) == 5
     with pytest.raises(BuildMismatchError):
         Features.concat([Features.from_arrays(np.eye(2)), Features.from_arrays(np.eye(3))])
+
+
+@pytest.mark.parametrize("uri", [["a.jpg", "é ✓", ""], ["a.jpg", None, "b.jpg"], [], ["x" * 100_000]])
+def test_texts_and_nulls_are_those_of_pyarrow(uri: list[str | None]) -> None:
+    features = Features.from_arrays(np.ones((len(uri), 2)), uri=uri, lineage=uri)
+    assert features.meta.column("lineage").combine_chunks().equals(pa.array(uri, pa.string()))
+    assert list(features.column("uri")) == uri
+    assert features.meta.column("width").null_count == len(uri)
+    features.meta.validate(full=True)
+
+
+def test_the_columns_of_a_verdict_do_not_wait_for_pandas() -> None:
+    """pyarrow imports it, where it is installed, to convert a list."""
+    pytest.importorskip("pandas")
+    code = (
+        "import sys, numpy, morelli.features as f\n"
+        "f.Features.from_arrays(numpy.eye(2), uri=['a', 'b'], sha256=['0', '1'])\n"
+        "assert 'pandas' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_groups_follow_lineage_then_generator_and_source() -> None:

@@ -195,7 +195,8 @@ class Features:
             raise UsageError("from_arrays needs one array per kind, all with the same number of rows")
         n = len(next(iter(arrays.values())))
         values = {name: _listed(name, column, n) for name, column in columns.items()}
-        values["label"] = [None] * n if labels is None else _listed("labels", labels, n)
+        if labels is not None:
+            values["label"] = _listed("labels", labels, n)
         if "sha256" not in values:
             values["sha256"] = [
                 hashlib.sha256(b"".join(array[row].tobytes() for array in arrays.values())).hexdigest()
@@ -211,10 +212,29 @@ class Features:
             ]
         schema = metadata_schema()
         meta = pa.table(
-            {name: pa.array(values.get(name, [None] * n), schema.field(name).type) for name in COLUMNS},
+            {name: _arrow_column(values.get(name), n, schema.field(name).type) for name in COLUMNS},
             schema=schema,
         )
         return cls(arrays, meta, build or _external_build({k: a.shape[1:] for k, a in arrays.items()}))
+
+
+def _arrow_column(values: list[Any] | None, n: int, of: pa.DataType) -> pa.Array:
+    """`pyarrow.array(values, of)`, all null where there are none.
+
+    pyarrow imports pandas, where that is installed, before it looks at a list: longer than one photograph
+    takes to be judged. Nulls and texts, which is all that the path of a verdict has, are put together here.
+    """
+    import pyarrow as pa
+
+    if values is None:
+        return pa.nulls(n, of)
+    if of == pa.string() and all(type(value) is str for value in values):
+        texts = [value.encode() for value in values]
+        ends = np.cumsum([0, *map(len, texts)], dtype=np.int64)
+        if ends[-1] <= np.iinfo(np.int32).max:
+            parts = [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(b"".join(texts))]
+            return pa.Array.from_buffers(of, n, parts)
+    return pa.array(values, of)
 
 
 def _listed(name: str, column: Sequence[Any] | npt.NDArray[Any], n: int) -> list[Any]:

@@ -16,7 +16,7 @@ IDLE = ".workspace[aria-busy=false] .map[data-settled=true]"
 SHOWN = "(document.querySelector('.summary .n')?.textContent ?? '')"
 LOADED = (
     "() => [...document.querySelectorAll('.pane.images img')]"
-    ".filter((one) => one.complete && one.naturalWidth).length >= 4"
+    ".filter((one) => one.complete && one.naturalWidth > 1).length >= 4"
 )
 
 

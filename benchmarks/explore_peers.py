@@ -180,6 +180,7 @@ def measure(app: App, browser: Browser, pid: int, rounds: int) -> dict[str, str]
     keep("memory of the server, GB", f"{app.memory():.2f}")
 
     def counted(task: Any) -> str:
+        app.fresh()
         page = session.opened()
         hand = Hand(page)
         try:

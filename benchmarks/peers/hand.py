@@ -91,10 +91,13 @@ class Hand:
         self.actions = 0
         self._screen: Screen | None = None
 
-    def click(self, what: Locator, position: tuple[float, float] | None = None) -> None:
+    def click(
+        self, what: Locator, position: tuple[float, float] | None = None, *, force: bool = False
+    ) -> None:
+        """Click; with `force` also what calls itself disabled, where it answers a person all the same."""
         self.actions += 1
         at = None if position is None else {"x": position[0], "y": position[1]}
-        what.click(position=at)  # type: ignore[arg-type]
+        what.click(position=at, force=force)  # type: ignore[arg-type]
 
     def choose(self, what: Locator, value: str) -> None:
         self.actions += 2

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from playwright.sync_api import Error
 
 from app_parts.browser import FRAMES, recorded_frames
 
@@ -73,7 +76,8 @@ class Screen:
         if look != self._last:
             self._last = look
             self.changes.append(1000 * float(frame["metadata"]["timestamp"]))
-        self._session.send("Page.screencastFrameAck", {"sessionId": frame["sessionId"]})
+        with contextlib.suppress(Error):  # the page may be closed by now
+            self._session.send("Page.screencastFrameAck", {"sessionId": frame["sessionId"]})
 
     def stop(self) -> None:
         self._session.send("Page.stopScreencast")

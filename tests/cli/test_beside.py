@@ -62,6 +62,22 @@ def test_both_say_in_one_run_what_each_says_alone(
             assert (row["second_verdict"], row["agreement"]) == (said["verdict"], said["agreement"])
 
 
+def test_a_rate_is_both_detectors(
+    bundle: Path, other_bundle: Path, collection: Path, tiny_clip_dir: Path, naflex_dir: Path
+) -> None:
+    files = collection / "fake"
+    options = ["--fpr", "0.2", "--json", "--quiet"]
+    run = morelli(
+        *("detect", files, "-b", bundle, "--beside", other_bundle, *options),
+        *("--weights", naflex_dir, "--weights", tiny_clip_dir),
+    )
+    alone = morelli("detect", files, "-b", other_bundle, "--weights", naflex_dir, *options)
+    both, second = results(run), results(alone)
+    assert json.loads(run.out)["second"]["thresholds"] == json.loads(alone.out)["bundle"]["thresholds"]
+    assert [one["second"]["verdict"] for one in both.values()] == [one["verdict"] for one in second.values()]
+    assert all(one["second"]["digest"] for one in both.values())
+
+
 def test_one_detector_alone_writes_what_it_wrote(
     tmp_path: Path, bundle: Path, collection: Path, tiny_clip_dir: Path
 ) -> None:

@@ -185,9 +185,8 @@ def detect(
     if other is not None:
         if cluster != "local":
             raise UsageError("Two detectors judge on one machine: leave --engine or --beside out.")
-        if fpr is not None:
-            other = other.with_fpr(fpr)
-        head["second"] = _head(other.with_base_rate(detector.base_rate))["bundle"]
+        tuned = other if fpr is None else other.with_fpr(fpr)
+        head["second"] = _head(tuned.with_base_rate(detector.base_rate))["bundle"]
     if isinstance(detector, Ensemble):
         if cluster != "local":
             raise UsageError("An ensemble judges on one machine: leave --engine out, or give one bundle.")
@@ -210,8 +209,9 @@ def detect(
                     on_progress=tell,
                 )
             head["precision"] = both.encoder.precision
+            second = both.second and both.second.at(detector.base_rate, fpr)
             # Of the other reader nothing is said here, and what it reads need not be computed.
-            return replace(both, distilled=None, last_block=None, trust=anchors)
+            return replace(both, second=second, distilled=None, last_block=None, trust=anchors)
         loaded = detector_encoder(
             detector, encoder=encoder, weights=weights or [], device=device, offline=offline, quiet=quiet
         )

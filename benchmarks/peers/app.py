@@ -61,6 +61,9 @@ class App:
         """Start the server."""
         raise NotImplementedError
 
+    def fresh(self) -> None:
+        """Bring the app into the state of its start, where later pages see what others did."""
+
     def ready(self, page: Page) -> None:
         """Return when the first view is on the screen."""
         raise NotImplementedError

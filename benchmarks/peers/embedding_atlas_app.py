@@ -63,6 +63,11 @@ class EmbeddingAtlas(App):
         page.locator("canvas").first.wait_for()
         page.get_by_text(".jpg").first.wait_for()
 
+    def settled(self, page: Page) -> None:
+        """It names regions of the map at first, and answers nothing else until that is done."""
+        page.wait_for_timeout(1500)
+        page.get_by_text("Generating labels").first.wait_for(state="hidden", timeout=300_000)
+
     def map_box(self, page: Page) -> dict[str, float]:
         found = page.locator("canvas").first.bounding_box()
         assert found is not None
@@ -106,7 +111,8 @@ class EmbeddingAtlas(App):
         hand.drag((box["x"] + box["width"] * 0.4, y), (box["x"] + box["width"] * 0.7, y))
 
     def colour(self, hand: Hand) -> None:
-        hand.choose(hand.page.locator("select").filter(has_text="path (").first, "generator")
+        # Its values are JSON.
+        hand.choose(hand.page.locator("select").filter(has_text="path (").first, '"generator"')
         hand.page.wait_for_timeout(3000)
 
     def open_and_next(self, hand: Hand) -> None:

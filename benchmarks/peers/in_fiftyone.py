@@ -1,4 +1,6 @@
-"""Runs in FiftyOne's own environment: `make FOLDER` writes the dataset, `serve FOLDER PORT` shows it.
+"""Runs in FiftyOne's own environment: `make FOLDER` writes the dataset, `serve FOLDER PORT [clean]` shows it.
+
+With `clean` the tags of earlier runs are taken away first.
 
 The App is launched as its documentation has it for a script, with the panels for samples and embeddings side
 by side; fields that are filtered are indexed, and the map is computed with its spatial index.
@@ -42,8 +44,12 @@ def make(folder: Path) -> None:
     fob.compute_similarity(dataset, embeddings=arrays["vector"], brain_key="alike", backend="sklearn")
 
 
-def serve(port: int) -> None:
+def serve(port: int, *, clean: bool) -> None:
     import fiftyone as fo
+
+    dataset = fo.load_dataset(NAME)
+    if clean and NAME in dataset.distinct("tags"):
+        dataset.untag_samples(NAME)
 
     # Without component ids and active children the App draws both panels empty.
     samples = fo.Panel(type="Samples", pinned=True, component_id="samples")
@@ -56,9 +62,7 @@ def serve(port: int) -> None:
             fo.Space(children=[embeddings], active_child="map"),
         ],
     )
-    session = fo.launch_app(
-        fo.load_dataset(NAME), spaces=spaces, port=port, address="127.0.0.1", remote=True, auto=False
-    )
+    session = fo.launch_app(dataset, spaces=spaces, port=port, address="127.0.0.1", remote=True, auto=False)
     print("ready", flush=True)
     session.wait(-1)
 
@@ -68,4 +72,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "make":
         make(Path(sys.argv[2]))
     else:
-        serve(int(sys.argv[3]))
+        serve(int(sys.argv[3]), clean="clean" in sys.argv[4:])

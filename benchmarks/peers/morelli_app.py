@@ -14,13 +14,9 @@ if TYPE_CHECKING:
 
 IDLE = ".workspace[aria-busy=false] .map[data-settled=true]"
 SHOWN = "(document.querySelector('.summary .n')?.textContent ?? '')"
-STATE = (
-    "document.querySelector('.workspace')?.getAttribute('aria-busy') + "
-    "document.querySelector('.map')?.dataset.settled"
-)
 LOADED = (
     "() => [...document.querySelectorAll('.pane.images img')]"
-    ".filter((one) => one.complete && one.naturalWidth).length >= 4"
+    ".filter((one) => one.complete && one.naturalWidth > 1).length >= 4"
 )
 
 
@@ -28,7 +24,7 @@ class Morelli(App):
     def install(self) -> None:
         from morelli import __version__
 
-        self.name, self.reading = f"Morelli {__version__}", f"{SHOWN} + '|' + {STATE}"
+        self.name, self.reading = f"Morelli {__version__}", SHOWN
 
     def shown(self, page: Page) -> int:
         text = str(page.evaluate(f"() => {SHOWN}")).split("of")[0]

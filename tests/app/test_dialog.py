@@ -18,12 +18,12 @@ def test_the_dialog_goes_through_the_gallery_by_keyboard_and_zooms(
     page = settled(open_page(address(exploring, sort="-probability")))
     # The gallery's pictures come a sheet at a time, and none is left out.
     pictures = view(page, "Image view").locator(".picture > img:first-child")
-    expect(pictures.first).to_have_attribute("src", re.compile("^blob:"))
+    expect(pictures.first).to_have_attribute("src", re.compile("^data:image/jpeg"))
     asked = page.evaluate("() => performance.getEntriesByType('resource').map((one) => one.name)")
     assert any("/thumbnails?" in url for url in asked)
-    expect(pictures.last).to_have_attribute("src", re.compile("^blob:"))
+    expect(pictures.last).to_have_attribute("src", re.compile("^data:image/jpeg"))
     sources = pictures.evaluate_all("all => all.map((one) => one.getAttribute('src'))")
-    assert len(sources) > 5 and all(source.startswith("blob:") for source in sources)
+    assert len(sources) > 5 and all(source.startswith("data:image/jpeg") for source in sources)
 
     view(page, "Image view").locator("[data-row]").first.click()
     sheet = page.get_by_role("dialog")

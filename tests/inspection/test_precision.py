@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import morelli
 from morelli.detectors import Bundle
 from morelli.encoders import Encoder, load_encoder
 from morelli.errors import ArtifactError, BuildMismatchError, UsageError
@@ -80,6 +81,38 @@ def test_images_near_a_threshold_are_exact_and_the_others_quick(
     assert fast.build == fastest.build == encoder.build
     assert (encoder.precision, fastest.precision) == ("float32", "bfloat16")
     assert fast.precision == "bfloat16, float32 near thresholds"
+
+
+def test_two_detectors_on_one_encoder_both_have_their_images_exact(
+    measured: Bundle, tiny_clip_dir: Path, collection: Path
+) -> None:
+    def moved(name: str, logit: float) -> Bundle:
+        ends = [replace(one, logit=logit) for one in (measured.ai, measured.real)]
+        return replace(measured, name=name, ai=ends[0], real=ends[1], bank=None)
+
+    def judge(first: Bundle, **more: Bundle) -> Inspector:
+        return morelli.load(
+            first, weights=tiny_clip_dir, device="cpu", offline=True, precision="fast", **more
+        )
+
+    encoder = load_encoder(tiny_clip_dir, device="cpu")
+    pixels = pixels_of(encoder, collection)
+    (kind, *_) = measured.head_kinds
+    exact = encoder.trace(pixels, kinds=measured.kinds)
+    logits = np.sort(measured.logits(Features.from_arrays(exact, build=measured.build)))
+    low, high = moved("low", float(logits[5])), moved("high", float(logits[17]))
+
+    def exactly(inspector: Inspector) -> set[int]:
+        found = inspector.passes.trace(pixels, kinds=measured.kinds)[kind]
+        # Rounding of another batch size is far below that of bfloat16.
+        apart = np.abs(found - exact[kind]).max(axis=1)
+        return set(np.flatnonzero(apart < 1e-4).tolist())
+
+    both, one, other = (exactly(found) for found in (judge(low, beside=high), judge(low), judge(high)))
+    assert one and other and one != other and both == one | other
+    unmeasured = replace(high, quick_costs={})
+    with pytest.raises(UsageError, match="high does not say what bfloat16 costs"):
+        judge(low, beside=unmeasured)
 
 
 def test_a_vector_does_not_depend_on_the_batch(measured: Bundle, encoder: Encoder, collection: Path) -> None:

@@ -85,7 +85,7 @@ def test_the_overview_is_the_app_s_and_its_selection_is_shared(
     tiles = app.locator(".pane.overview .map")
     expect(tiles).to_have_attribute("data-settled", "true")
     expect(app.locator(".summary")).to_contain_text("120 images")
-    expect(app.locator(".pane.images img").first).to_have_attribute("src", re.compile("^blob:"))
+    expect(app.locator(".pane.images img").first).to_have_attribute("src", re.compile("^data:image/jpeg"))
     picture(page, "overview")
 
     # A rectangle over the left half selects what lies there, for both.

@@ -277,16 +277,20 @@ def row_records(
         probabilities = collection.distilled.calibration.probability(logits[rows])
         verdicts = verdict_of(probabilities, collection.base_thresholds)
         errors = error_types(collection.labels[rows], verdicts)
+    # As plain numbers all at once: number by number out of an array takes four times as long.
+    impacts = np.asarray(collection.impacts[rows], np.float64).tolist()
+    prototypes = np.asarray(collection.prototypes[rows]).tolist()
+    labels = np.asarray(collection.labels[rows]).tolist()
     for i, (row, item) in enumerate(zip(rows.tolist(), found, strict=True)):
         error = int(errors[i])
         item |= {
             "row": row,
-            "label": label[int(collection.labels[row])],
+            "label": label[labels[i]],
             "probability": float(probabilities[i]),
             "verdict": VERDICTS[verdicts[i]],
             "error": ERRORS[error] if error >= 0 else None,
-            "impacts": [round(float(v), 4) for v in collection.impacts[row]],
-            "prototypes": [int(v) for v in collection.prototypes[row]],
+            "impacts": [round(v, 4) for v in impacts[i]],
+            "prototypes": prototypes[i],
         }
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from morelli.cli._console import console, error_console, progress
-from morelli.cli._encoder_loading import detector_encoder
+from morelli.cli._encoder_loading import detector_encoder, weights_progress
 from morelli.cli._errors import outcome, warn
 from morelli.cli._failures import say_failures
 from morelli.cli._options import (
@@ -67,6 +68,12 @@ def detect(
             "--bundle",
             "-b",
             help="Detector to use: the folder of a bundle or an ensemble; else the shipped one.",
+        ),
+    ] = None,
+    beside: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="A second detector, whose verdicts stand beside the first one's."
         ),
     ] = None,
     fpr: Annotated[
@@ -142,6 +149,8 @@ def detect(
 
         morelli detect photo.jpg --thorough
 
+        morelli detect new/ --bundle my-bundle/ --beside other-bundle/ --csv both.csv
+
     Exit codes: 0 all judged, 2 wrong usage, 3 some files failed (counted on stderr, listed in every output),
     4 nothing could be judged.
     """
@@ -151,12 +160,13 @@ def detect(
     from morelli.detectors import Ensemble, default_bundle_path, load_detector
     from morelli.images import iter_source
     from morelli.images.layouts import SourceReport
-    from morelli.inspection import Inspector
+    from morelli.inspection import Inspector, load
     from morelli.provenance import TrustList
 
     cluster = engine_of(engine, address=ray_address, actors=ray_actors, cpus=ray_cpus, offline=offline)
     anchors = TrustList.load(trust) if trust is not None else None
     detector = _tuned(load_detector(bundle or default_bundle_path()), fpr, base_rate)
+    other = None if beside is None else load_detector(beside)
     reading = reading_of(
         paths,
         label_from=label_from,
@@ -172,6 +182,11 @@ def detect(
     listing = partial(iter_source, paths, **reading, limits=limits)
 
     head = _head(detector)
+    if other is not None:
+        if cluster != "local":
+            raise UsageError("Two detectors judge on one machine: leave --engine or --beside out.")
+        tuned = other if fpr is None else other.with_fpr(fpr)
+        head["second"] = _head(tuned.with_base_rate(detector.base_rate))["bundle"]
     if isinstance(detector, Ensemble):
         if cluster != "local":
             raise UsageError("An ensemble judges on one machine: leave --engine out, or give one bundle.")
@@ -181,6 +196,22 @@ def detect(
         raise UsageError(f"--precision {precision.value} is for one machine; a cluster computes in float32.")
 
     def inspector() -> Inspector:
+        if other is not None:
+            with weights_progress(quiet) as tell:
+                both = load(
+                    detector,
+                    beside=other,
+                    encoder=encoder,
+                    weights=weights or [],
+                    device=device.value,
+                    offline=offline,
+                    precision=precision.value,
+                    on_progress=tell,
+                )
+            head["precision"] = both.encoder.precision
+            second = both.second and both.second.at(detector.base_rate, fpr)
+            # Of the other reader nothing is said here, and what it reads need not be computed.
+            return replace(both, second=second, distilled=None, last_block=None, trust=anchors)
         loaded = detector_encoder(
             detector, encoder=encoder, weights=weights or [], device=device, offline=offline, quiet=quiet
         )
@@ -205,7 +236,9 @@ def detect(
     summary, counts = Summary(), dict[str, Any]()
     pictures: list[Picture] = []
     with ExitStack() as stack:
-        outputs, unread = _opened(stack, list(_outputs(targets, parquet, head, counts)))
+        outputs, unread = _opened(
+            stack, list(_outputs(targets, parquet, head, counts, beside=other is not None))
+        )
         display = stack.enter_context(progress(quiet, lines=not json_document))
         task = display.add_task("judging", total=None)
         for detection in stream:
@@ -278,7 +311,12 @@ def _nothing_in(paths: list[str]) -> SourceError:
 
 
 def _outputs(
-    targets: list[str | None], parquet: str | None, head: dict[str, Any], counts: dict[str, Any]
+    targets: list[str | None],
+    parquet: str | None,
+    head: dict[str, Any],
+    counts: dict[str, Any],
+    *,
+    beside: bool,
 ) -> Iterator[Output]:
     document, jsonl, csv = targets
     if document:
@@ -286,9 +324,9 @@ def _outputs(
     if jsonl:
         yield JsonLines(jsonl)
     if csv:
-        yield Csv(csv)
+        yield Csv(csv, beside=beside)
     if parquet:
-        yield Parquet(parquet)
+        yield Parquet(parquet, beside=beside)
 
 
 def _collect(pictures: list[Picture], detection: Detection) -> None:

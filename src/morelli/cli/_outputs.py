@@ -59,6 +59,15 @@ COLUMNS: dict[str, type] = {
     "flips": bool,
 }
 
+# Where a second detector judges beside the first.
+SECOND_COLUMNS: dict[str, type] = {
+    "second_verdict": str,
+    "second_probability": float,
+    "second_low": float,
+    "second_high": float,
+    "agreement": str,
+}
+
 LABELS = {0: "real", 1: "fake"}
 
 # A mark of its own for each claim: colour alone says nothing to a log file or to colour-blind eyes.
@@ -109,6 +118,8 @@ def record(detection: Detection) -> dict[str, Any]:
             "notes": list(facts.notes),
             "provenance": [asdict(finding) for finding in detection.provenance],
         }
+    if detection.second is not None:
+        row["second"] = asdict(detection.second)
     if detection.stability is not None:
         row["stability"] = asdict(detection.stability)
     return row
@@ -133,6 +144,15 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
             "stability_low": stability["low"],
             "stability_high": stability["high"],
             "flips": stability["flips"],
+        }
+    if (second := row.get("second")) is not None:
+        low, high = second["interval"]
+        flat_row |= {
+            "second_verdict": second["verdict"],
+            "second_probability": second["probability"],
+            "second_low": low,
+            "second_high": high,
+            "agreement": second["agreement"],
         }
     for label, name in (("fake", "nearest_generated"), ("real", "nearest_real")):
         nearest = next((neighbor for neighbor in row["neighbors"] if neighbor["label"] == label), None)
@@ -231,18 +251,26 @@ class JsonLines(_TextOutput):
 
 
 class Csv(_TextOutput):
-    """One line a record, flat, failures included; a file begins with a byte order mark, stdout does not."""
+    """One line a record, flat, failures included; a file begins with a byte order mark, stdout does not.
+
+    With `beside` there are columns for a second detector.
+    """
+
+    def __init__(self, target: str, *, beside: bool = False) -> None:
+        super().__init__(target)
+        self._columns = _columns(beside=beside)
 
     def _begin(self) -> None:
         from morelli.artefacts.text import csv_line, csv_table
 
-        self._line = partial(csv_line, list(COLUMNS))
-        self._put(csv_table(list(COLUMNS), (), mark=self.target != "-"))
+        names = list(self._columns)
+        self._line = partial(csv_line, names)
+        self._put(csv_table(names, (), mark=self.target != "-"))
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Take one record."""
         values = flat(row)
-        self._put(self._line([values.get(name) for name in COLUMNS]))
+        self._put(self._line([values.get(name) for name in self._columns]))
 
 
 class JsonDocument(_TextOutput):
@@ -273,15 +301,16 @@ class Parquet:
 
     GROUP = 4096
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, *, beside: bool = False) -> None:
         self.target = target
+        self._columns = _columns(beside=beside)
         self._stack = ExitStack()
         self._rows: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
         import pyarrow.parquet
 
-        self._schema = _schema()
+        self._schema = _schema(self._columns)
         file = self._stack.enter_context(_opened(self.target))
         self._writer = pyarrow.parquet.ParquetWriter(file, self._schema, compression="zstd")
         return self
@@ -329,11 +358,15 @@ def _opened(target: str) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _schema() -> pa.Schema:
+def _columns(*, beside: bool) -> dict[str, type]:
+    return COLUMNS | SECOND_COLUMNS if beside else COLUMNS
+
+
+def _schema(columns: Mapping[str, type]) -> pa.Schema:
     import pyarrow as pa
 
     kinds = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_()}
-    return pa.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
+    return pa.schema([(name, kinds[kind]) for name, kind in columns.items()])
 
 
 def _encodable(value: object) -> object:

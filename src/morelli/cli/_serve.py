@@ -44,6 +44,12 @@ def serve_command(
     bundle: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Detector, instead of the shipped one.")
     ] = None,
+    beside: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="A second detector, whose verdicts are shown beside the first one's."
+        ),
+    ] = None,
     distilled: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Distilled map, instead of the shipped one.")
     ] = None,
@@ -96,6 +102,8 @@ def serve_command(
 
         morelli serve --collections pictures/
 
+        morelli serve --bundle my-bundle/ --beside other-bundle/
+
         morelli serve --host 0.0.0.0 --name lab.example.org --token SECRET
     """
     from morelli.server import ServerSettings, new_token, serve
@@ -109,6 +117,7 @@ def serve_command(
         hosts=tuple(name or ()),
         roots=tuple(root or ()),
         bundle=bundle,
+        beside=beside,
         distilled=distilled,
         concepts=tuple(concepts or ()),
         reference=reference,

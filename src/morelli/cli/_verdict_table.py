@@ -23,6 +23,12 @@ VERDICTS = {
     "out_of_domain": ("□", "out of domain", "grey58"),
 }
 
+AGREEMENT = {
+    "agree": "with the same answer",
+    "disagree": "with different answers",
+    "one_answers": "that only one of them answers",
+    "neither_answers": "that neither answers",
+}
 SHOWN = 50
 REASONS = 8
 # Rows from which a table's head is out of sight where its end is read.
@@ -41,7 +47,8 @@ class Summary:
     """What a run needs to remember about its detections, however many there are.
 
     Counts of verdicts, in all and by label; the first rows for the table; the failures with their reasons;
-    how many files say themselves that a generator made or changed them; how many hold a high dynamic range.
+    how many files say themselves that a generator made or changed them; how many hold a high dynamic range;
+    how often a second detector agrees.
     """
 
     def __init__(self) -> None:
@@ -51,6 +58,7 @@ class Summary:
         self.shown: list[dict[str, Any]] = []
         self.saying = 0
         self.bright = 0
+        self.agreement: Counter[str] = Counter()
 
     @property
     def done(self) -> int:
@@ -68,6 +76,8 @@ class Summary:
             self.by_label.setdefault(detection.label, Counter())[row["verdict"]] += 1
         self.saying += _generation(row) is not None
         self.bright += any(note.startswith("HDR (") for note in row["notes"])
+        if detection.second is not None:
+            self.agreement[detection.second.agreement] += 1
         if len(self.shown) < SHOWN:
             self.shown.append(row)
         return row
@@ -82,6 +92,7 @@ class Summary:
                 LABELS[label]: {verdict: counts[verdict] for verdict in VERDICTS}
                 for label, counts in sorted(self.by_label.items())
             },
+            **({"agreement": {one: self.agreement[one] for one in AGREEMENT}} if self.agreement else {}),
         }
 
     def lines(self) -> list[str]:
@@ -92,6 +103,9 @@ class Summary:
             f"{counts.total()} {names[label]}: {_spell(counts)}"
             for label, counts in sorted(self.by_label.items(), reverse=True)
         ]
+        if self.agreement:
+            words = ", ".join(f"{self.agreement[one]} {said}" for one, said in AGREEMENT.items())
+            lines.append(f"beside the second detector: {words}")
         if self.bright:
             lines.append(
                 f"of high dynamic range (PQ or HLG): {self.bright}; judged without tone mapping, so their "
@@ -121,6 +135,8 @@ def verdict_table(summary: Summary, width: int = NARROW) -> Table:
         (_text("nearest generated"), {"overflow": "fold", "min_width": 12}),
         (_text("nearest real"), {"overflow": "fold", "min_width": 12}),
     )
+    if summary.agreement:
+        columns = (*columns[:3], (_text("second"), {"no_wrap": True}), *columns[3:])
     for name, how in columns:
         table.add_column(name, footer=name, **how)
     for row in summary.shown:
@@ -131,6 +147,7 @@ def verdict_table(summary: Summary, width: int = NARROW) -> Table:
             _text(row["uri"][len(folder) :]),
             _text(f"{mark} {words}", colour),
             _probability(row["probability"], low, high, colour, with_bar=width >= NARROW),
+            *([_second(row)] if summary.agreement else []),
             _neighbor(spread, "nearest_generated"),
             _neighbor(spread, "nearest_real"),
         )
@@ -239,6 +256,14 @@ def _probability(probability: float, low: float, high: float, colour: str, *, wi
     if with_bar:
         text.append(bar(low, probability, high), style=colour)
     return text.append(f" {low:.2f}–{high:.2f}", style="dim")
+
+
+def _second(row: dict[str, Any]) -> Text:
+    """The second detector's verdict; bold where the two disagree."""
+    second = row["second"]
+    mark, words, colour = VERDICTS[second["verdict"]]
+    style = f"bold {colour}" if second["agreement"] == "disagree" else colour
+    return _text(f"{mark} {words} {second['probability']:.2f}", style)
 
 
 def _neighbor(spread: dict[str, Any], name: str) -> Text:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from morelli.inspection._case import StoredCase
 from morelli.inspection._inspect import Inspection, image_file
-from morelli.inspection._inspector import Inspector, Vectors
+from morelli.inspection._inspector import Inspector
 from morelli.inspection._load import load
-from morelli.inspection._prepare import PreparedCase, whole_picture
+from morelli.inspection._prepare import PreparedCase, Vectors, whole_picture
 from morelli.inspection._sentence import percent
 from morelli.inspection._stability import STABILITY_PERTURBATIONS, stability_answer
 from morelli.inspection._stream import Detection

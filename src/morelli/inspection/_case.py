@@ -34,6 +34,7 @@ class StoredCase:
         reading: where the encoder read the deciding logit, filled when first asked for.
         lock: held while `reading` is computed, so that two questions at once cost one pass.
         provenance: what the original file says of itself, the strongest first.
+        second: one row, the kinds that a second detector reads; None where there is none.
     """
 
     id: str
@@ -49,11 +50,17 @@ class StoredCase:
     reading: Reading | None = None
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     provenance: tuple[ProvenanceFinding, ...] = ()
+    second: Features | None = None
 
     @property
     def size(self) -> int:
         """Bytes that the case holds, about."""
-        vectors = sum(array.nbytes for array in self.features.vectors.values())
+        both = (self.features, *(() if self.second is None else (self.second,)))
+        # Two detectors on one encoder read the same arrays, which are held once.
+        held: dict[int, int] = {
+            a.ctypes.data: a.nbytes for features in both for a in features.vectors.values()
+        }
+        vectors = sum(held.values())
         maps = 0 if self.maps is None else self.maps.nbytes
         said = sum(len(one.sentence) + 1024 for one in self.provenance)
         return len(self.data) + len(self.judged) + self.seen.nbytes + vectors + maps + said + 8192

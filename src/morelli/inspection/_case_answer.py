@@ -26,6 +26,7 @@ def case_answer(
     distilled: a.Distilled | None,
     stability: a.Stability | None,
     versions: a.Versions,
+    second: a.Second | None = None,
 ) -> a.Case:
     """Everything that is said of one case.
 
@@ -38,6 +39,7 @@ def case_answer(
         distilled: the distilled map's answer, if there is one.
         stability: the verdicts after small changes, if they were asked for.
         versions: of what answered.
+        second: what a second detector says.
     """
     ends = bundle.calibration.probability([bundle.ai.logit, bundle.real.logit], bundle.base_rate)
     flips = None if stability is None else flip_reason(verdict.verdict, stability)
@@ -54,7 +56,8 @@ def case_answer(
         if verdict.family is None
         else a.Family(family=verdict.family.family, probability=verdict.family.probability),
         ensemble=ensemble_answer(verdict),
-        sentence=sentence(stored, verdict, bundle),
+        second=second,
+        sentence=sentence(stored, verdict, bundle, second),
         facts=facts_answer(stored),
         provenance=list(stored.provenance),
         logit=verdict.logit,

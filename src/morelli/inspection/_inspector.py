@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from morelli.detectors import Ensemble
 from morelli.encoders import EncoderSet
 from morelli.errors import ImageError, MissingPartError, UsageError
-from morelli.images import Limits, as_seen, iter_source
+from morelli.images import Limits, as_seen
 from morelli.inspection import answers as a
 from morelli.inspection._case import StoredCase
 from morelli.inspection._case_answer import case_answer, versions_of
@@ -27,11 +27,12 @@ from morelli.inspection._evidence import (
     reading_evidence,
 )
 from morelli.inspection._inspect import Inspection, image_file
-from morelli.inspection._prepare import PreparedCase, as_jpeg, prepare, prepare_edited
+from morelli.inspection._prepare import PreparedCase, Vectors, as_jpeg, prepare, prepare_edited
 from morelli.inspection._relevance import case_maps, dimension_map
+from morelli.inspection._second import SecondDetector, case_features, common_encoder, common_kinds
 from morelli.inspection._small import small_is_out_of_domain
 from morelli.inspection._stability import STABILITY_PERTURBATIONS, stability_answer
-from morelli.inspection._stream import Detection, detect
+from morelli.inspection._stream import Detection, counted, detect, items_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,16 +47,13 @@ if TYPE_CHECKING:
     from morelli.images.layouts import SourceReport
     from morelli.provenance import TrustList
 
-Vectors = Mapping[str, npt.NDArray[np.float32]]
-"""Features of one image by kind, without a batch axis."""
-
 
 @dataclass(frozen=True, eq=False)
 class Inspector:
     """Everything that turns images into answers. `morelli.load` makes one; it may be used from any thread.
 
     `detect` and `inspect` are for scripts. The other methods are the steps between, for a caller that encodes
-    by itself: `prepare`, then the encoder's `trace` of `kinds`, then `stored`, then any question.
+    by itself: `prepare`, then `passes.trace` of `kinds`, then `stored`, then any question.
 
     Attributes:
         encoder: the encoder that the bundle was fitted on; of an ensemble, those of its members.
@@ -67,7 +65,9 @@ class Inspector:
         concepts: names of their banks.
         typical: what typical real images get from each part of the encoder; None: readings start at zero.
         trust: root certificates of trusted signers of Content Credentials; None: every signer is unknown.
-        kinds: the features that answers need.
+        second: another detector that judges the same images beside the bundle; None: the bundle judges alone.
+        passes: what every image goes through, each encoder once: `encoder`, and what `second` needs besides.
+        kinds: the features that answers need, as `passes` names them.
 
     Raises:
         BuildMismatchError: the encoder is not the one that the bundle was fitted on.
@@ -91,7 +91,10 @@ class Inspector:
     concepts: tuple[str, ...] = ()
     typical: TypicalParts | None = None
     trust: TrustList | None = None
+    second: SecondDetector | None = None
+    passes: Encoder | EncoderSet = field(init=False)
     kinds: tuple[str, ...] = field(init=False)
+    _read_kinds: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.bundle.check_build(self.encoder.build)
@@ -100,7 +103,11 @@ class Inspector:
             more.append(self.distilled.kind)
         if self.last_block is not None:
             more.extend(self.last_block.inputs)
-        object.__setattr__(self, "kinds", tuple(dict.fromkeys([*self.bundle.kinds, *more])))
+        own = tuple(dict.fromkeys([*self.bundle.kinds, *more]))
+        passes = common_encoder(self.encoder, self.second)
+        object.__setattr__(self, "passes", passes)
+        object.__setattr__(self, "kinds", common_kinds(passes, self.encoder, own, self.second))
+        object.__setattr__(self, "_read_kinds", own)
 
     def __repr__(self) -> str:
         return f"<Inspector {self.bundle.name} on {self.encoder.build.encoder}, {self.encoder.device}>"
@@ -108,12 +115,15 @@ class Inspector:
     def at_precision(self, precision: a.Precision) -> Inspector:
         """This inspector computing features in float32, bfloat16 or int8, as for `morelli.load`.
 
-        Raises:
-            UsageError: a quicker format was asked for, and the processor or the bundle does not allow it.
-        """
-        from morelli.inspection._precision import at_precision
+        Where a second detector reads the same encoder, both have to allow it.
 
-        return replace(self, encoder=at_precision(self.encoder, self.bundle, precision))
+        Raises:
+            UsageError: a quicker format was asked for, and the processor or a detector does not allow it.
+        """
+        from morelli.inspection._precision import both_at_precision
+
+        encoder, second = both_at_precision(self.encoder, self.bundle, self.second, precision)
+        return replace(self, encoder=encoder, second=second)
 
     # Images in, answers out
 
@@ -155,6 +165,8 @@ class Inspector:
 
             if isinstance(self.bundle, Ensemble) or isinstance(self.encoder, EncoderSet):
                 raise UsageError("An ensemble judges on one machine: leave --engine out, or give one bundle.")
+            if self.second is not None:
+                raise UsageError("Two detectors judge on one machine: leave --engine or --beside out.")
             listing, cluster = listing_of(source, limits or Limits()), cluster_of(engine)
             require_ray()
             return detect_on_cluster(
@@ -170,9 +182,9 @@ class Inspector:
                 stability=stability,
                 understood=understood,
             )
-        items = iter(source()) if callable(source) else _items(source, limits)
+        items = iter(source()) if callable(source) else items_of(source, limits)
         return detect(
-            items if understood is None else map(partial(_counted, understood), items),
+            items if understood is None else map(partial(counted, understood), items),
             self.bundle,
             self.encoder,
             batch_size=batch_size,
@@ -181,6 +193,7 @@ class Inspector:
             thumbnails=thumbnails,
             trust=self.trust,
             stability=stability,
+            second=self.second,
         )
 
     def inspect(
@@ -225,7 +238,7 @@ class Inspector:
         Raises:
             ImageError: it cannot be read, with the reason; crafted files never raise anything else.
         """
-        return prepare(data, name, self.encoder.transform, limits, self.trust)
+        return prepare(data, name, self.passes.transform, limits, self.trust)
 
     def prepare_edited(self, stored: StoredCase, perturbation: str, limits: Limits) -> PreparedCase:
         """The picture of a case changed by a perturbation such as ``jpeg:60+blur:1``, as a case of its own.
@@ -234,21 +247,14 @@ class Inspector:
             UsageError: an unknown perturbation or value.
             ImageError: the change cannot be made with this picture.
         """
-        prepared = prepare_edited(stored.data, stored.name, perturbation, self.encoder.transform, limits)
+        prepared = prepare_edited(stored.data, stored.name, perturbation, self.passes.transform, limits)
         # An edit writes the picture without its metadata; what the original says stays evidence of it.
         return replace(prepared, provenance=stored.provenance)
 
     def stored(self, prepared: PreparedCase, vectors: Vectors) -> StoredCase:
         """The case of one encoded picture."""
-        from morelli.features import Features
-
-        features = Features.from_arrays(
-            {kind: vector[None] for kind, vector in vectors.items()},
-            build=self.encoder.build,
-            uri=[prepared.name],
-            sha256=[prepared.facts.sha256],
-        )
-        seen = as_seen(prepared.pixels, self.encoder.transform)
+        second = None if self.second is None else self.second.features(prepared, vectors, self.passes)
+        seen = as_seen(prepared.pixels, self.passes.transform)
         return StoredCase(
             id=prepared.id,
             name=prepared.name,
@@ -256,10 +262,11 @@ class Inspector:
             judged=as_jpeg(seen),
             seen=np.asarray(seen),
             facts=prepared.facts,
-            features=features,
+            features=case_features(prepared, vectors, self.passes, self.encoder, self._read_kinds),
             edits=prepared.edits,
             derived_from=prepared.derived_from,
             provenance=prepared.provenance,
+            second=second,
         )
 
     # Questions about a case
@@ -305,7 +312,13 @@ class Inspector:
             distilled=distilled,
             stability=stability,
             versions=self.versions(),
+            second=None if self.second is None else self.second.opinion(stored, verdict, bundle, fpr),
         )
+
+    def second_opinion(self, stored: StoredCase, base_rate: float | None = None) -> a.Second | None:
+        """What the second detector says of a case; None where there is none."""
+        first = self.tuned(base_rate)
+        return None if self.second is None else self.second.opinion(stored, _verdict(first, stored), first)
 
     def verdict(self, stored: StoredCase, base_rate: float | None = None) -> Verdict:
         """The bundle's verdict alone."""
@@ -458,7 +471,7 @@ class Inspector:
         """Features of a few images, one pass."""
         if not images:
             return []
-        found = self.encoder.trace(np.stack([one.pixels for one in images]), kinds=self.kinds)
+        found = self.passes.trace(np.stack([one.pixels for one in images]), kinds=self.kinds)
         return [{kind: array[row] for kind, array in found.items()} for row in range(len(images))]
 
 
@@ -467,27 +480,9 @@ def _verdict(bundle: Bundle | Ensemble, stored: StoredCase) -> Verdict:
     return small_is_out_of_domain(verdict, stored.facts.width, stored.facts.height)
 
 
-def _items(
-    source: str | Path | Sequence[str | Path] | Iterable[ImageItem], limits: Limits | None
-) -> Iterable[ImageItem]:
-    """The images of paths; images that were listed already stay what they are."""
-    if isinstance(source, str | Path):
-        return iter_source(source, limits=limits)
-    if isinstance(source, Sequence):
-        paths = [one for one in source if isinstance(one, str | Path)]
-        if len(paths) == len(source):
-            return iter_source(paths, limits=limits)
-    return cast("Iterable[ImageItem]", source)
-
-
 def _no_distilled() -> MissingPartError:
     return MissingPartError(
         "no-distilled-map",
         "There is no distilled map for this encoder, so there are no dimensions and no relevance maps.",
         "Load a distilled map of the same build, or the shipped bundle.",
     )
-
-
-def _counted(understood: SourceReport, item: ImageItem) -> ImageItem:
-    understood.count(item)
-    return item

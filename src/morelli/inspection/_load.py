@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from morelli.errors import BuildMismatchError, UsageError
 from morelli.inspection._inspector import Inspector
+from morelli.inspection._second import SecondDetector
 from morelli.inspection.answers import Precision
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from morelli.atlas.distiller import DistilledMap
     from morelli.detectors import Bundle, Ensemble
-    from morelli.encoders import Encoder, LastBlock
+    from morelli.encoders import Build, Encoder, EncoderSet, LastBlock
     from morelli.explanation import ConceptSpace
 
 
@@ -33,6 +34,7 @@ def load(
     device: str = "auto",
     offline: bool = False,
     precision: Precision = "auto",
+    beside: Bundle | Ensemble | Path | str | None = None,
     on_progress: Callable[[str, float | None], None] | None = None,
 ) -> Inspector:
     """Load a detector with its encoder, fetching and checking the weights the first time.
@@ -53,11 +55,14 @@ def load(
         precision: ``exact``, ``auto``, ``fast`` or ``fastest``: float32, or bfloat16 or int8 where it is
             known what that costs. ``auto`` keeps verdicts: bfloat16, with images near a threshold in float32,
             where the processor has it and the bundle allows it. Answers say what was used.
+        beside: a second detector that judges the same images and is shown beside the first, at its base rate.
+            Encoders that both read run once. `weights` may then be several, in any order.
         on_progress: gets a message and a fraction (or None) while weights are fetched; by default they are
             written to stderr.
 
     Raises:
-        UsageError: concepts without a reference, or a rate that the bundle cannot give.
+        UsageError: concepts without a reference, a rate that the bundle cannot give, or a detector beside
+            itself.
         ArtifactError: the bundle, the distilled map or a bank is missing or damaged.
         BuildMismatchError: the distilled map belongs to another build than the bundle.
         WeightsError: the weights cannot be had, are damaged, or are not what was pinned.
@@ -69,7 +74,7 @@ def load(
         Morelli ... with the detector default ... “photo.jpg” ...
     """
     from morelli.detectors import Bundle, Ensemble, default_bundle_path, load_detector
-    from morelli.encoders import EncoderSet, encoder_for_build
+    from morelli.encoders import Encoder
     from morelli.explanation.deciding import shipped_typical_parts
 
     if not isinstance(bundle, Bundle | Ensemble):
@@ -78,45 +83,93 @@ def load(
         bundle = bundle.with_fpr(fpr)
     if base_rate is not None:
         bundle = bundle.with_base_rate(base_rate)
-    progress: dict[str, Any] = {} if on_progress is None else {"progress": on_progress}
-    given = [weights] if isinstance(weights, str | Path) else list(weights or ())
-    if isinstance(bundle, Ensemble):
-        if distilled is not None or concepts:
-            raise UsageError(
-                "A distilled map and concepts belong to one encoder: give one bundle, or leave them out."
-            )
-        for member in bundle.members:
-            _ = member.bank is not None and member.bank.index
-        several = EncoderSet.for_builds(
-            bundle.builds, encoder=encoder, device=device, weights=given, offline=offline, **progress
+    other = None if beside is None else second_bundle(beside, bundle)
+    if isinstance(bundle, Ensemble) and (distilled is not None or concepts):
+        raise UsageError(
+            "A distilled map and concepts belong to one encoder: give one bundle, or leave them out."
         )
-        return Inspector(encoder=several, bundle=bundle).at_precision(precision)
-    if len(given) > 1:
-        raise UsageError(f"The bundle {bundle.name} has one encoder: give one folder or file of weights.")
-    if bundle.bank is not None:
-        _ = bundle.bank.index  # built once here, not in the first question of every thread
-    found, digest = _load_distilled(bundle, None if distilled is None else Path(distilled))
-    space, names = _load_concepts(bundle, [Path(path) for path in concepts], reference)
+    for one in (bundle, other):
+        for member in one.members if isinstance(one, Ensemble) else (one,):
+            # Built once here, not in the first question of every thread.
+            _ = member is not None and member.bank is not None and member.bank.index
+    found, digest = None, None
+    space: ConceptSpace | None = None
+    names: tuple[str, ...] = ()
+    if not isinstance(bundle, Ensemble):
+        found, digest = _load_distilled(bundle, None if distilled is None else Path(distilled))
+        space, names = _load_concepts(bundle, [Path(path) for path in concepts], reference)
     # The weights last, since they may have to be fetched.
-    loaded = encoder_for_build(
-        bundle.build,
+    loaded, second = _load_encoders(
+        bundle,
+        other,
+        [weights] if isinstance(weights, str | Path) else list(weights or ()),
         encoder=encoder,
         device=device,
-        weights=given[0] if given else None,
         offline=offline,
-        **progress,
+        **({} if on_progress is None else {"progress": on_progress}),
     )
     exact = Inspector(
         encoder=loaded,
         bundle=bundle,
         distilled=found,
         distilled_digest=digest,
-        last_block=None if found is None else _last_block(loaded, found.kind),
+        last_block=_last_block(loaded, found.kind) if found and isinstance(loaded, Encoder) else None,
         space=space,
         concepts=names,
-        typical=None if bundle.head is None else shipped_typical_parts(bundle),
+        typical=shipped_typical_parts(bundle) if isinstance(bundle, Bundle) and bundle.head else None,
+        second=second,
     )
     return exact.at_precision(precision)
+
+
+def second_bundle(beside: Bundle | Ensemble | Path | str, first: Bundle | Ensemble) -> Bundle | Ensemble:
+    """The second detector, read where it is a folder.
+
+    Raises:
+        ArtifactError: its folder is missing or damaged.
+        UsageError: it is the first one.
+    """
+    from morelli.detectors import Bundle, Ensemble, load_detector
+
+    second = beside if isinstance(beside, Bundle | Ensemble) else load_detector(beside)
+    if second is first or (second.digest is not None and second.digest == first.digest):
+        raise UsageError(
+            f"The second detector, {second.name}, is the first one: name another folder, or leave it out."
+        )
+    return second
+
+
+def _load_encoders(
+    bundle: Bundle | Ensemble,
+    other: Bundle | Ensemble | None,
+    weights: Sequence[Path | str],
+    **how: Any,
+) -> tuple[Encoder | EncoderSet, SecondDetector | None]:
+    """The encoder of a bundle, and the second detector with its own, each build loaded once."""
+    from morelli.detectors import Ensemble
+    from morelli.encoders import EncoderSet, encoder_for_build
+
+    if other is None and not isinstance(bundle, Ensemble):
+        if len(weights) > 1:
+            raise UsageError(f"The bundle {bundle.name} has one encoder: give one folder or file of weights.")
+        return encoder_for_build(bundle.build, weights=weights[0] if weights else None, **how), None
+    both = [bundle, *([] if other is None else [other])]
+    builds = {build.qualified(""): build for one in both for build in builds_of(one)}
+    loaded = EncoderSet.for_builds(list(builds.values()), weights=weights, **how)
+    of = dict(zip(builds, loaded.encoders, strict=True))
+
+    def own(detector: Bundle | Ensemble) -> Encoder | EncoderSet:
+        encoders = [of[build.qualified("")] for build in builds_of(detector)]
+        return EncoderSet(encoders) if isinstance(detector, Ensemble) else encoders[0]
+
+    return own(bundle), None if other is None else SecondDetector(other, own(other))
+
+
+def builds_of(detector: Bundle | Ensemble) -> tuple[Build, ...]:
+    """The builds whose encoders a detector reads."""
+    from morelli.detectors import Ensemble
+
+    return detector.builds if isinstance(detector, Ensemble) else (detector.build,)
 
 
 def _load_distilled(bundle: Bundle, path: Path | None) -> tuple[DistilledMap | None, str | None]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
 
 from morelli.detectors import Ensemble
 from morelli.encoders import Encoder, EncoderSet
@@ -12,56 +15,87 @@ from morelli.errors import UsageError
 from morelli.inspection.answers import Precision
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from morelli.detectors import Bundle
+    from morelli.inspection._second import SecondDetector
+
+
+def both_at_precision(
+    encoder: Encoder | EncoderSet,
+    bundle: Bundle | Ensemble,
+    second: SecondDetector | None,
+    precision: Precision,
+) -> tuple[Encoder | EncoderSet, SecondDetector | None]:
+    """The encoder of a bundle, and the second detector beside it if there is one, as `at_precision` says.
+
+    An encoder that both read has to keep the verdicts of both; beside an ensemble all is float32.
+    """
+    if second is None:
+        return at_precision(encoder, [bundle], precision), None
+    ensembles = [one for one in (bundle, second.bundle) if isinstance(one, Ensemble)]
+    if ensembles:
+        at_precision(encoder, ensembles, precision)
+        return encoder, second
+    if encoder.build.matches(second.encoder.build):
+        found = at_precision(encoder, [bundle, second.bundle], precision)
+        return found, replace(second, encoder=found)
+    return (
+        at_precision(encoder, [bundle], precision),
+        replace(second, encoder=at_precision(second.encoder, [second.bundle], precision)),
+    )
 
 
 def at_precision(
-    encoder: Encoder | EncoderSet, bundle: Bundle | Ensemble, precision: Precision
+    encoder: Encoder | EncoderSet, detectors: Sequence[Bundle | Ensemble], precision: Precision
 ) -> Encoder | EncoderSet:
-    """The bundle's encoder, computing as `precision` says.
+    """The encoder of one or two detectors, computing as `precision` says.
 
     Args:
-        encoder: float32, of the bundle's build.
-        bundle: the detector, which says what bfloat16 and int8 cost it.
+        encoder: float32, of the detectors' build.
+        detectors: those who read its features, which say what bfloat16 and int8 cost them.
         precision: ``exact`` is float32. ``auto`` is bfloat16, and float32 for images so close to a threshold
-            that rounding could change the verdict, where the processor has bfloat16 and the bundle says that
-            verdicts and AUC stay within its limits; ``exact`` otherwise. ``fast`` is int8, and float32 for
-            images close to a threshold; ``fastest`` is int8 for all. Both are bfloat16 where the processor
-            has no int8 or the bundle does not know what that costs.
+            that rounding could change a verdict, where the processor has bfloat16 and every detector says
+            that verdicts and AUC stay within its limits; ``exact`` otherwise. ``fast`` is int8, and float32
+            for images close to a threshold; ``fastest`` is int8 for all. Both are bfloat16 where the
+            processor has no int8 or a detector does not know what that costs.
 
     Raises:
-        UsageError: `precision` is unknown, or a quicker format was asked for and this processor or this
-            bundle does not allow it.
+        UsageError: `precision` is unknown, or a quicker format was asked for and this processor or a
+            detector does not allow it.
     """
     if precision not in get_args(Precision):
         raise UsageError(f"precision {precision!r} is unknown; there are {', '.join(get_args(Precision))}")
-    if isinstance(encoder, EncoderSet) or isinstance(bundle, Ensemble):
+    bundles = [one for one in detectors if not isinstance(one, Ensemble)]
+    if isinstance(encoder, EncoderSet) or len(bundles) < len(detectors):
         if precision in ("fast", "fastest"):
             formats = " and ".join(Encoder.quick_dtypes)
+            name = next((one.name for one in detectors if isinstance(one, Ensemble)), detectors[0].name)
             raise UsageError(
-                f"What {formats} cost the ensemble {bundle.name} was not measured. Ask for exact or auto."
+                f"What {formats} cost the ensemble {name} was not measured. Ask for exact or auto."
             )
         return encoder
     if precision == "exact":
         return encoder
     obstacles = {
-        dtype: encoder.obstacle_to_quick(dtype) or _unmeasured(bundle, dtype)
+        dtype: encoder.obstacle_to_quick(dtype)
+        or next(filter(None, (_unmeasured(one, dtype) for one in bundles)), None)
         for dtype in encoder.quick_dtypes
     }
     free = [dtype for dtype, obstacle in obstacles.items() if obstacle is None]
     if precision == "auto":
-        free = [dtype for dtype in free if dtype == "bfloat16" and bundle.quick_costs[dtype].acceptable]
+        free = [
+            dtype
+            for dtype in free
+            if dtype == "bfloat16" and all(one.quick_costs[dtype].acceptable for one in bundles)
+        ]
         if not free:
             return encoder
     if not free:
         raise UsageError(f"{obstacles['bfloat16']} Ask for precision exact or auto.")
     dtype = free[-1]
-    return encoder.quick(
-        None if precision == "fastest" else partial(_unsure, bundle, dtype), bundle.kinds, dtype
-    )
+    kinds = tuple(dict.fromkeys(kind for one in bundles for kind in one.kinds))
+    return encoder.quick(None if precision == "fastest" else partial(_unsure, bundles, dtype), kinds, dtype)
 
 
 def _unmeasured(bundle: Bundle, dtype: str) -> str | None:
@@ -75,9 +109,14 @@ def _unmeasured(bundle: Bundle, dtype: str) -> str | None:
     )
 
 
-def _unsure(bundle: Bundle, dtype: str, vectors: Mapping[str, Any]) -> NDArray[np.bool_]:
+def _unsure(bundles: Sequence[Bundle], dtype: str, vectors: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """The images of which one of the bundles could change its verdict."""
     from morelli.features import Features
 
-    cost = bundle.quick_costs[dtype]
-    features = Features.from_arrays(vectors, build=bundle.build)
-    return bundle.unsure(features, cost.near_logit, cost.near_distance)
+    found = []
+    for bundle in bundles:
+        cost = bundle.quick_costs[dtype]
+        features = Features.from_arrays(vectors, build=bundle.build)
+        found.append(bundle.unsure(features, cost.near_logit, cost.near_distance))
+    any_of: NDArray[np.bool_] = np.any(found, axis=0)
+    return any_of

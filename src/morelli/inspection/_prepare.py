@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from morelli.images.transforms import Transform
     from morelli.inspection.answers import ProvenanceFinding
     from morelli.provenance import TrustList
+
+
+Vectors = Mapping[str, npt.NDArray[np.float32]]
+"""Features of one image by kind, without a batch axis."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from morelli.detectors import Bundle, Ensemble, Verdict
     from morelli.inspection._case import StoredCase
-    from morelli.inspection.answers import ProvenanceFinding
+    from morelli.inspection.answers import ProvenanceFinding, Second
 
 _FOUND = {
     "ai": "finds signs that {name} was made by AI",
@@ -38,10 +38,13 @@ SHORT = {
 }
 
 
-def sentence(stored: StoredCase, verdict: Verdict, bundle: Bundle | Ensemble) -> str:
+def sentence(
+    stored: StoredCase, verdict: Verdict, bundle: Bundle | Ensemble, second: Second | None = None
+) -> str:
     """A sentence to quote, with the probability, its interval, the assumption behind it and the version.
 
-    Where the file claims to be made, changed or recorded with something, a second one says so.
+    Further ones say where a second detector disagrees, and where the file claims to be made, changed or
+    recorded with something.
     """
     from morelli._version import __version__
 
@@ -53,7 +56,7 @@ def sentence(stored: StoredCase, verdict: Verdict, bundle: Bundle | Ensemble) ->
         f"Morelli {__version__} with the detector {bundle.name} (build {bundle.build.fingerprint}) {found}: "
         f"the estimated probability is {percent(verdict.probability)} (interval {percent(low)} to "
         f"{percent(high)}), assuming that {percent(bundle.base_rate)} of such pictures are generated. "
-        f"{_members(verdict)}This is a signal, not proof. {_bright(stored.facts.notes)}"
+        f"{_members(verdict)}{_disagreeing(second)}This is a signal, not proof. {_bright(stored.facts.notes)}"
         f"{_said(stored.provenance)}"
         f"SHA-256 of the file: {stored.facts.sha256}."
     )
@@ -65,6 +68,16 @@ def _members(verdict: Verdict) -> str:
         return ""
     said = verdict.ensemble.sentence
     return f"{said[0].upper()}{said[1:]}. "
+
+
+def _disagreeing(second: Second | None) -> str:
+    """A sentence where a second detector gives another answer."""
+    if second is None or second.agreement != "disagree":
+        return ""
+    return (
+        f"The second detector {second.name} (build {second.build}) disagrees and says "
+        f"{SHORT[second.verdict]}, with a probability of {percent(second.probability)}. "
+    )
 
 
 def _bright(notes: Sequence[str]) -> str:

@@ -10,7 +10,8 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from morelli.encoders import PreparedImage, encode_stream
 from morelli.errors import ImageError
@@ -19,11 +20,13 @@ from morelli.images import (
     decode,
     image_errors,
     image_generator,
+    iter_source,
     perturbation,
     read_bytes,
     thumbnail,
 )
 from morelli.inspection._provenance import file_provenance
+from morelli.inspection._second import common_encoder, common_kinds, part_of
 from morelli.inspection._sentence import verdict_line
 from morelli.inspection._small import small_is_out_of_domain
 from morelli.inspection._stability import STABILITY_PERTURBATIONS, flip_reason, stability_answer
@@ -34,8 +37,11 @@ if TYPE_CHECKING:
 
     from morelli.detectors import Bundle, Ensemble, Verdict
     from morelli.encoders import Encoder, EncoderSet
+    from morelli.features import Features
     from morelli.images import ImageFacts, ImageItem
-    from morelli.inspection.answers import ProvenanceFinding, Stability
+    from morelli.images.layouts import SourceReport
+    from morelli.inspection._second import SecondDetector
+    from morelli.inspection.answers import ProvenanceFinding, Second, Stability
     from morelli.provenance import TrustList
 
 
@@ -45,7 +51,7 @@ class Detection:
 
     `provenance` is what the file says of itself, the strongest first: evidence apart from the verdict, empty
     where it says nothing. `thumbnail` (RGB, at most 220 pixels) and `stability` are there when they were
-    asked for.
+    asked for. `second` is what a second detector says, where one judges beside the first.
     """
 
     uri: str
@@ -57,6 +63,7 @@ class Detection:
     thumbnail: Image.Image | None = field(default=None, repr=False)
     provenance: tuple[ProvenanceFinding, ...] = ()
     stability: Stability | None = None
+    second: Second | None = None
 
     def __str__(self) -> str:
         if self.verdict is not None:
@@ -78,8 +85,9 @@ def detect(
     thumbnails: bool = False,
     trust: TrustList | None = None,
     stability: bool = False,
+    second: SecondDetector | None = None,
 ) -> Iterator[Detection]:
-    """Judge every image of `items` with `bundle`, in order, as a stream.
+    """Judge every image of `items` with `bundle`, and with `second` beside it, in order, as a stream.
 
     With `stability` each image is also judged after every one of `STABILITY_PERTURBATIONS`.
 
@@ -88,22 +96,19 @@ def detect(
     the one that the bundle was fitted on.
     """
     bundle.check_build(encoder.build)
+    judge = _Judge(bundle, encoder, second and second.at(bundle.base_rate))
     specs = (None, *STABILITY_PERTURBATIONS) if stability else (None,)
     stream = encode_stream(
         _deliveries(items, limits or Limits(), specs),
-        _Preparation(encoder, thumbnails, trust),
-        encoder,
-        bundle.kinds,
+        _Preparation(judge.common, thumbnails, trust),
+        judge.common,
+        common_kinds(judge.common, encoder, bundle.kinds, second),
         batch_size=batch_size,
         threads=workers,
         ahead=2 * batch_size,
     )
     with closing(stream):
-        judged = (
-            one
-            for batch in stream
-            for one in _judged(batch.images, batch.rows, batch.vectors, bundle, encoder)
-        )
+        judged = (one for batch in stream for one in judge(batch.images, batch.rows, batch.vectors))
         yield from _with_stability(judged) if stability else (detection for detection, _ in judged)
 
 
@@ -209,41 +214,73 @@ class _Preparation:
         return PreparedImage((detection, spec), pixels)
 
 
-def _judged(
-    images: Sequence[_Delivered],
-    rows: Sequence[int],
-    vectors: Mapping[str, NDArray[Any]],
-    bundle: Bundle | Ensemble,
-    encoder: Encoder | EncoderSet,
-) -> list[_Delivered]:
-    """The images of a batch, those at `rows` with the verdict on their vectors."""
-    found = list(images)
-    if rows:
+class _Judge:
+    """The detectors over one pass of their encoders: what they say of the images of a batch."""
+
+    def __init__(
+        self, bundle: Bundle | Ensemble, encoder: Encoder | EncoderSet, second: SecondDetector | None
+    ) -> None:
+        self._bundle, self._encoder, self._second = bundle, encoder, second
+        self.common = common_encoder(encoder, second)
+
+    def __call__(
+        self, images: Sequence[_Delivered], rows: Sequence[int], vectors: Mapping[str, NDArray[Any]]
+    ) -> list[_Delivered]:
+        """The images of a batch, those at `rows` with the verdicts on their vectors."""
+        found = list(images)
+        if not rows:
+            return found
         good = [found[row][0] for row in rows]
-        for row, verdict in zip(rows, _verdicts(good, vectors, bundle, encoder), strict=True):
+        sizes = [(facts.width, facts.height) for one in good if (facts := one.facts) is not None]
+        features = self._features(good, vectors, self._encoder, self._bundle.kinds)
+        verdicts = [
+            small_is_out_of_domain(verdict, *size)
+            for verdict, size in zip(self._bundle.verdicts(features), sizes, strict=True)
+        ]
+        seconds: list[Second | None] = [None] * len(good)
+        if self._second is not None:
+            second = self._second
+            features = self._features(good, vectors, second.encoder, second.bundle.kinds)
+            seconds = [
+                second.answer(own, verdict, self._bundle.name)
+                for own, verdict in zip(second.verdicts(features, sizes), verdicts, strict=True)
+            ]
+        for row, verdict, other in zip(rows, verdicts, seconds, strict=True):
             detection, spec = found[row]
-            found[row] = replace(detection, verdict=verdict), spec
-    return found
+            found[row] = replace(detection, verdict=verdict, second=other), spec
+        return found
+
+    def _features(
+        self,
+        good: Sequence[Detection],
+        vectors: Mapping[str, NDArray[Any]],
+        owner: Encoder | EncoderSet,
+        kinds: Sequence[str],
+    ) -> Features:
+        from morelli.features import Features
+
+        return Features.from_arrays(
+            part_of(vectors, self.common, owner, kinds),
+            build=owner.build,
+            uri=[detection.uri for detection in good],
+            sha256=[detection.facts.sha256 for detection in good if detection.facts is not None],
+        )
 
 
-def _verdicts(
-    good: Sequence[Detection],
-    vectors: Mapping[str, NDArray[Any]],
-    bundle: Bundle | Ensemble,
-    encoder: Encoder | EncoderSet,
-) -> list[Verdict]:
-    """The verdicts of readable images, from their vectors (n, …) of each kind."""
-    from morelli.features import Features
+def items_of(
+    source: str | Path | Sequence[str | Path] | Iterable[ImageItem], limits: Limits | None
+) -> Iterable[ImageItem]:
+    """The images of paths; images that were listed already stay what they are."""
+    if isinstance(source, str | Path):
+        return iter_source(source, limits=limits)
+    if isinstance(source, Sequence):
+        paths = [one for one in source if isinstance(one, str | Path)]
+        if len(paths) == len(source):
+            return iter_source(paths, limits=limits)
+    return cast("Iterable[ImageItem]", source)
 
-    features = Features.from_arrays(
-        vectors,
-        build=encoder.build,
-        uri=[detection.uri for detection in good],
-        sha256=[detection.facts.sha256 for detection in good if detection.facts is not None],
-    )
-    return [
-        verdict
-        if detection.facts is None
-        else small_is_out_of_domain(verdict, detection.facts.width, detection.facts.height)
-        for verdict, detection in zip(bundle.verdicts(features), good, strict=True)
-    ]
+
+def counted(understood: SourceReport, item: ImageItem) -> ImageItem:
+    """The same image, after `understood` has counted it."""
+    understood.count(item)
+    return item

@@ -17,6 +17,8 @@ Word = Literal["ai", "real", "inconclusive", "out_of_domain"]
 """The verdict."""
 Opinion = Literal["ai", "real", "inconclusive"]
 """What a member of an ensemble says."""
+Agreement = Literal["agree", "disagree", "one_answers", "neither_answers"]
+"""Two detectors: both give the same answer, different answers, only one answers, or neither does."""
 # The words of `morelli.provenance.Finding`, whose values are checked against these where they are copied.
 Kind = Literal["content_credentials", "iptc", "generator_metadata", "camera", "watermark"]
 """Which sort of evidence a finding is."""
@@ -176,6 +178,29 @@ class Ensemble(Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Second(Answer):
+    """What a second detector says of the same image. It moves nothing of the first one's answer."""
+
+    name: str
+    digest: str | None = field(metadata={"description": "SHA-256 of the detector's folder."})
+    build: str = field(metadata={"description": "Fingerprint of the encoder's build."})
+    encoder: str
+    precision: str = field(metadata={"description": "How its features were computed."})
+    verdict: Word
+    probability: Share = field(metadata={"description": "At the base rate of the first one's answer."})
+    interval: tuple[Share, Share]
+    thresholds: Thresholds
+    logit: float
+    agreement: Agreement = field(
+        metadata={
+            "description": "`disagree`: one says ai and the other real. `one_answers`: one says ai or real, "
+            "the other is inconclusive or out of domain. `neither_answers`: both are."
+        }
+    )
+    sentence: str = field(metadata={"description": "Both verdicts in words."})
+
+
+@dataclass(frozen=True, kw_only=True)
 class Delivery(Answer):
     """One way in which the image might have been delivered, and the probability then."""
 
@@ -234,6 +259,7 @@ class Case(Answer):
     ensemble: Ensemble | None = field(
         metadata={"description": "Null where one detector judged, and not an ensemble of several."}
     )
+    second: Second | None = field(metadata={"description": "Null where one detector judges alone."})
     sentence: str = field(metadata={"description": "A sentence to quote."})
     facts: Facts
     provenance: list[ProvenanceFinding] = field(

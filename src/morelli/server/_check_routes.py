@@ -24,7 +24,7 @@ from morelli.server._state import ServerState, settled, state_of, while_connecte
 from morelli.server._uploads import Upload, read_uploads
 
 if TYPE_CHECKING:
-    from morelli.detectors import Verdict
+    from morelli.detectors import Bundle, Ensemble, Verdict
 
 router = APIRouter(prefix="/api/v1")
 CaseId = Annotated[str, InPath(pattern=r"^[0-9a-f]{64}$", description="Id of a case that `detect` gave.")]
@@ -101,7 +101,10 @@ async def detect(
     state = state_of(request)
     inspector = state.inspector
     if fpr is not None:
-        inspector.tuned(base_rate, fpr)  # a bundle that cannot do it says so before the upload is read
+        # A detector that cannot do it says so before the upload is read.
+        tuned = inspector.tuned(base_rate, fpr)
+        if inspector.second is not None:
+            inspector.second.at(tuned.base_rate, fpr)
     if keep and state.settings.keep is None:
         raise ProblemError(
             409,
@@ -355,20 +358,16 @@ def _info(state: ServerState) -> m.Info:
 
     inspector = state.loaded
     queue = {} if inspector is None else {"waiting": state.admitted, "images_per_second": state.queue.rate}
-    bundle = encoder = distilled = None
+    bundle = second = encoder = distilled = None
     if inspector is not None:
-        b, e = inspector.bundle, inspector.encoder
+        e = inspector.encoder
         bundle = {
-            "name": b.name,
-            "digest": b.digest,
-            "kinds": list(b.kinds),
-            "base_rate": b.base_rate,
-            "thresholds": {"ai": b.ai.to_json(), "real": b.real.to_json()},
+            **_described(inspector.bundle),
             "bank": 0 if inspector.bank is None else len(inspector.bank),
-            # Thresholds count scores, of which an image has one for each delivery.
-            "training": {name: b.training[name] for name in ("n_real", "n_fake") if name in b.training},
-            "licence": b.licence,
         }
+        if inspector.second is not None:
+            other = inspector.second
+            second = {**_described(other.bundle), "encoder": other.bundle.build.to_json()}
         encoder = {**e.build.to_json(), "device": e.device, "patches": e.patches}
         if inspector.distilled is not None:
             distilled = {
@@ -382,6 +381,7 @@ def _info(state: ServerState) -> m.Info:
         ready=state.ready,
         problem=None if state.problem is None else str(state.problem),
         bundle=bundle,
+        second=second,
         encoder=encoder,
         distilled=distilled,
         concepts=[] if inspector is None else list(inspector.concepts),
@@ -401,3 +401,18 @@ def _info(state: ServerState) -> m.Info:
         },
         queue=queue,
     )
+
+
+def _described(detector: Bundle | Ensemble) -> dict[str, Any]:
+    return {
+        "name": detector.name,
+        "digest": detector.digest,
+        "kinds": list(detector.kinds),
+        "base_rate": detector.base_rate,
+        "thresholds": {"ai": detector.ai.to_json(), "real": detector.real.to_json()},
+        # Thresholds count scores, of which an image has one for each delivery.
+        "training": {
+            name: detector.training[name] for name in ("n_real", "n_fake") if name in detector.training
+        },
+        "licence": detector.licence,
+    }

@@ -14,7 +14,7 @@ def greeting(settings: ServerSettings, address: str, *, static: Path = STATIC) -
     """The lines of the first screen.
 
     Raises:
-        ArtifactError: an atlas that the settings name is none.
+        ArtifactError: an atlas or the second detector that the settings name is none.
         UsageError: a report that they name is none.
     """
     lines = [f"Morelli is at {address}"]
@@ -23,7 +23,8 @@ def greeting(settings: ServerSettings, address: str, *, static: Path = STATIC) -
         lines.append(f"  {what:<10}{text}")
 
     detector = "the shipped detector" if settings.bundle is None else f"the detector {settings.bundle.name}"
-    say("check", f"{detector}; its encoder is being loaded")
+    beside = "" if settings.beside is None else f", and beside it {_beside(settings.beside)}"
+    say("check", f"{detector}{beside}; its encoder is being loaded")
     say(
         "explore",
         _atlases(settings) or "no atlas: build one with `morelli atlas build`, then --atlas NAME.atlas",
@@ -45,6 +46,12 @@ def greeting(settings: ServerSettings, address: str, *, static: Path = STATIC) -
         else "Other machines can reach it, with this token; the way is not encrypted. Ctrl-C stops it."
     )
     return lines
+
+
+def _beside(path: Path) -> str:
+    from morelli.detectors import load_detector
+
+    return load_detector(path).name
 
 
 def _atlases(settings: ServerSettings) -> str:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as InPath
 
 from morelli.artefacts.text import csv_table
+from morelli.inspection.answers import Second
 from morelli.server import _models as m
 from morelli.server._feedback import note_case
 from morelli.server._paths import allowed_path
@@ -112,15 +113,29 @@ async def feedback(request: Request, asked: m.FeedbackRequest) -> m.FeedbackAnsw
     return await state.answered(note_case, state.settings.feedback, state.inspector, stored, asked)
 
 
-_COLUMNS = tuple(m.JobRow.model_fields)
+_COLUMNS = tuple(name for name in m.JobRow.model_fields if name != "second")
+_SECOND = ("second_verdict", "second_probability", "second_interval", "agreement")
+"""What a CSV file holds of the second detector, where one judges beside the first."""
 
 
 def _csv(rows: list[m.JobRow]) -> Response:
     """All rows as CSV; text that a spreadsheet would take for a formula is made plain text."""
     table = []
+    beside = any(row.second is not None for row in rows)
     for row in rows:
-        values = row.model_dump()
-        values["interval"] = "" if row.interval is None else f"{row.interval[0]:.6g} {row.interval[1]:.6g}"
+        values = row.model_dump(exclude={"second"})
+        values["interval"] = _interval(row.interval)
         values["reasons"] = "; ".join(row.reasons)
-        table.append([values[name] for name in _COLUMNS])
-    return Response(csv_table(_COLUMNS, table), media_type="text/csv; charset=utf-8")
+        table.append([values[name] for name in _COLUMNS] + (_second(row.second) if beside else []))
+    columns = (*_COLUMNS, *(_SECOND if beside else ()))
+    return Response(csv_table(columns, table), media_type="text/csv; charset=utf-8")
+
+
+def _second(second: Second | None) -> list[Any]:
+    if second is None:
+        return [None] * len(_SECOND)
+    return [second.verdict, second.probability, _interval(second.interval), second.agreement]
+
+
+def _interval(ends: tuple[float, float] | None) -> str:
+    return "" if ends is None else f"{ends[0]:.6g} {ends[1]:.6g}"

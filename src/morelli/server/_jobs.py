@@ -24,6 +24,7 @@ from morelli.server._settings import RequestLimits
 if TYPE_CHECKING:
     from morelli.images import ImageItem, Limits
     from morelli.inspection import Inspector
+    from morelli.inspection.answers import Second
     from morelli.server._queue import EncodingQueue
 
 LABELS = {0: "real", 1: "fake"}
@@ -191,7 +192,8 @@ class JobBoard:
                 assert isinstance(prepared, ImageError)
                 return _failure_row(item, prepared)
             stored = inspector.stored(prepared, future.result())
-            return _verdict_row(item, prepared, inspector.verdict(stored, job.base_rate))
+            verdict = inspector.verdict(stored, job.base_rate)
+            return _verdict_row(item, prepared, verdict, inspector.second_opinion(stored, job.base_rate))
 
         try:
             for item in self._items(job):
@@ -228,10 +230,11 @@ def _failure_row(item: ImageItem, error: ImageError) -> JobRow:
         reasons=[],
         failure=error.reason,
         message=str(error),
+        second=None,
     )
 
 
-def _verdict_row(item: ImageItem, prepared: PreparedCase, verdict: object) -> JobRow:
+def _verdict_row(item: ImageItem, prepared: PreparedCase, verdict: object, second: Second | None) -> JobRow:
     from morelli.detectors import Verdict
 
     assert isinstance(verdict, Verdict)
@@ -250,4 +253,5 @@ def _verdict_row(item: ImageItem, prepared: PreparedCase, verdict: object) -> Jo
         reasons=list(verdict.reasons),
         failure=None,
         message=None,
+        second=second,
     )

@@ -8,7 +8,7 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from morelli.images.layouts import LAYOUTS
-from morelli.inspection.answers import Case, Word
+from morelli.inspection.answers import Case, Second, Word
 
 _LAYOUT = rf"^(auto|{'|'.join(LAYOUTS)})$"
 
@@ -141,6 +141,7 @@ class JobRow(Answer):
     reasons: list[str]
     failure: str | None
     message: str | None
+    second: Second | None = Field(description="Null where one detector judges alone.")
 
 
 class JobResults(Answer):
@@ -220,6 +221,7 @@ class Info(Answer):
     ready: bool
     problem: str | None = Field(description="Why images cannot be judged, where that is so.")
     bundle: dict[str, Any] | None
+    second: dict[str, Any] | None = Field(description="The detector beside it, where there is one.")
     encoder: dict[str, Any] | None
     distilled: dict[str, Any] | None
     concepts: list[str]

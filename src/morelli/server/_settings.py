@@ -77,6 +77,7 @@ class ServerSettings:
         hosts: further names by which browsers reach this server (the `Host` header).
         roots: folders that paths in requests may lie in. None declared: no path is read.
         bundle: the detector, a bundle or an ensemble; the shipped one when None.
+        beside: a second detector, which judges the same pictures and is shown beside the first.
         distilled: folder of the distilled map behind "why"; the shipped one, if there is one, when None.
         concepts: concept banks for additive evidence in words.
         reference: feature table with real images that concepts are measured from.
@@ -89,7 +90,8 @@ class ServerSettings:
             else a file with one JSON a line; None: refused.
         encoder: hub id of the bundle's encoder, so that one that is not registered may be fetched.
         trust: root certificates (PEM) of trusted signers of Content Credentials; without them none is known.
-        weights: the encoder's weights on this machine, as for `load_encoder`; for an ensemble several.
+        weights: the encoder's weights on this machine, as for `load_encoder`; for an ensemble, or with a
+            detector beside, several.
         device: `cpu`, `cuda`, …; `auto` takes CUDA where there is one.
         offline: never fetch weights.
         precision: ``auto``, ``exact``, ``fast`` or ``fastest``, as for `morelli.load`.
@@ -103,6 +105,7 @@ class ServerSettings:
     hosts: tuple[str, ...] = ()
     roots: tuple[Path, ...] = ()
     bundle: Path | None = None
+    beside: Path | None = None
     distilled: Path | None = None
     concepts: tuple[Path, ...] = ()
     reference: Path | None = None
@@ -170,6 +173,7 @@ class ServerSettings:
             values[name] = tuple(Path(path) for path in values[name])
         for name in (
             "bundle",
+            "beside",
             "distilled",
             "reference",
             "collections",

@@ -109,7 +109,7 @@ class ServerState:
                 if self._stopped:
                     return
                 self._queue = EncodingQueue(
-                    inspector.encoder,
+                    inspector.passes,
                     inspector.kinds,
                     most=self.limits.waiting,
                     processes=self.settings.workers,
@@ -128,6 +128,7 @@ class ServerState:
         settings = self.settings
         inspector = load(
             settings.bundle,
+            beside=settings.beside,
             distilled=settings.distilled,
             concepts=settings.concepts,
             reference=settings.reference,

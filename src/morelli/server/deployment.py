@@ -28,10 +28,10 @@ SERVED = frozenset({"health", "ready", "info", "detect", "openapi.json"})
 """What is answered below /api/v1."""
 TAKEN = (
     *("host", "token", "hosts", "workers", "device", "offline"),
-    *("bundle", "distilled", "concepts", "reference", "trust", "encoder", "weights"),
+    *("bundle", "beside", "distilled", "concepts", "reference", "trust", "encoder", "weights"),
 )
 """The settings that a deployment may have; the others belong to cases, folders and files."""
-PATHS = frozenset({"bundle", "distilled", "reference", "trust", "weights"})
+PATHS = frozenset({"bundle", "beside", "distilled", "reference", "trust", "weights"})
 STALLED_SECONDS = 120.0
 """A picture that has waited so long for the encoder says that the replica is stuck."""
 
@@ -73,9 +73,9 @@ def application(arguments: dict[str, Any]) -> Any:
 
     Args:
         arguments: names and values of settings as `ServerSettings` has them: `token`, `hosts`, `bundle`,
-            `distilled`, `concepts`, `reference`, `trust`, `encoder`, `weights`, `device`, `offline`, and
-            `workers`, the replicas that share one machine's cores. The number of replicas and their resources
-            are for the Serve configuration.
+            `beside`, `distilled`, `concepts`, `reference`, `trust`, `encoder`, `weights`, `device`,
+            `offline`, and `workers`, the replicas that share one machine's cores. The number of replicas and
+            their resources are for the Serve configuration.
 
     Returns:
         A bound deployment named `judge`.

@@ -128,6 +128,8 @@ export interface Case {
   readonly family: Family | null;
   /** Null where one detector judged, and not an ensemble of several. */
   readonly ensemble: Ensemble | null;
+  /** Null where one detector judges alone. */
+  readonly second: Second | null;
   /** A sentence to quote. */
   readonly sentence: string;
   readonly facts: Facts;
@@ -574,6 +576,8 @@ export interface Info {
   /** Why images cannot be judged, where that is so. */
   readonly problem: string | null;
   readonly bundle: Readonly<Record<string, unknown>> | null;
+  /** The detector beside it, where there is one. */
+  readonly second: Readonly<Record<string, unknown>> | null;
   readonly encoder: Readonly<Record<string, unknown>> | null;
   readonly distilled: Readonly<Record<string, unknown>> | null;
   readonly concepts: readonly string[];
@@ -640,6 +644,8 @@ export interface JobRow {
   readonly reasons: readonly string[];
   readonly failure: string | null;
   readonly message: string | null;
+  /** Null where one detector judges alone. */
+  readonly second: Second | null;
 }
 
 /** A picture as one bank of known images has it. */
@@ -878,6 +884,28 @@ export interface SearchQuery {
   /** Images; their mean is looked for. */
   readonly selection?: Readonly<Record<string, unknown>> | null;
   readonly top?: number;
+}
+
+/** What a second detector says of the same image. It moves nothing of the first one's answer. */
+export interface Second {
+  readonly name: string;
+  /** SHA-256 of the detector's folder. */
+  readonly digest: string | null;
+  /** Fingerprint of the encoder's build. */
+  readonly build: string;
+  readonly encoder: string;
+  /** How its features were computed. */
+  readonly precision: string;
+  readonly verdict: "ai" | "real" | "inconclusive" | "out_of_domain";
+  /** At the base rate of the first one's answer. */
+  readonly probability: number;
+  readonly interval: readonly [number, number];
+  readonly thresholds: Thresholds;
+  readonly logit: number;
+  /** `disagree`: one says ai and the other real. `one_answers`: one says ai or real, the other is inconclusive or out of domain. `neither_answers`: both are. */
+  readonly agreement: "agree" | "disagree" | "one_answers" | "neither_answers";
+  /** Both verdicts in words. */
+  readonly sentence: string;
 }
 
 /** A selection: its key, which stands for it in addresses, its document, and counts. */

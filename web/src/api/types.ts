@@ -2,7 +2,7 @@
  * The app's names for what the server takes and sends. The types themselves are in generated.ts, which the server's
  * description is made into; written here is only what the app makes up itself.
  */
-import type { Case, EditStep, ProvenanceFinding, SelectionAnswer } from "./generated";
+import type { Case, EditStep, ProvenanceFinding, Second, SelectionAnswer } from "./generated";
 
 export type {
   Archive,
@@ -25,6 +25,7 @@ export type {
   Neighbors as Neighbours,
   Problem,
   ProvenanceFinding,
+  Second,
   Stability,
   UnfinishedBuild,
   UnopenedAtlas,
@@ -32,6 +33,7 @@ export type {
 } from "./generated";
 
 export type Word = Case["verdict"];
+export type Agreement = Second["agreement"];
 export type Claim = ProvenanceFinding["claims"];
 export type Strength = ProvenanceFinding["strength"];
 

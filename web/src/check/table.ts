@@ -1,5 +1,5 @@
 /** The pictures of a session as rows: their order, and the CSV file of all of them. */
-import type { Case } from "../api/types";
+import type { Agreement, Case } from "../api/types";
 
 export interface Judged {
   readonly key: number;
@@ -10,7 +10,13 @@ export interface Judged {
   readonly error: unknown;
 }
 
-export type Column = "name" | "verdict" | "probability" | "size" | "format";
+export type Column = "name" | "verdict" | "probability" | "second" | "size" | "format";
+
+/** What the table may be narrowed to, where a second detector judges too. */
+export const AGREEMENTS: readonly { only: string; agreement: Agreement; name: string }[] = [
+  { only: "disagree", agreement: "disagree", name: "They disagree" },
+  { only: "one", agreement: "one_answers", name: "Only one answers" },
+];
 
 const VERDICTS = ["ai", "inconclusive", "out_of_domain", "real"];
 
@@ -18,6 +24,7 @@ const keys: Record<Column, (entry: Judged) => string | number | null> = {
   name: ({ name }) => name.toLowerCase(),
   verdict: (entry) => (entry.case ? VERDICTS.indexOf(entry.case.verdict) : null),
   probability: (entry) => entry.case?.probability ?? null,
+  second: (entry) => (entry.case?.second ? VERDICTS.indexOf(entry.case.second.verdict) : null),
   size: (entry) => (entry.case ? entry.case.facts.width * entry.case.facts.height : null),
   format: (entry) => entry.case?.facts.format ?? null,
 };
@@ -34,10 +41,18 @@ export function sorted<T extends Judged>(entries: readonly T[], column: Column |
   });
 }
 
+/** The entries whose two verdicts stand to each other in this way; all of them for null. */
+export function narrowed<T extends Judged>(entries: readonly T[], agreement: Agreement | null): readonly T[] {
+  return agreement === null ? entries : entries.filter((one) => one.case?.second?.agreement === agreement);
+}
+
 const HEAD = [
   "name", "archive", "verdict", "probability", "low", "high", "logit", "real_up_to", "ai_from", "base_rate", "width", "height",
   "format", "bytes", "sha256", "file_says", "reasons", "failure",
 ]; // prettier-ignore
+
+/** Columns of the second detector, where one judged. */
+const SECOND_HEAD = ["second_detector", "second_verdict", "second_probability", "second_low", "second_high", "agreement"];
 
 /** A field: text that a spreadsheet would run as a formula gets an apostrophe, quotes are doubled. */
 export function field(value: string | number | null): string {
@@ -49,6 +64,7 @@ export function field(value: string | number | null): string {
 
 /** Every entry as a line, in the order given; the mark at the beginning tells spreadsheets that it is UTF-8. */
 export function csvOf(entries: readonly Judged[]): string {
+  const beside = entries.some((one) => one.case?.second);
   const lines = entries.map((entry) => {
     const found = entry.case;
     const failure = entry.error instanceof Error ? entry.error.message : "";
@@ -60,7 +76,14 @@ export function csvOf(entries: readonly Judged[]): string {
       found?.facts.width ?? null, found?.facts.height ?? null, found?.facts.format ?? "", found?.facts.bytes ?? null,
       found?.facts.sha256 ?? "", found?.provenance?.map((one) => one.claims).join("; ") ?? "", found?.reasons.join("; ") ?? "",
       missing,
+      ...(beside ? secondOf(found) : []),
     ]; // prettier-ignore
   });
-  return `\uFEFF${[HEAD, ...lines].map((line) => line.map(field).join(",")).join("\r\n")}\r\n`;
+  return `\uFEFF${[beside ? [...HEAD, ...SECOND_HEAD] : HEAD, ...lines].map((line) => line.map(field).join(",")).join("\r\n")}\r\n`;
+}
+
+function secondOf(found: Case | null): (string | number | null)[] {
+  const second = found?.second;
+  if (!second) return SECOND_HEAD.map(() => null);
+  return [second.name, second.verdict, second.probability, ...second.interval, second.agreement];
 }

@@ -1,5 +1,5 @@
 /** The verdict in words. What is said never goes further than the server's verdict does. */
-import type { Case, Claim, ProvenanceFinding, Strength, Word } from "../api/types";
+import type { Case, Claim, ProvenanceFinding, Second, Strength, Word } from "../api/types";
 import { count, percent, plural, probability } from "../ui/format";
 
 export type Side = "real" | "generated" | "unsure";
@@ -41,6 +41,19 @@ export function doubt({ verdict, probability: p, interval: [low, high] }: Judged
     return `The detector would say ${probability(p)}, but it has seen nothing like this picture, so the number means little.`;
   }
   return `Probability ${probability(p)} that a model made it; detectors fitted on other draws of the same images say ${range}.`;
+}
+
+/** How the second detector's verdict stands to the first one's, in one or two sentences. */
+export function agreementWords(first: Word, second: Pick<Second, "verdict" | "agreement">): string {
+  const [one, other] = [SHORT[first], SHORT[second.verdict]];
+  if (second.agreement === "agree") return `Both detectors say ${one}. They may still be wrong together.`;
+  if (second.agreement === "disagree") {
+    return `The detectors disagree: the first says ${one}, the second ${other}. One of them is wrong, and which one they cannot say.`;
+  }
+  if (second.agreement === "neither_answers") return "Neither detector answers.";
+  return side(first) === "unsure"
+    ? `Only the second detector answers: it says ${other}, the first is ${one}.`
+    : `Only the first detector answers: it says ${one}, the second is ${other}.`;
 }
 
 const CLAIMS: Record<Claim, string> = {

@@ -11,6 +11,8 @@ export class Pages {
   arrived = $state(0);
   #pages: Readonly<Record<number, readonly ImageRow[]>> = {};
   #running: Readonly<Record<number, AbortController>> = {};
+  /** Items that are shown, from the first to before the last. */
+  #insight: readonly [number, number] = [0, 0];
 
   constructor(
     readonly explore: Explore,
@@ -43,6 +45,7 @@ export class Pages {
 
   /** Ask for the pages that hold the items from `first` to before `last`; others that are under way are dropped. */
   want(first: number, last: number): void {
+    this.#insight = [first, last];
     const from = Math.floor(first / PAGE);
     const to = Math.floor(Math.max(first, last - 1) / PAGE);
     for (const [page, controller] of Object.entries(this.#running)) {
@@ -58,6 +61,9 @@ export class Pages {
       const { api } = this.explore;
       const asked = api.rows(this.key, this.sort, this.off, page * PAGE, PAGE, controller.signal);
       const found = await this.explore.during(asked);
+      // The pictures are asked for before the page with their places is drawn.
+      const [first, last] = this.#insight;
+      for (const { row } of found.slice(Math.max(0, first - page * PAGE), Math.max(0, last - page * PAGE))) this.explore.pictures.want(row);
       this.#pages = { ...this.#pages, [page]: found };
       this.arrived++;
     } catch (error) {

@@ -207,7 +207,7 @@ export class AtlasApi {
     sendJson("POST", url(["feedback"]), { atlas: this.name, row, label, note });
 
   /** Thumbnails of many images in one request; null where the atlas has none. */
-  async thumbnails(rows: readonly number[], signal?: AbortSignal): Promise<(Blob | null)[]> {
+  async thumbnails(rows: readonly number[], signal?: AbortSignal): Promise<(Jpeg | null)[]> {
     const response = await request(this.#url(["thumbnails"], { rows }), signal ? { signal } : {});
     return sheet(await response.arrayBuffer(), rows.length);
   }
@@ -219,15 +219,18 @@ export class AtlasApi {
   exported = (selection: Key, format: ExportFormat): string => this.#url(["export"], { selection, format });
 }
 
+/** The bytes of a JPEG file. */
+export type Jpeg = Uint8Array<ArrayBuffer>;
+
 /** The pictures of a sheet: lengths first, then the files. */
-export function sheet(bytes: ArrayBuffer, n: number): (Blob | null)[] {
+export function sheet(bytes: ArrayBuffer, n: number): (Jpeg | null)[] {
   const lengths = new DataView(bytes);
   let at = 4 * n;
   return Array.from({ length: n }, (_, i) => {
     const length = lengths.getUint32(4 * i, true);
     const from = at;
     at += length;
-    return length ? new Blob([bytes.slice(from, at)], { type: "image/jpeg" }) : null;
+    return length ? new Uint8Array(bytes, from, length) : null;
   });
 }
 

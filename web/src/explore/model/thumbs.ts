@@ -1,4 +1,5 @@
 /** Small pictures of images, decoded off the main thread and kept while there is room. */
+import type { Jpeg } from "./api";
 import { Lru } from "./lru";
 
 const AT_ONCE = 3;
@@ -12,7 +13,7 @@ export class Thumbs {
   #queue: number[] = [];
 
   constructor(
-    readonly load: (rows: readonly number[], signal: AbortSignal) => Promise<(Blob | null)[]>,
+    readonly load: (rows: readonly number[], signal: AbortSignal) => Promise<(Jpeg | null)[]>,
     readonly arrived: (row: number) => void,
   ) {}
 
@@ -54,10 +55,10 @@ export class Thumbs {
   }
 
   /** A missing thumbnail leaves its place empty; the gallery and the inspector say why. */
-  async #decode(row: number, picture: Blob | null, signal: AbortSignal): Promise<void> {
+  async #decode(row: number, picture: Jpeg | null, signal: AbortSignal): Promise<void> {
     try {
       if (picture === null) throw new Error("no thumbnail");
-      const bitmap = await createImageBitmap(picture);
+      const bitmap = await createImageBitmap(new Blob([picture], { type: "image/jpeg" }));
       if (signal.aborted) {
         bitmap.close();
         return;

@@ -17,8 +17,11 @@ import { type Levels, type Size, type Viewport, levelFor, toScreen, visibleCells
 
 /** Side of a sprite at most, unless one cell is larger: painting one may overrun a budget by what it takes. */
 const SPRITE_PIXELS = 256;
-/** Milliseconds of a frame that painting may take: little while the map moves, most of it when it stands. */
-const BUDGET = { moving: 4, standing: 11 };
+/**
+ * Milliseconds of a frame that painting may take: little while the map moves. When it stands, a frame more or less is
+ * not seen, and each costs the browser a pass over the whole map.
+ */
+const BUDGET = { moving: 4, standing: 24 };
 /** At least this many sprites are painted per frame, however long one takes. */
 const LEAST = 1;
 

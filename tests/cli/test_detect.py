@@ -328,14 +328,17 @@ def test_an_interrupted_run_leaves_whole_lines_in_a_part(
     out = tmp_path / "v.jsonl"
     command = [sys.executable, "-m", "morelli", "detect", str(archive), *judge.options]
     command += ["--jsonl", str(out), "-q"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         part = tmp_path / f"v.jsonl.{process.pid}.part"
         deadline = time.monotonic() + 120
         while (not part.exists() or part.stat().st_size < 20_000) and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=60)
-    assert process.returncode != 0
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert f"{part} holds what was done until now" in said
+    assert "begins again" in said
     assert not out.exists()
     lines = part.read_text().splitlines()
     assert len(lines) > 10

@@ -24,6 +24,11 @@ class ExitCode(IntEnum):
     USAGE = 2
     SOME_FAILED = 3
     NOTHING_DONE = 4
+    INTERRUPTED = 130
+
+
+# Commands that find on disk what an interrupted run of theirs has finished.
+_RESUMED = frozenset({"extract", "recipe", "atlas"})
 
 
 class MorelliGroup(TyperGroup):
@@ -44,6 +49,11 @@ class MorelliGroup(TyperGroup):
             report(str(error))
             code = ExitCode.USAGE if isinstance(error, UsageError) else ExitCode.NOTHING_DONE
             raise typer.Exit(code) from error
+        except KeyboardInterrupt:
+            again = "goes on from what was finished" if ctx.invoked_subcommand in _RESUMED else "begins again"
+            with suppress(OSError):
+                warn(f"interrupted; no unfinished result took its name, and the same command {again}")
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
         except BrokenPipeError:
             # `morelli detect … | head`: the reader has seen enough. Python would complain once more when it
             # flushes stdout at exit, so stdout goes nowhere from here on.

@@ -19,6 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 
+from morelli.cli._errors import warn
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -325,8 +327,16 @@ def _opened(target: str) -> Iterator[IO[bytes]]:
         return
     # Without a lock: it would be held for hours, and of two runs the last may win.
 
-    with replacing_file(target, lock=False, growing=f"{Path(target).name}.{os.getpid()}.part") as file:
-        yield file
+    part = f"{Path(target).name}.{os.getpid()}.part"
+    try:
+        with replacing_file(target, lock=False, growing=part) as file:
+            yield file
+    except KeyboardInterrupt:
+        grown = Path(os.path.realpath(target)).with_name(part)
+        with suppress(OSError):
+            if grown.stat().st_size:
+                warn(f"{grown} holds what was done until now")
+        raise
 
 
 def _schema() -> pa.Schema:

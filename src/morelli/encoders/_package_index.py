@@ -62,6 +62,8 @@ def _download(source: Source, folder: Path, progress: Progress) -> Path:
     ]
     if version >= (25, 1):
         command += ["--resume-retries", "5"]
+    scratch = folder / "pip"
+    scratch.mkdir()
     tail: deque[str] = deque(maxlen=6)
     with subprocess.Popen(
         command,
@@ -71,7 +73,8 @@ def _download(source: Source, folder: Path, progress: Progress) -> Path:
         text=True,
         encoding="utf-8",
         errors="replace",
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        # Its own temporary files lie there too: pip removes none of them when it is killed.
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch))},
     ) as process:
         assert process.stdout is not None
         try:

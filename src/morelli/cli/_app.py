@@ -13,7 +13,7 @@ from morelli.cli._atlas import atlas
 from morelli.cli._audit import audit
 from morelli.cli._bank import bank
 from morelli.cli._concepts import concepts
-from morelli.cli._console import fit_streams_to_their_encoding
+from morelli.cli._console import fit_streams_to_their_encoding, open_closed_streams
 from morelli.cli._detect import detect
 from morelli.cli._encoders import encoders
 from morelli.cli._ensemble import ensemble
@@ -105,6 +105,7 @@ def main() -> None:
     """Run the command line and exit with its code."""
     # OpenMP's threads spin while they wait, which costs dearly where other programs want the cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    open_closed_streams()
     fit_streams_to_their_encoding()
     try:
         app()

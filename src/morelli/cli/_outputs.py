@@ -19,7 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 
+from morelli.cli._console import stdout_is_closed
 from morelli.cli._errors import warn
+from morelli.errors import UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -322,6 +324,8 @@ def _opened(target: str) -> Iterator[IO[bytes]]:
     from morelli.artefacts import replacing_file
 
     if target == "-":
+        if stdout_is_closed():
+            raise UsageError("stdout is closed, so nothing can be written to it; name a file instead of -")
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return

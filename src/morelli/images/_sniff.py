@@ -138,18 +138,21 @@ def other_format(head: bytes) -> str | None:
     return "TGA" if _is_tga(head) else None
 
 
-def stand_in(head: bytes) -> str | None:
-    """What stands where a picture should be, and how to get it; None where nothing is recognised.
+def stand_in(head: bytes, what: str = "picture") -> str | None:
+    """What stands where a picture (or `what`) should be, and how to get it; None for anything else.
 
     >>> stand_in(b"version https://git-lfs.github.com/spec/v1")
     'a pointer of Git LFS; fetch the picture itself with `git lfs pull`'
     """
     if head.startswith(b"version https://git-lfs.github.com/spec/"):
-        return "a pointer of Git LFS; fetch the picture itself with `git lfs pull`"
+        return f"a pointer of Git LFS; fetch the {what} itself with `git lfs pull`"
     if b"/annex/objects/" in head[:200]:
-        return "a pointer of git-annex; fetch the picture itself with `git annex get`"
-    if head[:200].removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith((b"<!doctype html", b"<html")):
-        return "a web page, as a server sends instead of a picture; download the picture again"
+        return f"a pointer of git-annex; fetch the {what} itself with `git annex get`"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith((b"<!doctype html", b"<html")):
+        return f"a web page, as a server sends instead of a {what}; download the {what} again"
+    if text.startswith((b"<?xml", b"<error>")) and b"<error>" in text[:200]:
+        return f"an error message of a server, sent instead of a {what}; download the {what} again"
     return None
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import io
+import json
 import os
 import tempfile
 import zipfile
@@ -13,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from morelli.errors import UsageError
-from morelli.images import iter_source
+from morelli.errors import ImageError, UsageError
+from morelli.images import decode, iter_source
 from morelli.images.layouts import SourceReport
 from tests.images.hostile import encoded
 from tests.images.test_collections import write_folder, write_tar
@@ -262,3 +264,127 @@ def test_an_archive_that_vanishes_is_missing(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="does not exist") as raised:
         item.read()
     assert getattr(raised.value, "reason", "") == "missing"
+
+
+README = """---
+license: mit
+dataset_info:
+- config_name: faces
+  features:
+  - name: image
+    dtype: image
+  - name: label
+    dtype:
+      class_label:
+        names:
+          '0': {first}
+          '1': {second}
+  splits:
+  - name: train
+    num_examples: 2
+---
+# A set
+"""
+
+
+@pytest.mark.parametrize("kind", ["README", "infos", "numbers in the file"])
+@pytest.mark.parametrize(("first", "second", "labels"), [("FAKE", "REAL", [1, 0]), ("real", "fake", [0, 1])])
+def test_class_names_that_are_declared_beside_a_table(
+    kind: str, first: str, second: str, labels: list[int], tmp_path: Path
+) -> None:
+    path = table(tmp_path / "data" / "train-00000-of-00001.parquet", label=[0, 1])
+    names: object = [first, second]
+    if kind == "README":
+        (tmp_path / "README.md").write_text(README.format(first=first, second=second))
+    elif kind == "infos":
+        feature = {"names": names, "_type": "ClassLabel"}
+        infos = {"default": {"features": {"image": {"_type": "Image"}, "label": feature}}}
+        (tmp_path / "dataset_infos.json").write_text(json.dumps(infos))
+    else:
+        feature = {"_type": "ClassLabel", "names": {"1": second, "0": first}}
+        said = {"info": {"features": {"image": {"_type": "Image"}, "label": feature}}}
+        plain = pq.read_table(path)
+        pq.write_table(plain.replace_schema_metadata({"huggingface": json.dumps(said)}), path)
+    for source in (tmp_path, path):
+        assert [item.label for item in iter_source(source)] == labels
+
+
+def test_a_description_without_classes_changes_nothing(tmp_path: Path) -> None:
+    path = table(tmp_path / "data" / "train-00000-of-00001.parquet", label=[0, 1])
+    outside = "# A set\n- name: label\n  names:\n    0: fake\n    1: real\n"
+    for text in (outside, "---\ntags: [x]\n---\n" + outside, "---\n"):
+        (tmp_path / "README.md").write_text(text)
+        assert [item.label for item in iter_source(path)] == [0, 1]
+    (tmp_path / "dataset_infos.json").write_text("[" * 5000)
+    assert [item.label for item in iter_source(path)] == [0, 1]
+
+
+def test_two_descriptions_that_disagree_are_refused_unless_a_folder_decides(tmp_path: Path) -> None:
+    one = README.format(first="fake", second="real").replace("---\n# A set\n", "")
+    other = README.format(first="real", second="fake").replace("faces", "rooms").split("dataset_info:\n")[1]
+    (tmp_path / "README.md").write_text(one + other)
+    path = table(tmp_path / "data" / "train-00000-of-00001.parquet", label=[0, 1])
+    with pytest.raises(UsageError, match="classes of 'label'"):
+        list(iter_source(path))
+    for config, labels in (("faces", [1, 0]), ("rooms", [0, 1])):
+        inside = table(tmp_path / config / "train-00000-of-00001.parquet", label=[0, 1])
+        assert [item.label for item in iter_source(inside)] == labels
+
+
+def test_rows_may_name_members_as_outputs_do(tmp_path: Path) -> None:
+    files = {"real/a.png": encoded("PNG"), "fake/sdxl/b.jpg": encoded("JPEG")}
+    archive = write_tar(tmp_path / "set.tar", files)
+    parquet = table(tmp_path / "set.parquet", label=[0, 1])
+    uris = [item.uri for source in (archive, parquet) for item in iter_source(source)]
+    lines = "".join(f"{Path(uri).relative_to(tmp_path)},fake\n" for uri in uris)
+    (tmp_path / "m.csv").write_text(f"path,label\n{lines}set.tar::real/none.png,real\n")
+    *items, missing = iter_source(tmp_path / "m.csv")
+    assert [item.uri for item in items] == uris
+    assert {item.label for item in items} == {1}
+    assert items[0].read() == files["real/a.png"]
+    assert items[3].read() == encoded("PNG")
+    assert missing.problem is not None
+    assert missing.problem.reason == "missing"
+    (tmp_path / "a::b.png").write_bytes(encoded("PNG"))
+    (tmp_path / "n.csv").write_text("path\na::b.png\n")
+    assert [bool(item.read()) for item in iter_source(tmp_path / "n.csv")] == [True]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_pictures_as_base64_text_are_refused_by_the_row(suffix: str, tmp_path: Path) -> None:
+    text = base64.b64encode(encoded("PNG")).decode()
+    path = tmp_path / f"m.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(pa.table({"image": [text], "label": [1]}), path)
+    else:
+        path.write_text(f"image,label\n{text},1\n" if suffix == "csv" else json.dumps({"image": text}) + "\n")
+    (item,) = iter_source(path)
+    assert item.problem is not None
+    assert "base64" in str(item.problem)
+    assert len(str(item.problem)) < 400
+    assert item.uri.endswith(f"m.{suffix}::1")
+
+
+def test_pictures_in_a_dictionary_are_read(tmp_path: Path) -> None:
+    pictures = pa.array([encoded("PNG"), encoded("JPEG"), encoded("PNG")])
+    pq.write_table(
+        pa.table({"image": pictures.dictionary_encode(), "label": [0, 1, 0]}), tmp_path / "d.parquet"
+    )
+    items = list(iter_source(tmp_path / "d.parquet"))
+    assert [item.read() for item in items] == pictures.to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("head", "step"),
+    [
+        (b"7z\xbc\xaf\x27\x1c", "7-Zip archive, which is not read; unpack it first"),
+        (b"Rar!\x1a\x07\x01\x00", "RAR archive, which is not read; unpack it first"),
+        (b"\x1f\x8b\x08", "gzip file, which is not read; unpack it first"),
+        (b"\0\0\0\x18ftypcrx ", "camera raw file, which is not read; export the photograph"),
+        (b"\0\0\0\x18ftypisom", "ISO media file, which is not read; export one of its pictures"),
+        (b"\xff\x0a", "JPEG XL, which is not read; convert it to PNG or JPEG"),
+    ],
+)
+def test_the_next_step_fits_what_the_file_is(head: bytes, step: str) -> None:
+    with pytest.raises(ImageError, match=step):
+        decode(head + bytes(100))

@@ -34,6 +34,8 @@ _NUMBERED = re.compile(r"(?:data-)?\d+(?:-of-\d+)?\.(?:parquet|arrow)")
 _PARTITION = re.compile(r"([A-Za-z_][\w%-]*)=(.+)")
 _LONGEST_PATH = 32_768
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+# A picture as base64 text: so much of its 64 letters that it is no path.
+_INLINE = re.compile(r"[A-Za-z0-9+/\s]{1000,}={0,2}$")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://|data:[a-z]+/", re.IGNORECASE)
 
 
@@ -69,6 +71,7 @@ def iter_manifest(
     columns: Columns,
     *,
     remote: bool = False,
+    listed: Callable[[str], Iterator[ImageItem]] = lambda _: iter(()),
 ) -> Iterator[ImageItem]:
     """The images of a manifest in the order of its rows.
 
@@ -79,6 +82,7 @@ def iter_manifest(
     case of these names count alike. A Parquet file may hold the pictures themselves in that column,
     or in its only column of pictures. `columns` names others, and a table with the columns of a known
     layout is read as that. Addresses are problems unless `remote`.
+    A row may name a member as outputs do, ``set.zip::a.png``: `listed` gives the items of an archive.
 
     Raises:
         UsageError: the file cannot be parsed, has no such column, has a label of another kind, or gives one
@@ -101,6 +105,7 @@ def iter_manifest(
         rows = rows_of(manifest, lambda header: _check_header(header, columns, name))
         reader = None
     labels: dict[str, int] = {}
+    members = _Members(listed)
     for number, row in rows:
         if reader is None:
             reader = _Rows(name, _roles(list(row), columns, name, None), False, None)
@@ -116,12 +121,16 @@ def iter_manifest(
             )
         if "\x00" in where:
             raise UsageError(f"{name}, row {number}: column {reader.roles.image!r} holds a NUL character")
+        if _INLINE.match(where):
+            if claim(f"{manifest}::{number}"):
+                yield reader.told(_inline(manifest, number), row, number)
+            continue
         path = _local_path(base, where)
         if path is None:
             if claim(where):
                 yield reader.told(_remote(where, limits, remote), row, number)
         else:
-            item = reader.told(file_item(path, path, limits), row, number)
+            item = reader.told(members.item(path) or file_item(path, path, limits), row, number)
             if item.label is not None:
                 same = os.path.abspath(path)  # noqa: PTH100 - resolve follows links
                 if labels.setdefault(same, item.label) != item.label:
@@ -131,6 +140,31 @@ def iter_manifest(
                     )
             if claim(path):
                 yield item
+
+
+class _Members:
+    """Members that rows name as outputs do: ``set.zip::a.png``, ``set.parquet::1/0.jpg``."""
+
+    def __init__(self, listed: Callable[[str], Iterator[ImageItem]]) -> None:
+        self._listed = listed
+        self._found: dict[str, dict[str, ImageItem]] = {}
+
+    def item(self, path: str) -> ImageItem | None:
+        """The item of such a member; None for the path of a file."""
+        archive, mark, _ = path.partition("::")
+        if not mark or os.path.lexists(path) or not os.path.isfile(archive):  # noqa: PTH113 - see _files
+            return None
+        if archive not in self._found:
+            self._found[archive] = {item.uri: item for item in self._listed(archive)}
+        name = printable(path)
+        missing = problem_item(name, "missing", f"{name} is not in the archive")
+        return self._found[archive].get(name, missing)
+
+
+def _inline(manifest: str, number: int) -> ImageItem:
+    uri = printable(f"{manifest}::{number}")
+    message = f"{uri} holds a picture as base64 text, which is not read; write it to a file, or as bytes"
+    return problem_item(uri, "unsupported_format", message)
 
 
 def is_shard(path: str) -> bool:

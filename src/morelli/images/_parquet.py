@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from morelli.errors import ImageError, UsageError
 from morelli.images._arrow import SUFFIX as ARROW
 from morelli.images._arrow import ArrowFile, open_table
+from morelli.images._declared import declared_classes, names_of
 from morelli.images._files import read_file, too_many_bytes
 from morelli.images._instead import UnreadableTableError, check_table
 from morelli.images._item import ImageItem, printable
@@ -112,9 +113,13 @@ def open_parquet(path: str, columns_of: Callable[[Sequence[str]], tuple[str, ...
         raise UnreadableTableError(f"{name} is not a readable {_format(name)} file: {error}") from error
     classes = {}
     for column, feature in features.items():
-        names = feature.get("names")
-        if feature.get("_type") == "ClassLabel" and isinstance(names, list):
-            classes[column] = tuple(str(each) for each in names)
+        names = names_of(feature.get("names"))
+        if feature.get("_type") == "ClassLabel" and names is not None:
+            classes[column] = names
+    if any(pyarrow.types.is_integer(f.type) and f.name not in features for f in schema):
+        for column, names in declared_classes(Path(path)).items():
+            if column not in features:
+                classes[column] = names
     if pictures is None:
         for column in path_columns:
             if column in schema.names:
@@ -190,6 +195,8 @@ class ParquetPictures:
         values = file.read_row_group(group, columns=[column]).column(column)
         if _is_struct(values.type):
             values = pyarrow.compute.struct_field(values, "bytes")
+        if pyarrow.types.is_dictionary(values.type):
+            values = values.cast(values.type.value_type)
         return values.cast(pyarrow.large_binary()) if pyarrow.types.is_binary_view(values.type) else values
 
 
@@ -275,6 +282,8 @@ def _is_struct(kind: pa.DataType) -> bool:
 def _is_binary(kind: pa.DataType) -> bool:
     from pyarrow import types
 
+    if types.is_dictionary(kind):
+        kind = kind.value_type
     return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
 
 

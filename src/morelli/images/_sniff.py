@@ -85,6 +85,12 @@ _OTHERS: Final = (
     (b"/* XPM */", "XPM"),
     *((bytes([0x0A, version, 1]), "PCX") for version in (0, 2, 3, 4, 5)),
     *((bytes([0x01, 0xDA, packed, width]), "SGI image") for packed in (0, 1) for width in (1, 2)),
+    (b"7z\xbc\xaf\x27\x1c", "7-Zip archive"),
+    (b"Rar!\x1a\x07", "RAR archive"),
+    (b"BZh", "bzip2 file"),
+    (b"\xfd7zXZ\x00", "xz file"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard file"),
+    (b"\x04\x22\x4d\x18", "LZ4 file"),
     (b"PK\x03\x04", "ZIP archive"),
     (b"\x1f\x8b", "gzip file"),
     (b"\x1aE\xdf\xa3", "Matroska video"),
@@ -136,6 +142,21 @@ def other_format(head: bytes) -> str | None:
     if _is_svg(head):
         return "SVG"
     return "TGA" if _is_tga(head) else None
+
+
+def next_step(other: str) -> str:
+    """What to do with a file of a format that `other_format` names.
+
+    >>> next_step("RAR archive")
+    'unpack it first'
+    """
+    if other.endswith((" archive", " file")) and other not in ("camera raw file", "ISO media file"):
+        return "unpack it first"
+    if other == "camera raw file":
+        return "export the photograph as JPEG or TIFF first"
+    if "media" in other or "video" in other:
+        return "export one of its pictures as PNG or JPEG first"
+    return "convert it to PNG or JPEG first"
 
 
 def stand_in(head: bytes, what: str = "picture") -> str | None:

@@ -311,7 +311,9 @@ def _iter_file(
     name, limits, root = path.lower(), reading.limits, reading.root
     if PurePath(name).suffix in MANIFEST_SUFFIXES:
         follow = reading.remote == "all"
-        for item in iter_manifest(path, limits, root, claim, reading.columns, remote=follow):
+        plain = replace(reading, columns=Columns(), label=None, alone=False)
+        listed = lambda archive: (item for item, _ in _iter_one_of(archive, plain, lambda _: True))  # noqa: E731
+        for item in iter_manifest(path, limits, root, claim, reading.columns, remote=follow, listed=listed):
             yield item, _parts_in_manifest(item.uri, PurePath(path).parent if root is None else root)
         return
     head = read_head(path)

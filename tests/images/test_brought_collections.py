@@ -388,3 +388,23 @@ def test_pictures_in_a_dictionary_are_read(tmp_path: Path) -> None:
 def test_the_next_step_fits_what_the_file_is(head: bytes, step: str) -> None:
     with pytest.raises(ImageError, match=step):
         decode(head + bytes(100))
+
+
+def test_a_split_or_a_set_is_no_part_of_a_generators_name(tmp_path: Path) -> None:
+    folders = {
+        "progan_train/airplane/1_fake": "progan",
+        "progan_val/cat/1_fake": "progan",
+        "stylegan3-test/1_fake": "stylegan3",
+        "SDXL/1_fake": "SDXL",
+    }
+    for name, there in (
+        ("mine", folders),
+        ("AIGIBench", {"train/car/1_fake": None, "DALLE-3/1_fake": "DALLE-3"}),
+    ):
+        root = write_folder(tmp_path / name, {f"{folder}/a.jpg": encoded("JPEG") for folder in there})
+        for how in ({"label_from": "folders"}, {"layout": "auto"}, {"layout": "univfd"}):
+            found = {
+                str(Path(item.uri).parent.relative_to(root)): (item.label, item.generator)
+                for item in iter_source(root, **how)  # type: ignore[arg-type]
+            }
+            assert found == {folder: (1, generator) for folder, generator in there.items()}

@@ -37,6 +37,7 @@ _NAME: Final = re.compile(
 )
 _PEOPLE: Final = re.compile(r"human.*(?:fac|photo|pic|sample|data)", re.IGNORECASE)
 """Pictures of people, not by people."""
+_OF_SPLIT: Final = re.compile(rf"(.+?)[ _-](?:{_SPLITS})", re.IGNORECASE)
 _QUESTION: Final = re.compile(
     r"(?:is[ _-]?)?(?:(?P<real>real|authentic|genuine|natural|human|human[ _-]?made|photo|photograph)"
     r"|fake|deep[ _-]?fake|ai|generated|(?:ai|machine)[ _-]?(?:generated|made)|synthetic|artificial|aigc)"
@@ -72,7 +73,7 @@ _SETS: Final = frozenset(
         "openfake",
         "images",
     }
-    | {"data", "dataset", "datasets", "progan_train", "diffusion_datasets", "diffusiondb"}
+    | {"data", "dataset", "datasets", "diffusion_datasets", "diffusiondb"}
 )
 _IMAGENET_PACK: Final = re.compile(r"imagenet_(?:ai_)?(?:\d+_)?(.+)", re.IGNORECASE)
 _CLASSES: Final = frozenset(
@@ -207,9 +208,11 @@ def _generator_above(above: Sequence[str], label: str) -> str | None:
     packed = len(kept) < len(plain)
     # The folder that was given is a generator's only where a class or an ImageNet pack lies below it.
     inside = kept if packed or above[:1] != kept[:1] else kept[1:]
+    inside = [name for name in inside if name.lower() not in _SETS]
     for name in reversed(inside):
         if _GENERATOR.search(name):
-            return name
+            parted = _OF_SPLIT.fullmatch(name)  # progan_train
+            return parted[1] if parted else name
     if label == "1_fake" and inside:
         return inside[0]
     if label == "1_fake" and kept and _GENERATOR.search(kept[0]):

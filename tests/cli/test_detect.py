@@ -430,3 +430,24 @@ def test_thorough_tells_the_range_over_deliveries(judge: Judge, photo_dir: Path,
     with sheet.open(newline="", encoding="utf-8-sig") as file:
         for line in csv.DictReader(file):
             assert bool(line["stability_low"]) == (not line["error"])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--csv", ""], "--csv was given an empty name"),
+        (["--parquet", " "], "--parquet was given an empty name"),
+        (["--csv", "v.csv", "--jsonl", "./v.csv"], "--jsonl and --csv name one file"),
+        (["--parquet", "v", "--sheet", "v"], "--parquet and --sheet name one file"),
+        (["--sheet", "."], "is a folder"),
+        (["--csv", "-", "--parquet", "-"], "can have stdout"),
+    ],
+)
+def test_outputs_that_cannot_be_told_apart_are_refused_before_any_work(
+    options: list[str], words: str, photo_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = morelli("detect", photo_dir, "--offline", *options)
+    assert run.code == 2
+    assert words in run.err
+    assert not list(tmp_path.iterdir())

@@ -113,6 +113,19 @@ def test_alignment_resumes_and_repairs(tmp_path: Path, shortcut: Path) -> None:
         align(shortcut, shortcut / "out", recipe, label_from="folders")
 
 
+@pytest.mark.parametrize("there", ["manifest.csv", "real/photo.jpg", "notes.txt"])
+def test_aligned_copies_join_no_folder_of_somebody_else(there: str, tmp_path: Path, shortcut: Path) -> None:
+    out = tmp_path / "mine"
+    (out / there).parent.mkdir(parents=True)
+    (out / there).write_text("mine")
+    with pytest.raises(UsageError, match="something else than aligned copies"):
+        align(shortcut, out, AlignRecipe(side=64), label_from="folders")
+    assert [path for path in out.rglob("*") if path.is_file()] == [out / there]
+    assert (out / there).read_text() == "mine"
+    (tmp_path / "new" / ".hidden").mkdir(parents=True)  # such as a lock
+    assert align(shortcut, tmp_path / "new", AlignRecipe(side=64), label_from="folders").written
+
+
 def test_small_images_can_be_left_out(tmp_path: Path, photos: Photos) -> None:
     for number, image in enumerate(crops(photos, 6, (40, 60)) + crops(photos, 4, (90, 120))):
         image.save(tmp_path / f"{number}.png")

@@ -328,14 +328,17 @@ def test_an_interrupted_run_leaves_whole_lines_in_a_part(
     out = tmp_path / "v.jsonl"
     command = [sys.executable, "-m", "morelli", "detect", str(archive), *judge.options]
     command += ["--jsonl", str(out), "-q"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         part = tmp_path / f"v.jsonl.{process.pid}.part"
         deadline = time.monotonic() + 120
         while (not part.exists() or part.stat().st_size < 20_000) and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=60)
-    assert process.returncode != 0
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert f"{part} holds what was done until now" in said
+    assert "begins again" in said
     assert not out.exists()
     lines = part.read_text().splitlines()
     assert len(lines) > 10
@@ -427,3 +430,24 @@ def test_thorough_tells_the_range_over_deliveries(judge: Judge, photo_dir: Path,
     with sheet.open(newline="", encoding="utf-8-sig") as file:
         for line in csv.DictReader(file):
             assert bool(line["stability_low"]) == (not line["error"])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--csv", ""], "--csv was given an empty name"),
+        (["--parquet", " "], "--parquet was given an empty name"),
+        (["--csv", "v.csv", "--jsonl", "./v.csv"], "--jsonl and --csv name one file"),
+        (["--parquet", "v", "--sheet", "v"], "--parquet and --sheet name one file"),
+        (["--sheet", "."], "is a folder"),
+        (["--csv", "-", "--parquet", "-"], "can have stdout"),
+    ],
+)
+def test_outputs_that_cannot_be_told_apart_are_refused_before_any_work(
+    options: list[str], words: str, photo_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = morelli("detect", photo_dir, "--offline", *options)
+    assert run.code == 2
+    assert words in run.err
+    assert not list(tmp_path.iterdir())

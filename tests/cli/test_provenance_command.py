@@ -7,6 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from morelli.cli._app import app
+from morelli.errors import ImageError
+from morelli.images import decode
 from tests.provenance.made import BLOCK, jpeg_xmp, picture, png, saved, typed
 from tests.provenance.signing import chain, created, sign
 
@@ -95,3 +97,26 @@ def test_texts_of_files_cannot_steer_the_terminal(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "[bold]x[/]" in result.output
     assert "\x85" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(100), "unsupported_format"),
+        (b"Rar!\x1a\x07\x01\x00" + bytes(40), "unsupported_format"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "not_an_image"),
+        (b"404: Not Found", "not_an_image"),
+    ],
+)
+def test_what_is_no_image_has_the_reason_that_it_has_elsewhere(
+    content: bytes, reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(content)
+    run = runner.invoke(app, ["provenance", str(path)])
+    assert run.exit_code == 4
+    with pytest.raises(ImageError) as raised:
+        decode(content)
+    assert raised.value.reason == reason
+    assert f"{reason}: {raised.value}" in run.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import subprocess
 import sys
@@ -263,3 +264,38 @@ def test_gain_maps_and_depth_maps_are_noted_and_change_nothing() -> None:
     depth = alpha.replace(b"auxid:1", b"auxid:2")
     assert depth != alpha
     assert "depth map not judged" in decode(depth).facts.notes
+
+
+@pytest.mark.parametrize("value", [3, 6])
+def test_exif_behind_the_pixels_of_a_png_turns_them(value: int) -> None:
+    def encoded_with(exif: Image.Exif | None) -> bytes:
+        buffer = io.BytesIO()
+        picture().save(buffer, "PNG", exif=exif)
+        return buffer.getvalue()
+
+    exif = Image.Exif()
+    exif[0x0112] = value
+    data = encoded_with(exif)
+    at = data.index(b"eXIf") - 4
+    chunk = data[at : at + 12 + int.from_bytes(data[at : at + 4], "big")]
+    end = data.rindex(b"IEND") - 4
+    late = data[:at] + data[at + len(chunk) : end] + chunk + data[end:]
+    assert decode(late).image.tobytes() == decode(data).image.tobytes()
+    assert decode(late).facts == dataclasses.replace(decode(data).facts, sha256=decode(late).facts.sha256)
+    assert decode(late).facts.has_exif
+    assert not decode(encoded_with(None)).facts.has_exif
+
+
+@pytest.mark.parametrize("format", ["HEIF", "AVIF"])
+@pytest.mark.parametrize(
+    "tail", [b"SEFH and further words of a maker", b"\0\1\0\0mpvd half a film", b"12345678"]
+)
+def test_what_stands_behind_the_boxes_of_a_picture_means_nothing(format: str, tail: bytes) -> None:
+    try:
+        data = encoded(format, picture())
+    except (RuntimeError, ValueError, OSError, KeyError):
+        pytest.skip("this build has no such encoder")
+    assert decode(data + tail).image.tobytes() == decode(data).image.tobytes()
+    for cut in (len(data) - 1, len(data) // 2):  # half a picture stays half a picture
+        with pytest.raises(ImageError, match="shorter"):
+            decode(data[:cut])

@@ -70,6 +70,18 @@ TREES = {
         "test/wukong/1_fake": (F, "wukong", None, "test"),
         "test/stylegan2/church/0_real": (R, None, None, "test"),
     },
+    "synthbuster": {
+        "synthbuster/dalle3": (F, "dalle3", None, None),
+        "synthbuster/stable-diffusion-xl": (F, "stable-diffusion-xl", None, None),
+        "RAISE-1k": (R, None, "raise", None),
+    },
+    "diffusionforensics": {
+        "images/train/lsun_bedroom/real": (R, None, "lsun_bedroom", "train"),
+        "images/test/lsun_bedroom/vqdiffusion": (F, "vqdiffusion", None, "test"),
+        "imagenet/val/adm": (F, "adm", None, "validation"),
+        "imagenet/train/n01440764": (None, None, None, None),
+        "dire/test/celebahq/sdv2": (None, None, None, None),
+    },
     "folders": {
         "val/reals/ffhq": (R, None, "ffhq", "validation"),
         "train/ai_generated/firefly": (F, "firefly", None, "train"),

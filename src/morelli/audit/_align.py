@@ -145,10 +145,12 @@ def align(
     Each file is put in its place whole, and the manifest last. A run that was broken off goes on where it
     stopped: images whose bytes are unchanged and whose copy is intact are not done again.
 
-    Raises UsageError when `out_dir` holds a copy made by another recipe, or lies inside the source.
+    Raises UsageError when `out_dir` holds a copy made by another recipe or anything else, or lies inside the
+    source.
     """
     recipe, bounds, out = recipe or AlignRecipe(), limits or Limits(), Path(out_dir)
     _check_apart(source, out)
+    _check_ours(out)
     out.mkdir(parents=True, exist_ok=True)
     with locked(out / MANIFEST, wait=_WAIT):
         earlier = _read_journal(out / _JOURNAL, recipe)
@@ -285,6 +287,14 @@ def _read_journal(path: Path, recipe: AlignRecipe) -> dict[str, dict[str, str]]:
         if set(_DONE) <= set(entry):
             done[entry.pop("uri")] = entry
     return done
+
+
+def _check_ours(out: Path) -> None:
+    """Refuse a folder of other files: its manifest would be replaced, and copies join its pictures."""
+    if not out.is_dir() or (out / _JOURNAL).exists():
+        return
+    if any(not entry.name.startswith(".") for entry in out.iterdir()):
+        raise UsageError(f"{out} holds something else than aligned copies; name another folder, or empty it")
 
 
 def _write_manifest(path: Path, rows: Sequence[dict[str, str]]) -> None:

@@ -5,6 +5,15 @@
 
 from __future__ import annotations
 
-from morelli.cli._app import main
+import sys
 
 __all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    try:
+        from morelli.cli._app import main as run
+    except KeyboardInterrupt:  # while the program itself was loaded
+        sys.exit(130)
+    run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import Annotated
 
 import typer
@@ -12,11 +13,11 @@ from morelli.cli._atlas import atlas
 from morelli.cli._audit import audit
 from morelli.cli._bank import bank
 from morelli.cli._concepts import concepts
-from morelli.cli._console import fit_streams_to_their_encoding
+from morelli.cli._console import fit_streams_to_their_encoding, open_closed_streams
 from morelli.cli._detect import detect
 from morelli.cli._encoders import encoders
 from morelli.cli._ensemble import ensemble
-from morelli.cli._errors import MorelliGroup
+from morelli.cli._errors import ExitCode, MorelliGroup
 from morelli.cli._evaluate import evaluate
 from morelli.cli._explain import explain
 from morelli.cli._extract import extract
@@ -68,7 +69,8 @@ def _root(
 
         morelli detect new/ --bundle my-bundle/
 
-    Exit codes: 0 all done, 2 wrong usage, 3 some files failed (they are listed), 4 nothing could be done.
+    Exit codes: 0 all done, 2 wrong usage, 3 some files failed (they are listed), 4 nothing could be done,
+    130 interrupted (Ctrl-C).
     """
 
 
@@ -103,5 +105,12 @@ def main() -> None:
     """Run the command line and exit with its code."""
     # OpenMP's threads spin while they wait, which costs dearly where other programs want the cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    open_closed_streams()
     fit_streams_to_their_encoding()
-    app()
+    try:
+        app()
+    except SystemExit as leaving:
+        if leaving.code == ExitCode.INTERRUPTED:
+            # Threads may still end their work; whoever presses Ctrl-C once more waits for nothing.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        raise

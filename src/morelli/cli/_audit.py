@@ -115,6 +115,8 @@ def audit(
     understood = SourceReport()
     if align is not None and align.exists() and any(align.resolve() == Path(s).resolve() for s in sources):
         raise UsageError(f"{align} is what is audited; aligned copies need a folder of their own.")
+    if align is not None and align == Path():
+        raise UsageError("--align needs a folder of its own, not the current one.")
     source: str | list[str] = sources[0] if len(sources) == 1 else list(sources)
     with progress(quiet) as display:
         task = display.add_task("auditing", total=None)

@@ -37,6 +37,8 @@ _STAND_INS = {
     },
     **{".": "·", '"': "“”„", "'": "‘’‚", ">": "→≥", "<": "←≤", "|": "│┃"},
 }
+# How streams of Python treat what their encoding lacks; in the locale POSIX surrogateescape is the usual one.
+_STRICT = ("strict", "backslashreplace", "surrogateescape")
 _PLAIN_SIGNS = {sign: plain for plain, signs in _STAND_INS.items() for sign in signs}
 
 
@@ -147,6 +149,21 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
+def open_closed_streams() -> None:
+    """Open the null device in place of a standard stream that is closed, as cron and services may have it.
+
+    Without this the first line ends the program, and the first file that is opened becomes its stdout.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
+def stdout_is_closed() -> bool:
+    """True where the program was started without stdout."""
+    return getattr(sys.stdout, "name", None) == os.devnull
+
+
 def fit_streams_to_their_encoding() -> None:
     """Let stdout and stderr write every character: signs that the encoding lacks become plain ones.
 
@@ -155,7 +172,7 @@ def fit_streams_to_their_encoding() -> None:
     codecs.register_error("morelli", _in_plain_signs)
     for stream in (sys.stdout, sys.stderr):
         # A stream that somebody configured (PYTHONIOENCODING=:replace) stays so.
-        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "backslashreplace"):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in _STRICT:
             stream.reconfigure(errors="morelli")
 
 

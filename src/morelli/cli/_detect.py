@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -155,8 +156,11 @@ def detect(
     4 nothing could be judged.
     """
     targets = ["-" if json_document else None, jsonl, csv]
-    if targets.count("-") > 1:
-        raise UsageError("Only one of --json, --jsonl - and --csv - can have stdout: give the others a file.")
+    if [*targets, parquet].count("-") > 1:
+        raise UsageError(
+            "Only one of --json, --jsonl -, --csv - and --parquet - can have stdout: give the others a file."
+        )
+    _check_names({"--jsonl": jsonl, "--csv": csv, "--parquet": parquet}, sheet)
     from morelli.detectors import Ensemble, default_bundle_path, load_detector
     from morelli.images import iter_source
     from morelli.images.layouts import SourceReport
@@ -267,6 +271,23 @@ def detect(
     if unread is not None:
         raise unread
     raise typer.Exit(outcome(summary.done, len(summary.failures)))
+
+
+def _check_names(outputs: dict[str, str | None], sheet: Path | None) -> None:
+    """Refuse outputs without a name, two of one name, and a sheet that is a folder, before any work."""
+    if sheet is not None and sheet.is_dir():
+        raise UsageError(f"--sheet {sheet} is a folder; name a file such as verdicts.png")
+    places: dict[str, str] = {}
+    for option, name in {**outputs, "--sheet": None if sheet is None else str(sheet)}.items():
+        if name is None or name == "-":
+            continue
+        if not name.strip():
+            raise UsageError(f"{option} was given an empty name; name a file, or leave the option out")
+        place = os.path.realpath(name)
+        if (Path(place).is_file() or not os.path.lexists(place)) and places.setdefault(
+            place, option
+        ) != option:
+            raise UsageError(f"{places[place]} and {option} name one file, {name}; give each its own")
 
 
 def _opened(stack: ExitStack, wanted: list[Output]) -> tuple[list[Output], UsageError | None]:

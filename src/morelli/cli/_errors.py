@@ -24,6 +24,11 @@ class ExitCode(IntEnum):
     USAGE = 2
     SOME_FAILED = 3
     NOTHING_DONE = 4
+    INTERRUPTED = 130
+
+
+# Commands that find on disk what an interrupted run of theirs has finished.
+_RESUMED = frozenset({"extract", "recipe", "atlas"})
 
 
 class MorelliGroup(TyperGroup):
@@ -44,6 +49,11 @@ class MorelliGroup(TyperGroup):
             report(str(error))
             code = ExitCode.USAGE if isinstance(error, UsageError) else ExitCode.NOTHING_DONE
             raise typer.Exit(code) from error
+        except KeyboardInterrupt:
+            again = "goes on from what was finished" if ctx.invoked_subcommand in _RESUMED else "begins again"
+            with suppress(OSError):
+                warn(f"interrupted; no unfinished result took its name, and the same command {again}")
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
         except BrokenPipeError:
             # `morelli detect … | head`: the reader has seen enough. Python would complain once more when it
             # flushes stdout at exit, so stdout goes nowhere from here on.
@@ -51,7 +61,7 @@ class MorelliGroup(TyperGroup):
             raise typer.Exit(ExitCode.DONE) from None
         except Exception as error:
             # A full disk, a folder without write permission: the operating system's words say the rest.
-            words = _system_words(error)
+            words = _NO_MEMORY if _lacks_memory(error) else _system_words(error)
             if os.environ.get("MORELLI_DEBUG") == "1" or words is None:
                 raise
             with suppress(OSError):
@@ -62,7 +72,20 @@ class MorelliGroup(TyperGroup):
 
 # A full disk, a quota, a file system that may only be read, a file above a limit, a broken disk.
 _STORAGE = (errno.ENOSPC, getattr(errno, "EDQUOT", 122), errno.EROFS, errno.EFBIG, errno.EIO)
+_NO_MEMORY = "not enough memory; end other programs, or ask for less at once (--batch-size, --workers)"
+# What the system's loader, Python's threads, C++ and torch say where there is no memory.
+_NO_MEMORY_TEXTS = ("failed to map segment", "can't start new thread", "bad_alloc", "allocate memory")
 _NUMBERED = re.compile(r"\b(?:os error |errno )(\d+)", re.IGNORECASE)
+
+
+def _lacks_memory(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+            return True
+        if isinstance(error, RuntimeError | ImportError) and any(t in str(error) for t in _NO_MEMORY_TEXTS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _system_words(error: BaseException | None) -> str | None:

@@ -105,6 +105,8 @@ class LayoutName(StrEnum):
     forensynths = "forensynths"
     univfd = "univfd"
     aigcdetect = "aigcdetect"
+    synthbuster = "synthbuster"
+    diffusionforensics = "diffusionforensics"
     communityforensics = "communityforensics"
     openfake = "openfake"
     folders = "folders"

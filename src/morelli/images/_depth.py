@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from morelli.images._boxes import read_boxes
+
 # ISO/IEC 23091-2, transfer characteristics of high dynamic range.
 _TRANSFER = {16: "PQ", 18: "HLG"}
 # Types of auxiliary pictures: ISO/IEC 23008-12 6.6.2 and 23008-2, and those that phones write.
@@ -15,32 +17,33 @@ _AUXILIARY = {
 _GAIN_MAP = b"http://ns.adobe.com/hdr-gain-map/1.0/"  # XMP of Ultra HDR JPEG
 _PQ_PROFILE = b"ITUR_2100_PQ_FULL"  # W3C note of 2017, "Using the ITU BT.2100 PQ EOTF with PNG"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_ISO_GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"  # ISO 21496-1, APP2 of a JPEG
 _HEAD = 1 << 20
-_MOST_BOXES = 2_000
-# Boxes that hold others on the way to an item's properties (ISO/IEC 23008-12), with bytes before the first.
-_HOLDERS = {b"meta": 4, b"iprp": 0, b"ipco": 0}
+_MOST_PARTS = 2_000
 
 
 def depth_notes(data: bytes, format: str, icc: bytes | None = None) -> list[str]:
     """Notes such as ``10-bit reduced``, ``HDR (PQ) shown without tone mapping``, ``gain map not judged``.
 
-    Only headers are read: of AVIF and HEIF the boxes ``av1C``, ``colr`` and ``auxC`` of any item, of PNG
-    ``cICP`` and the name of a profile that stood for PQ before there was ``cICP``, of JPEG the XMP that
-    belongs to the first picture, and of the colour profile `icc` of any format its tag ``cicp``.
+    Only headers are read: of AVIF and HEIF the boxes ``av1C`` and ``colr`` of the picture that is shown, its
+    codec's own header where ``colr`` says nothing, and the types of the pictures beside it; of PNG ``cICP``
+    and the name of a profile that stood for PQ before there was ``cICP``, of JPEG the XMP that belongs to the
+    first picture, and of the colour profile `icc` of any format its tag ``cicp``.
     """
     notes = _hdr(_profile_transfer(icc)) if icc else []
     if format in ("AVIF", "HEIF"):
-        for kind, body in _boxes(data[:_HEAD]):
+        boxes = read_boxes(data)
+        for kind, body in boxes.properties:
             if kind == b"av1C" and len(body) >= 3 and format == "AVIF":
                 high, twelve = body[2] & 0x40, body[2] & 0x20  # AV1 in ISOBMFF, 2.3.3
                 if high:
                     notes.append(f"{12 if twelve else 10}-bit reduced")
-            elif kind == b"colr" and body[:4] == b"nclx" and len(body) >= 8:
-                notes += _hdr(int.from_bytes(body[6:8], "big"))
-            elif kind == b"auxC" and (name := _AUXILIARY.get(body[4:].partition(b"\0")[0])) is not None:
-                notes.append(f"{name} not judged")
+        notes += _hdr(boxes.transfer())
+        notes += [f"{_AUXILIARY[kind]} not judged" for kind in boxes.auxiliary if kind in _AUXILIARY]
+        if boxes.tone_map:
+            notes.append("gain map not judged")
     elif format == "JPEG":
-        if any(_GAIN_MAP in packet for packet in _xmp(data[:_HEAD])):
+        if any(_GAIN_MAP in packet or packet.startswith(_ISO_GAIN_MAP) for packet in _packets(data[:_HEAD])):
             notes.append("gain map not judged")
     elif format == "PNG":
         for kind, body in _chunks(data[:_HEAD]):
@@ -66,15 +69,15 @@ def _profile_transfer(icc: bytes) -> int:
     return 2
 
 
-def _xmp(data: bytes) -> Iterator[bytes]:
-    """XMP packets of a JPEG before its first scan."""
+def _packets(data: bytes) -> Iterator[bytes]:
+    """XMP and APP2 packets of a JPEG before its first scan."""
     at = 2
-    for _ in range(_MOST_BOXES):
+    for _ in range(_MOST_PARTS):
         marker, size = data[at : at + 2], int.from_bytes(data[at + 2 : at + 4], "big")
         if marker[:1] != b"\xff" or marker == b"\xff\xda" or size < 2:
             return
         body = data[at + 4 : at + 2 + size]
-        if marker == b"\xff\xe1" and body.startswith(_XMP):
+        if marker == b"\xff\xe2" or (marker == b"\xff\xe1" and body.startswith(_XMP)):
             yield body
         at += 2 + size
 
@@ -82,28 +85,9 @@ def _xmp(data: bytes) -> Iterator[bytes]:
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Kind and content of a PNG's chunks before its pixels: a text may hold the name of any of them."""
     at = 8
-    for _ in range(_MOST_BOXES):
+    for _ in range(_MOST_PARTS):
         size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         if len(kind) < 4 or kind == b"IDAT":
             return
         yield kind, data[at + 8 : at + 8 + size]
         at += 12 + size
-
-
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and content of the boxes of a file, those of item properties included."""
-    pending = [(0, len(data))]
-    count = 0
-    while pending:
-        at, end = pending.pop()
-        while at + 8 <= end and count < _MOST_BOXES:
-            count += 1
-            size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-            stop = end if size == 0 else min(end, at + size)
-            if size != 0 and size < 8:
-                break
-            if kind in _HOLDERS:
-                pending.append((at + 8 + _HOLDERS[kind], stop))
-            else:
-                yield kind, data[at + 8 : min(stop, at + 8 + 64)]
-            at = stop

@@ -114,6 +114,8 @@ def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
             frame.image = _load_jpeg(image, data, limits, notes)
         else:
             image.load()
+        if format == "PNG" and not frame.has_exif:
+            _read_exif(frame)  # which may stand behind the pixels (PNG 3rd edition, 5.6)
         notes += depth_notes(data, format, frame.icc)
         if format in ("WEBP", "AVIF"):
             notes += _filled(data)
@@ -220,16 +222,20 @@ def _read_metadata(frame: Frame, data: bytes, format: str) -> None:
                 frame.notes.append(f"{bits}-bit reduced")
             frame.has_exif = 34665 in first.entries
         return
-    exif = image.info.get("exif")
+    _read_exif(frame)
+    if format == "JPEG":
+        frame.jpeg_quality = jpeg_quality(image.quantization)
+    elif format == "PNG" and png_bit_depth(data) == 16 and image.mode in ("RGB", "RGBA"):
+        frame.notes.append("16-bit reduced")
+
+
+def _read_exif(frame: Frame) -> None:
+    exif = frame.image.info.get("exif")
     if isinstance(exif, bytes) and exif:
         frame.has_exif = True
         frame.orientation = exif_orientation(exif)
         if exif_is_broken(exif):
             frame.notes.append("broken EXIF ignored")
-    if format == "JPEG":
-        frame.jpeg_quality = jpeg_quality(image.quantization)
-    elif format == "PNG" and png_bit_depth(data) == 16 and image.mode in ("RGB", "RGBA"):
-        frame.notes.append("16-bit reduced")
 
 
 def _check_scans(data: bytes, image: Image.Image, limits: Limits) -> None:

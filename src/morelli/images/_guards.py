@@ -15,6 +15,7 @@ from morelli.images._tiff import directories, hides_its_picture
 
 _MOST_STRIPS = 1 << 20
 _MOST_GIF_BLOCKS = 2_000_000
+_PICTURE_BOXES = frozenset({b"ftyp", b"meta", b"moov", b"mdat", b"idat", b"moof"})
 
 
 def check_pixels(width: int, height: int, limits: Limits) -> None:
@@ -114,9 +115,17 @@ def _check_tiff(data: bytes, limits: Limits) -> None:
 
 
 def _check_boxes(data: bytes) -> None:
-    """A top-level box that reaches past the end means a cut-off file (ISO/IEC 14496-12, 4.2)."""
+    """A top-level box that reaches past the end means a cut-off file (ISO/IEC 14496-12, 4.2).
+
+    Behind the picture it means nothing: some programs append what is no box, and a film may be cut.
+    """
     at = 0
+    seen: set[bytes] = set()
     while at + 8 <= len(data):
+        kind = data[at + 4 : at + 8]
+        if b"meta" in seen and not seen.isdisjoint((b"mdat", b"idat")) and kind not in _PICTURE_BOXES:
+            return
+        seen.add(kind)
         size = int.from_bytes(data[at : at + 4], "big")
         if size == 1:
             size = int.from_bytes(data[at + 8 : at + 16], "big")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from morelli.errors import UsageError
+from morelli.images._instead import UnreadableTableError, check_table
 
 SUFFIXES = (".jsonl", ".ndjson")
 _LONGEST = 16 << 20
@@ -26,6 +27,7 @@ def jsonl_rows(path: str, check: Callable[[Sequence[str]], None]) -> Iterator[tu
         UsageError: a line is no JSON object, or `check` refuses the first one's names.
     """
     name = Path(path).name
+    check_table(path, text=True)
     columns: list[str] = []
     number = 0
     try:
@@ -41,11 +43,12 @@ def jsonl_rows(path: str, check: Callable[[Sequence[str]], None]) -> Iterator[tu
                     check(columns)
                 yield number, {column: row.pop(column, "") for column in columns} | row
     except UnicodeError as error:
-        raise UsageError(f"{name}, row {number + 1} is not UTF-8 text; save it as UTF-8") from error
+        message = f"{name}, row {number + 1} is not UTF-8 text; save it as UTF-8"
+        raise UnreadableTableError(message) from error
     except OSError as error:
-        raise UsageError(f"{name} cannot be read: {error.strerror}") from error
+        raise UnreadableTableError(f"{name} cannot be read: {error.strerror}") from error
     if not number:
-        raise UsageError(f'{name} is empty; a manifest needs rows such as {{"path": "a.jpg"}}')
+        raise UnreadableTableError(f'{name} is empty; a manifest needs rows such as {{"path": "a.jpg"}}')
 
 
 def _object(text: str, name: str, number: int) -> dict[str, str]:
@@ -60,7 +63,9 @@ def _object(text: str, name: str, number: int) -> dict[str, str]:
     try:
         row = json.loads(text, object_pairs_hook=pairs)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{name}, row {number} is not readable as JSON: {error}") from error
+        raise UnreadableTableError(
+            f"{name}, row {number} is not readable as JSON: {error}; write one object a line"
+        ) from error
     if not isinstance(row, dict):
         raise UsageError(f'{name}, row {number} is no JSON object of the form {{"path": "a.jpg"}}')
     if double := sorted({key for key in twice if twice.count(key) > 1 and key in row}):

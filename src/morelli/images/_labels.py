@@ -32,10 +32,18 @@ _NAME: Final = re.compile(
     r"(?:(?P<real>reals?|nature|natural|authentic|genuine|humans?|human[ _-]?(?:made|created)|non[ _-]?ai)"
     r"|(?P<fake>fakes?|deep[ _-]?fakes?|synthetics?|synthesi[sz]ed|generated|artificial|aigc"
     r"|(?:ai|gan|machine)[ _-]?(?:generated|gen|made|created|synthesi[sz]ed)|ai))"
-    r"(?:[ _-]?(?:images?|imgs?|photos?|photographs?|pictures?|pics?|art|artworks?|faces?|samples?|data))?"
+    r"(?:[ _-]?(?:images?|imgs?|photos?|photographs?|pictures?|pics?|art|artworks?|faces?|samples?"
+    r"|data)){0,2}"
 )
 _PEOPLE: Final = re.compile(r"human.*(?:fac|photo|pic|sample|data)", re.IGNORECASE)
 """Pictures of people, not by people."""
+_OF_SPLIT: Final = re.compile(rf"(.+?)[ _-](?:{_SPLITS})", re.IGNORECASE)
+_QUESTION: Final = re.compile(
+    r"(?:is[ _-]?)?(?:(?P<real>real|authentic|genuine|natural|human|human[ _-]?made|photo|photograph)"
+    r"|fake|deep[ _-]?fake|ai|generated|(?:ai|machine)[ _-]?(?:generated|made)|synthetic|artificial|aigc)"
+)
+_YES: Final = frozenset({"1", "1.0", "1,0", "true", "yes", "t", "y"})
+_NO: Final = frozenset({"0", "0.0", "0,0", "false", "no", "f", "n"})
 _SPLIT: Final = re.compile(rf"(?:{_SPLITS})")
 # Names of generators, as data sets write them: they tell a generator's folder from a class of pictures.
 _GENERATOR: Final = re.compile(
@@ -59,9 +67,13 @@ _SETS: Final = frozenset(
         "artifact",
         "wildfake",
         "drct-2m",
+        "synthbuster",
+        "diffusionforensics",
+        "genimage",
+        "openfake",
         "images",
     }
-    | {"data", "dataset", "datasets", "progan_train", "diffusion_datasets", "diffusiondb"}
+    | {"data", "dataset", "datasets", "diffusion_datasets", "diffusiondb"}
 )
 _IMAGENET_PACK: Final = re.compile(r"imagenet_(?:ai_)?(?:\d+_)?(.+)", re.IGNORECASE)
 _CLASSES: Final = frozenset(
@@ -79,10 +91,23 @@ def label_of(text: str) -> int | None:
     (1, 0, 1, None)
     """
     word = text.strip().lower()
-    if word in ("0.0", "1.0"):  # a column of numbers that was once read with gaps in it
+    if word in ("0.0", "1.0", "0,0", "1,0"):  # a column of numbers that was once read with gaps in it
         word = word[0]
     found = _WORDS.get(word)
     return _label_in_name(word) if found is None else found
+
+
+def label_in_column(text: str, column: str) -> int | None:
+    """`label_of` in a column whose name is a question, such as ``is_real`` or ``is_ai``: yes, no.
+
+    >>> label_in_column("1", "is_real"), label_in_column("TRUE", "is_ai"), label_in_column("1", "label")
+    (0, 1, 1)
+    """
+    asked = _QUESTION.fullmatch(column.strip().lower())
+    word = text.strip().lower()
+    if asked is None or word not in _YES | _NO:
+        return label_of(text)
+    return REAL if (word in _YES) == (asked["real"] is not None) else FAKE
 
 
 def label_of_folders(parts: Iterable[str]) -> int | None:
@@ -120,7 +145,10 @@ def group_of_folders(parts: Iterable[str]) -> str | None:
     at, label = found
     below = [name for name in names[at + 1 :] if not _SPLIT.fullmatch(name.lower())]
     if below:
-        return next((name for name in below if name.lower() not in _FAMILIES), None)
+        named = [name for name in below if name.lower() not in _FAMILIES]
+        if label == FAKE:  # fake/synthbuster/dalle3: the set's name is no generator's
+            named = [name for name in named[:-1] if name.lower() not in _SETS] + named[-1:]
+        return named[0] if named else None
     return _generator_above(names[:at], names[at].lower()) if label == FAKE else None
 
 
@@ -180,9 +208,11 @@ def _generator_above(above: Sequence[str], label: str) -> str | None:
     packed = len(kept) < len(plain)
     # The folder that was given is a generator's only where a class or an ImageNet pack lies below it.
     inside = kept if packed or above[:1] != kept[:1] else kept[1:]
+    inside = [name for name in inside if name.lower() not in _SETS]
     for name in reversed(inside):
         if _GENERATOR.search(name):
-            return name
+            parted = _OF_SPLIT.fullmatch(name)  # progan_train
+            return parted[1] if parted else name
     if label == "1_fake" and inside:
         return inside[0]
     if label == "1_fake" and kept and _GENERATOR.search(kept[0]):

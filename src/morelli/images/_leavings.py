@@ -69,11 +69,13 @@ def may_be_apple_double(name: str) -> bool:
 class PassedOver:
     """What was met on the way to the images and not read, by its path; each counts once.
 
-    `left` is what systems leave, `unread` the manifests and archives inside a folder.
+    `left` is what systems leave, `unread` the manifests and archives inside a folder, `apart` the pictures of
+    a tar whose labels lie elsewhere in it.
     """
 
     left: set[str] = field(default_factory=set)
     unread: set[str] = field(default_factory=set)
+    apart: set[str] = field(default_factory=set)
 
     def add_left(self, path: str) -> None:
         """Count what a system left."""
@@ -85,7 +87,13 @@ class PassedOver:
         if len(self.unread) < _MOST:
             self.unread.add(path)
 
+    def add_apart(self, path: str) -> None:
+        """Count a picture whose sidecars do not lie beside it."""
+        if len(self.apart) < _MOST:
+            self.apart.add(path)
+
     def merge(self, other: PassedOver) -> None:
         """Add what another one counted."""
         self.left |= other.left
         self.unread |= other.unread
+        self.apart |= other.apart

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from urllib.parse import unquote
 
@@ -15,7 +15,7 @@ from morelli.images._files import file_item
 from morelli.images._item import ImageItem, printable, problem_item
 from morelli.images._jsonl import SUFFIXES as JSONL
 from morelli.images._jsonl import jsonl_rows
-from morelli.images._labels import FAKE, UNKNOWN, label_of
+from morelli.images._labels import FAKE, UNKNOWN, label_in_column, label_of
 from morelli.images._limits import Limits
 from morelli.images._parquet import ParquetPictures, ParquetTable, open_parquet
 from morelli.images._remote import remote_item
@@ -31,6 +31,11 @@ _SHARD = re.compile(
     r"[-_.]\d+[-_]of[-_]\d+(?:-[0-9a-f]+)?\.(?:parquet|arrow)"
 )
 _NUMBERED = re.compile(r"(?:data-)?\d+(?:-of-\d+)?\.(?:parquet|arrow)")
+_PARTITION = re.compile(r"([A-Za-z_][\w%-]*)=(.+)")
+_LONGEST_PATH = 32_768
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+# A picture as base64 text: so much of its 64 letters that it is no path.
+_INLINE = re.compile(r"[A-Za-z0-9+/\s]{1000,}={0,2}$")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://|data:[a-z]+/", re.IGNORECASE)
 
 
@@ -66,6 +71,7 @@ def iter_manifest(
     columns: Columns,
     *,
     remote: bool = False,
+    listed: Callable[[str], Iterator[ImageItem]] = lambda _: iter(()),
 ) -> Iterator[ImageItem]:
     """The images of a manifest in the order of its rows.
 
@@ -76,6 +82,7 @@ def iter_manifest(
     case of these names count alike. A Parquet file may hold the pictures themselves in that column,
     or in its only column of pictures. `columns` names others, and a table with the columns of a known
     layout is read as that. Addresses are problems unless `remote`.
+    A row may name a member as outputs do, ``set.zip::a.png``: `listed` gives the items of an archive.
 
     Raises:
         UsageError: the file cannot be parsed, has no such column, has a label of another kind, or gives one
@@ -85,9 +92,10 @@ def iter_manifest(
     base = Path(root) if root is not None else Path(manifest).parent
     if manifest.lower().endswith((".parquet", ".arrow")):
         table = open_parquet(manifest, lambda header: _path_columns(header, columns, name))
-        split = _split_of(Path(manifest))
-        roles = _roles(table.columns, columns, name, table.pictures)
-        reader = _Rows(name, roles, _is_other_task(table, roles.label), split)
+        given = {k: v for k, v in _partition(Path(manifest)).items() if k not in table.columns}
+        split = _split_of(Path(manifest)) or split_of_folders((given.pop("split", ""),))
+        roles = _roles((*table.columns, *given), columns, name, table.pictures)
+        reader = _Rows(name, roles, _is_other_task(table, roles.label), split, given)
         if table.pictures is not None:
             yield from _iter_pictures(table, base, limits, claim, reader)
             return
@@ -97,6 +105,7 @@ def iter_manifest(
         rows = rows_of(manifest, lambda header: _check_header(header, columns, name))
         reader = None
     labels: dict[str, int] = {}
+    members = _Members(listed)
     for number, row in rows:
         if reader is None:
             reader = _Rows(name, _roles(list(row), columns, name, None), False, None)
@@ -105,14 +114,23 @@ def iter_manifest(
             raise UsageError(
                 f"{name}, row {number}: column {reader.roles.image!r} is empty; every row must name an image"
             )
+        if len(where) > _LONGEST_PATH:
+            raise UsageError(
+                f"{name} is not a readable CSV file or table of images: row {number} has a path of "
+                f"{len(where):,} characters in column {reader.roles.image!r}"
+            )
         if "\x00" in where:
             raise UsageError(f"{name}, row {number}: column {reader.roles.image!r} holds a NUL character")
+        if _INLINE.match(where):
+            if claim(f"{manifest}::{number}"):
+                yield reader.told(_inline(manifest, number), row, number)
+            continue
         path = _local_path(base, where)
         if path is None:
             if claim(where):
                 yield reader.told(_remote(where, limits, remote), row, number)
         else:
-            item = reader.told(file_item(path, path, limits), row, number)
+            item = reader.told(members.item(path) or file_item(path, path, limits), row, number)
             if item.label is not None:
                 same = os.path.abspath(path)  # noqa: PTH100 - resolve follows links
                 if labels.setdefault(same, item.label) != item.label:
@@ -124,8 +142,35 @@ def iter_manifest(
                 yield item
 
 
+class _Members:
+    """Members that rows name as outputs do: ``set.zip::a.png``, ``set.parquet::1/0.jpg``."""
+
+    def __init__(self, listed: Callable[[str], Iterator[ImageItem]]) -> None:
+        self._listed = listed
+        self._found: dict[str, dict[str, ImageItem]] = {}
+
+    def item(self, path: str) -> ImageItem | None:
+        """The item of such a member; None for the path of a file."""
+        archive, mark, _ = path.partition("::")
+        if not mark or os.path.lexists(path) or not os.path.isfile(archive):  # noqa: PTH113 - see _files
+            return None
+        if archive not in self._found:
+            self._found[archive] = {item.uri: item for item in self._listed(archive)}
+        name = printable(path)
+        missing = problem_item(name, "missing", f"{name} is not in the archive")
+        return self._found[archive].get(name, missing)
+
+
+def _inline(manifest: str, number: int) -> ImageItem:
+    uri = printable(f"{manifest}::{number}")
+    message = f"{uri} holds a picture as base64 text, which is not read; write it to a file, or as bytes"
+    return problem_item(uri, "unsupported_format", message)
+
+
 def is_shard(path: str) -> bool:
-    """True for a file of a data set that is split over files and read as a whole: by Hugging Face's names.
+    """True for a file of a data set that is split over files and read as a whole.
+
+    It has one of Hugging Face's names, or a folder of a partitioned table, such as ``label=fake``.
 
     >>> is_shard("set/data/train-00000-of-00002.parquet"), is_shard("set/train/0000.parquet")
     (True, True)
@@ -133,7 +178,20 @@ def is_shard(path: str) -> bool:
     False
     """
     name = PurePath(path).name.lower()
+    if name.endswith((".parquet", ".arrow")) and _PARTITION.fullmatch(PurePath(path).parent.name):
+        return True
     return _SHARD.fullmatch(name) is not None or _NUMBERED.fullmatch(name) is not None
+
+
+def _partition(path: Path) -> dict[str, str]:
+    """What the folders of a partitioned table say, as Hive and Spark write them: ``label=fake/0.parquet``."""
+    found: dict[str, str] = {}
+    for folder in path.parents:
+        if (match := _PARTITION.fullmatch(folder.name)) is None:
+            break
+        value = "" if match[2] == _NO_VALUE else unquote(match[2])
+        found.setdefault(unquote(match[1]), value)
+    return found
 
 
 def _split_of(path: Path) -> str | None:
@@ -174,16 +232,19 @@ class _Rows:
     roles: _Roles
     other_task: bool
     split: str | None
+    given: Mapping[str, str] = field(default_factory=dict)
+    """Columns that the folders of the file give, alike for all rows."""
 
     def told(self, item: ImageItem, row: Mapping[str, str], number: int) -> ImageItem:
         """`item` with what its row says."""
         roles = self.roles
+        row = {**row, **self.given}
         own = {roles.image, roles.label, roles.generator}
         metadata = {_plain_name(k, row): v for k, v in row.items() if k not in own and v != ""}
         label = None
         text = row.get(roles.label, "") if roles.label is not None else ""
         if not self.other_task:
-            label = _label(text, number, self.name)
+            label = _label(text, number, self.name, str(roles.label))
         elif text:
             metadata["label"] = text
         generator = (row.get(roles.generator) if roles.generator is not None else None) or None
@@ -274,10 +335,10 @@ def _is_other_task(table: ParquetTable, column: str | None) -> bool:
     return bool(strange) and not any(label_of(n) is not None and not n.strip().isdigit() for n in names)
 
 
-def _label(text: str, number: int, name: str) -> int | None:
+def _label(text: str, number: int, name: str, column: str) -> int | None:
     if text.strip().lower() in UNKNOWN:
         return None
-    label = label_of(text)
+    label = label_in_column(text, column)
     if label is None:
         raise UsageError(
             f"{name}, row {number}: label {text!r} is not understood; use real/0 or fake/1, or leave it empty"

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from morelli.errors import ImageError, UsageError
 from morelli.images._arrow import SUFFIX as ARROW
 from morelli.images._arrow import ArrowFile, open_table
+from morelli.images._declared import declared_classes, names_of
 from morelli.images._files import read_file, too_many_bytes
+from morelli.images._instead import UnreadableTableError, check_table
 from morelli.images._item import ImageItem, printable
 from morelli.images._limits import Limits
 from morelli.images._sniff import HEAD_BYTES, other_format, sniff
@@ -60,7 +62,7 @@ class ParquetTable:
                         number += 1
                         yield number, {key: self._text(key, value) for key, value in row.items()}
         except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
-            raise UsageError(f"{name} is not a readable {_format(name)} file: {error}") from error
+            raise UnreadableTableError(f"{name} is not a readable {_format(name)} file: {error}") from error
 
     def _readable(self, schema: pa.Schema) -> list[str] | None:
         """The columns that are read while listing, None for all: pictures' bytes are left where they are."""
@@ -98,6 +100,7 @@ def open_parquet(path: str, columns_of: Callable[[Sequence[str]], tuple[str, ...
     import pyarrow
 
     name = Path(path).name
+    check_table(path, text=False)
     try:
         with open_table(path) as file:
             schema = file.schema_arrow
@@ -105,14 +108,18 @@ def open_parquet(path: str, columns_of: Callable[[Sequence[str]], tuple[str, ...
                 raise UsageError(f"{name} has several columns called {twice[0]!r}; keep the one that counts")
             features = _features(schema)
             path_columns = columns_of(schema.names)
-            pictures = _picture_column(file, schema, features, path_columns)
+            pictures = _picture_column(file, schema, features, path_columns, name)
     except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{name} is not a readable {_format(name)} file: {error}") from error
+        raise UnreadableTableError(f"{name} is not a readable {_format(name)} file: {error}") from error
     classes = {}
     for column, feature in features.items():
-        names = feature.get("names")
-        if feature.get("_type") == "ClassLabel" and isinstance(names, list):
-            classes[column] = tuple(str(each) for each in names)
+        names = names_of(feature.get("names"))
+        if feature.get("_type") == "ClassLabel" and names is not None:
+            classes[column] = names
+    if any(pyarrow.types.is_integer(f.type) and f.name not in features for f in schema):
+        for column, names in declared_classes(Path(path)).items():
+            if column not in features:
+                classes[column] = names
     if pictures is None:
         for column in path_columns:
             if column in schema.names:
@@ -188,6 +195,8 @@ class ParquetPictures:
         values = file.read_row_group(group, columns=[column]).column(column)
         if _is_struct(values.type):
             values = pyarrow.compute.struct_field(values, "bytes")
+        if pyarrow.types.is_dictionary(values.type):
+            values = values.cast(values.type.value_type)
         return values.cast(pyarrow.large_binary()) if pyarrow.types.is_binary_view(values.type) else values
 
 
@@ -228,6 +237,7 @@ def _picture_column(
     schema: pa.Schema,
     features: dict[str, dict[str, Any]],
     path_columns: tuple[str, ...],
+    name: str,
 ) -> str | None:
     """The column that holds pictures: the one with an image's name, else the only one of its kind."""
     named = [column for column in path_columns if column in schema.names]
@@ -237,7 +247,7 @@ def _picture_column(
         if _is_binary(schema.field(column).type) and _begins_with_a_picture(file, column):
             return column
     others = [f.name for f in schema if _holds_bytes(f.type) and f.name not in named]
-    declared = [name for name in others if features.get(name, {}).get("_type") == "Image"]
+    declared = [each for each in others if features.get(each, {}).get("_type") == "Image"]
     if named:  # a column of paths comes first, unless the file declares where its pictures are
         return str(declared[0]) if len(declared) == 1 else None
     if not others:
@@ -247,7 +257,8 @@ def _picture_column(
             return str(found[0])
     if others:
         raise UsageError(
-            f"several columns hold pictures ({', '.join(others)}); rename the one to read to 'image'"
+            f"{name}: several columns hold pictures ({', '.join(others)}); name the one to read "
+            "(--image-column), or rename it to 'image'"
         )
     return None
 
@@ -271,6 +282,8 @@ def _is_struct(kind: pa.DataType) -> bool:
 def _is_binary(kind: pa.DataType) -> bool:
     from pyarrow import types
 
+    if types.is_dictionary(kind):
+        kind = kind.value_type
     return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
 
 

@@ -85,6 +85,12 @@ _OTHERS: Final = (
     (b"/* XPM */", "XPM"),
     *((bytes([0x0A, version, 1]), "PCX") for version in (0, 2, 3, 4, 5)),
     *((bytes([0x01, 0xDA, packed, width]), "SGI image") for packed in (0, 1) for width in (1, 2)),
+    (b"7z\xbc\xaf\x27\x1c", "7-Zip archive"),
+    (b"Rar!\x1a\x07", "RAR archive"),
+    (b"BZh", "bzip2 file"),
+    (b"\xfd7zXZ\x00", "xz file"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard file"),
+    (b"\x04\x22\x4d\x18", "LZ4 file"),
     (b"PK\x03\x04", "ZIP archive"),
     (b"\x1f\x8b", "gzip file"),
     (b"\x1aE\xdf\xa3", "Matroska video"),
@@ -138,18 +144,36 @@ def other_format(head: bytes) -> str | None:
     return "TGA" if _is_tga(head) else None
 
 
-def stand_in(head: bytes) -> str | None:
-    """What stands where a picture should be, and how to get it; None where nothing is recognised.
+def next_step(other: str) -> str:
+    """What to do with a file of a format that `other_format` names.
+
+    >>> next_step("RAR archive")
+    'unpack it first'
+    """
+    if other.endswith((" archive", " file")) and other not in ("camera raw file", "ISO media file"):
+        return "unpack it first"
+    if other == "camera raw file":
+        return "export the photograph as JPEG or TIFF first"
+    if "media" in other or "video" in other:
+        return "export one of its pictures as PNG or JPEG first"
+    return "convert it to PNG or JPEG first"
+
+
+def stand_in(head: bytes, what: str = "picture") -> str | None:
+    """What stands where a picture (or `what`) should be, and how to get it; None for anything else.
 
     >>> stand_in(b"version https://git-lfs.github.com/spec/v1")
     'a pointer of Git LFS; fetch the picture itself with `git lfs pull`'
     """
     if head.startswith(b"version https://git-lfs.github.com/spec/"):
-        return "a pointer of Git LFS; fetch the picture itself with `git lfs pull`"
+        return f"a pointer of Git LFS; fetch the {what} itself with `git lfs pull`"
     if b"/annex/objects/" in head[:200]:
-        return "a pointer of git-annex; fetch the picture itself with `git annex get`"
-    if head[:200].removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith((b"<!doctype html", b"<html")):
-        return "a web page, as a server sends instead of a picture; download the picture again"
+        return f"a pointer of git-annex; fetch the {what} itself with `git annex get`"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith((b"<!doctype html", b"<html")):
+        return f"a web page, as a server sends instead of a {what}; download the {what} again"
+    if text.startswith((b"<?xml", b"<error>")) and b"<error>" in text[:200]:
+        return f"an error message of a server, sent instead of a {what}; download the {what} again"
     return None
 
 

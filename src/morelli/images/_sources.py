@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Literal
 
-from morelli.errors import UsageError
-from morelli.images._files import file_item, fixed_part, is_image_name, iter_folder, iter_glob, read_head
+from morelli.errors import ImageError, UsageError
+from morelli.images._files import (
+    file_item,
+    fixed_part,
+    is_image_name,
+    iter_folder,
+    iter_glob,
+    os_problem,
+    read_head,
+)
+from morelli.images._instead import UnreadableTableError, instead_of_archive
 from morelli.images._item import ImageItem, printable, problem_item
 from morelli.images._labels import FAKE, group_of_folders, label_of_folders
 from morelli.images._leavings import PassedOver, is_left_member
@@ -42,6 +52,8 @@ class _Reading:
     columns: Columns
     remote: Literal["given", "all"] | None
     passed: PassedOver
+    alone: bool
+    """Whether this is the only source: then a table that cannot be read is an error and no problem."""
 
 
 def iter_source(
@@ -105,7 +117,7 @@ def iter_source(
     columns = Columns(image_column, label_column, checked_layout(layout))
     where = None if root is None else os.fspath(root)
     passed = PassedOver() if report is None else report.passed
-    reading = _Reading(limits or Limits(), label, recursive, where, columns, remote, passed)
+    reading = _Reading(limits or Limits(), label, recursive, where, columns, remote, passed, len(specs) == 1)
     return _iter_specs(specs, reading, label_from, generator, report)
 
 
@@ -191,7 +203,7 @@ def _iter_one(spec: str, reading: _Reading, claim: _Claim) -> Iterator[tuple[Ima
     if _is_folder(spec):
         yield from _iter_folder(spec, reading, claim)
     elif exists:
-        yield from _iter_file(spec, reading, claim)
+        yield from _iter_file(spec, reading, claim) if reading.alone else _iter_one_of(spec, reading, claim)
     elif "::" in spec and os.path.lexists(spec.split("::", 1)[0]):
         archive, member = spec.split("::", 1)
         found = False
@@ -204,7 +216,7 @@ def _iter_one(spec: str, reading: _Reading, claim: _Claim) -> Iterator[tuple[Ima
     elif any(c in spec for c in "*?["):
         matches = iter_glob(spec)
         if not matches:
-            yield problem_item(printable(spec), "missing", f"{printable(spec)} matches no file"), ()
+            yield _unmatched(spec), ()
         base = fixed_part(spec)
         for match in matches:
             below = os.path.relpath(match, base)
@@ -216,10 +228,37 @@ def _iter_one(spec: str, reading: _Reading, claim: _Claim) -> Iterator[tuple[Ima
                 # A glob with ** lists the files below by itself.
                 if "**" not in spec:
                     yield from _iter_folder(match, reading, claim, above)
-            else:
+            elif len(matches) == 1 and reading.alone:
                 yield from _iter_file(match, reading, claim, above=above)
+            else:
+                yield from _iter_one_of(match, reading, claim, above=above)
     else:
-        yield problem_item(printable(spec), "missing", f"{printable(spec)} does not exist"), ()
+        yield _absent(spec), ()
+
+
+def _absent(spec: str) -> ImageItem:
+    """What is said of a path that nothing is at, or that lies in a folder which may not be entered."""
+    problem = ImageError("missing", f"{printable(spec)} does not exist")
+    try:
+        os.lstat(spec)
+    except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) in (errno.EACCES, errno.EPERM, errno.ELOOP):
+            problem = os_problem(error, spec)
+    return problem_item(printable(spec), problem.reason, str(problem))
+
+
+def _unmatched(pattern: str) -> ImageItem:
+    """What is said of a pattern that matches nothing, or whose folder may not be listed."""
+    base = fixed_part(pattern)
+    try:
+        with os.scandir(base):
+            pass
+    except PermissionError as error:
+        problem = os_problem(error, base)
+        return problem_item(printable(pattern), problem.reason, str(problem))
+    except (OSError, ValueError):
+        pass
+    return problem_item(printable(pattern), "missing", f"{printable(pattern)} matches no file")
 
 
 def _iter_folder(
@@ -239,9 +278,26 @@ def _iter_folder(
     yield from iter_folder(folder, reading.limits, reading.recursive, claim, leading, on_other=note)
     for shard in sorted(shards):
         try:
-            yield from _iter_file(shard, reading, claim)
+            yield from _iter_one_of(shard, reading, claim, whole=False)
         except NoImagesError:
             reading.passed.add_unread(shard)
+
+
+def _iter_one_of(
+    path: str, reading: _Reading, claim: _Claim, *, above: tuple[str, ...] | None = None, whole: bool = True
+) -> Iterator[tuple[ImageItem, tuple[str, ...]]]:
+    """`_iter_file` for one of several: a table that cannot be read is a problem, and the others are read.
+
+    `whole`: so is a table without a column of images.
+    """
+    try:
+        yield from _iter_file(path, reading, claim, above=above)
+    except UnreadableTableError as error:
+        yield problem_item(printable(path), "damaged", str(error)), ()
+    except NoImagesError as error:
+        if not whole:
+            raise
+        yield problem_item(printable(path), "no_image_column", str(error)), ()
 
 
 def _iter_file(
@@ -255,7 +311,9 @@ def _iter_file(
     name, limits, root = path.lower(), reading.limits, reading.root
     if PurePath(name).suffix in MANIFEST_SUFFIXES:
         follow = reading.remote == "all"
-        for item in iter_manifest(path, limits, root, claim, reading.columns, remote=follow):
+        plain = replace(reading, columns=Columns(), label=None, alone=False)
+        listed = lambda archive: (item for item, _ in _iter_one_of(archive, plain, lambda _: True))  # noqa: E731
+        for item in iter_manifest(path, limits, root, claim, reading.columns, remote=follow, listed=listed):
             yield item, _parts_in_manifest(item.uri, PurePath(path).parent if root is None else root)
         return
     head = read_head(path)
@@ -263,6 +321,11 @@ def _iter_file(
         if claim(path):
             text = f"{printable(path)} is no image; a list of images is read as CSV, JSON Lines or Parquet"
             yield problem_item(printable(path), "not_an_image", text), ()
+        return
+    archive = name.endswith((".zip", *_TAR_SUFFIXES))
+    if archive and (instead := instead_of_archive(path)) is not None:
+        if claim(path):
+            yield problem_item(printable(path), "damaged_archive", f"{printable(path)} is {instead}"), ()
         return
     if name.endswith(".zip") or (head.startswith(b"PK\x03\x04") and not is_image_name(name)):
         members = iter_zip(path, printable(path), limits, reading.passed)

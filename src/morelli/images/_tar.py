@@ -25,6 +25,7 @@ from morelli.images._limits import Limits
 from morelli.images._sniff import HEAD_BYTES, sniff
 from morelli.images._webdataset import (
     MOST_SIDECAR,
+    Apart,
     Sample,
     finished,
     is_sidecar,
@@ -68,6 +69,7 @@ def iter_tar(
         return
     is_label = cache(lambda: not _other_task(path, limits))
     sample = Sample()
+    apart = Apart()
     try:
         for info, offset in archive.members():
             name = info.name
@@ -84,6 +86,7 @@ def iter_tar(
                 continue
             if not sample.takes(name):
                 yield from finished(sample, is_label, label)
+                apart.note(sample)
                 sample = Sample(key_of(name))
             where = f"{uri}::{printable(name)}"
             problem = _member_problem(info)
@@ -101,6 +104,9 @@ def iter_tar(
         yield problem_item(uri, error.reason, str(error)), ""
         return
     yield from finished(sample, is_label, label)
+    apart.note(sample)
+    for key in apart.both():
+        passed.add_apart(f"{uri}::{key}")
 
 
 def _other_task(path: str, limits: Limits) -> bool:
@@ -207,7 +213,10 @@ class _Tar:
         try:
             data = self._read_along(offset, size) if self._streamed else self._read_at(offset, size)
         except OSError as error:
-            raise ImageError("unreadable", f"{where} cannot be read: {error}") from error
+            if error.errno is None:
+                raise ImageError("unreadable", f"{where} cannot be read: {error}") from error
+            problem = os_problem(error, self._path)
+            raise ImageError(problem.reason, f"{where} cannot be read: {problem}") from error
         except (zlib.error, EOFError, ValueError) as error:
             raise ImageError("damaged", f"{where} cannot be read: {error}") from error
         if len(data) < size:

@@ -18,6 +18,7 @@ MOST_SAMPLE = 64
 """Images of one sample; a shard of one endless sample is cut here, so that memory stays bounded."""
 
 _MOST_SIDECARS = 4 << 20
+_MOST_KEYS = 100_000
 _NUMBERS = ("0", "1", "0.0", "1.0")
 
 
@@ -48,6 +49,25 @@ class Sample:
         """Keep a sidecar for the images of the same name."""
         self.sidecars[split_suffix(name)] = data
         self.size += len(data) + len(name)
+
+
+@dataclass
+class Apart:
+    """Keys of samples that came in two parts, pictures here and labels there, which are not read then."""
+
+    pictures: set[str] = field(default_factory=set)
+    labels: set[str] = field(default_factory=set)
+
+    def note(self, sample: Sample) -> None:
+        """Take a finished sample."""
+        labels = any(suffix in (".cls", ".json") for _, suffix in sample.sidecars)
+        kept = self.labels if labels and not sample.images else self.pictures
+        if bool(sample.images) != labels and len(kept) < _MOST_KEYS:
+            kept.add(sample.key)
+
+    def both(self) -> list[str]:
+        """Those of which both parts were met."""
+        return sorted(self.pictures & self.labels)
 
 
 def finished(

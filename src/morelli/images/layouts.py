@@ -25,6 +25,40 @@ _SPLITS: Final = {
     **{"validation": "validation", "dev": "validation", "test": "test", "testing": "test"},
 }
 _COCO_SPLIT: Final = re.compile(r"(train|val|test)20\d\d")
+_SYNTHBUSTER: Final = frozenset(
+    {"dalle2", "dalle3", "firefly", "glide", "midjourney-v5", "stable-diffusion-1-3", "stable-diffusion-1-4"}
+    | {"stable-diffusion-2", "stable-diffusion-xl"}
+)
+_RAISE: Final = re.compile(r"raise(?:[-_ ]?[1-6]k)?")
+# Sets of DiffusionForensics, and the generators in each.
+_FORENSICS: Final = {
+    "lsun_bedroom": frozenset(
+        {
+            "adm",
+            "ddpm",
+            "iddpm",
+            "pndm",
+            "ldm",
+            "sdv1",
+            "sdv1_new",
+            "sdv1_new1",
+            "sdv1_new2",
+            "sdv2",
+            "dalle2",
+        }
+        | {
+            "if",
+            "midjourney",
+            "vqdiffusion",
+            "stylegan",
+            "projectedgan",
+            "diff-stylegan",
+            "diff-projectedgan",
+        }
+    ),
+    "imagenet": frozenset({"adm", "sdv1", "sdv1_new"}),
+    "celebahq": frozenset({"sdv1", "sdv2", "dalle2", "if", "midjourney"}),
+}
 _COCO_NAMES: Final = frozenset({"mscoco", "ms-coco", "ms_coco", "coco", "mscoco2017", "coco2017"})
 
 
@@ -45,7 +79,8 @@ class Layout:
 
     `place` gets the folders that lead to an image, the name of what was given first, and answers None for
     an image that does not fit. A table has the layout where it has all of `signature`; `columns` then
-    says which column is the picture, the label, the generator and the real image's source.
+    says which column is the picture, the label, the generator and the real image's source. `certain` stands
+    for `place` where the layout was not asked for by name.
     """
 
     name: str
@@ -53,6 +88,7 @@ class Layout:
     place: Callable[[Sequence[str]], Place | None] | None = None
     signature: frozenset[str] = frozenset()
     columns: Mapping[str, str] = field(default_factory=dict)
+    certain: Callable[[Sequence[str]], Place | None] | None = None
 
 
 def _genimage(parts: Sequence[str]) -> Place | None:
@@ -111,6 +147,46 @@ def _drct(parts: Sequence[str]) -> Place | None:
     return None
 
 
+def _synthbuster(parts: Sequence[str]) -> Place | None:
+    """``GEN/r000da54ft.png`` under the nine names of Synthbuster; RAISE's photographs beside it."""
+    low = [part.lower() for part in parts]
+    for at in range(len(parts) - 1, -1, -1):
+        if low[at] in _SYNTHBUSTER:
+            return Place(FAKE, parts[at])
+    raised = any(_RAISE.fullmatch(part) for part in low)
+    if raised and label_of_folders(parts) != FAKE and not any(map(is_generator_name, parts)):
+        return Place(REAL, None, "raise")
+    return None
+
+
+def _certain_synthbuster(parts: Sequence[str]) -> Place | None:
+    """`_synthbuster` where a folder says so: ``firefly`` alone may hold pictures of fireflies."""
+    low = [part.lower() for part in parts]
+    if any("synthbuster" in part for part in low):
+        return _synthbuster(parts)
+    place = _synthbuster(parts) if any(_RAISE.fullmatch(part) and part != "raise" for part in low) else None
+    return place if place is not None and place.label == REAL else None
+
+
+def _diffusion_forensics(parts: Sequence[str]) -> Place | None:
+    """``[images/]SPLIT/SET/{real,GEN}`` or ``SET/SPLIT/{real,GEN}``; no label for reconstructions."""
+    low = [part.lower() for part in parts]
+    at = next((k for k in range(len(low) - 1, -1, -1) if low[k] in _FORENSICS), None)
+    if at is None:
+        return None
+    below = next((k for k in range(at + 1, len(low)) if low[k] not in _SPLITS), None)
+    if below is None or (low[below] != "real" and low[below] not in _FORENSICS[low[at]]):
+        return None
+    if {"dire", "recons", "recon", "reconstructions"} & set(low[:at]):
+        return Place(None)
+    split = split_of_folders(parts)
+    return (
+        Place(REAL, None, parts[at], split)
+        if low[below] == "real"
+        else Place(FAKE, parts[below], None, split)
+    )
+
+
 def _by_names(parts: Sequence[str]) -> Place | None:
     """Folders named real, fake and the like, as ``--label-from folders`` reads them."""
     label = label_of_folders(parts)
@@ -140,6 +216,8 @@ LAYOUTS: Final[Mapping[str, Layout]] = {
         Layout("forensynths", "ForenSynths", _real_fake_folders),
         Layout("univfd", "UnivFD", _real_fake_folders),
         Layout("aigcdetect", "AIGCDetect", _real_fake_folders),
+        Layout("synthbuster", "Synthbuster", _synthbuster, certain=_certain_synthbuster),
+        Layout("diffusionforensics", "DiffusionForensics", _diffusion_forensics),
         Layout(
             "communityforensics",
             "Community Forensics",
@@ -161,7 +239,7 @@ LAYOUTS: Final[Mapping[str, Layout]] = {
 """The layouts by name, the most particular first."""
 
 # One rule reads the three layouts of 0_real and 1_fake.
-_AUTO: Final = ("genimage", "drct", "forensynths", "folders")
+_AUTO: Final = ("genimage", "drct", "forensynths", "synthbuster", "diffusionforensics", "folders")
 _AUTO_TITLES: Final = {"forensynths": "ForenSynths, UnivFD or AIGCDetect"}
 
 
@@ -184,7 +262,7 @@ def place_of(name: str, parts: Sequence[str]) -> tuple[str, Place] | None:
         ('GenImage', Place(label=1, generator='Midjourney', source=None, split='validation'))
     """
     for each in _AUTO if name == "auto" else (name,):
-        read = LAYOUTS[each].place
+        read = (LAYOUTS[each].certain if name == "auto" else None) or LAYOUTS[each].place
         found = read(parts) if read is not None else None
         if found is not None:
             return (
@@ -269,6 +347,11 @@ class SourceReport:
             which = "them by their names" if len(unread) > 1 else "it by its name"
             found.append(
                 f"{len(unread):,} {words} inside a folder ({', '.join(unread[:2])}{more}); give {which}"
+            )
+        if apart := len(self.passed.apart):
+            found.append(
+                f"labels of {apart:,} pictures of a tar, which lie apart from them; write the files of each "
+                "sample one after the other (tar --sort=name)"
             )
         return f"not read: {'; '.join(found)}" if found else ""
 

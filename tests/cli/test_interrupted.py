@@ -1,0 +1,156 @@
+"""Ctrl-C: one line, exit code 130, nothing half-written in a result's place, and the next run works."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from morelli.features import FeatureTable
+from tests.cli.conftest import morelli, run_morelli
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
+
+
+def interrupted(until: Callable[[str], bool], *arguments: str | Path, **environment: str) -> tuple[int, str]:
+    """Exit code and stderr of a run that gets SIGINT once `until` is true of what it has said."""
+    command = [sys.executable, "-m", "morelli", *map(str, arguments)]
+    said: list[str] = []
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=os.environ | environment
+    ) as process:
+
+        def listen() -> None:
+            assert process.stderr is not None
+            said.extend(iter(process.stderr.readline, ""))
+
+        listener = threading.Thread(target=listen)
+        listener.start()
+        deadline = time.monotonic() + 120
+        while not until("".join(said)) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+        listener.join()
+    return process.returncode, "".join(said)
+
+
+def test_an_interrupted_extraction_goes_on(tmp_path: Path, tiny_clip_dir: Path) -> None:
+    archive, out = tmp_path / "many.tar", tmp_path / "F.lance"
+    noise = np.random.default_rng(0)
+    with tarfile.open(archive, "w") as tar:
+        for index in range(2_000):
+            buffer = io.BytesIO()
+            Image.fromarray(noise.integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(buffer, "PNG")
+            info = tarfile.TarInfo(f"{index:05}.png")
+            info.size = buffer.tell()
+            tar.addfile(info, io.BytesIO(buffer.getvalue()))
+    command = ["extract", archive, "-o", out, "--encoder", tiny_clip_dir, "--batch-size", "4"]
+    code, said = interrupted(lambda _: any(out.glob("data/*.lance")), *command)
+    assert code == 130
+    assert "Traceback" not in said
+    assert "the same command goes on from what was finished" in said
+    again = run_morelli(*command)
+    assert again.code == 0, again.err
+    assert len(FeatureTable.open(out)) == 2_000
+
+
+def test_an_interrupted_atlas_is_built_by_the_same_command(table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "small.atlas"
+    command = ["atlas", "build", table, "-o", out, "--no-maps", "--dimensions", "2", "--projection", "pca"]
+    code, said = interrupted(lambda text: "distiller" in text, *command)
+    assert code == 130
+    assert "Traceback" not in said
+    assert morelli("atlas", "info", out).code != 0
+    again = morelli(*command)
+    assert again.code == 0, again.err
+    assert morelli("atlas", "info", out).code == 0
+
+
+def test_an_interrupted_alignment_leaves_whole_copies(tmp_path: Path, collection: Path) -> None:
+    copies = tmp_path / "aligned"
+    command = ["audit", collection, "--label-from", "folders", "--align", copies]
+    code, said = interrupted(lambda _: any(copies.rglob("*.jpg")), *command)
+    assert code == 130
+    assert "Traceback" not in said
+    again = morelli(*command)
+    assert again.code == 0, again.err
+    assert not [path for path in copies.rglob("*") if path.name.endswith(".part")]
+
+
+@contextmanager
+def slow_index(project: str, version: str) -> Iterator[tuple[str, threading.Event, threading.Event]]:
+    """A package index whose only file never ends: its address, and what is set as it begins and breaks."""
+    begun, broken = threading.Event(), threading.Event()
+
+    class Index(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            if self.path.rstrip("/").endswith(f"/simple/{project}"):
+                name = f"{project}-{version}-py3-none-any.whl"
+                page = f'<!DOCTYPE html><html><body><a href="/{name}">{name}</a></body></html>'.encode()
+                self.send_header("Content-Type", "text/html")
+                self.send_header("Content-Length", str(len(page)))
+                self.end_headers()
+                self.wfile.write(page)
+                return
+            self.send_header("Content-Type", "application/octet-stream")
+            self.send_header("Content-Length", str(100 << 20))
+            self.end_headers()
+            try:
+                for _ in range(6_000):
+                    self.wfile.write(bytes(1 << 16))
+                    begun.set()
+                    time.sleep(0.02)
+            except OSError:
+                broken.set()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/simple", begun, broken
+        finally:
+            server.shutdown()
+
+
+def test_an_interrupted_download_leaves_nothing_behind(tmp_path: Path) -> None:
+    sources = json.loads(morelli("encoders", "info", "clip-vit-b16", "--json").out)["sources"]
+    project, version = next(one["location"] for one in sources if "==" in one["location"]).split("==")
+    cache, scratch = tmp_path / "cache", tmp_path / "scratch"
+    scratch.mkdir()
+    own = {
+        **{"MORELLI_CACHE": str(cache), "TMPDIR": str(scratch), "HF_HUB_OFFLINE": "1"},
+        **{"HF_HOME": str(tmp_path / "hub"), "PIP_NO_CACHE_DIR": "1", "PIP_CONFIG_FILE": os.devnull},
+        **{"PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": "", "PIP_NO_INDEX": "", "PIP_RETRIES": "0"},
+        **{"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"},
+    }
+    with slow_index(project, version) as (address, begun, broken):
+        own |= {"PIP_INDEX_URL": address}
+        code, said = interrupted(lambda _: begun.is_set(), "encoders", "pull", "clip-vit-b16", **own)
+        assert code == 130, said
+        assert "Traceback" not in said
+        assert "interrupted" in said
+        assert broken.wait(30)  # pip has ended, too
+    assert not list(scratch.iterdir())
+    assert [path.name for path in cache.rglob("*") if path.is_file()] == [".lock"]
+    again = run_morelli("encoders", "pull", "clip-vit-b16", **own)  # nobody serves any more
+    assert again.code == 4
+    assert "Traceback" not in again.err
+    assert [path.name for path in cache.rglob("*") if path.is_file()] == [".lock"]

@@ -1,0 +1,410 @@
+"""Collections as people bring them: partitioned tables, tables that are something else, labels apart."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from morelli.errors import ImageError, UsageError
+from morelli.images import decode, iter_source
+from morelli.images.layouts import SourceReport
+from tests.images.hostile import encoded
+from tests.images.test_collections import write_folder, write_tar
+
+STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1234\n"
+
+
+def table(path: Path, count: int = 2, **columns: list[object]) -> Path:
+    """A Parquet file with pictures inside."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pictures = [{"bytes": encoded("PNG"), "path": f"{k}.png"} for k in range(count)]
+    pq.write_table(pa.table({"image": pa.array(pictures, type=STRUCT), **columns}), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("folders", "expected"),
+    [
+        ("label=fake/generator=sdxl", (1, "sdxl", None)),
+        ("split=val/label=0", (0, None, "validation")),
+        ("generator=DALL%C2%B7E%203/label=AI-generated/split=test", (1, "DALL·E 3", "test")),
+        ("label=__HIVE_DEFAULT_PARTITION__", (None, None, None)),
+    ],
+)
+@pytest.mark.parametrize("name", ["part-00000-8c1e.snappy.parquet", "data_0.parquet"])
+def test_the_folders_of_a_partitioned_table_are_columns(
+    folders: str, expected: tuple[object, ...], name: str, tmp_path: Path
+) -> None:
+    path = table(tmp_path / "set" / folders / name)
+    for source in (tmp_path / "set", path, tmp_path / "set" / "**" / "*.parquet"):
+        items = list(iter_source(source))
+        assert [(i.label, i.generator, i.metadata.get("split")) for i in items] == [expected] * 2
+        assert all(item.read() for item in items)
+
+
+def test_a_column_of_the_file_comes_before_its_folder(tmp_path: Path) -> None:
+    path = table(tmp_path / "label=fake" / "0.parquet", label=["real", "fake"])
+    assert [item.label for item in iter_source(path)] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "labels"),
+    [
+        ("is_real", ["1", "0", ""], [0, 1, None]),
+        ("Authentic", ["TRUE", "false", "unknown"], [0, 1, None]),
+        ("is_ai", ["yes", "No", "1,0"], [1, 0, 1]),
+        ("AI generated", ["1.0", "0,0", "y"], [1, 0, 1]),
+        ("deepfake", ["t", "f", "fake"], [1, 0, 1]),
+        ("kind", ["1", "0", "human"], [1, 0, 0]),
+    ],
+)
+def test_a_column_whose_name_is_a_question(
+    column: str, values: list[str], labels: list[int | None], tmp_path: Path
+) -> None:
+    lines = "".join(f'{k}.jpg,"{value}"\n' for k, value in enumerate(values))
+    (tmp_path / "m.csv").write_text(f"path,{column}\n{lines}")
+    assert [item.label for item in iter_source(tmp_path / "m.csv", label_column=column)] == labels
+    booleans = {"yes": True, "TRUE": True, "No": False, "false": False}
+    if set(values) & booleans.keys():
+        path = table(tmp_path / "m.parquet", 2, **{column: [booleans[value] for value in values[:2]]})
+        assert [item.label for item in iter_source(path, label_column=column)] == labels[:2]
+
+
+def test_yes_in_a_column_that_asks_nothing_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("path,label\na.jpg,TRUE\n")
+    with pytest.raises(UsageError, match="real/0 or fake/1"):
+        list(iter_source(tmp_path / "m.csv"))
+
+
+def workbook() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        archive.writestr("xl/media/image1.png", encoded("PNG"))
+    return buffer.getvalue()
+
+
+def sheets() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+    return buffer.getvalue()
+
+
+ELSE = {
+    "pointer.csv": (LFS, "git lfs pull"),
+    "pointer.jsonl": (LFS, "git lfs pull"),
+    "train-00000-of-00001.parquet": (LFS, "git lfs pull"),
+    "annex.parquet": (b"/annex/objects/SHA256E-s1--00.parquet\n", "git annex get"),
+    "login.tsv": (b"\n<!DOCTYPE html><html><title>Log in</title>", "download the file again"),
+    "denied.parquet": (b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>', "error message"),
+    "excel.csv": (workbook(), "save the sheet as CSV"),
+    "old.csv": (bytes.fromhex("d0cf11e0a1b11ae1") + bytes(504), "save the sheet as CSV"),
+    "calc.tsv": (sheets(), "save the sheet as CSV"),
+    "packed.jsonl": (gzip.compress(b'{"path": "a.jpg"}\n'), "gunzip"),
+    "packed.csv": (bytes.fromhex("28b52ffd") + bytes(40), "unzstd"),
+    "table.csv": (b"PAR1" + bytes(40) + b"PAR1", ".parquet"),
+    "photo.csv": (encoded("JPEG"), "picture"),
+    "wide.csv": ("path,label\na.jpg,real\n".encode("utf-16-le"), "UTF-8"),
+    "wider.csv": ("path,label\na.jpg,real\n".encode("utf-32"), "UTF-8"),
+    "list.csv": (b'[{"path": "a.jpg"}]', ".jsonl"),
+    "nothing.csv": (b"", "empty"),
+}
+
+
+@pytest.mark.parametrize("name", ELSE)
+def test_a_table_that_is_something_else_says_the_next_step(name: str, tmp_path: Path) -> None:
+    content, step = ELSE[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=step) as raised:
+        list(iter_source(tmp_path / name))
+    assert "\n" not in str(raised.value)
+    (tmp_path / "a.jpg").write_bytes(encoded("JPEG"))
+    for several in ([tmp_path / name, tmp_path / "a.jpg"], [tmp_path / "*.*"]):
+        items = list(iter_source(several))
+        assert sorted(item.problem is None for item in items) == [False, True]  # it ends no batch
+        (problem,) = (item.problem for item in items if item.problem is not None)
+        assert step in str(problem)
+
+
+def test_one_broken_shard_ends_no_folder(tmp_path: Path) -> None:
+    for number in range(3):
+        table(tmp_path / "data" / f"train-{number:05}-of-00003.parquet")
+    broken = tmp_path / "data" / "train-00001-of-00003.parquet"
+    broken.write_bytes(broken.read_bytes()[:-40])
+    items = list(iter_source(tmp_path))
+    assert [item.problem and item.problem.reason for item in items] == [None, None, "damaged", None, None]
+    with pytest.raises(UsageError, match="readable"):
+        list(iter_source(broken))
+
+
+def test_a_table_of_other_things_among_several(tmp_path: Path) -> None:
+    (tmp_path / "prices.csv").write_text("name,price\nx,1\n")
+    (tmp_path / "m.csv").write_text("path\na.jpg\n")
+    found = {Path(item.uri).name: item.problem for item in iter_source(tmp_path / "*.csv")}
+    assert found["a.jpg"] is None
+    assert "--image-column" in str(found["prices.csv"])
+
+
+@pytest.mark.parametrize("name", ["set.zip", "set.tar", "set.tar.gz", "shard-000000.tar"])
+@pytest.mark.parametrize(("content", "step"), [(LFS, "git lfs pull"), (b"<html>", "download")])
+def test_an_archive_that_is_something_else(name: str, content: bytes, step: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    (item,) = iter_source(tmp_path / name)
+    assert item.problem is not None
+    assert step in str(item.problem)
+
+
+def test_cells_longer_than_pythons_limit(tmp_path: Path) -> None:
+    workflow = '{"nodes": [' + ", ".join(["1"] * 100_000) + "]}"
+    quoted = workflow.replace('"', '""')
+    (tmp_path / "m.csv").write_text(f'path,label,workflow\na.jpg,fake,"{quoted}"\n')
+    (item,) = iter_source(tmp_path / "m.csv")
+    assert item.label == 1
+    assert item.metadata["workflow"] == workflow
+
+
+def test_a_broken_quotation_names_its_row(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text('path,prompt\na.jpg,x\nb.jpg,y\nc.jpg,"a "red" cat"\n')
+    with pytest.raises(UsageError, match=r"after row 2.*double the quotes"):
+        list(iter_source(tmp_path / "m.csv"))
+
+
+@pytest.mark.parametrize("mark", ["\ufeff\ufeff", "\u200b", "\ufeff "])
+def test_marks_before_the_first_column(mark: str, tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text(f"{mark}path,label\na.jpg,real\n", encoding="utf-8")
+    assert [item.label for item in iter_source(tmp_path / "m.csv")] == [0]
+
+
+def test_labels_that_lie_apart_from_their_pictures_are_counted(tmp_path: Path) -> None:
+    picture = encoded("JPEG")
+    labels_first = {"1.cls": b"1", "2.json": b'{"label": "real"}', "1.jpg": picture, "2.jpg": picture}
+    report = SourceReport()
+    items = list(iter_source(write_tar(tmp_path / "a.tar", labels_first), report=report))
+    assert [item.label for item in items] == [None, None]
+    assert "labels of 2 pictures" in report.passed_over()
+
+    together = {"1.jpg": picture, "1.cls": b"1", "info.json": b"{}", "2.jpg": picture, "2.txt": b"a cat"}
+    report = SourceReport()
+    items = list(iter_source(write_tar(tmp_path / "b.tar", together), report=report))
+    assert [item.label for item in items] == [1, None]
+    assert not report.passed_over()
+
+
+def test_the_name_of_a_set_is_no_generator(tmp_path: Path) -> None:
+    folders = {
+        "fake/synthbuster/firefly": "firefly",
+        "fake/GenImage/glide": "glide",
+        "fake/synthbuster": "synthbuster",
+        "1_fake/dataset/images/sdxl": "sdxl",
+    }
+    root = write_folder(tmp_path / "mine", {f"{folder}/a.jpg": encoded("JPEG") for folder in folders})
+    found = {
+        str(Path(item.uri).parent.relative_to(root)): item.generator
+        for item in iter_source(root, label_from="folders")
+    }
+    assert found == folders
+
+
+@pytest.mark.parametrize(
+    ("folder", "label"),
+    [("AiArtData", 1), ("RealArt", 0), ("real_face_images", 0), ("human_face_data", None)],
+)
+def test_what_is_shown_may_be_said_in_two_words(folder: str, label: int | None, tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "set", {f"{folder}/a.jpg": encoded("JPEG")})
+    assert [item.label for item in iter_source(root, label_from="folders")] == [label]
+
+
+def test_pictures_of_fireflies_are_no_part_of_a_set(tmp_path: Path) -> None:
+    root = write_folder(
+        tmp_path / "photos", {f"{name}/a.jpg": encoded("JPEG") for name in ("firefly", "raise")}
+    )
+    assert [item.label for item in iter_source(root, layout="auto")] == [None, None]
+    assert {item.label for item in iter_source(root, layout="synthbuster")} == {0, 1}  # asked for by name
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs users")
+def test_what_lies_in_a_locked_folder_is_not_called_missing() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        write_folder(folder / "locked", {"a.jpg": encoded("JPEG")})
+        (folder / "locked").chmod(0)
+        user = os.geteuid()
+        if user == 0:  # root may read everything, so somebody else reads
+            os.seteuid(65534)
+        try:
+            for source in (folder / "locked" / "a.jpg", folder / "locked" / "*.jpg"):
+                (item,) = iter_source(source)
+                assert item.problem is not None
+                assert item.problem.reason == "unreadable"
+            (item,) = iter_source(folder / "none" / "*.jpg")
+            assert item.problem is not None
+            assert item.problem.reason == "missing"
+        finally:
+            os.seteuid(user)
+            (folder / "locked").chmod(0o700)
+
+
+def test_an_archive_that_vanishes_is_missing(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "a.tar", {"1.jpg": encoded("JPEG")})
+    (item,) = iter_source(path)
+    path.unlink()
+    with pytest.raises(Exception, match="does not exist") as raised:
+        item.read()
+    assert getattr(raised.value, "reason", "") == "missing"
+
+
+README = """---
+license: mit
+dataset_info:
+- config_name: faces
+  features:
+  - name: image
+    dtype: image
+  - name: label
+    dtype:
+      class_label:
+        names:
+          '0': {first}
+          '1': {second}
+  splits:
+  - name: train
+    num_examples: 2
+---
+# A set
+"""
+
+
+@pytest.mark.parametrize("kind", ["README", "infos", "numbers in the file"])
+@pytest.mark.parametrize(("first", "second", "labels"), [("FAKE", "REAL", [1, 0]), ("real", "fake", [0, 1])])
+def test_class_names_that_are_declared_beside_a_table(
+    kind: str, first: str, second: str, labels: list[int], tmp_path: Path
+) -> None:
+    path = table(tmp_path / "data" / "train-00000-of-00001.parquet", label=[0, 1])
+    names: object = [first, second]
+    if kind == "README":
+        (tmp_path / "README.md").write_text(README.format(first=first, second=second))
+    elif kind == "infos":
+        feature = {"names": names, "_type": "ClassLabel"}
+        infos = {"default": {"features": {"image": {"_type": "Image"}, "label": feature}}}
+        (tmp_path / "dataset_infos.json").write_text(json.dumps(infos))
+    else:
+        feature = {"_type": "ClassLabel", "names": {"1": second, "0": first}}
+        said = {"info": {"features": {"image": {"_type": "Image"}, "label": feature}}}
+        plain = pq.read_table(path)
+        pq.write_table(plain.replace_schema_metadata({"huggingface": json.dumps(said)}), path)
+    for source in (tmp_path, path):
+        assert [item.label for item in iter_source(source)] == labels
+
+
+def test_a_description_without_classes_changes_nothing(tmp_path: Path) -> None:
+    path = table(tmp_path / "data" / "train-00000-of-00001.parquet", label=[0, 1])
+    outside = "# A set\n- name: label\n  names:\n    0: fake\n    1: real\n"
+    for text in (outside, "---\ntags: [x]\n---\n" + outside, "---\n"):
+        (tmp_path / "README.md").write_text(text)
+        assert [item.label for item in iter_source(path)] == [0, 1]
+    (tmp_path / "dataset_infos.json").write_text("[" * 5000)
+    assert [item.label for item in iter_source(path)] == [0, 1]
+
+
+def test_two_descriptions_that_disagree_are_refused_unless_a_folder_decides(tmp_path: Path) -> None:
+    one = README.format(first="fake", second="real").replace("---\n# A set\n", "")
+    other = README.format(first="real", second="fake").replace("faces", "rooms").split("dataset_info:\n")[1]
+    (tmp_path / "README.md").write_text(one + other)
+    path = table(tmp_path / "data" / "train-00000-of-00001.parquet", label=[0, 1])
+    with pytest.raises(UsageError, match="classes of 'label'"):
+        list(iter_source(path))
+    for config, labels in (("faces", [1, 0]), ("rooms", [0, 1])):
+        inside = table(tmp_path / config / "train-00000-of-00001.parquet", label=[0, 1])
+        assert [item.label for item in iter_source(inside)] == labels
+
+
+def test_rows_may_name_members_as_outputs_do(tmp_path: Path) -> None:
+    files = {"real/a.png": encoded("PNG"), "fake/sdxl/b.jpg": encoded("JPEG")}
+    archive = write_tar(tmp_path / "set.tar", files)
+    parquet = table(tmp_path / "set.parquet", label=[0, 1])
+    uris = [item.uri for source in (archive, parquet) for item in iter_source(source)]
+    lines = "".join(f"{Path(uri).relative_to(tmp_path)},fake\n" for uri in uris)
+    (tmp_path / "m.csv").write_text(f"path,label\n{lines}set.tar::real/none.png,real\n")
+    *items, missing = iter_source(tmp_path / "m.csv")
+    assert [item.uri for item in items] == uris
+    assert {item.label for item in items} == {1}
+    assert items[0].read() == files["real/a.png"]
+    assert items[3].read() == encoded("PNG")
+    assert missing.problem is not None
+    assert missing.problem.reason == "missing"
+    (tmp_path / "a::b.png").write_bytes(encoded("PNG"))
+    (tmp_path / "n.csv").write_text("path\na::b.png\n")
+    assert [bool(item.read()) for item in iter_source(tmp_path / "n.csv")] == [True]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_pictures_as_base64_text_are_refused_by_the_row(suffix: str, tmp_path: Path) -> None:
+    text = base64.b64encode(encoded("PNG")).decode()
+    path = tmp_path / f"m.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(pa.table({"image": [text], "label": [1]}), path)
+    else:
+        path.write_text(f"image,label\n{text},1\n" if suffix == "csv" else json.dumps({"image": text}) + "\n")
+    (item,) = iter_source(path)
+    assert item.problem is not None
+    assert "base64" in str(item.problem)
+    assert len(str(item.problem)) < 400
+    assert item.uri.endswith(f"m.{suffix}::1")
+
+
+def test_pictures_in_a_dictionary_are_read(tmp_path: Path) -> None:
+    pictures = pa.array([encoded("PNG"), encoded("JPEG"), encoded("PNG")])
+    pq.write_table(
+        pa.table({"image": pictures.dictionary_encode(), "label": [0, 1, 0]}), tmp_path / "d.parquet"
+    )
+    items = list(iter_source(tmp_path / "d.parquet"))
+    assert [item.read() for item in items] == pictures.to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("head", "step"),
+    [
+        (b"7z\xbc\xaf\x27\x1c", "7-Zip archive, which is not read; unpack it first"),
+        (b"Rar!\x1a\x07\x01\x00", "RAR archive, which is not read; unpack it first"),
+        (b"\x1f\x8b\x08", "gzip file, which is not read; unpack it first"),
+        (b"\0\0\0\x18ftypcrx ", "camera raw file, which is not read; export the photograph"),
+        (b"\0\0\0\x18ftypisom", "ISO media file, which is not read; export one of its pictures"),
+        (b"\xff\x0a", "JPEG XL, which is not read; convert it to PNG or JPEG"),
+    ],
+)
+def test_the_next_step_fits_what_the_file_is(head: bytes, step: str) -> None:
+    with pytest.raises(ImageError, match=step):
+        decode(head + bytes(100))
+
+
+def test_a_split_or_a_set_is_no_part_of_a_generators_name(tmp_path: Path) -> None:
+    folders = {
+        "progan_train/airplane/1_fake": "progan",
+        "progan_val/cat/1_fake": "progan",
+        "stylegan3-test/1_fake": "stylegan3",
+        "SDXL/1_fake": "SDXL",
+    }
+    for name, there in (
+        ("mine", folders),
+        ("AIGIBench", {"train/car/1_fake": None, "DALLE-3/1_fake": "DALLE-3"}),
+    ):
+        root = write_folder(tmp_path / name, {f"{folder}/a.jpg": encoded("JPEG") for folder in there})
+        for how in ({"label_from": "folders"}, {"layout": "auto"}, {"layout": "univfd"}):
+            found = {
+                str(Path(item.uri).parent.relative_to(root)): (item.label, item.generator)
+                for item in iter_source(root, **how)  # type: ignore[arg-type]
+            }
+            assert found == {folder: (1, generator) for folder, generator in there.items()}

@@ -36,3 +36,11 @@ def test_a_user_without_a_home_folder_gets_umap(tmp_path: Path) -> None:
     folder, mode = run.stdout.split()
     assert int(mode) == 0o700  # nobody else can put code there
     assert not Path(folder).exists()
+
+
+def test_what_umap_compiles_is_kept_for_the_next_process() -> None:
+    from morelli.evaluation.projection import umap_module
+
+    functions = umap_module().umap_
+    for name in ("smooth_knn_dist", "compute_membership_strengths"):
+        assert getattr(functions, name).stats.cache_path is not None, name

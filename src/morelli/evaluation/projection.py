@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 
+_UNCACHED = ("smooth_knn_dist", "compute_membership_strengths")
+"""Functions that UMAP (0.5.12) compiles in every process: unlike its others, they are kept in no cache."""
+
+
 def umap_module() -> Any:
     """The module `umap`, imported with a place for numba's cache, without which its import fails.
 
@@ -23,9 +27,13 @@ def umap_module() -> Any:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numba and the missing TensorFlow speak up at import
-        if "umap" not in sys.modules:
+        first = "umap" not in sys.modules
+        if first:
             _ensure_numba_cache()
         import umap
+        if first:
+            for name in _UNCACHED:
+                getattr(umap.umap_, name).enable_caching()
     return umap
 
 

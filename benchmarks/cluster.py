@@ -415,14 +415,13 @@ def overhead(folder: Path, arguments: argparse.Namespace) -> None:
             shared=(arguments.service, started),
         )
         spans: dict[int, list[tuple[float, float]]] = {}
-        processor = 0.0
+        processor = since = 0.0
         for result in results:
             pid, *span = result.value
             spans.setdefault(pid, []).append((span[0], span[1]))
-            if len(spans) == actors and not processor:
-                processor, counted = time.process_time(), -sum(map(len, spans.values()))
-        counted += sum(map(len, spans.values()))
-        processor = (time.process_time() - processor) / max(counted, 1)
+            if len(spans) == actors and not since:
+                processor, since = time.process_time(), time.monotonic()
+        share = (time.process_time() - processor) / (time.monotonic() - since)
         cores = psutil.cpu_times_percent(interval=None)
         ray.shutdown()
         # All of them work: from the last one's first shard to the end of the first one's last.
@@ -438,7 +437,7 @@ def overhead(folder: Path, arguments: argparse.Namespace) -> None:
             f"{actors:3d} workers: {rate:6.3f} shards/s in the steady state, "
             f"{rate / (actors * single):.3f} of linear, {rate * arguments.service / actors:.3f} of the time "
             f"busy; started after {start - began:.0f} s, steady for {stop - start:.0f} s, last shards "
-            f"{last - stop:.1f} s; coordinator {1000 * processor:.0f} ms of processor a shard; processor "
+            f"{last - stop:.1f} s; coordinator {100 * share:.0f} % of a core; all cores "
             f"{100 - cores.idle:.0f} % busy, load {os.getloadavg()[0]:.1f}",
             flush=True,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from morelli.encoders._cluster._connect import Cluster, cluster_of, require_ray
 from morelli.encoders._cluster._recipe import EncoderRecipe
-from morelli.encoders._cluster._room import disk_is_full, no_room
+from morelli.encoders._cluster._room import room_for
 from morelli.encoders._cluster._shards import Listing, Shard, listing_of
 from morelli.encoders._cluster._stream import ShardResult, shard_stream
 
@@ -19,9 +19,8 @@ __all__ = [
     "Shard",
     "ShardResult",
     "cluster_of",
-    "disk_is_full",
     "listing_of",
-    "no_room",
     "require_ray",
+    "room_for",
     "shard_stream",
 ]

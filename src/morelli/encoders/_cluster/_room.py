@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from morelli.errors import MorelliError
 
@@ -29,3 +31,27 @@ def no_room(where: str) -> MorelliError:
         f"No space left on device: {where}. What is finished is kept; make room, and start the same command "
         "again to go on"
     )
+
+
+@contextmanager
+def room_for(where: str) -> Iterator[None]:
+    """Make a full disk that the block meets one sentence for the user.
+
+    Args:
+        where: the machine or folder that the block writes to.
+
+    Raises:
+        MorelliError: there is no room left.
+
+    Example:
+        >>> with room_for("/tables"):  # doctest: +ELLIPSIS
+        ...     raise OSError(28, "No space left on device")
+        Traceback (most recent call last):
+        morelli.errors.MorelliError: No space left on device: /tables. What is finished is kept; ...
+    """
+    try:
+        yield
+    except OSError as error:
+        if not disk_is_full(error):
+            raise
+        raise no_room(where) from error

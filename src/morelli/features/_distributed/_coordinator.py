@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,7 @@ from morelli.encoders.cluster import (
     Cluster,
     EncoderRecipe,
     ShardResult,
-    disk_is_full,
-    no_room,
+    room_for,
     shard_stream,
 )
 from morelli.features._distributed._fragments import fragments_of
@@ -82,7 +80,7 @@ def extract_on_cluster(
     """`extract` on the machines of a cluster; the same table, row for row."""
     started = time.monotonic()
     named, out = out, out.absolute()  # workers write there: it must be one folder for all machines
-    with _room_for(out), write_lock(out), ExitStack() as held:
+    with room_for(f"{out}, where the table is"), write_lock(out), ExitStack() as held:
         table = open_or_create(out, job.spec)
         table.clean()
         ledger = held.enter_context(closing(Ledger(out / SIDE_FOLDER, job.name, len(table))))
@@ -135,17 +133,6 @@ def extract_on_cluster(
         time.monotonic() - started,
         tuple(run.conflicts),
     )
-
-
-@contextmanager
-def _room_for(out: Path) -> Iterator[None]:
-    """Make a full disk below the table one sentence, whether a commit, the ledger or the end meets it."""
-    try:
-        yield
-    except OSError as error:
-        if not disk_is_full(error):
-            raise
-        raise no_room(f"{out}, where the table is") from error
 
 
 def _present(table: FeatureTable, perturbation: str) -> Identities:

@@ -430,6 +430,8 @@ def overhead(folder: Path, arguments: argparse.Namespace) -> None:
         rate = 0.0
         for found in spans.values():
             ends = [end for begin, end in found if end >= start and end <= stop + arguments.service / 2]
+            if len(ends) < 2:
+                raise SystemExit("a worker did fewer than two shards while all worked; give more --rounds")
             rate += (len(ends) - 1) / (ends[-1] - ends[0])
         single = single or rate
         last = max(found[-1][1] for found in spans.values())

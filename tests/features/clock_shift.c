@@ -1,7 +1,8 @@
 /* A machine whose wall clock is wrong: moves CLOCK_REALTIME of a process by the seconds in the file CLOCK_SHIFT.
 
    For LD_PRELOAD. The file is read again at every call, so that the clock can be set while programs run.
-   Monotonic clocks stay right, as on a real machine whose clock is set. */
+   Monotonic clocks stay right, as on a real machine whose clock is set. (libfaketime 0.9.10 cannot be used: with
+   it, time.sleep of Python 3.11 fails with EINVAL.) */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -69,7 +70,9 @@ int pthread_cond_timedwait(
 {
     static int (*next)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *);
     if (!next)
-        next = dlvsym(RTLD_NEXT, "pthread_cond_timedwait", "GLIBC_2.3.2");
+        next = dlvsym(RTLD_NEXT, "pthread_cond_timedwait", "GLIBC_2.3.2"); /* x86-64 has an older one, too */
+    if (!next)
+        next = dlsym(RTLD_NEXT, "pthread_cond_timedwait");
     struct timespec moment = real(until);
     return next(condition, mutex, &moment);
 }

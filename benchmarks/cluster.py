@@ -349,12 +349,15 @@ def _rows(out: Path) -> int:
 # Overhead and memory, simulated
 
 
-def sleeper(seconds: float, cpus: int) -> Any:
-    """Work that takes a fixed time."""
+def sleeper(shared: tuple[float, Path], cpus: int) -> Any:
+    """Work that takes a fixed time; a file says that the worker has started."""
+    seconds, started = shared
+    (started / str(os.getpid())).touch()
 
-    def work(shard: Shard) -> tuple[int, float]:
+    def work(shard: Shard) -> tuple[int, float, float]:
+        began = time.monotonic()  # one clock for all processes of a machine
         time.sleep(seconds)
-        return os.getpid(), time.monotonic()  # one clock for all processes of a machine
+        return os.getpid(), began, time.monotonic()
 
     return work
 
@@ -365,13 +368,36 @@ def synthetic(count: int) -> Iterator[ImageItem]:
         yield ImageItem(f"s3://bucket/part-{number // 10000:05}/{number:09}.jpg", bytes)
 
 
+def while_starting(started: Path, workers: int, after: int) -> Iterator[ImageItem]:
+    """Items until so many workers have started, and then as many as are asked for."""
+    number = left = 0
+    while left < after:
+        left += len(list(started.iterdir())) >= workers
+        yield ImageItem(f"s3://bucket/{number:09}.jpg", bytes)
+        number += 1
+
+
+SIZE = 64
+"""Items of a simulated shard."""
+
+
 def overhead(folder: Path, arguments: argparse.Namespace) -> None:
-    """Shards a second by workers, where each takes a fixed time (simulated service time)."""
+    """Shards a second by workers, where each takes a fixed time (simulated service time).
+
+    The start of the workers, which are processes of this one machine here, stands apart: shards are listed
+    until all have started, and then `rounds` for each. In the steady state, from the moment when all work to
+    the moment when the first finds nothing left, a worker's rate is that of its own shards, waiting for the
+    next one included; at the end, workers wait for the last shards.
+    """
     import ray
 
-    head(service_seconds=arguments.service, simulated="service time")
+    head(service_seconds=arguments.service, rounds=arguments.rounds, simulated="service time")
+    # Many processes that start at once on few cores take longer than Ray waits for one.
+    os.environ.setdefault("RAY_worker_register_timeout_seconds", "600")
     single = 0.0
     for actors in arguments.actors:
+        started = folder / f"started-{actors}"
+        started.mkdir()
         ray.init(
             num_cpus=actors,
             include_dashboard=False,
@@ -379,30 +405,44 @@ def overhead(folder: Path, arguments: argparse.Namespace) -> None:
             _temp_dir=str(folder),
             log_to_driver=False,
         )
-        shards = arguments.rounds * actors
+        cores = psutil.cpu_times_percent(interval=None)
+        began = time.monotonic()
         results = shard_stream(
-            partial(synthetic, 64 * shards),
+            partial(while_starting, started, actors, SIZE * arguments.rounds * actors),
             sleeper,
             cluster=Cluster(actors=actors, cpus=1),
-            shard_size=64,
-            shared=arguments.service,
+            shard_size=SIZE,
+            shared=(arguments.service, started),
         )
-        ends: dict[int, list[float]] = {}
+        spans: dict[int, list[tuple[float, float]]] = {}
+        processor = since = 0.0
         for result in results:
-            pid, end = result.value
-            ends.setdefault(pid, []).append(end)
-        if len(ends) < actors:
-            raise SystemExit(f"only {len(ends)} of {actors} workers had started before the shards ran out")
-        # While all of them work: from the last one's first shard to the first one's last.
-        start, stop = max(map(min, ends.values())), min(map(max, ends.values()))
-        counted = sum(start < end <= stop for found in ends.values() for end in found)
-        rate = counted / (stop - start)
-        single = single or rate
-        share, busy = rate / (actors * single), rate * arguments.service / actors
-        print(
-            f"{actors:3d} workers: {rate:6.2f} shards/s, {share:.3f} of linear, {busy:.3f} busy", flush=True
-        )
+            pid, *span = result.value
+            spans.setdefault(pid, []).append((span[0], span[1]))
+            if len(spans) == actors and not since:
+                processor, since = time.process_time(), time.monotonic()
+        share = (time.process_time() - processor) / (time.monotonic() - since)
+        cores = psutil.cpu_times_percent(interval=None)
         ray.shutdown()
+        # All of them work: from the last one's first shard to the end of the first one's last.
+        start = max(found[0][0] for found in spans.values())
+        stop = min(found[-1][1] for found in spans.values())
+        rate = 0.0
+        for found in spans.values():
+            ends = [end for begin, end in found if end >= start and end <= stop + arguments.service / 2]
+            if len(ends) < 2:
+                raise SystemExit("a worker did fewer than two shards while all worked; give more --rounds")
+            rate += (len(ends) - 1) / (ends[-1] - ends[0])
+        single = single or rate
+        last = max(found[-1][1] for found in spans.values())
+        print(
+            f"{actors:3d} workers: {rate:6.3f} shards/s in the steady state, "
+            f"{rate / (actors * single):.3f} of linear, {rate * arguments.service / actors:.3f} of the time "
+            f"busy; started after {start - began:.0f} s, steady for {stop - start:.0f} s, last shards "
+            f"{last - stop:.1f} s; coordinator {100 * share:.0f} % of a core; all cores "
+            f"{100 - cores.idle:.0f} % busy, load {os.getloadavg()[0]:.1f}",
+            flush=True,
+        )
 
 
 def answerer(shared: object, cpus: int) -> Any:
@@ -538,7 +578,7 @@ def main() -> None:
     command("s3", from_s3, images=20000, nodes=3, throttle=0.02, late=20.0)
     killing = command("kills", kills, images=2000, runs=20, nodes=3, seed=0)
     killing.add_argument("--real", action="store_true")
-    over = command("overhead", overhead, service=4.0, rounds=12)
+    over = command("overhead", overhead, service=8.0, rounds=6)
     over.add_argument("--actors", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32])
     command("listing", listing, images=10_000_000)
     command("speed", speed, images=400, rounds=3, shard=128)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -79,6 +82,35 @@ def test_the_container_file_copies_what_is_there_and_runs_as_a_user() -> None:
     copied = " ".join(text for step, text in steps if step == "COPY")
     for needed in ("pyproject.toml", "README.md", "LICENSE", "src", "scripts/build_app.py"):
         assert needed in copied
+
+
+def test_pip_makes_the_program_of_what_is_copied(tmp_path: Path) -> None:
+    """The container file's own line, without the packages that others make: only what it copies is there."""
+    lines = (DEPLOY / "Containerfile").read_text().replace("\\\n", " ").splitlines()
+    for line in lines:
+        if line.startswith("COPY "):
+            *sources, target = line.split()[1:]
+            for source in sources:
+                to = tmp_path / target / (source if target.endswith("/") else "")
+                to.parent.mkdir(parents=True, exist_ok=True)
+                if (ROOT / source).is_dir():
+                    shutil.copytree(ROOT / source, to, ignore=shutil.ignore_patterns("__pycache__"))
+                else:
+                    shutil.copy(ROOT / source, to)
+    (install,) = (line for line in lines if "pip install" in line)
+    words = shlex.split(install.partition("pip install")[2].partition("&&")[0])
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode and "hatchling" in done.stderr:
+        pytest.skip("pip cannot fetch hatchling, which builds the program")
+    assert done.returncode == 0, done.stderr
+    assert f"morelli-{__version__}" in done.stdout
+    assert "does not provide the extra" not in done.stderr
 
 
 def test_the_service_is_an_application_of_this_program(monkeypatch: pytest.MonkeyPatch) -> None:

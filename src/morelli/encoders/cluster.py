@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from morelli.encoders._cluster._connect import Cluster, cluster_of, require_ray
 from morelli.encoders._cluster._recipe import EncoderRecipe
+from morelli.encoders._cluster._room import room_for
 from morelli.encoders._cluster._shards import Listing, Shard, listing_of
 from morelli.encoders._cluster._stream import ShardResult, shard_stream
 
@@ -20,5 +21,6 @@ __all__ = [
     "cluster_of",
     "listing_of",
     "require_ray",
+    "room_for",
     "shard_stream",
 ]

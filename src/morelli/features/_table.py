@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 SIDE_FOLDER = "_morelli"
 """Inside the dataset's folder, where Lance looks at its own subfolders only: the lock and the failures."""
+EVERY_AGE = timedelta(days=-3650)
+"""Older than ten years from now: also a version from a machine whose clock is ahead of this one's."""
 COMPACT_BYTES = 256 * 1024 * 1024
 """Fragments of a finished table hold about this much, so that growing a large table rewrites little of it."""
 
@@ -379,7 +381,7 @@ class FeatureTable:
         """
         with self._lease.alone() as alone:
             if alone:
-                self._dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
+                self._dataset.cleanup_old_versions(older_than=EVERY_AGE, delete_unverified=True)
 
     def record_failures(self, failures: Sequence[Failure]) -> None:
         """Replace the record that `failures` reads."""

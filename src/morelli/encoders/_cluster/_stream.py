@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -10,7 +9,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from morelli.encoders._cluster._clock import refuses_the_clock, wrong_clock
 from morelli.encoders._cluster._connect import Cluster, connected, first_line, pool_of
+from morelli.encoders._cluster._room import disk_is_full, no_room
 from morelli.encoders._cluster._shards import Listing, Shard, shards_of
 from morelli.encoders._runtime import processor_threads
 from morelli.errors import ImageError, MorelliError
@@ -155,25 +156,21 @@ def done_by(
     understood = SourceReport()
     for item in shard.items:
         understood.count(item)
+    refusals: list[str] = []
     for pause in (*pauses, None):
         try:
-            value = work(replace(shard, items=tuple(map(patient, shard.items))))
+            value = work(replace(shard, items=tuple(patient(item, refusals.append) for item in shard.items)))
         except Exception as error:
-            if not _is_full(error):
+            if not disk_is_full(error):
                 return _at(error)
             if pause is None:
-                return NoRoom(shard, _at(error))
+                return NoRoom(shard, no_room(f"a disk of {socket.gethostname()}, where shards are written"))
             time.sleep(pause)
         else:
+            if refusals:
+                return wrong_clock(refusals[0])
             return ShardResult(shard.number, shard.digest, value, understood, time.monotonic() - began)
     raise AssertionError("unreachable: the last turn returns")
-
-
-def _is_full(error: Exception) -> bool:
-    """True for a full disk or quota; Lance says it in words."""
-    if not isinstance(error, OSError):
-        return False
-    return error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
 
 
 def _at(error: Exception) -> MorelliError:
@@ -186,22 +183,27 @@ def _at(error: Exception) -> MorelliError:
     )
 
 
-def patient(item: ImageItem) -> ImageItem:
+def patient(item: ImageItem, refused: Callable[[str], object]) -> ImageItem:
     """`item`; one at an address is asked for again a few times where its server fails or breaks off.
 
     A store that many machines read from refuses some requests (503, slow down) and closes connections.
+    Where it refuses because of this machine's clock, `refused` is called with what it says: that is no
+    property of the image.
     """
     if item.problem is not None or "://" not in item.uri:
         return item
-    return replace(item, read=partial(_read_patiently, item.read))
+    return replace(item, read=partial(_read_patiently, item.read, refused))
 
 
-def _read_patiently(read: Callable[[], bytes]) -> bytes:
-    for attempt in range(REMOTE_TRIES - 1):
+def _read_patiently(read: Callable[[], bytes], refused: Callable[[str], object]) -> bytes:
+    for attempt in range(REMOTE_TRIES):
         try:
             return read()
         except ImageError as error:
-            if error.reason not in ("unreadable", "truncated"):
+            if refuses_the_clock(error):
+                refused(str(error))
+                raise
+            if error.reason not in ("unreadable", "truncated") or attempt == REMOTE_TRIES - 1:
                 raise
         time.sleep(FIRST_PAUSE * 2**attempt)
-    return read()
+    raise AssertionError("unreachable: the last turn returns or raises")

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from morelli.encoders.cluster import Cluster, EncoderRecipe, ShardResult, shard_stream
+from morelli.encoders.cluster import (
+    Cluster,
+    EncoderRecipe,
+    ShardResult,
+    room_for,
+    shard_stream,
+)
 from morelli.features._distributed._fragments import fragments_of
 from morelli.features._distributed._identities import ABSENT, UNKNOWN, Identities, Keys
 from morelli.features._distributed._ledger import Ledger, ShardCounts
@@ -74,7 +80,7 @@ def extract_on_cluster(
     """`extract` on the machines of a cluster; the same table, row for row."""
     started = time.monotonic()
     named, out = out, out.absolute()  # workers write there: it must be one folder for all machines
-    with write_lock(out), ExitStack() as held:
+    with room_for(f"{out}, where the table is"), write_lock(out), ExitStack() as held:
         table = open_or_create(out, job.spec)
         table.clean()
         ledger = held.enter_context(closing(Ledger(out / SIDE_FOLDER, job.name, len(table))))

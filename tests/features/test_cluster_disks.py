@@ -1,0 +1,111 @@
+"""Disks that are full on a cluster: real, small file systems, where the system lets tests mount them."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from morelli.encoders import Encoder
+from morelli.encoders._cluster import _stream
+from morelli.encoders.cluster import Cluster
+from morelli.errors import MorelliError
+from morelli.features import extract
+from morelli.features._distributed import _coordinator
+from morelli.features._distributed._worker import ExtractPlan, ExtractWorker, extract_worker
+from tests.features.test_cluster import KINDS
+from tests.features.test_cluster_clocks import node
+from tests.features.test_kill import check_no_orphans, rows_at, whole_table
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
+]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("needs a small file system, and mounting one is not allowed here")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def fill(disk: Path, left: int) -> Path:
+    """Fill the disk up to `left` bytes; the file that does."""
+    ballast = disk / "ballast"
+    room = os.statvfs(disk)
+    ballast.write_bytes(bytes(room.f_bavail * room.f_frsize - left))
+    return ballast
+
+
+def test_a_node_whose_temporary_folder_is_full_works_on(
+    ray_address: str, small_disk: Path, crops: Path, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    fill(small_disk, 0)
+    with pytest.raises(OSError, match="No space left"):
+        (small_disk / "more").write_bytes(b"x")
+    whole = extract(crops, tmp_path / "whole.lance", encoder=tiny_encoder, kinds=KINDS)
+    environment = os.environ | {name: str(small_disk) for name in ("TMPDIR", "TEMP", "TMP")}
+    with node(ray_address, environment, "--object-spilling-directory", str(small_disk)):
+        report = extract(
+            crops,
+            tmp_path / "F.lance",
+            encoder=tiny_encoder,
+            kinds=KINDS,
+            flush_rows=8,
+            engine=Cluster(ray_address, cpus=1),
+        )
+    assert (report.done, report.failed) == (whole.done, whole.failed)
+    assert whole_table(tmp_path / "F.lance").equals(whole_table(tmp_path / "whole.lance"))
+    check_no_orphans(tmp_path / "F.lance")
+
+
+def impatient(plan: ExtractPlan, cpus: int) -> ExtractWorker:
+    """The worker of an extraction that does not wait for room on a full disk."""
+    _stream.done_by.__kwdefaults__["pauses"] = ()
+    return extract_worker(plan, cpus)
+
+
+@pytest.mark.parametrize("left", [48 << 10, 160 << 10, 320 << 10], ids=lambda left: f"{left >> 10} KB left")
+def test_a_full_target_stops_the_job_and_it_goes_on_when_there_is_room(
+    ray_address: str,
+    small_disk: Path,
+    crops: Path,
+    tiny_encoder: Encoder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    left: int,
+) -> None:
+    """Whatever meets the full disk, a worker, the commit or the ledger: nothing is lost or there twice."""
+    monkeypatch.setattr(_coordinator, "extract_worker", impatient)
+    monkeypatch.setattr(_coordinator, "COMMIT_SECONDS", 0.0)
+    whole = extract(crops, tmp_path / "whole.lance", encoder=tiny_encoder, kinds=KINDS)
+    out = small_disk / "F.lance"
+    options: dict[str, Any] = {"encoder": tiny_encoder, "kinds": KINDS, "flush_rows": 8}
+    ballast = fill(small_disk, left)
+    with pytest.raises(
+        MorelliError, match=r"^No space left on device: .*start the same command again to go on"
+    ) as error:
+        extract(crops, out, engine=Cluster(ray_address, cpus=1), **options)
+    assert "\n" not in str(error.value)
+    del error  # its frames hold the table open, and what a reader has open is not removed
+    gc.collect()
+    there = rows_at(out)
+    assert there < whole.done
+    ballast.unlink()
+    report = extract(crops, out, engine=Cluster(ray_address, cpus=1), **options)
+    assert whole_table(out).equals(whole_table(tmp_path / "whole.lance"))
+    assert (report.done, report.failed) == (whole.done - there, whole.failed)
+    check_no_orphans(out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import importlib.util
 import os
 import shutil
@@ -12,8 +13,11 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-
-_UNCACHED = ("smooth_knn_dist", "compute_membership_strengths")
+_UNCACHED = (
+    ("umap.umap_", "smooth_knn_dist"),
+    ("umap.umap_", "compute_membership_strengths"),
+    ("umap.layouts", "_nb_optimize_layout_euclidean_single_epoch"),
+)
 """Functions that UMAP (0.5.12) compiles in every process: unlike its others, they are kept in no cache."""
 
 
@@ -31,9 +35,10 @@ def umap_module() -> Any:
         if first:
             _ensure_numba_cache()
         import umap
+
         if first:
-            for name in _UNCACHED:
-                getattr(umap.umap_, name).enable_caching()
+            for module, name in _UNCACHED:
+                getattr(importlib.import_module(module), name).enable_caching()
     return umap
 
 

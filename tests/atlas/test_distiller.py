@@ -22,7 +22,7 @@ from morelli.features import FeatureTable
 from tests.torch_reference import torch_values
 
 BUILD = Build("tiny", "0" * 64, "clip-224", "float32")
-DEFAULT_DIGEST = "1ae472a6b602af4c47e206606338a8d6519b7e26d81f105cd18960b5411c6431"
+DEFAULT_DIGEST = "0e89c32e395a5e3b6bae4ae9dfbac99b92718bd80cee4d0360b51d3eacb6dd68"
 
 
 def planted(seed: int = 0, n: int = 600, d: int = 24) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

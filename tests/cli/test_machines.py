@@ -1,4 +1,4 @@
-"""Machines as they are: streams that are closed or plain ASCII, no memory, other files in the batch."""
+"""Machines that people have: streams that are closed or plain ASCII, no memory, other files in the batch."""
 
 from __future__ import annotations
 

@@ -239,3 +239,16 @@ def test_a_version_that_is_gone_is_named_and_no_filter_is_blamed(table: FeatureT
     for read in (reader.load, lambda: reader.vectors("final", [0]), lambda: list(reader.batches())):
         with pytest.raises(ArtifactError, match="open it again"):
             read()
+
+
+def test_a_file_that_a_killed_writer_did_not_name_is_removed(tmp_path: Path) -> None:
+    table = FeatureTable.create(tmp_path / "F.lance", BUILD, {"final": 3})
+    table.append(Features.from_arrays(np.eye(3), labels=[0, 1, 1], build=BUILD))
+    unfinished = tmp_path / "F.lance" / "_transactions" / ".tmpAbC123"
+    unfinished.write_bytes(b"half a transaction")
+    del table
+    gc.collect()
+    with FeatureTable.open(tmp_path / "F.lance").writing():
+        pass
+    assert not unfinished.exists()
+    assert len(FeatureTable.open(tmp_path / "F.lance")) == 3

@@ -382,6 +382,10 @@ class FeatureTable:
         with self._lease.alone() as alone:
             if alone:
                 self._dataset.cleanup_old_versions(older_than=EVERY_AGE, delete_unverified=True)
+                # Lance writes these files under another name first, and does not look for such names again.
+                for folder in ("_transactions", "_versions"):
+                    for unfinished in (self.path / folder).glob(".tmp*"):
+                        unfinished.unlink(missing_ok=True)
 
     def record_failures(self, failures: Sequence[Failure]) -> None:
         """Replace the record that `failures` reads."""

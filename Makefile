@@ -13,9 +13,8 @@ MORELLI := $(BIN)/morelli
 
 DEMO := demo
 PYTEST_ARGS ?=
-# Whole files each: fixtures of a file are made once. tests/conftest.py gives the order. One process more than
-# there are cores, because tests of clusters, servers and browsers wait for much of their time.
-PYTEST_WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
+# One process a core, whole files each: fixtures of a file are made once. tests/conftest.py gives the order.
+PYTEST_WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
 # pip would compile some ten thousand modules on one core. What hardly any run imports waits until one does.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-compile

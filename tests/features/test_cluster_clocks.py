@@ -17,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,6 +31,7 @@ from morelli.features import FeatureTable, extract
 from tests.features.test_cluster import KINDS, SCRIPT, wait_for_rows
 from tests.features.test_kill import check_no_orphans, rows_at, whole_table
 from tests.s3_server import bucket_of, s3_server
+from tests.small_disk import fill, mounted
 
 pytestmark = [
     pytest.mark.ray,
@@ -132,14 +133,29 @@ for at in range(2):
 """
 
 
+def full_folder(disk: Path | None) -> tuple[dict[str, str], list[str]]:
+    """Environment and options of a node whose temporary folder is full; none without a small disk."""
+    if disk is None:
+        return {}, []
+    fill(disk, 0)
+    with pytest.raises(OSError, match="No space left"):
+        (disk / "more").write_bytes(b"x")
+    return dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(disk)), ["--object-spilling-directory", str(disk)]
+
+
 def test_clocks_that_differ_and_are_set_back_change_nothing(
     ray_address: str, library: Path, crops: Path, tiny_clip_dir: Path, tiny_encoder: Encoder, tmp_path: Path
 ) -> None:
-    """A node 20 minutes ahead is set 40 minutes back; a driver an hour ahead is killed, one now goes on."""
+    """A node 20 minutes ahead is set 40 minutes back; a driver an hour ahead is killed, one now goes on.
+
+    The node's temporary folder is full, besides.
+    """
     out = tmp_path / "F.lance"
     whole = extract(crops, tmp_path / "whole.lance", encoder=tiny_encoder, kinds=KINDS)
     clock = tmp_path / "node"
-    with node(ray_address, shifted(library, clock, 1200)) as there:
+    with ExitStack() as stack:
+        full, options = full_folder(stack.enter_context(mounted(tmp_path / "disk")))
+        there = stack.enter_context(node(ray_address, shifted(library, clock, 1200) | full, *options))
         assert abs(seconds_ahead(there) - 1200) < 60
         with subprocess.Popen(
             [sys.executable, str(SCRIPT), str(tiny_clip_dir), str(crops), str(out), ray_address],

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +17,8 @@ from morelli.features import extract
 from morelli.features._distributed import _coordinator
 from morelli.features._distributed._worker import ExtractPlan, ExtractWorker, extract_worker
 from tests.features.test_cluster import KINDS
-from tests.features.test_cluster_clocks import node
 from tests.features.test_kill import check_no_orphans, rows_at, whole_table
+from tests.small_disk import fill, mounted
 
 pytestmark = [
     pytest.mark.ray,
@@ -32,44 +30,10 @@ pytestmark = [
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("needs a small file system, and mounting one is not allowed here")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-def fill(disk: Path, left: int) -> Path:
-    """Fill the disk up to `left` bytes; the file that does."""
-    ballast = disk / "ballast"
-    room = os.statvfs(disk)
-    ballast.write_bytes(bytes(room.f_bavail * room.f_frsize - left))
-    return ballast
-
-
-def test_a_node_whose_temporary_folder_is_full_works_on(
-    ray_address: str, small_disk: Path, crops: Path, tiny_encoder: Encoder, tmp_path: Path
-) -> None:
-    fill(small_disk, 0)
-    with pytest.raises(OSError, match="No space left"):
-        (small_disk / "more").write_bytes(b"x")
-    whole = extract(crops, tmp_path / "whole.lance", encoder=tiny_encoder, kinds=KINDS)
-    environment = os.environ | {name: str(small_disk) for name in ("TMPDIR", "TEMP", "TMP")}
-    with node(ray_address, environment, "--object-spilling-directory", str(small_disk)):
-        report = extract(
-            crops,
-            tmp_path / "F.lance",
-            encoder=tiny_encoder,
-            kinds=KINDS,
-            flush_rows=8,
-            engine=Cluster(ray_address, cpus=1),
-        )
-    assert (report.done, report.failed) == (whole.done, whole.failed)
-    assert whole_table(tmp_path / "F.lance").equals(whole_table(tmp_path / "whole.lance"))
-    check_no_orphans(tmp_path / "F.lance")
+    with mounted(tmp_path / "disk") as disk:
+        if disk is None:
+            pytest.skip("needs a small file system, and mounting one is not allowed here")
+        yield disk
 
 
 def impatient(plan: ExtractPlan, cpus: int) -> ExtractWorker:

@@ -46,20 +46,21 @@ class MorelliGroup(TyperGroup):
         except MorelliError as error:
             if os.environ.get("MORELLI_DEBUG") == "1":
                 raise
+            if _was_interrupted(error):
+                raise _interrupted(ctx) from None
             report(str(error))
             code = ExitCode.USAGE if isinstance(error, UsageError) else ExitCode.NOTHING_DONE
             raise typer.Exit(code) from error
         except KeyboardInterrupt:
-            again = "goes on from what was finished" if ctx.invoked_subcommand in _RESUMED else "begins again"
-            with suppress(OSError):
-                warn(f"interrupted; no unfinished result took its name, and the same command {again}")
-            raise typer.Exit(ExitCode.INTERRUPTED) from None
+            raise _interrupted(ctx) from None
         except BrokenPipeError:
             # `morelli detect … | head`: the reader has seen enough. Python would complain once more when it
             # flushes stdout at exit, so stdout goes nowhere from here on.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             raise typer.Exit(ExitCode.DONE) from None
         except Exception as error:
+            if _was_interrupted(error):
+                raise _interrupted(ctx) from None
             # A full disk, a folder without write permission: the operating system's words say the rest.
             words = _NO_MEMORY if _lacks_memory(error) else _system_words(error)
             if os.environ.get("MORELLI_DEBUG") == "1" or words is None:
@@ -68,6 +69,27 @@ class MorelliGroup(TyperGroup):
                 report(words)
             _drop_stdout_if_full()
             raise typer.Exit(ExitCode.NOTHING_DONE) from error
+
+
+def _interrupted(ctx: Any) -> typer.Exit:
+    """Say that the run was interrupted and what the same command does now; the exit to raise."""
+    again = "goes on from what was finished" if ctx.invoked_subcommand in _RESUMED else "begins again"
+    with suppress(OSError):
+        warn(f"interrupted; no unfinished result took its name, and the same command {again}")
+    return typer.Exit(ExitCode.INTERRUPTED)
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Whether an error stands for Ctrl-C.
+
+    Inside what a library calls back, such as the reader that Lance writes from, it comes out as an error of
+    the library with the name in its text.
+    """
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt) or KeyboardInterrupt.__name__ in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 # A full disk, a quota, a file system that may only be read, a file above a limit, a broken disk.

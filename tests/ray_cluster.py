@@ -13,6 +13,15 @@ from importlib.util import find_spec
 
 import pytest
 
+MARKS = [
+    pytest.mark.ray,
+    # Ray's own: files that its process leaves open, and calls that a newer Ray will not have.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
+]
+"""For `pytestmark` of files whose tests run on the cluster."""
+
 
 def start_cluster() -> Iterator[str]:
     """Start it, yield its address, and end it."""

@@ -28,18 +28,13 @@ from morelli.images import ImageItem, iter_source
 from morelli.images.layouts import SourceReport
 from tests.cli.conftest import morelli
 from tests.features.test_kill import check_no_orphans, rows_at, whole_table
+from tests.ray_cluster import MARKS
 from tests.s3_server import bucket_of, s3_server
 
 SCRIPT = Path(__file__).with_name("_cluster_script.py")
 KINDS = ["final", "layer:2"]
 
-pytestmark = [
-    pytest.mark.ray,
-    # Ray's own: files that its process leaves open, and calls that a newer Ray will not have.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
-]
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")

@@ -30,15 +30,11 @@ from morelli.encoders.cluster import Cluster
 from morelli.features import FeatureTable, extract
 from tests.features.test_cluster import KINDS, SCRIPT, wait_for_rows
 from tests.features.test_kill import check_no_orphans, rows_at, whole_table
+from tests.ray_cluster import MARKS
 from tests.s3_server import bucket_of, s3_server
 from tests.small_disk import fill, mounted
 
-pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
-]
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")

@@ -18,14 +18,10 @@ from morelli.features._distributed import _coordinator
 from morelli.features._distributed._worker import ExtractPlan, ExtractWorker, extract_worker
 from tests.features.test_cluster import KINDS
 from tests.features.test_kill import check_no_orphans, rows_at, whole_table
+from tests.ray_cluster import MARKS
 from tests.small_disk import fill, mounted
 
-pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
-]
+pytestmark = MARKS
 
 
 @pytest.fixture

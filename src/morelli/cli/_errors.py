@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from enum import IntEnum
 from typing import Any
@@ -85,11 +86,16 @@ def _was_interrupted(error: BaseException | None) -> bool:
     Inside what a library calls back, such as the reader that Lance writes from, it comes out as an error of
     the library with the name in its text.
     """
+    return any(
+        isinstance(one, KeyboardInterrupt) or KeyboardInterrupt.__name__ in str(one) for one in _chain(error)
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, what it came from, and so on."""
     while error is not None:
-        if isinstance(error, KeyboardInterrupt) or KeyboardInterrupt.__name__ in str(error):
-            return True
+        yield error
         error = error.__cause__ or error.__context__
-    return False
 
 
 # A full disk, a quota, a file system that may only be read, a file above a limit, a broken disk.
@@ -101,12 +107,11 @@ _NUMBERED = re.compile(r"\b(?:os error |errno )(\d+)", re.IGNORECASE)
 
 
 def _lacks_memory(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+    for one in _chain(error):
+        if isinstance(one, MemoryError) or (isinstance(one, OSError) and one.errno == errno.ENOMEM):
             return True
-        if isinstance(error, RuntimeError | ImportError) and any(t in str(error) for t in _NO_MEMORY_TEXTS):
+        if isinstance(one, RuntimeError | ImportError) and any(t in str(one) for t in _NO_MEMORY_TEXTS):
             return True
-        error = error.__cause__ or error.__context__
     return False
 
 
@@ -116,14 +121,13 @@ def _system_words(error: BaseException | None) -> str | None:
     Libraries of other languages (Lance, safetensors, Arrow) raise errors of their own that hold the
     system's number in their text only.
     """
-    while error is not None:
-        if isinstance(error, OSError) and error.errno is not None:
-            words = error.strerror or os.strerror(error.errno)
-            return words if error.filename is None else f"{os.fsdecode(error.filename)}: {words}"
-        for number in map(int, _NUMBERED.findall(str(error))):
+    for one in _chain(error):
+        if isinstance(one, OSError) and one.errno is not None:
+            words = one.strerror or os.strerror(one.errno)
+            return words if one.filename is None else f"{os.fsdecode(one.filename)}: {words}"
+        for number in map(int, _NUMBERED.findall(str(one))):
             if number in _STORAGE:
                 return f"{os.strerror(number)} (while the result was written)"
-        error = error.__cause__ or error.__context__
     return None
 
 

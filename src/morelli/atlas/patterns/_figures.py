@@ -14,7 +14,7 @@ from morelli.atlas.patterns._exemplars import pick_exemplars
 from morelli.atlas.patterns._facts import Fact, confound, expected_impacts
 from morelli.atlas.patterns._prototypes import PatchFeatures, Prototypes, patch_features, prototype_schema
 from morelli.atlas.patterns._regions import relevant_regions
-from morelli.atlas.patterns._significance import Units, bootstrap_ratio, permutation_test
+from morelli.atlas.patterns._significance import TAIL, Units, bootstrap_ratio, permutation_test
 from morelli.metrics.shares import wilson_intervals
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _shares(
     found["impact_low"], found["impact_high"] = bootstrap_ratio(
         weighted, counts, units, draws=options.draws, rng=rng
     )
-    found["interval_level"] = np.full(m, 0.9)
+    found["interval_level"] = np.full(m, 1 - 2 * TAIL)
     test = permutation_test(units, counts, permutations=options.permutations, rng=rng)
     found["p_value"], found["p_raw"] = test.p_family, test.p
     return found

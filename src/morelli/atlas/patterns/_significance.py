@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 Array = NDArray[Any]
+TAIL = 0.05
+"""Share of a bootstrap beyond each end of an interval."""
 _CELLS = 8_000_000
 SIGNIFICANT = 0.05
 """Corrected p-value up to which a prototype belongs to one class more than chance would have it."""
@@ -159,5 +161,5 @@ def bootstrap_ratio(
     low, high = np.full(m, np.nan), np.full(m, np.nan)
     some = ~np.isnan(found).all(axis=0)
     if some.any():
-        low[some], high[some] = np.nanquantile(found[:, some], [0.05, 0.95], axis=0)
+        low[some], high[some] = np.nanquantile(found[:, some], [TAIL, 1 - TAIL], axis=0)
     return low, high

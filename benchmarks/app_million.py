@@ -195,9 +195,9 @@ def main() -> None:
             for spec, count in selections(home, args.images, args.rounds):
                 waits.append(float(page.evaluate(CHANGE, f"#/explore/million?sel={spec}")))
                 print(f"    {count:,} selected: {waits[-1]:,.0f} ms")
-            told("a selection of a fifth updates all views, median", float(np.median(waits)), 500, "ms")
+            told("a selection of a fifth updates all views, median", float(np.median(waits)), 300, "ms")
             browser.close()
-        told("memory of the server, peak", memory_of(server.pid), 3, "GB")
+        told("memory of the server, peak", memory_of(server.pid), 2, "GB")
     finally:
         server.terminate()
         server.wait(timeout=30)

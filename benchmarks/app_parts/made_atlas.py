@@ -130,7 +130,7 @@ def metadata_of(
 
 def make_atlas(out: Path, n: int, shown: Pictures | None = None) -> None:
     """A finished atlas of `n` synthetic rows; its name is that of the folder."""
-    from morelli.atlas._build import HASHED
+    from morelli.atlas._building import HASHED
     from morelli.atlas._cell_step import lay_out, write_cells
     from morelli.atlas._collection import Collection, image_rows, open_images
     from morelli.atlas._embeddings import write_embeddings

@@ -79,3 +79,23 @@ def test_a_damaged_file_of_an_unfinished_build_is_named(table: FeatureTable, tmp
         build_atlas(table, out, OPTIONS)
     (out / "building.json").unlink()
     assert len(build_atlas(table, out, OPTIONS)) == len(table)
+
+
+def test_cells_of_a_build_with_other_inputs_do_not_stay(table: FeatureTable, tmp_path: Path) -> None:
+    """Interrupted behind its cells, then built of fewer images: the finished atlas holds one set of cells."""
+    out = tmp_path / "small.atlas"
+
+    def stop(step: str, done: int, total: int) -> None:
+        if (step, done) == ("cells", 1):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_atlas(table, out, OPTIONS, progress=stop)
+    assert (out / f"cells-{len(table)}").is_dir()
+    known = [name for name in table.metadata(["generator"]).column("generator").to_pylist() if name]
+    some = f"generator IS NULL OR generator != '{known[0]}'"
+    fewer = AtlasOptions(dimensions=4, projection="pca", where=some)
+    atlas = build_atlas(table, out, fewer)
+    assert len(atlas) < len(table)
+    assert [path.name for path in out.glob("cells-*")] == [atlas.record.cells]
+    assert not [name for name in atlas.record.files if name.startswith(f"cells-{len(table)}/")]

@@ -8,8 +8,9 @@ one folder, `Atlas` reads it. Importing this room loads no torch.
 
 from __future__ import annotations
 
+from morelli.atlas._add import add_images
 from morelli.atlas._atlas import Atlas
-from morelli.atlas._build import add_images, build_atlas
+from morelli.atlas._build import build_atlas
 from morelli.atlas._integrity import verify_atlas
 from morelli.atlas._options import AtlasOptions
 from morelli.atlas._record import AtlasRecord

@@ -420,7 +420,8 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind("bundle", write_bundle, load_bundle, manifest=True),
-        Kind("ensemble", write_ensemble, load_ensemble, manifest=True),
+        # The other modes are the bundle's, which is written by the same function.
+        Kind("ensemble", write_ensemble, load_ensemble, manifest=True, modes=("exchange",)),
         Kind("distilled map", write_map, load_map, manifest=True),
         Kind("forget-to-spell projection", write_spelling, load_spelling, manifest=True),
         Kind("prototypes", write_prototypes, load_prototypes, manifest=True),

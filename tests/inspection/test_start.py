@@ -1,4 +1,4 @@
-"""What judging a picture loads: nothing that only fitting needs."""
+"""What judging a picture loads, and a sheet of verdicts: nothing that only fitting needs."""
 
 from __future__ import annotations
 
@@ -25,4 +25,13 @@ assert "sklearn" in sys.modules
 
 def test_a_bundle_and_its_bank_judge_without_what_fits_them() -> None:
     run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+def test_a_contact_sheet_loads_no_other_page() -> None:
+    program = (
+        "import sys; from morelli.reports import contact_sheet; "
+        "assert not {'sklearn', 'scipy', 'matplotlib', 'morelli.atlas'} & set(sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

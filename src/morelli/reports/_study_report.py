@@ -11,12 +11,12 @@ import numpy as np
 
 from morelli.artefacts import dump_json, write_file
 from morelli.artefacts.text import markdown_page
-from morelli.explanation.study import StudyRow, TransferStudy
 from morelli.palette import INK, SERIES
 from morelli.reports._folders import replacing_report
 
 if TYPE_CHECKING:
     from morelli.detectors import Bundle
+    from morelli.explanation.study import StudyRow, TransferStudy
 
 # A gain is no class of images, so its colours are those of series.
 BASE, GAIN, LOSS = INK, SERIES[0], SERIES[4]

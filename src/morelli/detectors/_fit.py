@@ -139,6 +139,35 @@ class FittedBundle:
     held_out_logits: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """What is fitted: X (n, d), y (n,) 0 or 1, groups (n,) kept together, image (n,) that a row is a view of.
+
+    Several views of one image share its weight, so augmentation does not change what an image counts.
+    """
+
+    X: NDArray[Any]
+    y: NDArray[np.int64]
+    groups: NDArray[np.str_]
+    image: NDArray[np.int64]
+    image_weight: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, features: Features, recipe: Recipe, groups: ArrayLike | None) -> _Rows:
+        """Those of labelled features; `groups` (n,) instead of the features' own."""
+        names = features.groups(real_groups=recipe.real_groups) if groups is None else groups
+        sha = features.column("sha256").astype(str)
+        _, image, views = np.unique(sha, return_inverse=True, return_counts=True)
+        X = features.matrix(recipe.kinds)
+        return cls(
+            unit_rows(X) if recipe.unit else X,
+            np.asarray(features.labels),
+            np.asarray(names).astype(str),
+            image,
+            1.0 / views[image],
+        )
+
+
 def fit_bundle(
     features: Features,
     recipe: Recipe | None = None,
@@ -165,55 +194,28 @@ def fit_bundle(
         UsageError: unlabelled images, one class, too few groups, or an estimator that is not affine.
     """
     recipe = recipe or Recipe()
-    y = np.asarray(features.labels)
-    names = np.asarray(features.groups(real_groups=recipe.real_groups) if groups is None else groups).astype(
-        str
-    )
-    sha = features.column("sha256").astype(str)
-    # Several views of one image share its weight, so augmentation does not change what an image counts.
-    views = np.unique(sha, return_inverse=True, return_counts=True)
-    image_weight = 1.0 / views[2][views[1]]
+    rows = _Rows.of(features, recipe, groups)
+    y, names = rows.y, rows.groups
     scored = _rows_of(features, recipe.scored)
     banked = scored[np.isin(scored, _rows_of(features, recipe.banked))]
 
-    by_neighbors = isinstance(recipe.estimator, NearestNeighborDetector)
     rng = np.random.default_rng(recipe.seed)
-    X = features.matrix(recipe.kinds)
-    X = unit_rows(X) if recipe.unit else X
-    estimator = recipe.estimator
-    if by_neighbors:
-        sizes = [int(np.prod(features.vectors[kind].shape[1:])) for kind in recipe.kinds]
-        estimator = make_pipeline(UnitBlocks(sizes, center=recipe.bank_center), clone(recipe.estimator))
-    elif isinstance(estimator, LinearProbe) and estimator.C == "cv" and not recipe.nested:
-        whole = fit_rows(estimator, X, y, groups=names, sample_weight=image_weight)
-        estimator = clone(estimator).set_params(C=whole.C_)
+    by_neighbors = isinstance(recipe.estimator, NearestNeighborDetector)
+    estimator = _estimator(features, recipe, rows)
     experts: FittedExperts | None = None
     if isinstance(estimator, ExpertProbe):
-        codes, kinds = expert_codes(y, features.column("era").tolist(), estimator.years)
         parts = grouped_folds(y, names, recipe.n_folds, recipe.seed) if folds is None else np.asarray(folds)
-        trains = np.zeros(len(y))
-        trains[_rows_of(features, recipe.trained)] = 1
-        seen = np.bincount(views[1], weights=trains)[views[1]]
-        experts = estimator.fit_folds(
-            X,
-            codes,
-            kinds,
-            names,
-            folds=parts.astype(np.int64),
-            scored=scored,
-            sample_weight=np.divide(trains, seen, out=np.zeros(len(y)), where=seen > 0),
-            draws=group_draws(y, names, recipe.n_draws, rng) if recipe.n_draws else None,
-        )
+        experts = _fitted_experts(features, recipe, rows, estimator, scored=scored, folds=parts, rng=rng)
         crossed = CrossFit(experts.held_out_logits, parts, ())
     else:
         crossed = cross_fit(
             estimator,
-            X,
+            rows.X,
             y,
             names,
             recipe.n_folds,
             recipe.seed,
-            sample_weight=None if by_neighbors else image_weight,
+            sample_weight=None if by_neighbors else rows.image_weight,
             folds=folds,
         )
 
@@ -234,10 +236,10 @@ def fit_bundle(
     if experts is not None:
         head = experts.head
     elif not by_neighbors:
-        head, chosen = _head(estimator, recipe, X, y, names, image_weight, rng)
+        head, chosen = _head(estimator, recipe, rows, rng)
     attribution = None
     if recipe.families is not None:
-        attribution = _attribution(features, recipe, X, y, scored)
+        attribution = _attribution(features, recipe, rows, scored)
     figures = held_out_figures(z, target, kept, honest, ai.logit, np.random.default_rng([recipe.seed, 1]))
     bundle = Bundle(
         name=recipe.name,
@@ -264,6 +266,46 @@ def fit_bundle(
     )
     return FittedBundle(
         bundle, scored, z, honest, parts, np.asarray(target, dtype=np.int8), kept, crossed.logits
+    )
+
+
+def _estimator(features: Features, recipe: Recipe, rows: _Rows) -> Any:
+    """The estimator to fit in every fold: neighbours behind their scaling, a probe with its C chosen."""
+    if isinstance(recipe.estimator, NearestNeighborDetector):
+        sizes = [int(np.prod(features.vectors[kind].shape[1:])) for kind in recipe.kinds]
+        return make_pipeline(UnitBlocks(sizes, center=recipe.bank_center), clone(recipe.estimator))
+    if isinstance(recipe.estimator, LinearProbe) and recipe.estimator.C == "cv" and not recipe.nested:
+        whole = fit_rows(
+            recipe.estimator, rows.X, rows.y, groups=rows.groups, sample_weight=rows.image_weight
+        )
+        return clone(recipe.estimator).set_params(C=whole.C_)
+    return recipe.estimator
+
+
+def _fitted_experts(
+    features: Features,
+    recipe: Recipe,
+    rows: _Rows,
+    estimator: ExpertProbe,
+    *,
+    scored: NDArray[np.int64],
+    folds: NDArray[Any],
+    rng: np.random.Generator,
+) -> FittedExperts:
+    """Experts fitted in every fold and on everything; the views of an image that train share its weight."""
+    codes, kinds = expert_codes(rows.y, features.column("era").tolist(), estimator.years)
+    trains = np.zeros(len(rows.y))
+    trains[_rows_of(features, recipe.trained)] = 1
+    seen = np.bincount(rows.image, weights=trains)[rows.image]
+    return estimator.fit_folds(
+        rows.X,
+        codes,
+        kinds,
+        rows.groups,
+        folds=folds.astype(np.int64),
+        scored=scored,
+        sample_weight=np.divide(trains, seen, out=np.zeros(len(rows.y)), where=seen > 0),
+        draws=group_draws(rows.y, rows.groups, recipe.n_draws, rng) if recipe.n_draws else None,
     )
 
 
@@ -305,59 +347,55 @@ def _bank(
     return bank
 
 
-def _attribution(
-    features: Features,
-    recipe: Recipe,
-    X: NDArray[np.float32],
-    y: NDArray[Any],
-    scored: NDArray[np.int64],
-) -> Attribution:
+def _attribution(features: Features, recipe: Recipe, rows: _Rows, scored: NDArray[np.int64]) -> Attribution:
     """Families of the generated images, each lineage left out by its sources, unknown lineages as wholes."""
     families = recipe.families or {}
-    trains = np.isin(np.arange(len(y)), np.concatenate([_rows_of(features, recipe.trained), scored]))
-    rows = np.flatnonzero((y == 1) & trains)
-    lineages = features.column("lineage")[rows].astype(str)
+    trains = np.isin(np.arange(len(rows.y)), np.concatenate([_rows_of(features, recipe.trained), scored]))
+    fakes = np.flatnonzero((rows.y == 1) & trains)
+    lineages = features.column("lineage")[fakes].astype(str)
     absent = sorted(set(families) - set(lineages.tolist()))
     if absent:
         raise UsageError(f"families name lineages that no image has: {', '.join(absent)}")
-    sources = features.column("source")[rows].astype(str)
+    sources = features.column("source")[fakes].astype(str)
     names = [families.get(lineage) for lineage in lineages.tolist()]
     groups = [
         lineage if name is None else f"{lineage} from {source}"
         for lineage, source, name in zip(lineages.tolist(), sources.tolist(), names, strict=True)
     ]
     return fit_attribution(
-        X[rows],
+        rows.X[fakes],
         names,
         groups,
-        images=features.column("sha256")[rows].astype(str),
-        measured=np.isin(rows, scored),
+        images=features.column("sha256")[fakes].astype(str),
+        measured=np.isin(fakes, scored),
         seed=recipe.seed,
     )
 
 
-def _head(  # noqa: PLR0917
-    estimator: Any,
-    recipe: Recipe,
-    X: NDArray[np.float32],
-    y: NDArray[Any],
-    groups: NDArray[Any],
-    image_weight: NDArray[np.float64],
-    rng: np.random.Generator,
+def _head(
+    estimator: Any, recipe: Recipe, rows: _Rows, rng: np.random.Generator
 ) -> tuple[LinearHead, float | None]:
-    fitted = fit_rows(estimator, X, y, groups=groups, sample_weight=image_weight)
+    """The estimator fitted on everything, and on draws of groups for the interval; and the C it chose."""
+    X, y, groups, weight = rows.X, rows.y, rows.groups, rows.image_weight
+    fitted = fit_rows(estimator, X, y, groups=groups, sample_weight=weight)
     weights, bias = fold_affine(fitted, X)
     if not recipe.n_draws:
         return LinearHead(weights, bias), getattr(fitted, "C_", None)
     draws = group_draws(y, groups, recipe.n_draws, rng)
     if isinstance(fitted, LinearProbe):
-        final = fitted.weights_of(y, groups, image_weight)
+        final = fitted.weights_of(y, groups, weight)
         drawn, biases = fitted.fit_heads(X, y, draws, C=fitted.C_, sample_weight=final)
     else:
         pairs = []
         for column in draws.T:
-            rows = np.repeat(np.arange(len(y)), column)
-            one = fit_rows(estimator, X[rows], y[rows], groups=groups[rows], sample_weight=image_weight[rows])
+            drawn_rows = np.repeat(np.arange(len(y)), column)
+            one = fit_rows(
+                estimator,
+                X[drawn_rows],
+                y[drawn_rows],
+                groups=groups[drawn_rows],
+                sample_weight=weight[drawn_rows],
+            )
             pairs.append(fold_affine(one, X))
         drawn, biases = np.stack([w for w, _ in pairs]), np.array([b for _, b in pairs])
     head = LinearHead(weights, bias, np.ascontiguousarray(drawn, dtype=np.float32), biases)

@@ -11,6 +11,7 @@ from fastapi import Path as InPath
 from morelli.artefacts.text import csv_table
 from morelli.inspection.answers import Second
 from morelli.server import _models as m
+from morelli.server._check_routes import check_rates
 from morelli.server._feedback import note_case
 from morelli.server._paths import allowed_path
 from morelli.server._problems import ProblemError, documented
@@ -24,7 +25,7 @@ JobId = Annotated[str, InPath(pattern=r"^[0-9a-f]{16}$", description="Id of a jo
 async def start_job(request: Request, asked: m.JobRequest) -> m.Job:
     """Judge a folder, archive, manifest or image inside the declared roots, in the background."""
     state = state_of(request)
-    _ = state.inspector
+    check_rates(state.inspector, asked.base_rate, asked.fpr)
     path = await asyncio.to_thread(allowed_path, asked.path, state.settings.roots)
     reading: dict[str, Any] = {
         "label_from": "folders" if asked.label_from_folders else None,
@@ -32,7 +33,8 @@ async def start_job(request: Request, asked: m.JobRequest) -> m.Job:
         "image_column": asked.image_column,
         "label_column": asked.label_column,
     }
-    return state.jobs.start(path, asked.path, base_rate=asked.base_rate, reading=reading)
+    rates = (asked.base_rate, asked.fpr)
+    return state.jobs.start(path, asked.path, rates=rates, reading=reading)
 
 
 @router.get("/jobs", tags=["jobs"], responses=documented())

@@ -30,7 +30,7 @@ from morelli.atlas._embeddings import FOLDER as EMBEDDINGS
 from morelli.atlas._embeddings import append_embeddings, write_embeddings
 from morelli.atlas._held_out import HeldOut, as_they_are, distil, labels_of, picture_copies
 from morelli.atlas._integrity import file_hashes, table_hashes, verify_atlas
-from morelli.atlas._options import AtlasOptions, delivery_filter
+from morelli.atlas._options import AtlasOptions
 from morelli.atlas._pattern_step import find_patterns
 from morelli.atlas._pixel_step import write_pixels
 from morelli.atlas._pixels import Pictures, PixelTable, Progress
@@ -97,10 +97,10 @@ def build_atlas(
 
     options, out = options or AtlasOptions(), Path(out)
     tell = progress or _silent
-    where = delivery_filter(table, options)
+    where = table.one_perturbation(options.perturbation, options.where)
     features = table.load([options.kind], where=where)
     if not len(features):
-        raise UsageError(f"{table.path} has no rows for an atlas; look at --where and --delivery.")
+        raise UsageError(f"{table.path} has no rows for an atlas; look at --where and --perturbation.")
     if encoder is not None:
         features.build.require_same(encoder.build, what="the encoder")
     state = {
@@ -226,8 +226,7 @@ def add_images(
         record, distilled = before.record, before.distilled
         if record.patches and encoder is None:
             raise UsageError("This atlas has maps; adding images to it needs the encoder.")
-        options = AtlasOptions(record.kind, record.dimensions, perturbation=record.perturbation)
-        where = delivery_filter(table, options)
+        where = table.one_perturbation(record.perturbation)
         features = table.load([record.kind], where=where)
         record.build.require_same(features.build, what="the table of features")
         known = set(before.collection.dataset.to_table(columns=["sha256"]).column("sha256").to_pylist())

@@ -12,6 +12,7 @@ from morelli.cli._evaluate_options import (
     Audit,
     Bundles,
     Detectors,
+    DrawSeed,
     Images,
     Level,
     MapChoice,
@@ -30,7 +31,7 @@ from morelli.cli._evaluate_options import (
 )
 from morelli.cli._evaluate_reporting import reported
 from morelli.cli._fit import RealGroupChoice
-from morelli.cli._options import ImageColumn, LabelColumn, LabelFrom, LayoutOption, Quiet
+from morelli.cli._options import ImageColumn, LabelColumn, LabelFrom, LayoutOption, PerturbationId, Quiet
 from morelli.cli._sources import collection_of
 from morelli.errors import UsageError
 
@@ -85,10 +86,7 @@ def run(
         ),
     ] = None,
     set_column: Annotated[str, typer.Option(help="Column that names univfd's test sets.")] = "set",
-    delivery: Annotated[
-        str | None,
-        typer.Option(metavar="ID", help="Which perturbation, where the table holds several; clean for none."),
-    ] = None,
+    perturbation: PerturbationId = None,
     external: Annotated[
         str | None,
         typer.Option(
@@ -173,7 +171,7 @@ def run(
             real_groups=real_groups.value,
             seed=seed,
             least=least,
-            perturbation=delivery,
+            perturbation=perturbation,
             set_column=set_column,
         )
     report = reported(
@@ -200,7 +198,7 @@ def report(
     ],
     *,
     out: Out,
-    seed: Seed = 0,
+    seed: DrawSeed = 0,
     rounds: Rounds = 1000,
     level: Level = 0.9,
     real_groups: RealGroups = RealGroupChoice.source,

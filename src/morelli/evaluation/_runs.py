@@ -71,7 +71,7 @@ class Run:
 
     detectors: specs as `candidates_of` reads them. refit: what becomes of bundles that have seen the tested
     images: ``auto`` fits their recipe anew on every split, ``never`` scores them as they are.
-    perturbation: the delivery to read where the table holds several; None for the only one.
+    perturbation: which one to read where the table holds several; None for the only one.
     """
 
     kind: Kind = "features"

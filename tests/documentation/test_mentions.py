@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from morelli.detectors import Bundle, default_bundle_path
+from morelli.metrics.resampling import clustered_interval
 from morelli.server import ServerSettings, create_app
 from tests.cli.test_program import LEAVES
 from tests.documentation.pages import ROOT, written_pages
@@ -58,6 +60,21 @@ def test_every_variable_of_the_environment_is_in_a_guide() -> None:
     own = {"MORELLI_SERVER_PEERS", "MORELLI_SERVER_SETTINGS"}
     unsaid = [name for name in set(re.findall(r"MORELLI_[A-Z_]+", source)) - own if not said(rf"`{name}`")]
     assert not unsaid
+
+
+def test_the_error_rates_of_the_shipped_detector_are_those_that_its_scores_give() -> None:
+    bundle = Bundle.load(default_bundle_path())
+    scores = bundle.held_out
+    assert scores is not None and scores.groups is not None
+    real = scores.labels == 0
+    wrong = (
+        (scores.logits[real] > bundle.ai.logit, scores.groups[real]),
+        (scores.logits[~real] <= bundle.real.logit, scores.groups[~real]),
+    )
+    for errors, groups in wrong:
+        assert str(clustered_interval(errors, groups)) in " ".join(TEXT["docs/evaluation.md"].split())
+    for threshold in (bundle.ai, bundle.real):
+        assert f"{threshold.upper:.1%}".replace("%", " %") in TEXT["docs/evaluation.md"]
 
 
 def test_the_first_page_leads_to_every_other() -> None:

@@ -77,6 +77,20 @@ def test_the_error_rates_of_the_shipped_detector_are_those_that_its_scores_give(
         assert f"{threshold.upper:.1%}".replace("%", " %") in TEXT["docs/evaluation.md"]
 
 
+def test_the_pages_state_the_thresholds_of_the_shipped_detector() -> None:
+    bundle = Bundle.load(default_bundle_path())
+    ends = [bundle.ai.logit, bundle.real.logit]
+    ai, real = bundle.calibration.probability(ends, bundle.base_rate)
+    page = TEXT["docs/http-api.md"]
+    assert (
+        f'"thresholds": {{"ai": {ai:.4f}, "real": {real:.4f}}},\n    "base_rate": {bundle.base_rate}' in page
+    )
+    assert f"the threshold {real:.2f} under which {100 * bundle.real.rate:.2g} % of held-out" in page
+    assert bundle.digest is not None and f'"bundle_digest": "{bundle.digest[:8]}…"' in page
+    rare = bundle.calibration.probability(ends, 0.05)[0]
+    assert f"from a probability of {100 * rare:.0f} % on" in TEXT["docs/getting-started.md"]
+
+
 def test_the_first_page_leads_to_every_other() -> None:
     """Somebody who reads docs/ in the repository has no menu."""
     menu = set(re.findall(r": ([\w-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))

@@ -194,7 +194,9 @@ def run(
 def report(
     predictions: Annotated[
         Path,
-        typer.Argument(metavar="PREDICTIONS", show_default=False, help="predictions.parquet, of any tool."),
+        typer.Argument(
+            metavar="PREDICTIONS", show_default=False, help="A table of scores, Parquet or CSV, of any tool."
+        ),
     ],
     *,
     out: Out,
@@ -211,14 +213,19 @@ def report(
 ) -> None:
     """Recompute every figure, table and chart from a predictions table alone.
 
-    Another tool joins by writing such a table: `label` (0 real, 1 generated) and `logit` or `probability`
-    are needed; sha256, uri, generator, lineage, source, detector and the others are used where present.
+    Another tool joins by writing such a table, Parquet or CSV: `label` (0 or real, 1 or fake) and `logit` or
+    `probability` are needed; sha256, uri, generator, lineage, source, detector and the others are used where
+    present. The tables of `morelli detect` on labelled images are such tables.
 
     Examples:
 
         morelli evaluate report predictions.parquet -o report/
 
-        morelli evaluate report theirs.parquet -o theirs/ --name "Their detector"
+        morelli evaluate report theirs.csv -o theirs/ --name "Their detector"
+
+        morelli detect labelled/ --label-from folders --csv verdicts.csv
+
+        morelli evaluate report verdicts.csv -o verdicts/
     """
     from morelli.evaluation import Input, Run
 

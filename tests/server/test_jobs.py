@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from morelli.cli._outputs import COLUMNS
 from morelli.server import ServerSettings
 from tests.server.running import Running, running
 
@@ -43,6 +44,9 @@ def test_a_folder_is_judged_in_order(server: Running, collection: Path) -> None:
     lines = server.get(f"/jobs/{job['id']}/results?format=jsonl").text.splitlines()
     assert len(rows) == len(lines) == len(files)
     assert rows[3]["sha256"] == json.loads(lines[3])["sha256"] == single["id"]
+    assert set(rows[3]) <= set(COLUMNS)
+    low, high = json.loads(lines[3])["interval"]
+    assert [float(rows[3][f"probability_{end}"]) for end in ("low", "high")] == [low, high]
 
 
 def test_a_job_reads_named_columns_and_published_layouts(server: Running, collection: Path) -> None:

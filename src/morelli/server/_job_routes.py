@@ -115,29 +115,36 @@ async def feedback(request: Request, asked: m.FeedbackRequest) -> m.FeedbackAnsw
     return await state.answered(note_case, state.settings.feedback, state.inspector, stored, asked)
 
 
-_COLUMNS = tuple(name for name in m.JobRow.model_fields if name != "second")
-_SECOND = ("second_verdict", "second_probability", "second_interval", "agreement")
+# Named as in the tables of `morelli detect`, so that one program reads both.
+_COLUMNS = (
+    *("uri", "sha256", "label", "verdict", "probability", "probability_low", "probability_high", "logit"),
+    *("reasons", "width", "height", "format", "error", "error_message"),
+)
+_SECOND = ("second_verdict", "second_probability", "second_low", "second_high", "agreement")
 """What a CSV file holds of the second detector, where one judges beside the first."""
 
 
 def _csv(rows: list[m.JobRow]) -> Response:
     """All rows as CSV; text that a spreadsheet would take for a formula is made plain text."""
-    table = []
     beside = any(row.second is not None for row in rows)
-    for row in rows:
-        values = row.model_dump(exclude={"second"})
-        values["interval"] = _interval(row.interval)
-        values["reasons"] = "; ".join(row.reasons)
-        table.append([values[name] for name in _COLUMNS] + (_second(row.second) if beside else []))
+    table = [_cells(row) + (_second(row.second) if beside else []) for row in rows]
     columns = (*_COLUMNS, *(_SECOND if beside else ()))
     return Response(csv_table(columns, table), media_type="text/csv; charset=utf-8")
+
+
+def _cells(row: m.JobRow) -> list[Any]:
+    low, high = row.interval or (None, None)
+    values = row.model_dump() | {
+        "probability_low": low,
+        "probability_high": high,
+        "reasons": "; ".join(row.reasons),
+        "error": row.failure,
+        "error_message": row.message,
+    }
+    return [values[name] for name in _COLUMNS]
 
 
 def _second(second: Second | None) -> list[Any]:
     if second is None:
         return [None] * len(_SECOND)
-    return [second.verdict, second.probability, _interval(second.interval), second.agreement]
-
-
-def _interval(ends: tuple[float, float] | None) -> str:
-    return "" if ends is None else f"{ends[0]:.6g} {ends[1]:.6g}"
+    return [second.verdict, second.probability, *second.interval, second.agreement]

@@ -31,23 +31,13 @@ from morelli.evaluation._predictions import Predictions
 from morelli.evaluation._protocols import evaluate, evaluate_possible
 from morelli.evaluation._refits import Candidate
 from morelli.evaluation._tables import detector_features, load_labelled
-from morelli.evaluation.protocols import ERA, FAMILY, FIXED, LINEAGE, SOURCE, TRANSFER, UNIVFD
+from morelli.evaluation.protocols import ERA, FAMILY, FIXED, LINEAGE, SHORT, SOURCE, UNIVFD
 
 if TYPE_CHECKING:
     from morelli.features import Features
 
 Kind = Literal["features", "robustness", "external", "table"]
 Refit = Literal["auto", "always", "never"]
-SHORT = {
-    "lineage": LINEAGE,
-    "family": FAMILY,
-    "era": ERA,
-    "source": SOURCE,
-    "transfer": TRANSFER,
-    "fixed": FIXED,
-    "univfd": UNIVFD,
-}
-"""Protocols by the name that the command line uses."""
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def load(
             "A distilled map and concepts belong to one encoder: give one bundle, or leave them out."
         )
     if not explain and (distilled is not None or concepts):
-        raise UsageError("A distilled map and concepts explain verdicts: leave them out, or explain=False.")
+        raise UsageError("A distilled map and concepts explain verdicts: leave explain=False out.")
     for one in (bundle, other):
         for member in one.members if isinstance(one, Ensemble) else (one,):
             # Built once here, not in the first question of every thread.

@@ -5,6 +5,7 @@ python scripts/api_reference.py docs/api.md    # and docs/api/ROOM.md beside it
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import re
@@ -18,6 +19,7 @@ ROOMS = [
     "metrics",
     "metrics.shares",
     "metrics.probabilities",
+    "metrics.odds",
     "metrics.resampling",
     "metrics.streams",
     "artefacts",
@@ -25,16 +27,20 @@ ROOMS = [
     "artefacts.tensors",
     "artefacts.text",
     "images",
+    "images.layouts",
     "images.transforms",
     "encoders",
     "encoders.store",
+    "encoders.direct_paths",
     "encoders.cluster",
     "features",
     "audit",
     "detectors",
     "evaluation",
+    "evaluation.projection",
     "evaluation.streams",
     "explanation",
+    "explanation.deciding",
     "explanation.concepts",
     "explanation.components",
     "explanation.relevance",
@@ -53,6 +59,7 @@ ROOMS = [
     "errors",
     "palette",
     "server",
+    "server.embedded",
     "server.deployment",
     "notebook",
 ]
@@ -122,19 +129,64 @@ def _room(room: str, shown: set[int]) -> Iterator[str]:
             if isinstance(thing, (int, float, str)):
                 yield f"\n`{thing!r}`\n"
             continue
-        yield from _described(name, thing)
+        yield from _described(name, thing, shown, 4)
         for result in _results(thing):
             if id(result) not in shown:
                 shown.add(id(result))
                 yield f"\n#### `{result.__name__}`\n"
-                yield from _described(result.__name__, result)
+                yield from _described(result.__name__, result, shown, 5)
 
 
-def _described(name: str, thing: Any) -> Iterator[str]:
+def _described(name: str, thing: Any, shown: set[int], level: int) -> Iterator[str]:
+    """A signature and its text, and below a class, as headings of `level`, its methods and properties."""
     yield f"\n```python\n{_signature(name, thing)}\n```\n"
     text = own_text(thing)
     if text:
         yield f"\n{markdown(text)}\n"
+    found = dict(members(thing, shown))
+    kinds = property | functools.cached_property
+    properties = {member: one for member, one in found.items() if isinstance(one, kinds)}
+    if properties:
+        yield "\n**Properties**\n\n"
+    for member, one in properties.items():
+        function = function_of(one)
+        kind = _annotation(inspect.signature(function).return_annotation)
+        words = " ".join(own_text(function).partition("\nExample:")[0].split())
+        yield f"- `{member}: {kind}`: {words}\n"
+    for member, one in found.items():
+        if member in properties:
+            continue
+        function = function_of(one)
+        yield f"\n{'#' * level} `{name}.{member}`\n"
+        bound = not isinstance(one, staticmethod)
+        yield f"\n```python\n{_signature(member, function, bound=bound)}\n```\n"
+        yield f"\n{markdown(own_text(function))}\n"
+
+
+def members(thing: Any, shown: set[int]) -> Iterator[tuple[str, Any]]:
+    """Public methods and properties that the project's code gives a class, those of a shown base left out."""
+    if not inspect.isclass(thing):
+        return
+    met: set[str] = set()
+    for owner in thing.__mro__:
+        if not owner.__module__.startswith("morelli.") or (owner is not thing and id(owner) in shown):
+            continue
+        for name, found in vars(owner).items():
+            if name.startswith("_") or name in met or function_of(found) is None:
+                continue
+            met.add(name)
+            yield name, found
+
+
+def function_of(member: Any) -> Any:
+    """The function behind a method or a property of a class; None for anything else."""
+    if isinstance(member, classmethod | staticmethod):
+        return member.__func__
+    if isinstance(member, property):
+        return member.fget
+    if isinstance(member, functools.cached_property):
+        return member.func
+    return member if inspect.isfunction(member) else None
 
 
 def _results(thing: Any) -> list[type]:
@@ -205,8 +257,8 @@ def public_names(module: Any) -> list[str]:
     ]
 
 
-def _signature(name: str, thing: Any) -> str:
-    """How `thing` is called, on one line or one parameter a line."""
+def _signature(name: str, thing: Any, *, bound: bool = False) -> str:
+    """How `thing` is called, on one line or one parameter a line; of a bound method without its object."""
     if inspect.isclass(thing) and (issubclass(thing, BaseException) or getattr(thing, "_is_protocol", False)):
         return name
     try:
@@ -214,7 +266,7 @@ def _signature(name: str, thing: Any) -> str:
     except (TypeError, ValueError):
         return name
     parts: list[str] = []
-    for parameter in signature.parameters.values():
+    for parameter in list(signature.parameters.values())[bound:]:
         if parameter.kind is parameter.KEYWORD_ONLY and "*" not in parts:
             parts.append("*")
         star = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")

@@ -311,7 +311,32 @@ def test_public_names_have_docstrings(door: str) -> None:
         name: thing for name, thing in things.items() if inspect.isroutine(thing) or inspect.isclass(thing)
     }
     bare = [name for name, thing in written.items() if not own_text(thing)]
+    for name, thing in written.items():
+        members = dict(api_reference().members(thing, set()))
+        bare += [f"{name}.{one}" for one, member in members.items() if not member_text(member)]
     assert not bare, f"{door}: say what {', '.join(bare)} are in docstrings"
+
+
+def member_text(member: Any) -> str:
+    """The docstring of a method or a property."""
+    reference = api_reference()
+    return str(reference.own_text(reference.function_of(member)))
+
+
+@pytest.mark.parametrize(
+    "name", ["Bundle.with_fpr", "FeatureTable.load", "Inspector.inspect", "Atlas.select"]
+)
+def test_the_python_reference_shows_methods(name: str) -> None:
+    assert any(f"# `{name}`" in text for text in api_reference().pages().values())
+
+
+def test_the_python_reference_has_a_section_for_every_door() -> None:
+    rooms = {f"morelli.{room}" for room in api_reference().ROOMS}
+    # The command line, what holds other modules alone, and names of strings.
+    aside = {
+        *("morelli", "morelli.__main__", "morelli.cli", "morelli.recipes", "morelli.evaluation.protocols")
+    }
+    assert rooms | aside == {*doors(), *(f"morelli.{name}" for name in PUBLIC_MODULES)} | aside
 
 
 def api_reference() -> Any:

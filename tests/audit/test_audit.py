@@ -15,7 +15,7 @@ from PIL import Image
 
 from morelli.audit import AlignRecipe, AuditReport, align, audit, metadata_only_auc
 from morelli.audit._associations import cramers_v
-from morelli.errors import UsageError
+from morelli.errors import SourceError, UsageError
 from morelli.images import iter_source
 from morelli.reports._audit_files import write_audit
 from morelli.reports._audit_page import audit_page
@@ -291,8 +291,13 @@ def test_cramers_v_at_its_ends() -> None:
 
 def test_one_class_and_no_image_are_plain_errors(tmp_path: Path) -> None:
     (tmp_path / "note.png").write_bytes(b"not an image")
-    with pytest.raises(UsageError, match="could be read"):
+    with pytest.raises(SourceError, match=r"could be read: .*not an image"):
         audit(tmp_path)
+    with pytest.raises(SourceError, match=r"gone could be read: .*gone does not exist$"):
+        audit(tmp_path / "gone")
+    (tmp_path / "set.csv").write_text("path,label\ngone.png,real\n")
+    with pytest.raises(SourceError, match=r"gone\.png does not exist; paths in a manifest .* --root"):
+        audit(tmp_path / "set.csv")
     table = pa.table({"label": pa.array([1, 1], pa.int8()), "width": [1, 2], "height": [1, 2]})
     with pytest.raises(UsageError, match="both classes"):
         metadata_only_auc(table)

@@ -13,9 +13,10 @@ import pytest
 from PIL import Image, ImageFilter
 
 from morelli.artefacts import locked
-from morelli.detectors import Bundle
+from morelli.detectors import Bundle, import_univfd
 from morelli.encoders import load_encoder
-from morelli.features import FeatureTable
+from morelli.errors import UsageError
+from morelli.features import Features, FeatureTable
 from tests.cli.conftest import morelli
 
 
@@ -178,6 +179,31 @@ def test_a_univfd_head_becomes_a_bundle(tmp_path: Path) -> None:
     assert head is not None
     assert np.allclose(head.weights, weights.numpy()[0])
     assert head.bias == pytest.approx(-0.5)
+
+
+def test_a_univfd_head_is_calibrated_on_labelled_features(tmp_path: Path, table: Path) -> None:
+    import torch
+
+    weights = torch.zeros((1, 768))
+    weights[0, 0] = 3.0
+    torch.save({"weight": weights, "bias": torch.tensor([0.0])}, tmp_path / "fc.pth")
+    plain = import_univfd(tmp_path / "fc.pth", force=True)
+    y = np.arange(200) % 2
+    X = np.random.default_rng(0).normal(size=(200, 768)) + y[:, None]
+    rows = Features.from_arrays(X, labels=y, build=plain.build)
+    made = FeatureTable.create(tmp_path / "L14.lance", plain.build, {"final": 768})
+    made.append(rows)
+    asked = ("import", "univfd", tmp_path / "fc.pth", "-o", tmp_path / "out", "--force")
+    run = morelli(*asked, "--calibrate", tmp_path / "L14.lance", "--fpr", "0.1")
+    assert run.code == 0, run.err
+    bundle = Bundle.load(tmp_path / "out")
+    assert bundle.ai.rate == 0.1 and bundle.ai.guaranteed and bundle.real.rate == 0.05
+    assert (bundle.logits(rows)[y == 0] > bundle.ai.logit).mean() <= 0.1
+    assert bundle.with_fpr(0.2).ai.logit <= bundle.ai.logit
+    other = morelli(*asked, "--calibrate", table)
+    assert other.code == 4 and "made otherwise" in other.err
+    with pytest.raises(UsageError, match="--calibrate"):
+        plain.with_fpr(0.2)
 
 
 def test_experts_by_year_from_a_manifest(tmp_path: Path, collection: Path, tiny_clip_dir: Path) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image, PngImagePlugin
+from sklearn.metrics import roc_auc_score
 
 from morelli.cli import _console
 from morelli.detectors import Bundle
@@ -451,3 +452,24 @@ def test_outputs_that_cannot_be_told_apart_are_refused_before_any_work(
     assert run.code == 2
     assert words in run.err
     assert not list(tmp_path.iterdir())
+
+
+def test_figures_are_made_of_the_table_of_verdicts(judge: Judge, collection: Path, tmp_path: Path) -> None:
+    labelled = tmp_path / "set"
+    for name in ("real/chelsea", "fake/generator-of-chelsea"):
+        shutil.copytree(collection / name, labelled / name)
+    (labelled / "real" / "chelsea" / "cut.png").write_bytes(b"")
+    tables = [tmp_path / "v.csv", tmp_path / "v.parquet"]
+    outputs = ("--csv", tables[0], "--parquet", tables[1])
+    run = judge(labelled, "--label-from", "folders", "--json", *outputs)
+    assert run.code == 3
+    scored = [row for row in results(run) if "error" not in row]
+    y = [row["label"] == "fake" for row in scored]
+    expected = roc_auc_score(y, [row["logit"] for row in scored])
+    for table in tables:
+        out = tmp_path / f"report-{table.suffix}"
+        made = morelli("evaluate", "report", table, "-o", out, "--no-thumbnails", "--rounds", "50")
+        assert made.code == 0, made.err
+        (result,) = json.loads((out / "report.json").read_text())["results"]
+        assert result["n_images"] == len(scored) == 20
+        assert result["metrics"]["auc"]["value"] == pytest.approx(expected)

@@ -289,7 +289,7 @@ def test_an_audit_finds_the_shortcut_and_alignment_removes_it(photos, tmp_path):
     assert plain.code == 0, plain.err
     assert json.loads(plain.out)["counts"]["real"] == 24
     assert morelli("audit", tmp_path / "set", "--align", tmp_path / "set").code == 2
-    assert morelli("audit", tmp_path / "nowhere").code == 2
+    assert morelli("audit", tmp_path / "nowhere").code == 4
 
 
 def test_univfds_layout_becomes_a_manifest(photos, tmp_path):

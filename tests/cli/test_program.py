@@ -68,6 +68,27 @@ def test_a_missing_bundle_is_one_line_with_a_next_step(tmp_path: Path, photo_dir
     assert "Traceback" not in run.err
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "fit {} -o b",
+        "explain generator sdxl {} --concepts default",
+        "study transfer {} -o s",
+        "atlas build {} -o a.atlas",
+        "evaluate run {} -o r --detector probe",
+        "evaluate analyses {} -o a",
+    ],
+)
+def test_a_missing_table_is_one_line_with_a_next_step(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = morelli(*command.format("none.lance").split())
+    assert run.code == 4
+    assert run.err == "error: there is no feature table at none.lance; make one with `morelli extract`\n"
+    assert not list(tmp_path.iterdir())
+
+
 def test_debugging_shows_the_traceback(tmp_path: Path, photo_dir: Path) -> None:
     run = run_morelli("detect", photo_dir, "--bundle", tmp_path / "none", MORELLI_DEBUG="1")
     assert run.code == 1

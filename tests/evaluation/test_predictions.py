@@ -57,6 +57,35 @@ def test_another_tools_plain_parquet_is_read(tmp_path):
     assert len(read.select(part="test")) == 2
 
 
+def test_a_csv_file_is_read_like_parquet(tmp_path):
+    rows = "uri,sha256,label,probability,generator,error\n"
+    rows += "a.png,0012,real,0.25,,\nb.png,0013, Fake ,0.75,007,\nc.png,,fake,,sd,truncated\n"
+    (tmp_path / "t.CSV").write_text(rows, encoding="utf-8-sig")
+    read = Predictions.read(tmp_path / "t.CSV")
+    assert read.labels.tolist() == [0, 1]
+    assert read.probabilities.tolist() == [0.25, 0.75]
+    assert read.table.column("sha256").to_pylist() == ["0012", "0013"]
+    assert read.names("generator") == ["007"]
+    pq.write_table(pa.table({"label": ["fake", "real"], "logit": [1.0, -1.0]}), tmp_path / "words.parquet")
+    assert Predictions.read(tmp_path / "words.parquet").labels.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("label,probability\nai,0.4\n", "labels are 0 or real, and 1 or fake, not 'ai'"),
+        ("label,probability\n,0.4\n", "column label has 1 empty rows.*--label-from folders"),
+        ("label,probability\n1,high\n", "probability"),
+        ("label,probability\n1\n", "cannot be read as CSV"),
+        ("", "cannot be read as CSV"),
+    ],
+)
+def test_a_csv_file_that_cannot_be_used_says_why(tmp_path, text, says):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(ArtifactError, match=says):
+        Predictions.read(tmp_path / "t.csv")
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
@@ -80,7 +109,7 @@ def test_damaged_and_foreign_files_say_so(tmp_path):
     with pytest.raises(ArtifactError, match="does not exist"):
         Predictions.read(tmp_path / "none.parquet")
     (tmp_path / "bad.parquet").write_bytes(b"not parquet at all")
-    with pytest.raises(ArtifactError, match="cannot be read as parquet"):
+    with pytest.raises(ArtifactError, match="cannot be read as Parquet"):
         Predictions.read(tmp_path / "bad.parquet")
     table = _table().table.replace_schema_metadata({"morelli.predictions.version": "99"})
     pq.write_table(table, tmp_path / "new.parquet")

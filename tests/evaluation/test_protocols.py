@@ -216,3 +216,9 @@ def test_impossible_requests_say_what_is_missing(features):
         transfer_matrix(features, [Candidate("p", LinearProbe()), Candidate("p", LinearProbe())])
     with pytest.raises(UsageError, match="fitted first"):
         score_fixed(features, [Candidate("p", LinearProbe())])
+
+
+def test_short_names_of_protocols_are_those_of_the_command_line(features):
+    candidates = [Candidate("probe", LinearProbe(C=1.0))]
+    short, long = (evaluate(features, candidates, [name]) for name in ("source", "by-real-source"))
+    assert short.table.equals(long.table) and short.run == long.run

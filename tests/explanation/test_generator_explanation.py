@@ -255,6 +255,13 @@ def labelled() -> tuple[Features, ConceptBank]:
     return features, ConceptBank.of(["striped", "dotted", "round"], np.eye(d)[[0, 3, 7]])
 
 
+def test_an_image_under_two_perturbations_counts_once(labelled: tuple[Features, ConceptBank]) -> None:
+    features, bank = labelled
+    again = Features.concat([features, features])
+    with pytest.raises(UsageError, match="each image may count once"):
+        explain_generator(again, "gan", bank, permutations=100)
+
+
 def test_an_explanation_says_what_how_sure_and_what_else_it_could_be(
     labelled: tuple[Features, ConceptBank],
 ) -> None:
@@ -268,9 +275,9 @@ def test_an_explanation_says_what_how_sure_and_what_else_it_could_be(
     assert found.parts[0].name == "dotted"
     assert found.explained > 5 * found.explained_by_chance / 2
     assert 0 < found.noise < 1
-    # Formats and shapes differ as planted, and both warnings are said aloud.
+    # Formats and shapes differ as planted, and both warnings are stated.
     text = " ".join(explanation_sentences(found))
-    assert "100% of the first set but 0% of the second are PNG" in text
+    assert "100% of gan but 0% of real images are PNG" in text
     assert "square" in text
     assert "0.97" in text
     assert "--perturb align" in text

@@ -184,3 +184,14 @@ def test_groups_of_a_hundred_thousand_images_take_seconds() -> None:
     spent = time.process_time() - started
     assert len({*groups[50_000:50_100], groups[0]}) == 1 and groups[60_000] == groups[1]
     assert spent < 30, f"{spent:.1f} s"
+
+
+@pytest.mark.parametrize("labels", [[0, 2], ["real", "fake"], [0, float("nan")], [0, "1"]])
+def test_labels_that_are_none_are_refused(labels: list[object]) -> None:
+    with pytest.raises(UsageError, match=r"0 \(real\), 1 \(fake\) or None"):
+        Features.from_arrays(np.eye(2), labels=labels)  # type: ignore[arg-type]
+
+
+def test_labels_of_any_number_type_are_taken() -> None:
+    for labels in ([True, False], np.array([1, 0], np.int64), np.array([1.0, 0.0])):
+        assert Features.from_arrays(np.eye(2), labels=labels).labels.tolist() == [1, 0]

@@ -162,6 +162,20 @@ def test_stability_is_judged_when_asked_for(inspector: Inspector, file: Path) ->
     assert again.stability == found.stability
 
 
+def test_deliveries_are_judged_at_the_rates_that_were_asked_for(
+    inspector: Inspector, bundle_dir: Path, tiny_clip_dir: Path, collection: Path
+) -> None:
+    strict = morelli.load(
+        bundle_dir, base_rate=0.3, fpr=0.01, weights=tiny_clip_dir, device="cpu", offline=True
+    )
+    moved = 0
+    for picture in sorted((collection / "fake").rglob("*.png"))[::12]:
+        asked = inspector.inspect(picture, base_rate=0.3, fpr=0.01, stability=True)
+        assert asked.stability == strict.inspect(picture, stability=True).stability
+        moved += asked.stability != inspector.inspect(picture, base_rate=0.3, stability=True).stability
+    assert moved
+
+
 def test_a_case_shows_itself(inspector: Inspector, file: Path) -> None:
     found = inspector.inspect(file.read_bytes(), name="<b>x.png")
     assert repr(found) == f"<Inspection {found}>" and "\n" not in str(found)

@@ -225,6 +225,17 @@ def test_stability_spans_ordinary_deliveries(server: Running, case: dict) -> Non
     assert stability["flips"] == ({"ai", "real"} <= words)
 
 
+def test_every_question_about_a_case_takes_both_rates(server: Running, case: dict) -> None:  # type: ignore[type-arg]
+    rates = {"base_rate": 0.3, "fpr": 0.01}
+    strict = server.get(f"/cases/{case['id']}", params=rates).json()
+    assert strict["thresholds"] != case["thresholds"]
+    report = server.get(f"/cases/{case['id']}/report", params={"format": "json", **rates})
+    assert report.json() == strict
+    found = server.post(f"/cases/{case['id']}/whatif", json={"edits": [], "off": [], **rates}).json()
+    assert found["before"] == strict
+    assert found["after"]["thresholds"] == strict["thresholds"]
+
+
 def test_a_report_opens_anywhere_and_escapes_what_came_from_outside(server: Running, picture: bytes) -> None:
     name = "<script>alert(1)</script><img src=x onerror=alert(1)>.png"
     case = server.upload((name, picture)).json()["cases"][0]

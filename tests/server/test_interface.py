@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from morelli.server import ServerSettings, create_app
 from tests.server.conftest import DIMENSIONS, png
-from tests.server.running import Running
+from tests.server.running import API, Running
 from tests.server.test_archives import zipped
 
 THING = r"\{"
@@ -60,16 +60,29 @@ def test_every_route_is_documented(path: str) -> None:
     assert f"{short}`" in text or f"{short}," in text or f"`{short}" in text or f" {short}" in text, path
 
 
-def test_every_problem_type_is_documented() -> None:
-    text = DOCS.read_text()
-    source = Path(__file__).resolve().parents[2] / "src" / "morelli" / "server"
-    kinds = {
-        kind
-        for path in source.glob("*.py")
-        for kind in re.findall(r'ProblemError\(\s*\d+,\s*"([a-z-]+)"', path.read_text())
-    }
-    assert len(kinds) > 20
-    assert not [kind for kind in kinds - {"client-gone", "internal-error"} if f"`{kind}`" not in text]
+def test_head_gives_the_headers_of_get_and_no_body(whole: Running, picture: bytes) -> None:
+    id = whole.upload(("a.png", picture)).json()["cases"][0]["id"]
+    for path in ("/health", "/info", f"/cases/{id}/image", "/atlases/small/points", "/cases/nothing"):
+        head, get = whole.client.head(API + path), whole.get(path)
+        assert (head.status_code, head.content) == (get.status_code, b""), path
+        for name in ("content-type", "content-length", "etag"):
+            assert path == "/info" or head.headers.get(name) == get.headers.get(name), (path, name)
+    assert whole.client.head(f"{API}/detect").status_code == 405
+    assert "POST" in whole.client.head(f"{API}/detect").headers["allow"]
+
+
+@pytest.mark.parametrize("path", ["/detect", "/cases/{id}", "/cases/{id}/report", "/atlases/small/rows"])
+def test_a_parameter_that_nobody_reads_is_refused(path: str, whole: Running, picture: bytes) -> None:
+    case = whole.upload(("a.png", picture)).json()["cases"][0]
+    method = "POST" if path == "/detect" else "GET"
+    files = [("file", ("a.png", picture))] if path == "/detect" else None
+    path = API + path.format(id=case["id"])
+    answer = whole.client.request(method, path, params={"base-rate": 0.05, "limit": 5}, files=files)
+    assert answer.status_code == 422
+    assert "'base-rate'" in answer.json()["detail"]
+    known = answer.json()["next"]
+    assert ("limit" if "rows" in path else "base_rate") in known
+    assert "fpr" in known or "rows" in path
 
 
 def test_every_error_is_a_problem_document() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from morelli.cli._outputs import COLUMNS
 from morelli.server import ServerSettings
 from tests.server.running import Running, running
 
@@ -43,6 +44,9 @@ def test_a_folder_is_judged_in_order(server: Running, collection: Path) -> None:
     lines = server.get(f"/jobs/{job['id']}/results?format=jsonl").text.splitlines()
     assert len(rows) == len(lines) == len(files)
     assert rows[3]["sha256"] == json.loads(lines[3])["sha256"] == single["id"]
+    assert set(rows[3]) <= set(COLUMNS)
+    low, high = json.loads(lines[3])["interval"]
+    assert [float(rows[3][f"probability_{end}"]) for end in ("low", "high")] == [low, high]
 
 
 def test_a_job_reads_named_columns_and_published_layouts(server: Running, collection: Path) -> None:
@@ -69,6 +73,21 @@ def test_a_job_reads_named_columns_and_published_layouts(server: Running, collec
     finally:
         table.unlink()
         shutil.rmtree(collection / "wukong")
+
+
+def test_a_job_judges_at_the_rates_that_were_asked_for(server: Running, collection: Path) -> None:
+    rates = {"base_rate": 0.3, "fpr": 0.01}
+    words = []
+    for asked in (rates, {}):
+        job = finished(server, server.post("/jobs", json={"path": "fake", **asked}).json()["id"])
+        words.append([row["verdict"] for row in server.get(f"/jobs/{job['id']}/results").json()["rows"]])
+    files = sorted((collection / "fake").rglob("*.png"))
+    apart = [place for place, (strict, usual) in enumerate(zip(*words, strict=True)) if strict != usual]
+    assert apart
+    first = files[apart[0]]
+    (case,) = server.upload((first.name, first.read_bytes()), **rates).json()["cases"]
+    assert case["verdict"] == words[0][apart[0]]
+    assert server.post("/jobs", json={"path": "fake", "fpr": 1}).status_code == 422
 
 
 def test_a_job_can_be_listed_cancelled_and_forgotten(server: Running) -> None:

@@ -25,7 +25,6 @@ from morelli.atlas._collection import UNKNOWN, Collection, open_images
 from morelli.atlas._embeddings import append_embeddings
 from morelli.atlas._held_out import HeldOut, as_they_are
 from morelli.atlas._integrity import file_hashes, table_hashes, verify_atlas
-from morelli.atlas._options import AtlasOptions, delivery_filter
 from morelli.atlas._pixel_step import write_pixels
 from morelli.atlas._pixels import Pictures, PixelTable, Progress
 from morelli.atlas._record import AtlasRecord
@@ -68,9 +67,7 @@ def add_images(
         record, distilled = before.record, before.distilled
         if record.patches and encoder is None:
             raise UsageError("This atlas has maps; adding images to it needs the encoder.")
-        where = delivery_filter(
-            table, AtlasOptions(record.kind, record.dimensions, perturbation=record.perturbation)
-        )
+        where = table.one_perturbation(record.perturbation)
         features = table.load([record.kind], where=where)
         record.build.require_same(features.build, what="the table of features")
         known = set(before.collection.dataset.to_table(columns=["sha256"]).column("sha256").to_pylist())

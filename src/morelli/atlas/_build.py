@@ -39,7 +39,7 @@ from morelli.atlas._digests import map_digest, rows_digest
 from morelli.atlas._embeddings import write_embeddings
 from morelli.atlas._held_out import HeldOut, distil, labels_of, picture_copies
 from morelli.atlas._integrity import file_hashes, table_hashes
-from morelli.atlas._options import AtlasOptions, delivery_filter
+from morelli.atlas._options import AtlasOptions
 from morelli.atlas._pattern_step import find_patterns
 from morelli.atlas._pixel_step import write_pixels
 from morelli.atlas._pixels import Pictures, Progress
@@ -93,10 +93,10 @@ def build_atlas(
     """
     options, out = options or AtlasOptions(), Path(out)
     tell = progress or silent
-    where = delivery_filter(table, options)
+    where = table.one_perturbation(options.perturbation, options.where)
     features = table.load([options.kind], where=where)
     if not len(features):
-        raise UsageError(f"{table.path} has no rows for an atlas; look at --where and --delivery.")
+        raise UsageError(f"{table.path} has no rows for an atlas; look at --where and --perturbation.")
     if encoder is not None:
         features.build.require_same(encoder.build, what="the encoder")
     with held_folder(out):

@@ -17,7 +17,7 @@ from morelli.audit._fair_subset import FairSubset, matched_rows
 from morelli.audit._findings import Finding, find
 from morelli.audit._metadata_baseline import MetadataBaseline, metadata_only_auc
 from morelli.audit._report import AuditReport
-from morelli.errors import UsageError
+from morelli.errors import SourceError
 from morelli.images import ImageItem, Limits, iter_source
 
 __all__ = [
@@ -59,7 +59,7 @@ def audit(
     The metadata-only classifier keeps together what a split should: fakes by lineage (else generator), real
     images by source, and copies of one picture.
 
-    Raises UsageError when the source holds no readable image.
+    Raises SourceError when the source holds no readable image.
     """
     bounds = limits or Limits()
     named = isinstance(source, str | Path) or (
@@ -69,15 +69,18 @@ def audit(
     table, failed = gather(items, limits=bounds, workers=workers, progress=progress)
     name = str(source) if isinstance(source, str | Path) else f"{table.num_rows + len(failed)} images"
     if not table.num_rows:
-        raise UsageError(
-            f"No image of {name} could be read"
-            + (f"; the first of {len(failed)} failures: {failed[0].message}" if failed else ".")
-            + (_ROOT if failed and all(one.reason == "missing" for one in failed) else "")
-        )
+        raise SourceError(f"No image of {name} could be read{_why(failed, name)}")
     return _report(name, table, failed, seed)
 
 
-_ROOT = "; paths in a manifest are relative to its folder, --root FOLDER (or root=) names another"
+def _why(failed: Sequence[Unreadable], name: str) -> str:
+    """The first failure, and what helps where a manifest names files that are not there."""
+    if not failed:
+        return "; name image files, or folders, archives and manifests with some."
+    first = f"; the first of {len(failed)} failures" if len(failed) > 1 else ""
+    root = "; paths in a manifest are relative to its folder, --root FOLDER (or root=) names another"
+    absent = failed[0].uri != name and all(one.reason == "missing" for one in failed)
+    return f"{first}: {failed[0].message}{root if absent else ''}"
 
 
 def _report(name: str, table: pa.Table, failed: Sequence[Unreadable], seed: int) -> AuditReport:

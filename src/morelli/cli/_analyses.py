@@ -9,20 +9,19 @@ import typer
 
 from morelli.cli._console import console, error_console
 from morelli.cli._evaluate_options import MapChoice
-from morelli.cli._options import Quiet
+from morelli.cli._options import PerturbationId, Quiet
 from morelli.errors import UsageError
 
 
 def analyses(
-    table: Annotated[
-        Path, typer.Argument(metavar="F.lance", show_default=False, help="Labelled features.", exists=True)
-    ],
+    table: Annotated[Path, typer.Argument(metavar="F.lance", show_default=False, help="Labelled features.")],
     *,
     out: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", show_default=False, help="Folder to write.")
     ],
     kind: Annotated[str, typer.Option(help="Feature kind of the bank and of the unseen families.")] = "final",
     maps: Annotated[MapChoice, typer.Option(help="How to draw the feature space.")] = MapChoice.tsne,
+    perturbation: PerturbationId = None,
     seed: Annotated[int, typer.Option(help="Seed of folds, banks and maps.")] = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -47,7 +46,7 @@ def analyses(
         raise UsageError("The maps are part of the analyses; choose tsne, umap or pca.")
     source = FeatureTable.open(table)
     kinds = [one for one in source.kinds if one == "final" or one.startswith(("layer:", "mean:"))]
-    features = source.load(kinds=kinds, where="label IS NOT NULL")
+    features = source.load(kinds=kinds, where=source.one_perturbation(perturbation, "label IS NOT NULL"))
     tell = None if quiet else lambda step: error_console().print(f"{step} …", highlight=False)
     method = cast("Literal['tsne', 'umap', 'pca']", maps.value)
     found = analyse(features, bank_kind=kind, method=method, seed=seed, progress=tell)

@@ -21,6 +21,7 @@ from morelli.cli._options import (
     DeviceChoice,
     Offline,
     OptionalWorkers,
+    PerturbationId,
     Quiet,
     TrustedEncoder,
     WeightsPath,
@@ -86,10 +87,7 @@ def build(
     kind: Annotated[str, typer.Option(help="Feature kind to distil: final, or layer:k.")] = "final",
     dimensions: Annotated[int, typer.Option(min=2, max=64, help="Distilled dimensions.")] = 16,
     projection: Annotated[Projection, typer.Option(help="How the overview is laid out.")] = Projection.umap,
-    delivery: Annotated[
-        str | None,
-        typer.Option(metavar="ID", help="Which perturbation, where the table holds several; clean for none."),
-    ] = None,
+    perturbation: PerturbationId = None,
     where: Annotated[
         str | None, typer.Option(metavar="SQL", help="Only these rows, such as \"era = '2023-2024'\".")
     ] = None,
@@ -151,7 +149,7 @@ def build(
         made_by = _encoder(
             source.build, encoder=encoder, weights=weights, device=device, offline=offline, quiet=quiet
         )
-    perturbation = "" if delivery == "clean" else delivery
+    perturbation = "" if perturbation == "clean" else perturbation
     with _steps(quiet) as tell:
         made = build_atlas(
             source,
@@ -195,7 +193,7 @@ def add(
     """Add the images of a table that are not in the atlas yet; those that are keep their place.
 
     The distilled map, the prototypes and the layout stay as they are, so what was said of the atlas still
-    holds. Build anew when the new images are of a kind that the atlas has not seen.
+    holds. Build the atlas again when the new images are of a kind that the atlas has not seen.
 
     Example:
 

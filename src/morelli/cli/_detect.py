@@ -210,12 +210,12 @@ def detect(
                     device=device.value,
                     offline=offline,
                     precision=precision.value,
+                    explain=False,
                     on_progress=tell,
                 )
             head["precision"] = both.encoder.precision
             second = both.second and both.second.at(detector.base_rate, fpr)
-            # Of the other reader nothing is said here, and what it reads need not be computed.
-            return replace(both, second=second, distilled=None, last_block=None, trust=anchors)
+            return replace(both, second=second, trust=anchors)
         loaded = detector_encoder(
             detector, encoder=encoder, weights=weights or [], device=device, offline=offline, quiet=quiet
         )

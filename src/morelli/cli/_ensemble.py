@@ -30,9 +30,7 @@ class CombineChoice(StrEnum):
 def ensemble(
     members: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="BUNDLE", show_default=False, help="Bundles to join, two or more.", exists=True
-        ),
+        typer.Argument(metavar="BUNDLE", show_default=False, help="Bundles to join, two or more."),
     ],
     *,
     features: Annotated[
@@ -43,7 +41,6 @@ def ensemble(
             metavar="F.lance",
             show_default=False,
             help="The table that a member was fitted on; again for every encoder.",
-            exists=True,
         ),
     ],
     out: Annotated[

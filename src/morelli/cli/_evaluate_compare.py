@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from morelli.cli._console import console, printable
-from morelli.cli._evaluate_options import Level, Rounds, Seed, measure_options
+from morelli.cli._evaluate_options import DrawSeed, Level, Rounds, measure_options
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def compare(
             help="A row for each generator, lineage, era or source with ten images or more.",
         ),
     ] = None,
-    seed: Seed = 0,
+    seed: DrawSeed = 0,
     rounds: Rounds = 1000,
     level: Level = 0.9,
     json_document: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,

@@ -58,12 +58,13 @@ Detectors = Annotated[
 Refit = Annotated[
     RefitChoice,
     typer.Option(
-        help="Fit a bundle's recipe anew in every split: if it has seen the images, always, or never."
+        help="Fit a bundle's recipe again in every split: if it has seen the images, always, or never."
     ),
 ]
 Rounds = Annotated[int, typer.Option(min=0, help="Bootstrap rounds of the intervals.")]
 Level = Annotated[float, typer.Option(min=0.5, max=0.999, help="Coverage of the intervals.")]
 Seed = Annotated[int, typer.Option(help="Seed of splits, detectors and bootstrap draws.")]
+DrawSeed = Annotated[int, typer.Option(help="Seed of the intervals' bootstrap draws.")]
 Name = Annotated[str, typer.Option(help="Title of the report.")]
 RealGroups = Annotated[
     RealGroupChoice, typer.Option(help="Keep real images together by their source, or not at all.")

@@ -27,6 +27,7 @@ from morelli.cli._evaluate_reporting import listed, reported
 from morelli.cli._options import (
     Device,
     DeviceChoice,
+    Dtype,
     ImageColumn,
     LabelColumn,
     LabelFrom,
@@ -80,7 +81,7 @@ def robustness(
     batch_size: OptionalBatchSize = None,
     workers: OptionalWorkers = None,
     device: Device = DeviceChoice.auto,
-    dtype: Annotated[NumberFormat, typer.Option(help="Number type of the encoder.")] = NumberFormat.auto,
+    dtype: Dtype = NumberFormat.auto,
     offline: Offline = False,
     seed: Seed = 0,
     rounds: Rounds = 1000,

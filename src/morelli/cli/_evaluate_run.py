@@ -12,6 +12,7 @@ from morelli.cli._evaluate_options import (
     Audit,
     Bundles,
     Detectors,
+    DrawSeed,
     Images,
     Level,
     MapChoice,
@@ -30,7 +31,7 @@ from morelli.cli._evaluate_options import (
 )
 from morelli.cli._evaluate_reporting import reported
 from morelli.cli._fit import RealGroupChoice
-from morelli.cli._options import ImageColumn, LabelColumn, LabelFrom, LayoutOption, Quiet
+from morelli.cli._options import ImageColumn, LabelColumn, LabelFrom, LayoutOption, PerturbationId, Quiet
 from morelli.cli._sources import collection_of
 from morelli.errors import UsageError
 
@@ -85,10 +86,7 @@ def run(
         ),
     ] = None,
     set_column: Annotated[str, typer.Option(help="Column that names univfd's test sets.")] = "set",
-    delivery: Annotated[
-        str | None,
-        typer.Option(metavar="ID", help="Which perturbation, where the table holds several; clean for none."),
-    ] = None,
+    perturbation: PerturbationId = None,
     external: Annotated[
         str | None,
         typer.Option(
@@ -173,7 +171,7 @@ def run(
             real_groups=real_groups.value,
             seed=seed,
             least=least,
-            perturbation=delivery,
+            perturbation=perturbation,
             set_column=set_column,
         )
     report = reported(
@@ -196,11 +194,13 @@ def run(
 def report(
     predictions: Annotated[
         Path,
-        typer.Argument(metavar="PREDICTIONS", show_default=False, help="predictions.parquet, of any tool."),
+        typer.Argument(
+            metavar="PREDICTIONS", show_default=False, help="A table of scores, Parquet or CSV, of any tool."
+        ),
     ],
     *,
     out: Out,
-    seed: Seed = 0,
+    seed: DrawSeed = 0,
     rounds: Rounds = 1000,
     level: Level = 0.9,
     real_groups: RealGroups = RealGroupChoice.source,
@@ -213,14 +213,19 @@ def report(
 ) -> None:
     """Recompute every figure, table and chart from a predictions table alone.
 
-    Another tool joins by writing such a table: `label` (0 real, 1 generated) and `logit` or `probability`
-    are needed; sha256, uri, generator, lineage, source, detector and the others are used where present.
+    Another tool joins by writing such a table, Parquet or CSV: `label` (0 or real, 1 or fake) and `logit` or
+    `probability` are needed; sha256, uri, generator, lineage, source, detector and the others are used where
+    present. The tables of `morelli detect` on labelled images are such tables.
 
     Examples:
 
         morelli evaluate report predictions.parquet -o report/
 
-        morelli evaluate report theirs.parquet -o theirs/ --name "Their detector"
+        morelli evaluate report theirs.csv -o theirs/ --name "Their detector"
+
+        morelli detect labelled/ --label-from folders --csv verdicts.csv
+
+        morelli evaluate report verdicts.csv -o verdicts/
     """
     from morelli.evaluation import Input, Run
 

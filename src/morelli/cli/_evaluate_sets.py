@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from morelli.cli._console import console
-from morelli.cli._evaluate_options import Seed
 
 
 def univfd_sets(
@@ -28,7 +27,7 @@ def univfd_sets(
             help="1000 images of each class, or 100 where a class has fewer, as published.",
         ),
     ] = False,
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the order of files, and of those that are taken.")] = 0,
 ) -> None:
     """Read the folder layout of UnivFD's 19 test sets into a manifest that `extract` takes.
 

@@ -11,7 +11,7 @@ import typer
 
 from morelli.cli._concepts import concept_bank
 from morelli.cli._console import console, printable
-from morelli.cli._options import Quiet
+from morelli.cli._options import PerturbationId, Quiet
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,9 +34,7 @@ def generator(
     name: Annotated[
         str, typer.Argument(metavar="GENERATOR", show_default=False, help="A generator in the table.")
     ],
-    table: Annotated[
-        Path, typer.Argument(metavar="F.lance", show_default=False, help="Labelled features.", exists=True)
-    ],
+    table: Annotated[Path, typer.Argument(metavar="F.lance", show_default=False, help="Labelled features.")],
     *,
     concepts: Annotated[
         list[Path],
@@ -54,6 +52,7 @@ def generator(
     ] = None,
     alpha: Annotated[float, typer.Option(help="Corrected p-value below which a concept is named.")] = 0.01,
     permutations: Annotated[int, typer.Option(min=100, help="Random relabellings behind p-values.")] = 2000,
+    perturbation: PerturbationId = None,
     seed: Annotated[int, typer.Option(help="Seed of permutations and bootstrap.")] = 0,
     json_document: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     quiet: Quiet = False,
@@ -86,9 +85,8 @@ def generator(
             f"{table} has no features of kind {bank.kind}, which the concepts are made of; it has "
             f"{', '.join(source.kinds)}. Extract with --kinds {bank.kind}, or build a bank with --kind."
         )
-    features = source.load(kinds=[bank.kind], where="label IS NOT NULL AND perturbation = ''")
-    if not len(features):
-        features = source.load(kinds=[bank.kind], where="label IS NOT NULL")
+    where = source.one_perturbation(perturbation, "label IS NOT NULL")
+    features = source.load(kinds=[bank.kind], where=where)
     first = rows_of_generator(features, name)
     found = explain_generator(
         features,

@@ -16,6 +16,7 @@ from morelli.cli._failures import say_failures
 from morelli.cli._options import (
     Device,
     DeviceChoice,
+    Dtype,
     Engine,
     EngineOption,
     ImageColumn,
@@ -62,8 +63,8 @@ def extract(
         str | None,
         typer.Option(metavar="SPEC", help="Change each image first, such as jpeg:85 or align:288,85."),
     ] = None,
-    stored: Annotated[StoredFormat, typer.Option(help="Number type on disk.")] = StoredFormat.float16,
-    dtype: Annotated[NumberFormat, typer.Option(help="Number type of the encoder.")] = NumberFormat.auto,
+    stored: Annotated[StoredFormat, typer.Option(help="Dtype of vectors on disk.")] = StoredFormat.float16,
+    dtype: Dtype = NumberFormat.auto,
     label: Annotated[
         str | None, typer.Option(metavar="real|fake", help="Label of every image that has none.")
     ] = None,

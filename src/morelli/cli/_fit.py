@@ -44,9 +44,7 @@ class RealGroupChoice(StrEnum):
 
 
 def fit(
-    table: Annotated[
-        Path, typer.Argument(metavar="F.lance", show_default=False, help="Labelled features.", exists=True)
-    ],
+    table: Annotated[Path, typer.Argument(metavar="F.lance", show_default=False, help="Labelled features.")],
     *,
     out: Annotated[
         Path, typer.Option("--output", "-o", metavar="BUNDLE", show_default=False, help="Folder to write.")
@@ -91,7 +89,6 @@ def fit(
             metavar="QUICK.lance",
             help="The same images, extracted with --dtype bfloat16 or int8: measure what that costs the "
             "detector, so that `detect --precision fast` or `fastest` may use it; may be repeated.",
-            exists=True,
         ),
     ] = None,
     real_groups: Annotated[
@@ -142,11 +139,11 @@ def fit(
         n_folds=folds,
         seed=seed,
     )
+    same_images = [FeatureTable.open(path) for path in quick or ()]  # a wrong name is met before the fit
     command = shlex.join(["morelli", *sys.argv[1:]])
     bundle = fit_bundle(features, recipe, command=command).bundle
-    for table_of_same in quick or ():
-        same = FeatureTable.open(table_of_same).load(kinds=list(bundle.kinds))
-        bundle = bundle.with_quick(features, same)
+    for same in same_images:
+        bundle = bundle.with_quick(features, same.load(kinds=list(bundle.kinds)))
     bundle.save(out)
     alone = _file_facts(features, real_groups.value)
     if not quiet:

@@ -31,7 +31,7 @@ class Engine(StrEnum):
 
 
 class NumberFormat(StrEnum):
-    """Number format of the encoder's matrix products; part of the build."""
+    """Dtype of the encoder's matrix products; part of the build."""
 
     auto = "auto"
     float32 = "float32"
@@ -49,7 +49,7 @@ class PrecisionChoice(StrEnum):
 
 
 class StoredFormat(StrEnum):
-    """Number format of stored vectors."""
+    """Dtype of stored vectors."""
 
     float16 = "float16"
     float32 = "float32"
@@ -68,7 +68,7 @@ BatchSize = Annotated[int, typer.Option(min=1, max=4096, help="Images that the e
 Workers = Annotated[int, typer.Option(min=1, max=256, help="Threads that read and decode.")]
 OptionalBatchSize = Annotated[
     int | None,
-    typer.Option(min=1, max=4096, help="Images that the encoder sees at once; 8 on a CPU, 64 on a GPU."),
+    typer.Option(min=1, max=4096, help="Images that the encoder sees at once; 4 on a CPU, 64 on a GPU."),
 ]
 OptionalWorkers = Annotated[
     int | None, typer.Option(min=1, max=256, help="Threads that read and decode; one per core, at most 16.")
@@ -76,6 +76,7 @@ OptionalWorkers = Annotated[
 Device = Annotated[
     DeviceChoice, typer.Option(help="Where the encoder runs; auto takes a GPU if there is one.")
 ]
+Dtype = Annotated[NumberFormat, typer.Option(help="Dtype of the encoder; part of the build.")]
 PrecisionOption = Annotated[
     PrecisionChoice,
     typer.Option(
@@ -155,6 +156,16 @@ Remote = Annotated[
     typer.Option(
         "--remote",
         help="Read addresses in manifests, too: their authors choose what is contacted.",
+    ),
+]
+PerturbationId = Annotated[
+    str | None,
+    typer.Option(
+        "--perturbation",
+        "--delivery",
+        metavar="ID",
+        show_default=False,
+        help="Which perturbation, where the table holds its images under several; clean for none.",
     ),
 ]
 WeightsPath = Annotated[

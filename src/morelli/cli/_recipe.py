@@ -15,6 +15,7 @@ from morelli.cli._encoder_loading import named_encoder
 from morelli.cli._options import (
     Device,
     DeviceChoice,
+    Dtype,
     NumberFormat,
     Offline,
     OptionalWorkers,
@@ -90,7 +91,7 @@ def run(
         bool,
         typer.Option("--remote", help="Fetch the repositories that a recipe file of others names."),
     ] = False,
-    dtype: Annotated[NumberFormat, typer.Option(help="Number type of the encoder.")] = NumberFormat.auto,
+    dtype: Dtype = NumberFormat.auto,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the parts taken, of folds and draws.")] = 0,
     weights: WeightsPath = None,
     workers: OptionalWorkers = None,

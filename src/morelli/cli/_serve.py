@@ -89,10 +89,11 @@ def serve_command(
     precision: PrecisionOption = PrecisionChoice.auto,
     offline: Offline = False,
 ) -> None:
-    """Open Morelli in the browser: check images, explore atlases, look at evaluations.
+    """Serve the browser app and the HTTP interface: check images, explore atlases, look at evaluations.
 
-    Only this machine can reach the server unless --host says otherwise; then requests need a token.
-    Nothing that is uploaded is kept, and no request leaves the machine.
+    Open the address that it prints. Only this machine can reach the server unless --host says otherwise; then
+    requests need a token of 16 characters or more, which is made up and printed if none is given. No picture
+    that is uploaded is kept, and no request leaves the machine.
 
     Examples:
 
@@ -104,7 +105,7 @@ def serve_command(
 
         morelli serve --bundle my-bundle/ --beside other-bundle/
 
-        morelli serve --host 0.0.0.0 --name lab.example.org --token SECRET
+        morelli serve --host 0.0.0.0 --name lab.example.org
     """
     from morelli.server import ServerSettings, new_token, serve
 

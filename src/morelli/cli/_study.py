@@ -12,7 +12,7 @@ import typer
 
 from morelli.cli._console import console, error_console
 from morelli.cli._explain import load_banks
-from morelli.cli._options import Quiet
+from morelli.cli._options import PerturbationId, Quiet
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ def _group() -> None:
 
 @study.command()
 def transfer(
-    table: Annotated[
-        Path, typer.Argument(metavar="F.lance", show_default=False, help="Labelled features.", exists=True)
-    ],
+    table: Annotated[Path, typer.Argument(metavar="F.lance", show_default=False, help="Labelled features.")],
     *,
     out: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", show_default=False, help="Folder to write.")
@@ -75,10 +73,7 @@ def transfer(
             help="Concept banks in which generators and heads are explained, or default.",
         ),
     ] = None,
-    delivery: Annotated[
-        str | None,
-        typer.Option(metavar="ID", help="Which perturbation, where the table holds several; clean for none."),
-    ] = None,
+    perturbation: PerturbationId = None,
     controls: Annotated[
         bool, typer.Option("--controls/--no-controls", help="Remove as many at random, too.")
     ] = True,
@@ -123,16 +118,7 @@ def transfer(
     pair = tuple(part.strip() for part in families.split(",") if part.strip())
     if len(pair) != 2:
         raise UsageError(f"--families takes two names with a comma between; got {families!r}.")
-    if delivery is None:
-        found = sorted(set(source.metadata(["perturbation"]).column("perturbation").to_pylist()))
-        if len(found) > 1:
-            listed = ", ".join(one or "clean" for one in found)
-            raise UsageError(f"{table} holds several deliveries ({listed}); choose one with --delivery.")
-        where = "label IS NOT NULL"
-    else:
-        wanted = "" if delivery == "clean" else delivery.replace("'", "''")
-        where = f"label IS NOT NULL AND perturbation = '{wanted}'"
-    features = source.load(kinds=kinds, where=where)
+    features = source.load(kinds=kinds, where=source.one_perturbation(perturbation, "label IS NOT NULL"))
     options = StudyOptions(
         unit=unit, least=least, splits=splits, holdouts=holdouts, families=pair, controls=controls,
         variants=tuple(name.strip() for name in variants.split(",") if name.strip()),

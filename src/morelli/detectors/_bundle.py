@@ -196,7 +196,8 @@ class Bundle:
         if self.held_out is None:
             raise UsageError(
                 f"bundle {self.name} has no held-out scores to take a threshold from; "
-                "give it labelled images first: Bundle.recalibrated(features)"
+                "give it labelled images first: `morelli import univfd --calibrate F.lance`, or "
+                "Bundle.recalibrated(features)"
             )
         ai, real = verdict_thresholds(
             self.held_out.logits,
@@ -211,7 +212,12 @@ class Bundle:
     def recalibrated(
         self, features: Features, *, method: Method = "platt", fpr: float = 0.05, miss_rate: float = 0.05
     ) -> Self:
-        """This bundle with calibration and thresholds from labelled images that it was not fitted on."""
+        """This bundle with calibration and thresholds from labelled images that it was not fitted on.
+
+        Raises:
+            BuildMismatchError: the features come from another build.
+            UsageError: an image has no label, a class is absent, or real images rank above generated ones.
+        """
         logits, labels = self.logits(features), features.labels
         calibration = fit_calibration(logits, labels, method)
         ai, real = verdict_thresholds(logits, labels, calibration, fpr=fpr, miss_rate=miss_rate)

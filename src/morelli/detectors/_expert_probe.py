@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, logsumexp
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from morelli.detectors._expert_head import ExpertHead
 from morelli.detectors._folds import grouped_folds
@@ -78,11 +79,13 @@ class ExpertProbe(BaseEstimator):  # type: ignore[misc]
 
         Raises:
             UsageError: an expert has no image, or a class has fewer than two groups.
+            ValueError: X is no matrix of finite numbers.
         """
+        X = validate_data(self, X, dtype=[np.float64, np.float32])
         names = np.asarray(groups).astype(str)
         codes, experts = expert_codes(y, np.asarray(eras, dtype=object).tolist(), self.years)
         self.head_ = self.fit_folds(
-            np.asarray(X),
+            X,
             codes,
             experts,
             names,
@@ -104,8 +107,15 @@ class ExpertProbe(BaseEstimator):  # type: ignore[misc]
         return expert_codes(y, eras, self.years)[1]
 
     def decision_function(self, X: NDArray[np.floating]) -> Array:
-        """Logits (n,)."""
-        return self.head_.logits(np.asarray(X))
+        """Logits (n,).
+
+        Raises:
+            NotFittedError: `fit` was not called.
+            ValueError: X has another width, or holds something else than finite numbers.
+        """
+        check_is_fitted(self)
+        data: NDArray[np.floating] = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        return self.head_.logits(data)
 
     def predict_proba(self, X: NDArray[np.floating]) -> Array:
         """Probabilities (n, 2) of real and fake."""

@@ -39,6 +39,8 @@ def grouped_folds(
     names = np.arange(len(labels)).astype(str) if groups is None else np.asarray(groups).astype(str)
     if names.shape != labels.shape:
         raise UsageError(f"{labels.size} labels but {names.size} groups")
+    if len(np.unique(labels)) == 1:
+        raise UsageError(f"all images have the label {labels[0]}; give real and generated ones")
     per_class = [len(np.unique(names[labels == c])) for c in np.unique(labels)]
     n_folds = min(n_folds, *per_class)
     if len(per_class) < 2 or n_folds < 2:

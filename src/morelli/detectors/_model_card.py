@@ -269,7 +269,15 @@ def _thresholds(thresholds: Mapping[str, Any]) -> str:
         seen = "–" if one["observed"] is None else f"{100 * one['observed']:.3g} % of {one['n']}"
         upper = "–" if one["upper"] is None else f"{100 * one['upper']:.3g} %"
         rows.append([word, f"{one['logit']:.4f}", name, asked, seen, upper, one["note"]])
-    head = ["verdict", "logit", "what it limits", "asked", "seen held out", "95 % upper bound", "note"]
+    head = [
+        "verdict",
+        "logit",
+        "what it limits",
+        "asked",
+        "seen held out",
+        "95 % upper bound, scores independent",
+        "note",
+    ]
     return _table(head, rows)
 
 

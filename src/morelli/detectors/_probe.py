@@ -113,7 +113,8 @@ class LinearProbe(LinearDecision, ClassifierMixin, BaseEstimator):  # type: igno
         """Many heads at one C, all in one solve: weights (B, d) and biases (B,).
 
         Args:
-            draws: (n, B) how often every row counts in each draw, such as `GroupBootstrap` gives.
+            draws: (n, B) how often every row counts in each draw, as `group_draws` of
+                `morelli.metrics.resampling` gives.
             C: None chooses it as `fit` would, on the rows that every draw holds; then it is `C_`.
             sample_weight: (n,) final weights of the rows (already balanced).
             groups: (n,) kept whole when C is chosen.
@@ -169,13 +170,7 @@ class LinearProbe(LinearDecision, ClassifierMixin, BaseEstimator):  # type: igno
         if not (self.class_weight in (None, "balanced") or isinstance(self.class_weight, Mapping)):
             raise UsageError(f"class_weight is {self.class_weight!r}; choose 'balanced', a mapping or None")
         X, y, target = binary_data(self, X, y)
-        if sample_weight is not None:
-            sample_weight = np.asarray(sample_weight, dtype=np.float64)
-            if sample_weight.shape != (len(y),):
-                raise ValueError(f"sample_weight has shape {sample_weight.shape}, expected ({len(y)},)")
-            if not sample_weight.sum() > 0:
-                raise ValueError("sample_weight is zero for every row")
-        return X, target, self.weights_of(y, groups, sample_weight)
+        return X, target, self.weights_of(y, groups, row_weights(sample_weight, len(target)))
 
     def _choose_c(
         self,
@@ -254,6 +249,24 @@ def binary_data(
         raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
     classes, target = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(f"y holds only one class, {classes[0]!r}; give real and generated images")
+        raise ValueError(f"y holds only one class, {classes.tolist()[0]!r}; give real and generated images")
     estimator.classes_ = classes
     return data, labels, target.astype(np.float64)
+
+
+def row_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64]:
+    """The weights (n,) of the rows, 1 where none are given.
+
+    Raises:
+        ValueError: another length, a weight that is negative or no number, or none above zero.
+    """
+    if sample_weight is None:
+        return np.ones(n)
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.shape != (n,):
+        raise ValueError(f"sample_weight has shape {weights.shape}, expected ({n},)")
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        raise ValueError("sample_weight holds negative numbers, NaN or infinity; give numbers from 0 on")
+    if not weights.any():
+        raise ValueError("sample_weight is zero for every row")
+    return weights

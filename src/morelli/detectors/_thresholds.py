@@ -19,7 +19,8 @@ class Threshold:
     """A logit to compare with, and the error rate that it stands for.
 
     rate: the rate asked for (nan when none was: a published threshold). observed: share of the n
-    held-out images beyond it. upper: 95 % upper bound of the true rate (Clopper and Pearson 1934).
+    held-out scores beyond it. upper: 95 % upper bound of the true rate (Clopper and Pearson 1934), were
+    the scores independent: several scores of an image, and images of one source, make the true one higher.
     guaranteed: whether n images suffice to keep the expected rate at or below `rate`.
     """
 

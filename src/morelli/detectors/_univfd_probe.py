@@ -19,7 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from morelli.detectors._folds import grouped_folds
 from morelli.detectors._linear_decision import LinearDecision
-from morelli.detectors._probe import binary_data
+from morelli.detectors._probe import binary_data, row_weights
 from morelli.errors import UsageError
 
 BLUR_SIGMA = (0.0, 3.0)
@@ -105,13 +105,7 @@ class UnivFDProbe(LinearDecision, ClassifierMixin, BaseEstimator):  # type: igno
         """Train on X (n, d), y (n,); whole groups (n,) are held out for early stopping."""
         data, _, target = binary_data(self, X, y)
         data = data.astype(np.float64)
-        weights = (
-            np.ones(len(target)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        )
-        if weights.shape != target.shape:
-            raise ValueError(f"sample_weight has shape {weights.shape}, expected {target.shape}")
-        if not weights.sum() > 0:
-            raise ValueError("sample_weight is zero for every row")
+        weights = row_weights(sample_weight, len(target))
         rng = np.random.default_rng(self.random_state)
         held_out = self._held_out(target, groups)
         train = np.flatnonzero(~held_out)

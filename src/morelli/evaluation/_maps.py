@@ -57,7 +57,7 @@ def feature_maps(
     Args:
         features: labelled features.
         kinds: which kinds; all of `features` if None.
-        method: "tsne" (scikit-learn), "umap" (the extra `maps`), or "pca", the first two components.
+        method: "tsne" (scikit-learn), "umap", or "pca", the first two components.
         limit: images at most, drawn evenly over the classes.
         perplexity: of t-SNE, lowered where there are few images.
         neighbors: of UMAP.

@@ -100,23 +100,26 @@ class Predictions:
 
     @classmethod
     def read(cls, path: str | Path) -> Predictions:
-        """Read and check a parquet file, ours or another tool's.
+        """Read and check a Parquet or CSV file, ours, one of `morelli detect`, or another tool's.
 
-        A foreign file needs `label` and one of `logit`, `probability`; columns that are not in `SCHEMA`
-        are ignored. Raises ArtifactError with what to change.
+        A foreign file needs `label` and one of `logit`, `probability`; labels are 0 and 1, or ``real`` and
+        ``fake``. Columns that are not in `SCHEMA` are ignored, and so are rows with an `error`, which
+        `morelli detect` writes for files that it could not judge. A CSV file's name ends in ``.csv``.
+
+        Raises:
+            ArtifactError: says what to change.
         """
         path = Path(path)
         if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise ArtifactError(f"{path} is no regular file; name a parquet file")
+            raise ArtifactError(f"{path} is no regular file; name a Parquet or CSV file")
+        form = "CSV" if path.suffix.lower() == ".csv" else "Parquet"
         try:
-            file = pq.ParquetFile(path)
-            metadata = {k.decode(): v for k, v in (file.schema_arrow.metadata or {}).items()}
-            wanted = [name for name in file.schema_arrow.names if name in SCHEMA.names]
-            table = file.read(columns=wanted)
+            table = _read_csv(path) if form == "CSV" else _read_parquet(path)
         except FileNotFoundError:
             raise ArtifactError(f"{path} does not exist; run `morelli evaluate` to write it") from None
         except (pa.ArrowException, OSError) as error:
-            raise ArtifactError(f"{path} cannot be read as parquet: {error}") from error
+            raise ArtifactError(f"{path} cannot be read as {form}: {error}") from error
+        metadata = {k.decode(): v for k, v in (table.schema.metadata or {}).items()}
         version = metadata.get("morelli.predictions.version", str(VERSION).encode()).decode()
         if version != str(VERSION):
             raise ArtifactError(
@@ -264,6 +267,49 @@ def _as_arrow(value: Any, name: str, n: int) -> pa.Array | pa.ChunkedArray:
     return pa.array(np.full(n, value), type=kind)
 
 
+_FAILED = "error"
+_LABELS = {"0": 0, "1": 1, "real": 0, "fake": 1}
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    file = pq.ParquetFile(path)
+    return _scored(file.read(columns=[n for n in file.schema_arrow.names if n in {*SCHEMA.names, _FAILED}]))
+
+
+def _read_csv(path: Path) -> pa.Table:
+    import pyarrow.csv
+
+    # Texts stay texts: an id may look like a number.
+    texts = {f.name: pa.string() for f in SCHEMA if not pa.types.is_primitive(f.type) or f.name == "label"}
+    options = pyarrow.csv.ConvertOptions(
+        column_types={**texts, _FAILED: pa.string()}, strings_can_be_null=True, null_values=[""]
+    )
+    table = pyarrow.csv.read_csv(path, convert_options=options)
+    return _scored(table.select([n for n in table.column_names if n in {*SCHEMA.names, _FAILED}]))
+
+
+def _scored(table: pa.Table) -> pa.Table:
+    """The rows of images that were scored; those with an error were not."""
+    if _FAILED not in table.column_names:
+        return table
+    return table.filter(pc.is_null(table.column(_FAILED))).drop_columns([_FAILED])
+
+
+def _number_labels(column: Any) -> Any:
+    """Labels as numbers, where they are words or texts."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return column
+    found = pc.utf8_lower(pc.utf8_trim_whitespace(column.cast(pa.string())))
+    unknown = [one for one in pc.unique(found).to_pylist() if one is not None and one not in _LABELS]
+    if unknown:
+        raise UsageError(
+            f"labels are 0 or real, and 1 or fake, not {', '.join(map(repr, sorted(unknown)[:5]))}"
+        )
+    return pa.array([None if one is None else _LABELS[one] for one in found.to_pylist()], pa.int8())
+
+
 def _complete(columns: Mapping[str, Any], n: int) -> pa.Table:
     """A checked table of `SCHEMA`: missing columns filled, logit and probability derived."""
     columns = dict(columns)
@@ -281,7 +327,8 @@ def _complete(columns: Mapping[str, Any], n: int) -> pa.Table:
     ready = []
     for entry in SCHEMA:
         if entry.name in columns:
-            ready.append(_cast(columns[entry.name], entry))
+            given = columns[entry.name]
+            ready.append(_cast(_number_labels(given) if entry.name == "label" else given, entry))
         elif entry.name in _DEFAULTS:
             ready.append(_as_arrow(_DEFAULTS[entry.name], entry.name, n))
         else:
@@ -323,7 +370,8 @@ def _check_values(table: pa.Table) -> None:
     for entry in SCHEMA:
         if not entry.nullable and table.column(entry.name).null_count:
             empty = table.column(entry.name).null_count
-            raise UsageError(f"column {entry.name} has {empty} empty rows; every row needs it")
+            more = " (as from `detect --label-from folders`)" if entry.name == "label" else ""
+            raise UsageError(f"column {entry.name} has {empty} empty rows; every row needs it{more}")
     labels = np.asarray(table.column("label").to_numpy())
     if not np.isin(labels, (0, 1)).all():
         raise UsageError(f"labels must be 0 (real) or 1 (generated), not {sorted(set(labels.tolist()))[:5]}")

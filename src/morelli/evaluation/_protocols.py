@@ -18,7 +18,7 @@ from morelli.evaluation._arrays import AnyArray
 from morelli.evaluation._predictions import SCHEMA, Predictions
 from morelli.evaluation._refits import Candidate, bundle_hash, score_splits
 from morelli.evaluation._splits import Split
-from morelli.evaluation.protocols import ERA, FAMILY, FIXED, LINEAGE, SOURCE, TRANSFER
+from morelli.evaluation.protocols import ERA, FAMILY, FIXED, LINEAGE, SHORT, SOURCE, TRANSFER
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -208,9 +208,22 @@ def evaluate(
 ) -> Predictions:
     """Run several protocols and join their rows, with a record of everything the numbers depend on.
 
-    protocols: names out of `EVALUATED`, or ``fixed`` for bundles as they are. least: fewest images of a
-    generator in the transfer matrix. Two calls with equal arguments write equal bytes.
+    Args:
+        features: labelled, with the kinds that the candidates read.
+        candidates: the detectors.
+        protocols: ``leave-one-lineage-out`` or ``lineage``, ``leave-one-family-out`` or ``family``,
+            ``by-era`` or ``era``, ``by-real-source`` or ``source``, ``transfer``, or ``fixed`` for bundles as
+            they are.
+        real_groups: keep real images together by their source, or not at all.
+        seed: of splits and detectors.
+        least: fewest images of a generator in the transfer matrix.
+
+    Two calls with equal arguments write equal bytes.
+
+    Raises:
+        UsageError: an unknown protocol, no candidate, or images that a protocol cannot divide.
     """
+    protocols = [SHORT.get(name, name) for name in protocols]
     unknown = sorted(set(protocols) - set(_BY_NAME))
     if unknown:
         raise UsageError(f"unknown protocols {unknown}; choose from {list(_BY_NAME)}")

@@ -31,23 +31,13 @@ from morelli.evaluation._predictions import Predictions
 from morelli.evaluation._protocols import evaluate, evaluate_possible
 from morelli.evaluation._refits import Candidate
 from morelli.evaluation._tables import detector_features, load_labelled
-from morelli.evaluation.protocols import ERA, FAMILY, FIXED, LINEAGE, SOURCE, TRANSFER, UNIVFD
+from morelli.evaluation.protocols import ERA, FAMILY, FIXED, LINEAGE, SHORT, SOURCE, UNIVFD
 
 if TYPE_CHECKING:
     from morelli.features import Features
 
 Kind = Literal["features", "robustness", "external", "table"]
 Refit = Literal["auto", "always", "never"]
-SHORT = {
-    "lineage": LINEAGE,
-    "family": FAMILY,
-    "era": ERA,
-    "source": SOURCE,
-    "transfer": TRANSFER,
-    "fixed": FIXED,
-    "univfd": UNIVFD,
-}
-"""Protocols by the name that the command line uses."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +61,7 @@ class Run:
 
     detectors: specs as `candidates_of` reads them. refit: what becomes of bundles that have seen the tested
     images: ``auto`` fits their recipe anew on every split, ``never`` scores them as they are.
-    perturbation: the delivery to read where the table holds several; None for the only one.
+    perturbation: which one to read where the table holds several; None for the only one.
     """
 
     kind: Kind = "features"

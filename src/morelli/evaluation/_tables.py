@@ -27,7 +27,7 @@ def detector_features(
     Args:
         path: a feature table, which says what is evaluated.
         more: tables of the same images by further encoders, for ensembles.
-        perturbation: which delivery, see `load_labelled`.
+        perturbation: which one, where a table holds several, see `FeatureTable.one_perturbation`.
         candidates: detectors that are fitted, on the first table.
         bundles: detectors that are scored.
 
@@ -65,24 +65,11 @@ def detector_features(
 
 
 def load_labelled(path: Path, kinds: Sequence[str], perturbation: str | None) -> Features:
-    """Labelled rows of a table in one delivery."""
+    """Labelled rows of a table under one perturbation."""
     from morelli.features import FeatureTable
 
     table = FeatureTable.open(path)
-    held = sorted({p or "" for p in table.metadata(["perturbation"]).column("perturbation").to_pylist()})
-    if perturbation is None and len(held) > 1:
-        raise UsageError(
-            f"{path} holds several deliveries of its images: {', '.join(p or 'clean' for p in held)}; "
-            "choose one with --delivery, or run `morelli evaluate robustness`"
-        )
-    if perturbation is None:
-        chosen = held[0] if held else ""
-    else:
-        chosen = "" if perturbation == "clean" else perturbation
-    if chosen not in held:
-        raise UsageError(f"{path} has no images delivered as {chosen or 'clean'}; it has {held}")
-    quoted = str(chosen).replace("'", "''")
-    features = table.load(kinds=kinds, where=f"label IS NOT NULL AND perturbation = '{quoted}'")
+    features = table.load(kinds=kinds, where=table.one_perturbation(perturbation, "label IS NOT NULL"))
     if not len(features):
         raise UsageError(f"{path} has no labelled image; extract with labels, or from a manifest")
     return features

@@ -11,8 +11,18 @@ FIXED = "fixed"
 UNIVFD = "univfd"
 ROBUSTNESS = "robustness"
 
+SHORT = {
+    "lineage": LINEAGE,
+    "family": FAMILY,
+    "era": ERA,
+    "source": SOURCE,
+    "transfer": TRANSFER,
+    "fixed": FIXED,
+    "univfd": UNIVFD,
+}
+"""Protocols by their short names, which the command line and `evaluate` take."""
 EVALUATED: tuple[str, ...] = (LINEAGE, FAMILY, ERA, SOURCE, TRANSFER)
-"""Protocols that divide the images of one table; `evaluate` runs them unless others are named."""
+"""Protocols that divide the images of one table."""
 POOLED = frozenset({LINEAGE, SOURCE, FIXED, "external"})
 """Protocols whose folds are parts of one set of out-of-fold scores; the others are read fold by fold."""
 

@@ -171,10 +171,13 @@ def explain_generator(
     photographer: what single real sources do among themselves is reported next to them.
 
     Raises:
-        UsageError: too few images, or no such generator. BuildMismatchError: the bank is of another space.
+        UsageError: too few images, no such generator, or images that occur under several perturbations.
+        BuildMismatchError: the bank is of another space.
     """
     first = rows_of_generator(features, generator)
     second = np.flatnonzero(features.labels == 0) if against is None else rows_of_generator(features, against)
+    names = (generator, "real images" if against is None else against)
+    _require_each_once(features, np.r_[first, second])
     if bank.kind not in features.vectors:
         raise UsageError(
             f"The concepts are of kind {bank.kind}, which these features lack ({', '.join(features.kinds)}). "
@@ -190,12 +193,12 @@ def explain_generator(
         X[first],
         X[second],
         bank,
-        names=(generator, "real images" if against is None else against),
+        names=names,
         groups=(groups[first], groups[second]),
         sources=sources,
         identities=([identity[i] for i in first], [identity[i] for i in second]),
         hashes=(features.column("sha256")[first].tolist(), features.column("sha256")[second].tolist()),
-        confounds=file_differences(features, first, second),
+        confounds=file_differences(features, first, second, names=names),
         permutations=permutations,
         draws=draws,
         alpha=alpha,
@@ -205,6 +208,17 @@ def explain_generator(
         delivery=changed.pop() if len(changed) == 1 else "",
         random_state=random_state,
     )
+
+
+def _require_each_once(features: Features, rows: NDArray[np.intp]) -> None:
+    """Refuse copies of an image, which p-values would take for independent ones."""
+    hashes = features.column("sha256")[rows].tolist()
+    if len(set(hashes)) < len(hashes):
+        held = sorted({str(one or "clean") for one in features.column("perturbation")[rows]})
+        raise UsageError(
+            f"these features hold images under several perturbations ({', '.join(held)}), and each image may "
+            'count once: load one of them, as by table.load(where=table.one_perturbation("clean"))'
+        )
 
 
 def rows_of_generator(features: Features, generator: str) -> NDArray[np.intp]:
@@ -354,9 +368,14 @@ def _telling(
 
 
 def file_differences(
-    features: Features, first: NDArray[np.intp], second: NDArray[np.intp], *, least: float = 0.3
+    features: Features,
+    first: NDArray[np.intp],
+    second: NDArray[np.intp],
+    *,
+    names: tuple[str, str] = ("the first set", "the second"),
+    least: float = 0.3,
 ) -> tuple[str, ...]:
-    """Differences of format, shape and size between two sets of rows that could explain a residual.
+    """Differences of format, shape and size between two sets of rows, called `names`, behind a residual.
 
     A share is reported when the two sets differ by at least `least`, a size when the medians differ by a
     factor of 1.5.
@@ -366,7 +385,7 @@ def file_differences(
     for name in sorted({str(f) for f in formats if f is not None}):
         a, b = (float(np.mean(formats[rows] == name)) for rows in (first, second))
         if abs(a - b) >= least:
-            said.append(f"{a:.0%} of the first set but {b:.0%} of the second are {name} files")
+            said.append(f"{a:.0%} of {names[0]} but {b:.0%} of {names[1]} are {name} files")
     width, height = features.column("width"), features.column("height")
     known = np.array([w is not None and h is not None for w, h in zip(width, height, strict=True)])
     one, two = first[known[first]], second[known[second]]
@@ -374,9 +393,9 @@ def file_differences(
         square = np.array([bool(k) and w == h for k, w, h in zip(known, width, height, strict=True)])
         a, b = float(square[one].mean()), float(square[two].mean())
         if abs(a - b) >= least:
-            said.append(f"{a:.0%} of the first set but {b:.0%} of the second are square")
+            said.append(f"{a:.0%} of {names[0]} but {b:.0%} of {names[1]} are square")
         side = np.array([min(w, h) if k else 0 for k, w, h in zip(known, width, height, strict=True)])
         a, b = float(np.median(side[one])), float(np.median(side[two]))
         if max(a, b) >= 1.5 * min(a, b):
-            said.append(f"the median short side is {a:.0f} pixels in the first set and {b:.0f} in the second")
+            said.append(f"the median short side is {a:.0f} pixels in {names[0]} and {b:.0f} in {names[1]}")
     return tuple(said)

@@ -19,8 +19,7 @@ from morelli.explanation._heads import Heads
 from morelli.metrics import column_aucs
 
 if TYPE_CHECKING:
-    from morelli.detectors import Bundle
-    from morelli.features import Features
+    pass
 
 Array = NDArray[Any]
 
@@ -97,26 +96,3 @@ def ablate_heads(
         shift = mean @ w - V.astype(np.float64) @ w
     gone = X - V.sum(axis=1, dtype=np.float64) + mean.sum(axis=0)
     return HeadAblation(heads.names, logit, shift, score(gone) - logit, threshold)
-
-
-def bundle_ablation(bundle: Bundle, features: Features, heads: Heads | None = None) -> HeadAblation:
-    """Ablate heads (all that `features` hold) under a bundle's linear head on `final`.
-
-    Raises:
-        UsageError: the bundle has no linear head, or reads other kinds than `final`.
-    """
-    if bundle.head is None or bundle.head.weights.ndim != 1 or bundle.head_kinds != ("final",):
-        raise UsageError(
-            f"Bundle {bundle.name} reads {', '.join(bundle.kinds)}; heads sum to final alone. Fit one on it: "
-            "morelli fit F.lance -o BUNDLE --detector probe --kinds final."
-        )
-    bundle.check_build(features.build)
-    weights, biases = bundle.head.local(features.vectors["final"][:1])
-    return ablate_heads(
-        heads or Heads.of(features),
-        features.vectors["final"],
-        weights[0],
-        float(biases[0]),
-        unit=bundle.unit,
-        threshold=bundle.ai.logit,
-    )

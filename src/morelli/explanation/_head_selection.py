@@ -92,7 +92,7 @@ def select_heads(
             else those that stay (default `NUMBERS`).
         folds: generators of one fold are held out of the ranking when numbers of heads are compared.
         tasks: how many generators of the other folds train, each by itself, in that comparison; 6 unless
-            told otherwise, and all of them where the rest of the embedding stays.
+            asked for otherwise, and all of them where the rest of the embedding stays.
         transfer: (m, g, g) from `probe_transfer` for `names`, where it is known already.
         ranking: by their own ``probes``, by the ``effect`` of removing them, which is the default where the
             rest of the embedding stays and needs it, or at ``random``, as a control.

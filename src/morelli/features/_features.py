@@ -186,6 +186,9 @@ class Features:
             columns: (n,) values of metadata columns; names that the table does not have go to `metadata`.
 
         An image without `sha256` is identified by the hash of its vectors.
+
+        Raises:
+            UsageError: unequal lengths, or a label that is none.
         """
         import pyarrow as pa
 
@@ -196,7 +199,7 @@ class Features:
         n = len(next(iter(arrays.values())))
         values = {name: _listed(name, column, n) for name, column in columns.items()}
         if labels is not None:
-            values["label"] = _listed("labels", labels, n)
+            values["label"] = _checked_labels(_listed("labels", labels, n))
         if "sha256" not in values:
             values["sha256"] = [
                 hashlib.sha256(b"".join(array[row].tobytes() for array in arrays.values())).hexdigest()
@@ -242,6 +245,13 @@ def _listed(name: str, column: Sequence[Any] | npt.NDArray[Any], n: int) -> list
     if len(values) != n:
         raise UsageError(f"{name} has {len(values)} values for {n} rows")
     return values
+
+
+def _checked_labels(labels: list[Any]) -> list[int | None]:
+    strange = [one for one in labels if one is not None and (isinstance(one, str) or one not in (0, 1))]
+    if strange:
+        raise UsageError(f"labels are 0 (real), 1 (fake) or None (unknown), not {strange[0]!r}")
+    return [None if one is None else int(one) for one in labels]
 
 
 def _external_build(shapes: Mapping[str, tuple[int, ...]]) -> Build:

@@ -18,6 +18,7 @@ from morelli.features._features import Features, Floats
 from morelli.features._lance import open_dataset, reason
 from morelli.features._lease import Lease
 from morelli.features._metadata import select_columns, stored_columns, with_entries
+from morelli.features._one_perturbation import one_perturbation
 from morelli.features._rows import arrow_rows
 from morelli.features._schema import Dtype, TableSpec, column_of
 
@@ -170,6 +171,23 @@ class FeatureTable:
         """
         meta = self._scan(stored_columns(columns), where)
         return select_columns(meta, columns)
+
+    def one_perturbation(self, wanted: str | None = None, where: str | None = None) -> str | None:
+        """A filter for `where` under which no image counts twice: rows of one perturbation alone.
+
+        Args:
+            wanted: its id; ``clean``, or an empty text, for images as they are; None: the only one there is.
+            where: a further filter, such as ``label IS NOT NULL``.
+
+        Raises:
+            UsageError: the table holds several and none is wanted, or it does not hold that one.
+        """
+        return one_perturbation(self.path, self.perturbations, wanted, where)
+
+    @property
+    def perturbations(self) -> list[str]:
+        """Ids of the perturbations of its images, sorted; an empty text: images as they are."""
+        return sorted({p or "" for p in self.metadata(["perturbation"]).column("perturbation").to_pylist()})
 
     def load(
         self,

@@ -225,7 +225,7 @@ class Inspector:
         data, called = image_file(image)
         prepared = self.prepare(data, name or called, limits)
         stored = self.stored(prepared, self._encode([prepared])[0])
-        moved = self.stability(stored, base_rate=base_rate, limits=limits) if stability else None
+        moved = self.stability(stored, base_rate=base_rate, fpr=fpr, limits=limits) if stability else None
         case = self.case(stored, base_rate=base_rate, fpr=fpr, stability=moved)
         maps = self.relevance(stored) if self.has_relevance else None
         return Inspection(case, stored.judged, maps, partial(self._read, stored) if case.readable else None)
@@ -315,14 +315,20 @@ class Inspector:
             second=None if self.second is None else self.second.opinion(stored, verdict, bundle, fpr),
         )
 
-    def second_opinion(self, stored: StoredCase, base_rate: float | None = None) -> a.Second | None:
+    def second_opinion(
+        self, stored: StoredCase, base_rate: float | None = None, fpr: float | None = None
+    ) -> a.Second | None:
         """What the second detector says of a case; None where there is none."""
-        first = self.tuned(base_rate)
-        return None if self.second is None else self.second.opinion(stored, _verdict(first, stored), first)
+        if self.second is None:
+            return None
+        first = self.tuned(base_rate, fpr)
+        return self.second.opinion(stored, _verdict(first, stored), first, fpr)
 
-    def verdict(self, stored: StoredCase, base_rate: float | None = None) -> Verdict:
+    def verdict(
+        self, stored: StoredCase, base_rate: float | None = None, fpr: float | None = None
+    ) -> Verdict:
         """The bundle's verdict alone."""
-        return _verdict(self.tuned(base_rate), stored)
+        return _verdict(self.tuned(base_rate, fpr), stored)
 
     def versions(self) -> a.Versions:
         """Encoder, bundle and distilled map by name, version and hash."""
@@ -372,9 +378,14 @@ class Inspector:
         return f"`morelli concepts build photos/ -o edits.concepts --kind KIND`, KIND one of {kinds}"
 
     def stability(
-        self, stored: StoredCase, *, base_rate: float | None = None, limits: Limits | None = None
+        self,
+        stored: StoredCase,
+        *,
+        base_rate: float | None = None,
+        fpr: float | None = None,
+        limits: Limits | None = None,
     ) -> a.Stability:
-        """How the probability moves after each of `STABILITY_PERTURBATIONS`.
+        """How the probability moves after each of `STABILITY_PERTURBATIONS`, judged at the same rates.
 
         One that cannot be made with this picture, such as a crop of a tiny one, is left out.
         """
@@ -385,11 +396,11 @@ class Inspector:
             except ImageError:
                 continue
         verdicts = [
-            self.verdict(self.stored(prepared, vectors), base_rate)
+            self.verdict(self.stored(prepared, vectors), base_rate, fpr)
             for prepared, vectors in zip(possible, self._encode(possible), strict=True)
         ]
         names = [prepared.edits for prepared in possible]
-        return stability_answer(self.verdict(stored, base_rate), dict(zip(names, verdicts, strict=True)))
+        return stability_answer(self.verdict(stored, base_rate, fpr), dict(zip(names, verdicts, strict=True)))
 
     @property
     def has_reading(self) -> bool:

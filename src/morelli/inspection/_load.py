@@ -35,6 +35,7 @@ def load(
     offline: bool = False,
     precision: Precision = "auto",
     beside: Bundle | Ensemble | Path | str | None = None,
+    explain: bool = True,
     on_progress: Callable[[str, float | None], None] | None = None,
 ) -> Inspector:
     """Load a detector with its encoder, fetching and checking the weights the first time.
@@ -57,12 +58,14 @@ def load(
             where the processor has it and the bundle allows it. Answers say what was used.
         beside: a second detector that judges the same images and is shown beside the first, at its base rate.
             Encoders that both read run once. `weights` may then be several, in any order.
+        explain: also load what explains a verdict: distilled map, concepts and the parts of typical images.
+            `detect` needs none of them, and their features need not be computed.
         on_progress: gets a message and a fraction (or None) while weights are fetched; by default they are
             written to stderr.
 
     Raises:
-        UsageError: concepts without a reference, a rate that the bundle cannot give, or a detector beside
-            itself.
+        UsageError: concepts without a reference, a rate that the bundle cannot give, a detector beside
+            itself, or a distilled map or concepts where nothing is to be explained.
         ArtifactError: the bundle, the distilled map or a bank is missing or damaged.
         BuildMismatchError: the distilled map belongs to another build than the bundle.
         WeightsError: the weights cannot be had, are damaged, or are not what was pinned.
@@ -88,6 +91,8 @@ def load(
         raise UsageError(
             "A distilled map and concepts belong to one encoder: give one bundle, or leave them out."
         )
+    if not explain and (distilled is not None or concepts):
+        raise UsageError("A distilled map and concepts explain verdicts: leave explain=False out.")
     for one in (bundle, other):
         for member in one.members if isinstance(one, Ensemble) else (one,):
             # Built once here, not in the first question of every thread.
@@ -95,7 +100,7 @@ def load(
     found, digest = None, None
     space: ConceptSpace | None = None
     names: tuple[str, ...] = ()
-    if not isinstance(bundle, Ensemble):
+    if explain and isinstance(bundle, Bundle):
         found, digest = _load_distilled(bundle, None if distilled is None else Path(distilled))
         space, names = _load_concepts(bundle, [Path(path) for path in concepts], reference)
     # The weights last, since they may have to be fetched.
@@ -116,7 +121,9 @@ def load(
         last_block=_last_block(loaded, found.kind) if found and isinstance(loaded, Encoder) else None,
         space=space,
         concepts=names,
-        typical=shipped_typical_parts(bundle) if isinstance(bundle, Bundle) and bundle.head else None,
+        typical=shipped_typical_parts(bundle)
+        if explain and isinstance(bundle, Bundle) and bundle.head
+        else None,
         second=second,
     )
     return exact.at_precision(precision)

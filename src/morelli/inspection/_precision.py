@@ -113,10 +113,11 @@ def _unsure(bundles: Sequence[Bundle], dtype: str, vectors: Mapping[str, Any]) -
     """The images of which one of the bundles could change its verdict."""
     from morelli.features import Features
 
-    found = []
-    for bundle in bundles:
-        cost = bundle.quick_costs[dtype]
-        features = Features.from_arrays(vectors, build=bundle.build)
-        found.append(bundle.unsure(features, cost.near_logit, cost.near_distance))
+    features = Features.from_arrays(vectors, build=bundles[0].build)  # those of the others match it
+    costs = [bundle.quick_costs[dtype] for bundle in bundles]
+    found = [
+        bundle.unsure(features, cost.near_logit, cost.near_distance)
+        for bundle, cost in zip(bundles, costs, strict=True)
+    ]
     any_of: NDArray[np.bool_] = np.any(found, axis=0)
     return any_of

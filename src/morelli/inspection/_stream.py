@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from morelli.encoders import PreparedImage, encode_stream
-from morelli.errors import ImageError
+from morelli.errors import ImageError, UsageError
 from morelli.images import (
     Limits,
     decode,
@@ -277,6 +277,10 @@ def items_of(
         paths = [one for one in source if isinstance(one, str | Path)]
         if len(paths) == len(source):
             return iter_source(paths, limits=limits)
+    if not isinstance(source, Iterable):
+        raise UsageError(
+            f"A source is a path, several paths, or images of `iter_source`; not {type(source).__name__}."
+        )
     return cast("Iterable[ImageItem]", source)
 
 

@@ -1,6 +1,6 @@
 """Server: the rooms over HTTP. No method lives here.
 
-`create_app` makes the application, `serve` runs it. It listens on this machine only unless told otherwise,
+`create_app` makes the application, `serve` runs it. By default it listens on this machine only. It
 keeps no upload, and reads no path outside the folders that were declared.
 """
 

@@ -24,6 +24,7 @@ from morelli.server import (
 from morelli.server._access import AccessMiddleware
 from morelli.server._body_guard import BodyGuard
 from morelli.server._forwarding import RequestForwarding, forwarded_requests
+from morelli.server._head import HeadMiddleware
 from morelli.server._openapi import describe
 from morelli.server._problems import install
 from morelli.server._settings import ServerSettings, uvicorn_options
@@ -88,6 +89,7 @@ def create_app(settings: ServerSettings | None = None, *, peers: Path | None = N
     describe(app)
     if peers is not None:
         app.add_middleware(RequestForwarding, folder=peers)
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(BodyGuard, limits=settings.limits)
     app.add_middleware(AccessMiddleware, settings=settings)  # added last, so outermost
     return app

@@ -99,12 +99,7 @@ async def detect(
     be read are listed in `failures`; when none can, the answer is a problem.
     """
     state = state_of(request)
-    inspector = state.inspector
-    if fpr is not None:
-        # A detector that cannot do it says so before the upload is read.
-        tuned = inspector.tuned(base_rate, fpr)
-        if inspector.second is not None:
-            inspector.second.at(tuned.base_rate, fpr)
+    check_rates(state.inspector, base_rate, fpr)
     if keep and state.settings.keep is None:
         raise ProblemError(
             409,
@@ -135,6 +130,13 @@ async def detect(
     return m.Detected(cases=cases, failures=failures)
 
 
+def check_rates(inspector: Inspector, base_rate: float | None, fpr: float | None) -> None:
+    """Refuse a rate that a detector cannot have, before an upload is read or an image is encoded."""
+    tuned = inspector.tuned(base_rate, fpr)
+    if inspector.second is not None:
+        inspector.second.at(tuned.base_rate, fpr)
+
+
 async def _judged(state: ServerState, upload: Upload, base_rate: float | None, fpr: float | None) -> Case:
     prepared = await state.decoded(state.inspector.prepare, upload.data, upload.name, state.image_limits)
     stored = await state.encoded(prepared)
@@ -157,8 +159,9 @@ async def case(
     inspector, stored = state.inspector, state.cases.get(id)
     found = None
     if stability:
+        check_rates(inspector, base_rate, fpr)
         with state.admit(len(STABILITY_PERTURBATIONS)):
-            work = _stability(state, stored, base_rate)
+            work = _stability(state, stored, base_rate, fpr)
             found = await while_connected(request, work, state.limits.answer_seconds)
     return await state.answered(inspector.case, stored, base_rate=base_rate, fpr=fpr, stability=found)
 
@@ -290,13 +293,14 @@ async def whatif(request: Request, id: CaseId, asked: m.WhatIf) -> m.WhatIfAnswe
     state = state_of(request)
     inspector, stored = state.inspector, state.cases.get(id)
     spec = edits_spec(asked.edits)
-    before = await state.answered(inspector.case, stored, base_rate=asked.base_rate)
+    rates = {"base_rate": asked.base_rate, "fpr": asked.fpr}
+    before = await state.answered(inspector.case, stored, **rates)
     edited = stored
     if spec:
         with state.admit(1):
             work = _edited(state, stored, spec)
             edited = await while_connected(request, work, state.limits.answer_seconds)
-    after = await state.answered(inspector.case, edited, base_rate=asked.base_rate, off=asked.off)
+    after = await state.answered(inspector.case, edited, off=asked.off, **rates)
     return m.WhatIfAnswer(edits=edited.edits, off=sorted(set(asked.off)), before=before, after=after)
 
 
@@ -322,15 +326,17 @@ async def _edited(state: ServerState, stored: StoredCase, spec: str) -> StoredCa
     return await state.encoded(prepared)
 
 
-async def _stability(state: ServerState, stored: StoredCase, base_rate: float | None) -> Stability:
+async def _stability(
+    state: ServerState, stored: StoredCase, base_rate: float | None, fpr: float | None
+) -> Stability:
     inspector = state.inspector
 
     async def one(spec: str) -> tuple[str, Verdict]:
         prepared = await state.decoded(inspector.prepare_edited, stored, spec, state.image_limits)
         edited = await state.answered(inspector.stored, prepared, await state.vectors(prepared))
-        return spec, await state.answered(inspector.verdict, edited, base_rate)
+        return spec, await state.answered(inspector.verdict, edited, base_rate, fpr)
 
-    own = await state.answered(inspector.verdict, stored, base_rate)
+    own = await state.answered(inspector.verdict, stored, base_rate, fpr)
     found = await settled([one(spec) for spec in STABILITY_PERTURBATIONS])
     return stability_answer(own, dict(each for each in found if not isinstance(each, ImageError)))
 

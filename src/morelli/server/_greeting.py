@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from morelli.artefacts import check_results
+from morelli.artefacts import check_results, read_json
+from morelli.artefacts.text import visible
 from morelli.errors import UsageError
 from morelli.server._settings import ServerSettings, artefact_name, is_loopback
 from morelli.server._static import STATIC
@@ -14,7 +15,7 @@ def greeting(settings: ServerSettings, address: str, *, static: Path = STATIC) -
     """The lines of the first screen.
 
     Raises:
-        ArtifactError: an atlas or the second detector that the settings name is none.
+        ArtifactError: an atlas that the settings name is none, or the second detector has no manifest.
         UsageError: a report that they name is none.
     """
     lines = [f"Morelli is at {address}"]
@@ -49,9 +50,15 @@ def greeting(settings: ServerSettings, address: str, *, static: Path = STATIC) -
 
 
 def _beside(path: Path) -> str:
-    from morelli.detectors import load_detector
+    """The second detector's name out of its manifest; the rest is read once, with the first detector."""
+    manifest = next((one for one in (path / "ensemble.json", path / "bundle.json") if one.is_file()), None)
+    if manifest is None:
+        from morelli.detectors import load_detector
 
-    return load_detector(path).name
+        return load_detector(path).name  # raises, and says what is wrong with the folder
+    found = read_json(manifest, what="detector")
+    name = found.get("name") if isinstance(found, dict) else None
+    return visible(str(name or path.name))
 
 
 def _atlases(settings: ServerSettings) -> str:

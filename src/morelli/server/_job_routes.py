@@ -11,6 +11,7 @@ from fastapi import Path as InPath
 from morelli.artefacts.text import csv_table
 from morelli.inspection.answers import Second
 from morelli.server import _models as m
+from morelli.server._check_routes import check_rates
 from morelli.server._feedback import note_case
 from morelli.server._paths import allowed_path
 from morelli.server._problems import ProblemError, documented
@@ -24,7 +25,7 @@ JobId = Annotated[str, InPath(pattern=r"^[0-9a-f]{16}$", description="Id of a jo
 async def start_job(request: Request, asked: m.JobRequest) -> m.Job:
     """Judge a folder, archive, manifest or image inside the declared roots, in the background."""
     state = state_of(request)
-    _ = state.inspector
+    check_rates(state.inspector, asked.base_rate, asked.fpr)
     path = await asyncio.to_thread(allowed_path, asked.path, state.settings.roots)
     reading: dict[str, Any] = {
         "label_from": "folders" if asked.label_from_folders else None,
@@ -32,7 +33,8 @@ async def start_job(request: Request, asked: m.JobRequest) -> m.Job:
         "image_column": asked.image_column,
         "label_column": asked.label_column,
     }
-    return state.jobs.start(path, asked.path, base_rate=asked.base_rate, reading=reading)
+    rates = (asked.base_rate, asked.fpr)
+    return state.jobs.start(path, asked.path, rates=rates, reading=reading)
 
 
 @router.get("/jobs", tags=["jobs"], responses=documented())
@@ -113,29 +115,36 @@ async def feedback(request: Request, asked: m.FeedbackRequest) -> m.FeedbackAnsw
     return await state.answered(note_case, state.settings.feedback, state.inspector, stored, asked)
 
 
-_COLUMNS = tuple(name for name in m.JobRow.model_fields if name != "second")
-_SECOND = ("second_verdict", "second_probability", "second_interval", "agreement")
+# Named as in the tables of `morelli detect`, so that one program reads both.
+_COLUMNS = (
+    *("uri", "sha256", "label", "verdict", "probability", "probability_low", "probability_high", "logit"),
+    *("reasons", "width", "height", "format", "error", "error_message"),
+)
+_SECOND = ("second_verdict", "second_probability", "second_low", "second_high", "agreement")
 """What a CSV file holds of the second detector, where one judges beside the first."""
 
 
 def _csv(rows: list[m.JobRow]) -> Response:
     """All rows as CSV; text that a spreadsheet would take for a formula is made plain text."""
-    table = []
     beside = any(row.second is not None for row in rows)
-    for row in rows:
-        values = row.model_dump(exclude={"second"})
-        values["interval"] = _interval(row.interval)
-        values["reasons"] = "; ".join(row.reasons)
-        table.append([values[name] for name in _COLUMNS] + (_second(row.second) if beside else []))
+    table = [_cells(row) + (_second(row.second) if beside else []) for row in rows]
     columns = (*_COLUMNS, *(_SECOND if beside else ()))
     return Response(csv_table(columns, table), media_type="text/csv; charset=utf-8")
+
+
+def _cells(row: m.JobRow) -> list[Any]:
+    low, high = row.interval or (None, None)
+    values = row.model_dump() | {
+        "probability_low": low,
+        "probability_high": high,
+        "reasons": "; ".join(row.reasons),
+        "error": row.failure,
+        "error_message": row.message,
+    }
+    return [values[name] for name in _COLUMNS]
 
 
 def _second(second: Second | None) -> list[Any]:
     if second is None:
         return [None] * len(_SECOND)
-    return [second.verdict, second.probability, _interval(second.interval), second.agreement]
-
-
-def _interval(ends: tuple[float, float] | None) -> str:
-    return "" if ends is None else f"{ends[0]:.6g} {ends[1]:.6g}"
+    return [second.verdict, second.probability, *second.interval, second.agreement]

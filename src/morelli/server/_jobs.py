@@ -38,7 +38,7 @@ class _Running:
     id: str
     path: Path
     shown: str
-    base_rate: float | None
+    rates: tuple[float | None, float | None]
     reading: Mapping[str, Any]
     state: JobState = "waiting"
     message: str = ""
@@ -80,8 +80,21 @@ class JobBoard:
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="morelli-job")
 
-    def start(self, path: Path, shown: str, *, base_rate: float | None, reading: Mapping[str, Any]) -> Job:
-        """Put a job into the line; `reading`: further arguments of `iter_source`.
+    def start(
+        self,
+        path: Path,
+        shown: str,
+        *,
+        rates: tuple[float | None, float | None],
+        reading: Mapping[str, Any],
+    ) -> Job:
+        """Put a job into the line.
+
+        Args:
+            path: what to judge.
+            shown: what the client called it.
+            rates: base rate and false alarm rate of its verdicts; None: the detector's own.
+            reading: further arguments of `iter_source`.
 
         Raises:
             ProblemError: 503, too many wait.
@@ -91,7 +104,7 @@ class JobBoard:
             waiting = sum(job.state in WAITING for job in self._jobs.values())
             if waiting >= self._limits.jobs:
                 raise busy(60, f"{waiting} jobs wait already.")
-            job = _Running(secrets.token_hex(8), path, shown, base_rate, reading)
+            job = _Running(secrets.token_hex(8), path, shown, rates, reading)
             self._jobs[job.id] = job
             self._pool.submit(self._run, job)
         return job.answer()
@@ -192,8 +205,8 @@ class JobBoard:
                 assert isinstance(prepared, ImageError)
                 return _failure_row(item, prepared)
             stored = inspector.stored(prepared, future.result())
-            verdict = inspector.verdict(stored, job.base_rate)
-            return _verdict_row(item, prepared, verdict, inspector.second_opinion(stored, job.base_rate))
+            verdict = inspector.verdict(stored, *job.rates)
+            return _verdict_row(item, prepared, verdict, inspector.second_opinion(stored, *job.rates))
 
         try:
             for item in self._items(job):

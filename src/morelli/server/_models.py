@@ -23,6 +23,8 @@ CaseDimension = Annotated[
         "the other reader, not negative.",
     ),
 ]
+Rate = Annotated[float, Field(gt=0, lt=1)]
+_FPR = "Share of real images that may be called AI-generated; the bundle's by default."
 JobState = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 
@@ -80,7 +82,8 @@ class WhatIf(Asked):
 
     edits: Annotated[list[EditStep], Field(max_length=8)] = []
     off: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=256)] = []
-    base_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
+    base_rate: Rate | None = None
+    fpr: Rate | None = Field(default=None, description=_FPR)
 
 
 class WhatIfAnswer(Answer):
@@ -96,7 +99,8 @@ class JobRequest(Asked):
     """A folder, archive, manifest or image inside the allowed roots."""
 
     path: Annotated[str, Field(min_length=1, max_length=4096)]
-    base_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
+    base_rate: Rate | None = None
+    fpr: Rate | None = Field(default=None, description=_FPR)
     label_from_folders: bool = Field(
         default=False, description="Take labels from folders named real, fake, 0_real, 1_fake, …"
     )
@@ -244,7 +248,7 @@ class Report(Answer):
 
 
 class Counts(Answer):
-    """Images of a selection: all, by label, and by outcome of the verdict at even odds."""
+    """Images of a selection: all, by label, and by outcome of the atlas's verdict."""
 
     count: int
     real: int

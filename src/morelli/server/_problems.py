@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -131,7 +132,7 @@ def problem_of(error: MorelliError) -> ProblemError:
         return ProblemError(status, "changed-meanwhile", str(error), next="Load it again and look at it.")
     if isinstance(error, UnknownDimensionError):
         return ProblemError(422, "unknown-dimension", str(error))
-    kind = type(error).__name__.removesuffix("Error").lower() or "error"
+    kind = re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__.removesuffix("Error")).lower() or "error"
     return ProblemError(status, kind, str(error), next="What is wrong, and what to do, is in the detail.")
 
 

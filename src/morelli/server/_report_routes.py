@@ -16,7 +16,7 @@ from morelli.inspection import Inspector, StoredCase
 from morelli.inspection.answers import Case
 from morelli.server import _atlas_models as a
 from morelli.server import _models as m
-from morelli.server._check_routes import CaseId
+from morelli.server._check_routes import BaseRate, CaseId, Fpr
 from morelli.server._etags import cached, etag_of
 from morelli.server._problems import ProblemError, documented
 from morelli.server._settings import artefact_name
@@ -46,13 +46,14 @@ async def case_report(
     format: Annotated[
         Literal["html", "json"], Query(description="A page that opens offline, or the case.")
     ] = "html",
-    base_rate: Annotated[float | None, Query(gt=0, lt=1)] = None,
+    base_rate: BaseRate = None,
+    fpr: Fpr = None,
     download: Annotated[bool, Query(description="Let the browser save it.")] = False,
 ) -> Any:
     """Give a report of one case: the sentence to quote, the evidence, and every version and hash."""
     state = state_of(request)
     stored = state.cases.get(id)
-    answer = await state.answered(state.inspector.case, stored, base_rate=base_rate)
+    answer = await state.answered(state.inspector.case, stored, base_rate=base_rate, fpr=fpr)
     content: bytes | str
     if format == "json":
         content, kind = CASE.dump_json(answer, indent=1), "application/json"

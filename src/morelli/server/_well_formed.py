@@ -1,4 +1,4 @@
-"""JSON that no file and no answer could hold again is refused before anything is done with it."""
+"""What no request may hold, whatever its route: text that is no Unicode, parameters that nobody reads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from fastapi import Request
+from fastapi.dependencies.models import Dependant
 
 from morelli.server._problems import ProblemError
 
@@ -15,11 +16,12 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 async def well_formed(request: Request) -> None:
-    """Refuse a JSON body with text that is no Unicode; for every route.
+    """Refuse a JSON body with text that is no Unicode, and unknown query parameters; for every route.
 
     Raises:
         ProblemError: 422.
     """
+    _refuse_unknown_parameters(request)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         return
     body = await request.body()
@@ -28,6 +30,25 @@ async def well_formed(request: Request) -> None:
             refuse_halves(json.loads(body))
         except (ValueError, RecursionError):
             return  # no JSON at all, which the route itself says
+
+
+def _refuse_unknown_parameters(request: Request) -> None:
+    """A misspelt rate that is passed over would give figures at another one."""
+    known = sorted(_parameters(request.scope["route"].dependant))
+    unknown = sorted(set(request.query_params) - set(known))
+    if unknown:
+        raise ProblemError(
+            422,
+            "invalid-request",
+            f"There is no query parameter {', '.join(map(repr, unknown))} here.",
+            next=f"Known are {', '.join(known)}." if known else "This address takes none.",
+        )
+
+
+def _parameters(dependant: Dependant) -> set[str]:
+    """The names of a route's query parameters, those of what it depends on included."""
+    own = {field.alias for field in dependant.query_params}
+    return own.union(*(_parameters(one) for one in dependant.dependencies))
 
 
 def refuse_halves(found: Any) -> None:

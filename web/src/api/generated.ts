@@ -242,7 +242,7 @@ export interface CopyGroups {
   readonly groups: readonly CopyGroup[];
 }
 
-/** Images of a selection: all, by label, and by outcome of the verdict at even odds. */
+/** Images of a selection: all, by label, and by outcome of the atlas's verdict. */
 export interface Counts {
   readonly count: number;
   readonly real: number;
@@ -612,6 +612,8 @@ export interface Job {
 export interface JobRequest {
   readonly path: string;
   readonly base_rate?: number | null;
+  /** Share of real images that may be called AI-generated; the bundle's by default. */
+  readonly fpr?: number | null;
   /** Take labels from folders named real, fake, 0_real, 1_fake, … */
   readonly label_from_folders?: boolean;
   /** Published layout that gives the labels; `auto` finds it. */
@@ -1016,6 +1018,8 @@ export interface WhatIf {
   readonly edits?: readonly EditStep[];
   readonly off?: readonly number[];
   readonly base_rate?: number | null;
+  /** Share of real images that may be called AI-generated; the bundle's by default. */
+  readonly fpr?: number | null;
 }
 
 /** The case before and after; `after` is a case of its own, with picture and relevance. */

@@ -21,6 +21,13 @@ from PIL import (
 )
 
 from morelli.errors import ImageError
+from morelli.images._animations import (
+    first_of_apng,
+    keep_alpha,
+    put_on_canvas,
+    uncovered_of_gif,
+    uncovered_of_webp,
+)
 from morelli.images._depth import depth_notes
 from morelli.images._guards import check_container, check_pixels, frame_count
 from morelli.images._jpeg import jpeg_has_end, jpeg_quality, jpeg_scans
@@ -98,6 +105,10 @@ def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
         check_container(data, format, limits)
         if format == "HEIF":
             return _open_heif(data, limits)
+        first = first_of_apng(data) if format == "PNG" else None
+        if first is not None:
+            check_pixels(*first.canvas, limits)
+            data = first.data
         image, data = _open(data, format, notes)
         size = image.size
         if format == "JPEG":
@@ -106,7 +117,9 @@ def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
             _reduce(image, limits, notes)
         check_pixels(image.width, image.height, limits)
         # The count is read first: loading lets go of some decoders.
-        frame = Frame(image, image.mode, notes=notes, frames=frame_count(data, format, image))
+        frames = frame_count(data, format, image) if first is None else first.frames
+        frame = Frame(image, image.mode, notes=notes, frames=frames)
+        with_alpha = format == "WEBP" and keep_alpha(image, data)
         _read_metadata(frame, data, format)
         if size != image.size:
             frame.stored = size
@@ -121,6 +134,12 @@ def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
             notes += _filled(data)
         if format == "PNG":
             check_png_complete(data, image)
+        if first is not None:
+            frame.image = put_on_canvas(image, first)
+        elif format == "GIF":
+            frame.image = uncovered_of_gif(image)
+        elif with_alpha:
+            frame.image = uncovered_of_webp(image)
     except ImageError:
         raise
     except MemoryError:
@@ -130,6 +149,8 @@ def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
     if frame.frames > 1:
         further = "pictures, such as a gain map" if format == "JPEG" else "frames"
         frame.notes.append(f"first of {frame.frames} {further}")
+    if first is not None and first.apart:
+        frame.notes.append("the still picture for programs without animation is not judged")
     return frame
 
 

@@ -22,6 +22,7 @@ ROOMS = [
     "metrics.streams",
     "artefacts",
     "artefacts.schema",
+    "artefacts.targets",
     "artefacts.tensors",
     "artefacts.text",
     "images",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -214,3 +215,23 @@ def test_local_addresses_and_windows_paths(tmp_path: Path, monkeypatch: pytest.M
     assert first.read() == second.read() == jpeg(7)
     with pytest.raises(ImageError, match="does not exist"):
         third.read()
+
+
+@pytest.mark.parametrize("own", [1000, 131_072, 64 << 20])
+def test_a_program_that_reads_a_manifest_keeps_its_own_limit_of_cells(tmp_path: Path, own: int) -> None:
+    """The csv module has one limit for the whole process; prompts and workflows are longer than Python's."""
+    rows = [f"{name}.png,real,{'x' * 200_000}" for name in "abc"]
+    (tmp_path / "set.csv").write_text("path,label,prompt\n" + "\n".join(rows))
+    before = csv.field_size_limit(own)
+    try:
+        lengths = []
+        for item in iter_source(tmp_path / "set.csv"):
+            lengths.append(len(item.metadata["prompt"]))
+            assert csv.field_size_limit() == own
+        assert lengths == [200_000] * 3
+        (tmp_path / "bad.csv").write_text('path\n"a.png')
+        with pytest.raises(UsageError):
+            list(iter_source(tmp_path / "bad.csv"))
+        assert csv.field_size_limit() == own
+    finally:
+        csv.field_size_limit(before)

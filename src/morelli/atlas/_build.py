@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +33,7 @@ from morelli.atlas._options import AtlasOptions, delivery_filter
 from morelli.atlas._pattern_step import find_patterns
 from morelli.atlas._pixel_step import write_pixels
 from morelli.atlas._pixels import Pictures, PixelTable, Progress
+from morelli.atlas._place import STATE, refuse_taken
 from morelli.atlas._record import MANIFEST, AtlasRecord
 from morelli.atlas._reliability import audit_of, thresholds_of
 from morelli.atlas._versions import append_pixels, drop_old_versions, write_images
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from morelli.explanation.concepts import ConceptBank
     from morelli.features import Features, FeatureTable
 
-STATE = "building.json"
 HELD_OUT = "held-out.safetensors"
 HASHED = (
     *("distilled/*", "cells-*/*", "layout/*", "prototypes/*", "pattern-basis.safetensors"),
@@ -54,7 +53,6 @@ HASHED = (
 )
 MOST_LISTED = 1000
 _WAIT = 10.0
-_LEFTOVER = re.compile(r"\..+\.(lock|new|old|part)")
 
 
 def build_atlas(
@@ -97,6 +95,7 @@ def build_atlas(
 
     options, out = options or AtlasOptions(), Path(out)
     tell = progress or _silent
+    refuse_taken(out)
     where = delivery_filter(table, options)
     features = table.load([options.kind], where=where)
     if not len(features):
@@ -320,10 +319,7 @@ def _workers() -> int:
 
 def _prepare(out: Path, state: dict[str, Any]) -> bool:
     """Make the folder, or say that a build with the same inputs can go on in it; anything else is refused."""
-    if (out / MANIFEST).is_file():
-        raise ArtifactError(f"{out} is a finished atlas; choose another name, or remove it")
-    if out.exists() and (not out.is_dir() or _is_foreign(out)):
-        raise ArtifactError(f"{out} exists and is no atlas; choose another name")
+    refuse_taken(out)
     try:
         before = read_json(out / STATE, what="atlas")
     except ArtifactError:
@@ -348,12 +344,6 @@ def _held_out_of(out: Path, fitted: DistilledMap) -> HeldOut:
         raise ArtifactError(
             f"{out / HELD_OUT} is damaged ({error}); remove {out / STATE}, and the build starts over"
         ) from error
-
-
-def _is_foreign(folder: Path) -> bool:
-    """Whether a folder holds something, and not what a build leaves that was ended at any point."""
-    names = [path.name for path in folder.iterdir() if not _LEFTOVER.fullmatch(path.name)]
-    return bool(names) and not {STATE, "distilled"} & set(names)
 
 
 def _copies_of_column(collection: Collection) -> Any:

@@ -274,7 +274,9 @@ def detect(
 
 
 def _check_names(outputs: dict[str, str | None], sheet: Path | None) -> None:
-    """Refuse outputs without a name, two of one name, and a sheet that is a folder, before any work."""
+    """Refuse outputs without a name, two of one name, and those that cannot be written, before any work."""
+    from morelli.artefacts.targets import check_file_target
+
     if sheet is not None and sheet.is_dir():
         raise UsageError(f"--sheet {sheet} is a folder; name a file such as verdicts.png")
     places: dict[str, str] = {}
@@ -283,6 +285,7 @@ def _check_names(outputs: dict[str, str | None], sheet: Path | None) -> None:
             continue
         if not name.strip():
             raise UsageError(f"{option} was given an empty name; name a file, or leave the option out")
+        check_file_target(name)
         place = os.path.realpath(name)
         if (Path(place).is_file() or not os.path.lexists(place)) and places.setdefault(
             place, option

@@ -106,11 +106,13 @@ def extract(
 
     Exit codes: 0 all done, 2 wrong usage, 3 some images failed (counted on stderr), 4 nothing could be done.
     """
+    from morelli.features import FeatureTable
     from morelli.features import extract as run
     from morelli.images import iter_source, layouts
 
     cluster = engine_of(engine, address=ray_address, actors=ray_actors, cpus=ray_cpus, offline=offline)
     number = _label(label)
+    FeatureTable.check_target(out)
 
     reading = reading_of(
         sources,

@@ -39,8 +39,9 @@ def univfd(
 
         morelli detect ~/Pictures --bundle univfd-bundle/
     """
-    from morelli.detectors import import_univfd
+    from morelli.detectors import Bundle, import_univfd
 
+    Bundle.check_target(out)
     bundle = import_univfd(weights, force=force)
     bundle.save(out)
     typer.echo(f"{out}: bundle {bundle.name} for {bundle.build.encoder}")

@@ -22,7 +22,7 @@ from morelli.features._prepare import Identity, Known, New, Preparation, Row
 from morelli.features._report import ExtractReport, Progress
 from morelli.features._rows import NOT_FINITE, check_range, finite_rows
 from morelli.features._schema import Dtype, TableSpec, metadata_schema
-from morelli.features._table import FeatureTable, is_table, open_or_create, refuse_foreign, write_lock
+from morelli.features._table import FeatureTable, is_table, open_or_create, write_lock
 
 if TYPE_CHECKING:
     from morelli.encoders import Encoder, PreparedImage
@@ -111,7 +111,7 @@ def extract(
         batch_size = 4 if encoder.device == "cpu" else 64
     if min(batch_size, workers or 1, flush_rows) < 1:
         raise UsageError("workers, batch_size and flush_rows are at least 1")
-    refuse_foreign(out)
+    FeatureTable.check_target(out)
     if engine != "local":
         from morelli.encoders.cluster import cluster_of, listing_of, require_ray
         from morelli.features._distributed import ClusterJob, extract_on_cluster

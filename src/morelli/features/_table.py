@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from morelli.artefacts.targets import check_inside
 from morelli.errors import ArtifactError, BuildMismatchError, MorelliError, UsageError
 from morelli.features._failures import Failure, read_failures, write_failures
 from morelli.features._features import Features, Floats
@@ -91,6 +92,17 @@ class FeatureTable:
         dataset = lance.write_dataset(schema.empty_table(), path, schema=schema, mode="create")
         (path / SIDE_FOLDER).mkdir(exist_ok=True)
         return cls(path, dataset, spec, Lease(path / SIDE_FOLDER))
+
+    @staticmethod
+    def check_target(path: Path | str) -> None:
+        """Raise where no table can be made or added to at `path`: ask before images are read, not after it.
+
+        Raises:
+            ArtifactError: something else than a table is there.
+            UsageError: nothing can be written there.
+        """
+        refuse_foreign(Path(path))
+        check_inside(path)
 
     @classmethod
     def open(cls, path: Path | str) -> FeatureTable:

@@ -54,6 +54,11 @@ def depth_notes(data: bytes, format: str, icc: bytes | None = None) -> list[str]
     return list(dict.fromkeys(notes))
 
 
+def states_colour(data: bytes) -> bool:
+    """Whether a PNG states its colours by code points (``cICP``), which come before all else."""
+    return any(kind == b"cICP" for kind, _ in _chunks(data[:_HEAD]))
+
+
 def _hdr(transfer: int) -> list[str]:
     name = _TRANSFER.get(transfer)
     return [] if name is None else [f"HDR ({name}) shown without tone mapping"]

@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -28,12 +29,15 @@ from morelli.images._animations import (
     uncovered_of_gif,
     uncovered_of_webp,
 )
-from morelli.images._depth import depth_notes
+from morelli.images._colour import Change
+from morelli.images._depth import depth_notes, states_colour
 from morelli.images._guards import check_container, check_pixels, frame_count
 from morelli.images._jpeg import jpeg_has_end, jpeg_quality, jpeg_scans
 from morelli.images._limits import Limits
 from morelli.images._png import check_png_complete, drop_png_metadata, png_bit_depth
+from morelli.images._png_samples import display_gamma, from_gamma, with_key
 from morelli.images._tiff import ORIENTATION, directories, exif_is_broken, exif_orientation
+from morelli.images._tiff_samples import meant_samples
 
 # Everything that Pillow's decoders have been seen to raise on damaged input, apart from MemoryError.
 DECODER_ERRORS = (
@@ -94,6 +98,8 @@ class Frame:
     has_exif: bool = False
     jpeg_quality: int | None = None
     notes: list[str] = field(default_factory=list)
+    change: Change | None = None
+    """What takes its colours to sRGB, where the container says so other than by a profile."""
     stored: tuple[int, int] | None = None
     """Width and height in the file, where the picture was decoded at a reduced scale."""
 
@@ -134,8 +140,15 @@ def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
             notes += _filled(data)
         if format == "PNG":
             check_png_complete(data, image)
+            image = with_key(image, png_bit_depth(data), notes)
+            frame.image = image
+            exponent = None if states_colour(data) else display_gamma(image.info)
+            if exponent is not None:
+                frame.change = partial(from_gamma, exponent)
         if first is not None:
             frame.image = put_on_canvas(image, first)
+        elif format == "TIFF":
+            frame.image = meant_samples(image, next(directories(data)), notes)
         elif format == "GIF":
             frame.image = uncovered_of_gif(image)
         elif with_alpha:

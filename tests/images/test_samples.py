@@ -124,3 +124,22 @@ def test_the_usual_gamma_and_nonsense_change_nothing(gamma: int) -> None:
     picture = Image.fromarray(RGB)
     data = png_with_chunk(encoded("PNG", picture), b"gAMA", struct.pack(">I", gamma))
     assert np.array_equal(shown(data), RGB) and decode(data).facts.notes == ()
+
+
+def test_a_bmp_whose_fourth_byte_is_empty_is_no_blank_page() -> None:
+    pixels = np.dstack([RGB[::-1, :, ::-1], np.zeros((64, 96), np.uint8)])
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    head = struct.pack("<IiiHHIIiiII", 108, 96, 64, 1, 32, 3, pixels.nbytes, 0, 0, 0, 0) + masks + bytes(52)
+    data = b"BM" + struct.pack("<IHHI", 122 + pixels.nbytes, 0, 0, 122) + head + pixels.tobytes()
+    assert np.array_equal(shown(data), RGB)
+    pixels[..., 3] = np.where(np.arange(96) < 48, 255, 0)
+    half = data[:122] + pixels.tobytes()
+    assert np.array_equal(shown(half), np.where(pixels[::-1, :, 3:] == 255, RGB, 255))
+
+
+def test_a_png_made_for_iphone_apps_is_named() -> None:
+    data = encoded("PNG", Image.fromarray(RGB))
+    changed = data[:8] + chunk(b"CgBI", b"P\0 \2") + data[8:]
+    with pytest.raises(ImageError, match="pngcrush") as caught:
+        decode(changed)
+    assert caught.value.reason == "unsupported_format"

@@ -92,6 +92,14 @@ def stretched(values: NDArray[Any], low: float, high: float) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
 
 
+def without_empty_alpha(image: Image.Image, notes: list[str]) -> Image.Image:
+    """A BMP without alpha where all of it is 0, as browsers show it: programs leave the fourth byte empty."""
+    if image.mode != "RGBA" or image.getchannel("A").getextrema() != (0, 0):
+        return image
+    notes.append("empty alpha dropped")
+    return image.convert("RGB")
+
+
 def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """The image without alpha, and its alpha as mode L; a palette's or a key colour's counts as alpha."""
     transparency = image.info.get("transparency")

@@ -29,7 +29,7 @@ from morelli.images._animations import (
     uncovered_of_gif,
     uncovered_of_webp,
 )
-from morelli.images._colour import Change
+from morelli.images._colour import Change, without_empty_alpha
 from morelli.images._depth import depth_notes, states_colour
 from morelli.images._guards import check_container, check_pixels, frame_count
 from morelli.images._jpeg import jpeg_has_end, jpeg_quality, jpeg_scans
@@ -147,6 +147,8 @@ def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
                 frame.change = partial(from_gamma, exponent)
         if first is not None:
             frame.image = put_on_canvas(image, first)
+        elif format == "BMP":
+            frame.image = without_empty_alpha(image, notes)
         elif format == "TIFF":
             frame.image = meant_samples(image, next(directories(data)), notes)
         elif format == "GIF":

@@ -45,6 +45,12 @@ def check_png(data: bytes) -> None:
             break
     else:
         raise ImageError("truncated", "the PNG ends before its last chunk (IEND)")
+    if b"CgBI" in kinds:
+        raise ImageError(
+            "unsupported_format",
+            "a PNG changed for iPhone apps (CgBI) is not read; change it back with "
+            "`pngcrush -revert-iphone-optimizations`",
+        )
     if b"IHDR" not in kinds or b"IDAT" not in kinds:
         raise ImageError("damaged", "the PNG holds no picture (no IHDR or no IDAT chunk)")
     if data[25] == 3 and b"PLTE" not in kinds:

@@ -27,10 +27,10 @@ from morelli.inspection._evidence import (
     reading_evidence,
 )
 from morelli.inspection._inspect import Inspection, image_file
+from morelli.inspection._picture import limited
 from morelli.inspection._prepare import PreparedCase, Vectors, as_jpeg, prepare, prepare_edited
 from morelli.inspection._relevance import case_maps, dimension_map
 from morelli.inspection._second import SecondDetector, case_features, common_encoder, common_kinds
-from morelli.inspection._small import small_is_out_of_domain
 from morelli.inspection._stability import STABILITY_PERTURBATIONS, stability_answer
 from morelli.inspection._stream import Detection, counted, detect, items_of
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from morelli.explanation.deciding import Reading, TypicalParts
     from morelli.images import ImageItem
     from morelli.images.layouts import SourceReport
+    from morelli.images.transforms import Transform
     from morelli.provenance import TrustList
 
 
@@ -296,7 +297,7 @@ class Inspector:
             UnknownDimensionError: `off` names one that does not exist.
         """
         bundle = self.tuned(base_rate, fpr)
-        verdict = _verdict(bundle, stored)
+        verdict = _verdict(bundle, stored, self.encoder.transform)
         distilled = None
         if self.distilled is not None:
             (odds,) = bundle.calibration.log_odds([verdict.logit], 0.5)
@@ -318,11 +319,13 @@ class Inspector:
     def second_opinion(self, stored: StoredCase, base_rate: float | None = None) -> a.Second | None:
         """What the second detector says of a case; None where there is none."""
         first = self.tuned(base_rate)
-        return None if self.second is None else self.second.opinion(stored, _verdict(first, stored), first)
+        if self.second is None:
+            return None
+        return self.second.opinion(stored, _verdict(first, stored, self.encoder.transform), first)
 
     def verdict(self, stored: StoredCase, base_rate: float | None = None) -> Verdict:
         """The bundle's verdict alone."""
-        return _verdict(self.tuned(base_rate), stored)
+        return _verdict(self.tuned(base_rate), stored, self.encoder.transform)
 
     def versions(self) -> a.Versions:
         """Encoder, bundle and distilled map by name, version and hash."""
@@ -475,9 +478,9 @@ class Inspector:
         return [{kind: array[row] for kind, array in found.items()} for row in range(len(images))]
 
 
-def _verdict(bundle: Bundle | Ensemble, stored: StoredCase) -> Verdict:
+def _verdict(bundle: Bundle | Ensemble, stored: StoredCase, transform: Transform) -> Verdict:
     (verdict,) = bundle.verdicts(stored.features)
-    return small_is_out_of_domain(verdict, stored.facts.width, stored.facts.height)
+    return limited(verdict, stored.facts, transform)
 
 
 def _no_distilled() -> MissingPartError:

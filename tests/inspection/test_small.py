@@ -1,4 +1,4 @@
-"""Pictures that show little: few pixels or one colour are out of domain; of strips the judged part is named."""
+"""Pictures that show little: small or of one colour, out of domain; of strips the judged part is named."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 REAL: Final = 0
@@ -38,6 +38,9 @@ _NAME: Final = re.compile(
 _PEOPLE: Final = re.compile(r"human.*(?:fac|photo|pic|sample|data)", re.IGNORECASE)
 """Pictures of people, not by people."""
 _OF_SPLIT: Final = re.compile(rf"(.+?)[ _-](?:{_SPLITS})", re.IGNORECASE)
+_SPELLED: Final = re.compile(r"label[ _-]?(?:name|text|str|string|word|words)")
+_CLASS_COLUMN: Final = re.compile(r"(?:class|target|category)(?:[ _-]?names?)?")
+_REAL_NAMES: Final = frozenset({"real", "nature", "natural", "authentic", "human", "photo", "photograph"})
 _QUESTION: Final = re.compile(
     r"(?:is[ _-]?)?(?:(?P<real>real|authentic|genuine|natural|human|human[ _-]?made|photo|photograph)"
     r"|fake|deep[ _-]?fake|ai|generated|(?:ai|machine)[ _-]?(?:generated|made)|synthetic|artificial|aigc)"
@@ -108,6 +111,34 @@ def label_in_column(text: str, column: str) -> int | None:
     if asked is None or word not in _YES | _NO:
         return label_of(text)
     return REAL if (word in _YES) == (asked["real"] is not None) else FAKE
+
+
+def contradiction(label: int | None, row: Mapping[str, str], generator: str | None = None) -> str | None:
+    """What in a row says the opposite of its label, as "column 'value'"; None where nothing does.
+
+    Columns that are questions (``is_real``) and those that spell the label out (``label_name``) are asked;
+    those of classes where they say real or fake, no more and no less. A generator contradicts by such a name.
+
+    >>> contradiction(1, {"label_name": "real"}), contradiction(0, {"is_ai": "no", "class": "human"})
+    ("label_name 'real'", None)
+    """
+    if label is None:
+        return None
+    for column, value in row.items():
+        name = column.strip().lower()
+        if _QUESTION.fullmatch(name) and name.startswith("is"):
+            said = label_in_column(value, name)
+        elif _SPELLED.fullmatch(name):
+            said = None if value.strip().isdigit() else label_of(value)
+        elif _CLASS_COLUMN.fullmatch(name):
+            said = _FOLDERS.get(value.strip().lower()) if value.strip().lower() in ("real", "fake") else None
+        else:
+            continue
+        if said is not None and said != label:
+            return f"{column} {value.strip()!r}"
+    if label == FAKE and generator and generator.strip().lower() in _REAL_NAMES:
+        return f"generator {generator.strip()!r}"
+    return None
 
 
 def label_of_folders(parts: Iterable[str]) -> int | None:

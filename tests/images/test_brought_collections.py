@@ -9,6 +9,7 @@ import json
 import os
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +20,7 @@ from morelli.errors import ImageError, UsageError
 from morelli.images import decode, iter_source
 from morelli.images.layouts import SourceReport
 from tests.images.hostile import encoded
-from tests.images.test_collections import write_folder, write_tar
+from tests.images.test_collections import write_folder, write_tar, write_zip
 
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1234\n"
@@ -408,3 +409,57 @@ def test_a_split_or_a_set_is_no_part_of_a_generators_name(tmp_path: Path) -> Non
                 for item in iter_source(root, **how)  # type: ignore[arg-type]
             }
             assert found == {folder: (1, generator) for folder, generator in there.items()}
+
+
+@pytest.mark.parametrize("name", ["set.zip", "set.tar", "set.tar.gz"])
+def test_labels_in_a_table_inside_an_archive_are_not_lost_without_a_word(tmp_path: Path, name: str) -> None:
+    files = {"a.png": encoded("PNG"), "train/labels.csv": b"path,label\na.png,fake\n", "notes.md": b"# Notes"}
+    report = SourceReport()
+    archive = write_zip(tmp_path / name, files) if name.endswith("zip") else write_tar(tmp_path / name, files)
+    (item,) = iter_source(archive, report=report)
+    assert item.label is None and item.read() == files["a.png"]
+    said = report.passed_over()
+    assert "1 manifest or archive inside an archive" in said and "train/labels.csv" in said
+    assert "unpack and give it by its name" in said and "notes" not in said
+
+
+@pytest.mark.parametrize("suffix", ["tar.zst", "tzst", "tbz", "7z", "rar", "cbz"])
+def test_archives_inside_folders_and_archives_are_named(tmp_path: Path, suffix: str) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(encoded("PNG"))
+    (folder / f"more.{suffix}").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(9))
+    report = SourceReport()
+    assert len(list(iter_source(folder, report=report))) == 1
+    assert f"more.{suffix}" in report.passed_over()
+    for archive in (write_zip(tmp_path / "s.zip", {f"x/more.{suffix}": b"12"}), tmp_path / "s.tar"):
+        if archive.suffix == ".tar":
+            write_tar(archive, {f"x/more.{suffix}": b"12"})
+        (item,) = iter_source(archive)
+        assert item.problem is not None and item.problem.reason == "nested_archive"
+
+
+@pytest.mark.parametrize("pack", [lambda data: data, gzip.compress], ids=["plain", "gzip"])
+def test_archives_put_one_behind_the_other_are_not_read_as_the_first_alone(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    parts = [
+        write_tar(tmp_path / f"{name}.tar", {f"{name}.png": encoded("PNG")}).read_bytes() for name in "ab"
+    ]
+    joined = tmp_path / "joined.tar.gz"
+    joined.write_bytes(b"".join(map(pack, parts)))
+    good, problem = iter_source(joined)
+    assert good.uri.endswith("::a.png") and problem.problem is not None
+    assert "behind its end" in str(problem.problem) and "--ignore-zeros" in str(problem.problem)
+    padded = tmp_path / "padded.tar.gz"
+    padded.write_bytes(pack(parts[0] + bytes(200_000)))
+    assert [item.problem for item in iter_source(padded)] == [None]
+
+
+def test_another_archive_named_zip_is_said_to_be_what_it_is(tmp_path: Path) -> None:
+    data = gzip.compress(write_tar(tmp_path / "a.tar", {"a.png": encoded("PNG")}).read_bytes())
+    contents = {"gzip file": data, "7-Zip": b"7z\xbc\xaf\x27\x1c" + bytes(90), "no zip": b"x" * 90}
+    for words, content in contents.items():
+        (tmp_path / "set.zip").write_bytes(content)
+        (item,) = iter_source(tmp_path / "set.zip")
+        assert item.problem is not None and words in str(item.problem)

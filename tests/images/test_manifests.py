@@ -310,7 +310,7 @@ def test_columns_that_agree_or_are_about_something_else_are_kept(
     ("rows", "said"),
     [
         (("a.png,,", "a.png,fake,"), "no label"),
-        (("a.png,fake,", "./a.png,,"), "a label"),
+        (("a.png,fake,", "./a.png,fake,flux"), "no generator"),
         (("a.png,fake,sdxl", "x/../a.png,fake,flux"), "another generator"),
         (("a.png,fake,sdxl", "a.png,real,"), "opposite label"),
     ],

@@ -40,6 +40,9 @@ _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _INLINE = re.compile(r"[A-Za-z0-9+/\s]{1000,}={0,2}$")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://|data:[a-z]+/", re.IGNORECASE)
 
+_Said = tuple[int | None, str | None]
+"""Label and generator of a row."""
+
 
 class NoImagesError(UsageError):
     """A table that has no column of images."""
@@ -107,7 +110,7 @@ def iter_manifest(
         rows_of = jsonl_rows if manifest.lower().endswith(JSONL) else csv_rows
         rows = rows_of(manifest, lambda header: _check_header(header, columns, name))
         reader = None
-    said: dict[str, tuple[int | None, str | None]] = {}
+    said: dict[str, _Said] = {}
     members = _Members(listed)
     for number, row in rows:
         if reader is None:
@@ -137,8 +140,7 @@ def iter_manifest(
             item = reader.told(members.item(path) or file_item(path, path, limits), row, number)
             same = os.path.abspath(path)  # noqa: PTH100 - resolve follows links
             earlier = said.setdefault(same, (item.label, item.generator))
-            if earlier != (item.label, item.generator):
-                found = _difference(earlier[0], item.label)
+            if (found := _difference(earlier, (item.label, item.generator))) is not None:
                 raise UsageError(
                     f"{name}, row {number}: {printable(where)} has {found} in an earlier row; "
                     "keep the row that is right"
@@ -147,12 +149,13 @@ def iter_manifest(
                 yield item
 
 
-def _difference(earlier: int | None, now: int | None) -> str:
-    if earlier == now:
-        return "another generator"
-    if now is None:
-        return "a label"
-    return "no label" if earlier is None else "the opposite label"
+def _difference(earlier: _Said, now: _Said) -> str | None:
+    """What an earlier row has where a later one of the same image says something else, or None."""
+    if now[0] is not None and earlier[0] != now[0]:
+        return "no label" if earlier[0] is None else "the opposite label"
+    if now[1] is not None and earlier[1] != now[1]:
+        return "no generator" if earlier[1] is None else "another generator"
+    return None
 
 
 class _Members:

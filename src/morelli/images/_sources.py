@@ -29,13 +29,12 @@ from morelli.images._manifest import Columns, NoImagesError, is_shard, iter_mani
 from morelli.images._remote import is_address, iter_remote
 from morelli.images._sniff import sniff
 from morelli.images._tar import iter_tar
-from morelli.images._zip import iter_zip
+from morelli.images._zip import ARCHIVE_SUFFIXES, TAR_SUFFIXES, iter_zip
 from morelli.images.layouts import SourceReport, checked_layout, place_of
 
 Spec = str | Path | Sequence[str | Path]
 """One source, or several in order."""
 
-_TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 _OTHER_TABLES = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers", ".json", ".txt", ".lst", ".feather", ".sqlite")
 """Files that people give as a list of images, and that are none: workbooks are zip archives with pictures."""
 _Claim = Callable[[str], bool]
@@ -272,7 +271,7 @@ def _iter_folder(
             reading.passed.add_left(path)
         elif is_shard(path):
             shards.append(path)
-        elif path.lower().endswith((".zip", *_TAR_SUFFIXES, *MANIFEST_SUFFIXES)):
+        elif path.lower().endswith((*ARCHIVE_SUFFIXES, *MANIFEST_SUFFIXES)):
             reading.passed.add_unread(path)
 
     yield from iter_folder(folder, reading.limits, reading.recursive, claim, leading, on_other=note)
@@ -322,14 +321,14 @@ def _iter_file(
             text = f"{printable(path)} is no image; a list of images is read as CSV, JSON Lines or Parquet"
             yield problem_item(printable(path), "not_an_image", text), ()
         return
-    archive = name.endswith((".zip", *_TAR_SUFFIXES))
+    archive = name.endswith((".zip", *TAR_SUFFIXES))
     if archive and (instead := instead_of_archive(path)) is not None:
         if claim(path):
             yield problem_item(printable(path), "damaged_archive", f"{printable(path)} is {instead}"), ()
         return
     if name.endswith(".zip") or (head.startswith(b"PK\x03\x04") and not is_image_name(name)):
         members = iter_zip(path, printable(path), limits, reading.passed)
-    elif name.endswith(_TAR_SUFFIXES):
+    elif name.endswith(TAR_SUFFIXES):
         members = iter_tar(path, printable(path), limits, reading.passed, reading.label)
     else:
         if claim(path):

@@ -344,10 +344,12 @@ class SourceReport:
         if unread := sorted(self.passed.unread):
             more = ", …" if len(unread) > 2 else ""
             words = "manifests and archives" if len(unread) > 1 else "manifest or archive"
+            inside = [name for name in unread if "::" in name]
+            place = "a folder" if not inside else "an archive" if inside == unread else "folders and archives"
+            step = "unpack and give" if inside else "give"
             which = "them by their names" if len(unread) > 1 else "it by its name"
-            found.append(
-                f"{len(unread):,} {words} inside a folder ({', '.join(unread[:2])}{more}); give {which}"
-            )
+            listed = f"{', '.join(unread[:2])}{more}"
+            found.append(f"{len(unread):,} {words} inside {place} ({listed}); {step} {which}")
         if apart := len(self.passed.apart):
             found.append(
                 f"labels of {apart:,} pictures of a tar, which lie apart from them; write the files of each "

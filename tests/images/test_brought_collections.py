@@ -463,3 +463,25 @@ def test_another_archive_named_zip_is_said_to_be_what_it_is(tmp_path: Path) -> N
         (tmp_path / "set.zip").write_bytes(content)
         (item,) = iter_source(tmp_path / "set.zip")
         assert item.problem is not None and words in str(item.problem)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize(
+    "name", ["m.csv", "m.jsonl", "m.parquet", "m.arrow", "a.zip", "a.tar", "a.tar.gz", "a"]
+)
+def test_a_pipe_is_not_waited_for_whatever_its_name(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    (tmp_path / "b.png").write_bytes(encoded("PNG"))
+    for source in (tmp_path / name, [tmp_path / name, tmp_path / "b.png"], tmp_path / f"{name[0]}*"):
+        problem, *others = iter_source(source)
+        assert problem.problem is not None and problem.problem.reason == "not_a_file"
+        assert "named pipe" in str(problem.problem) and len(others) == isinstance(source, list)
+
+
+def test_a_dash_is_said_to_be_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (item,) = iter_source("-")
+    assert item.problem is not None and "standard input" in str(item.problem)
+    (tmp_path / "-").write_bytes(encoded("PNG"))
+    (item,) = iter_source("-")
+    assert item.read() == encoded("PNG")

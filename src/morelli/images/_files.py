@@ -54,6 +54,17 @@ def read_part(path: str, size: int) -> bytes:
         return file.read(size) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
 
 
+def no_regular_file(path: str) -> ImageError | None:
+    """The error for a pipe, a socket or a device, which must not be waited for; None for anything else."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - see `_identity`
+    except (OSError, ValueError):
+        return None  # reading says why
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return None
+    return ImageError("not_a_file", f"{printable(path)} is {_kind(mode)}, not a file")
+
+
 def too_many_bytes(name: str, size: int, limits: Limits) -> ImageError:
     """The error for something larger than `limits.max_bytes`."""
     return ImageError(

@@ -16,6 +16,7 @@ from morelli.images._files import (
     is_image_name,
     iter_folder,
     iter_glob,
+    no_regular_file,
     os_problem,
     read_head,
 )
@@ -237,7 +238,8 @@ def _iter_one(spec: str, reading: _Reading, claim: _Claim) -> Iterator[tuple[Ima
 
 def _absent(spec: str) -> ImageItem:
     """What is said of a path that nothing is at, or that lies in a folder which may not be entered."""
-    problem = ImageError("missing", f"{printable(spec)} does not exist")
+    more = "; standard input is not read, write it to a file first" if spec == "-" else ""
+    problem = ImageError("missing", f"{printable(spec)} does not exist{more}")
     try:
         os.lstat(spec)
     except (OSError, ValueError) as error:
@@ -308,6 +310,10 @@ def _iter_file(
     source itself: what it lies in is only the way to it.
     """
     name, limits, root = path.lower(), reading.limits, reading.root
+    if (problem := no_regular_file(path)) is not None:
+        if claim(path):
+            yield problem_item(printable(path), problem.reason, str(problem)), ()
+        return
     if PurePath(name).suffix in MANIFEST_SUFFIXES:
         follow = reading.remote == "all"
         plain = replace(reading, columns=Columns(), label=None, alone=False)

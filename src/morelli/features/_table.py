@@ -20,7 +20,7 @@ from morelli.features._lance import open_dataset, reason
 from morelli.features._lease import Lease
 from morelli.features._metadata import select_columns, stored_columns, with_entries
 from morelli.features._rows import arrow_rows
-from morelli.features._schema import Dtype, TableSpec, column_of
+from morelli.features._schema import Dtype, Said, TableSpec, column_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -364,6 +364,14 @@ class FeatureTable:
         """The label (0 real, 1 fake, None unknown) of every row, by what `identities` gives."""
         meta = self._dataset.to_table(columns=["sha256", "perturbation", "label"])
         return dict(zip(_identities(meta), meta.column("label").to_pylist(), strict=True))
+
+    def said(self) -> dict[tuple[bytes, str], Said]:
+        """Label and generator of every row, by what `identities` gives."""
+        meta = self._dataset.to_table(columns=["sha256", "perturbation", "label", "generator"])
+        # A table has few different ones: rows share them.
+        shared: dict[Said, Said] = {}
+        pairs = zip(meta.column("label").to_pylist(), meta.column("generator").to_pylist(), strict=True)
+        return dict(zip(_identities(meta), (shared.setdefault(p, p) for p in pairs), strict=True))
 
     def digests(self, perturbation: str) -> Iterator[tuple[list[bytes], list[int | None]]]:
         """SHA-256 and label of the rows of one perturbation ("" for none), a few thousand at a time."""

@@ -5,6 +5,7 @@ The inputs here are such that the work itself would end with another message.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -119,3 +120,16 @@ def test_a_folder_of_somebody_else_is_refused_first() -> None:
                 env=os.environ | {"PYTHONPATH": str(root / "src"), "PYTHONDONTWRITEBYTECODE": "1"},
             )
             assert run.returncode == 2 and "takes no new files from you" in run.stderr, run.stderr
+
+
+def test_a_contact_sheet_among_the_pictures_is_not_judged_again(
+    bundle: Path, tiny_clip_dir: Path, desk: Path
+) -> None:
+    (desk / "own").mkdir()
+    for name in ("a.png", "b.jpg"):
+        (desk / "own" / name).write_bytes(encoded("PNG" if name.endswith("png") else "JPEG"))
+    outputs = ("--sheet", "own/verdicts.png", "--jsonl", "-", "-q")
+    for _ in range(2):
+        run = morelli("detect", "own", "--bundle", bundle, "--weights", tiny_clip_dir, *outputs)
+        assert run.code == 0, run.err
+        assert [json.loads(line)["uri"] for line in run.out.splitlines()] == ["own/a.png", "own/b.jpg"]

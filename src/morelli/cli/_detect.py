@@ -233,7 +233,7 @@ def detect(
         "stability": thorough,
     }
     if cluster == "local":
-        stream = _judged_here(listing(report=report), inspector, how, paths)
+        stream = _judged_here(_but(sheet, listing(report=report)), inspector, how, paths)
     else:
         stream = inspector().detect(listing, **how, understood=report, engine=cluster)
 
@@ -307,6 +307,14 @@ def _opened(stack: ExitStack, wanted: list[Output]) -> tuple[list[Output], Usage
     if unread is not None and not outputs:
         raise unread
     return outputs, unread
+
+
+def _but(sheet: Path | None, items: Iterator[ImageItem]) -> Iterator[ImageItem]:
+    """The images without the contact sheet that an earlier run of the command wrote among them."""
+    if sheet is None or not sheet.is_file():
+        return items
+    place = os.path.realpath(sheet)
+    return (item for item in items if os.path.realpath(item.uri) != place)
 
 
 def _judged_here(

@@ -271,6 +271,8 @@ def _iter_folder(
     def note(kind: str, path: str) -> None:
         if kind == "left":
             reading.passed.add_left(path)
+        elif kind == "results":
+            reading.passed.add_results(path)
         elif is_shard(path):
             shards.append(path)
         elif path.lower().endswith((*ARCHIVE_SUFFIXES, *MANIFEST_SUFFIXES)):

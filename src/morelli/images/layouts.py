@@ -350,6 +350,12 @@ class SourceReport:
             which = "them by their names" if len(unread) > 1 else "it by its name"
             listed = f"{', '.join(unread[:2])}{more}"
             found.append(f"{len(unread):,} {words} inside {place} ({listed}); {step} {which}")
+        if results := sorted(self.passed.results):
+            more = ", …" if len(results) > 2 else ""
+            words = (
+                "folders of Morelli's own results" if len(results) > 1 else "folder of Morelli's own results"
+            )
+            found.append(f"{len(results):,} {words} ({', '.join(results[:2])}{more})")
         if apart := len(self.passed.apart):
             found.append(
                 f"labels of {apart:,} pictures of a tar, which lie apart from them; write the files of each "

@@ -133,3 +133,28 @@ def test_a_contact_sheet_among_the_pictures_is_not_judged_again(
         run = morelli("detect", "own", "--bundle", bundle, "--weights", tiny_clip_dir, *outputs)
         assert run.code == 0, run.err
         assert [json.loads(line)["uri"] for line in run.out.splitlines()] == ["own/a.png", "own/b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("sources", "option", "target"),
+    [
+        (("list.csv",), "--csv", "list.csv"),
+        (("list.csv",), "--jsonl", "./own/../list.csv"),
+        (("own/a.png",), "--sheet", "own/a.png"),
+        (("own",), "--sheet", "own/a.png"),
+        (("own/*.png",), "--sheet", "own/a.png"),
+        (("own/b.jpg", "set.zip"), "--parquet", "set.zip"),
+    ],
+)
+def test_an_output_does_not_take_the_place_of_what_is_read(
+    desk: Path, sources: tuple[str, ...], option: str, target: str
+) -> None:
+    (desk / "own").mkdir()
+    (desk / "own" / "a.png").write_bytes(encoded("PNG"))
+    (desk / "own" / "b.jpg").write_bytes(encoded("JPEG"))
+    (desk / "list.csv").write_text("path\nown/a.png\n")
+    (desk / "set.zip").write_bytes(b"PK\5\6" + bytes(18))
+    before = {path: path.read_bytes() for path in desk.rglob("*") if path.is_file()}
+    run = morelli("detect", *sources, option, target)
+    assert run.code == 2 and "among what is read" in run.err, run.err
+    assert {path: path.read_bytes() for path in desk.rglob("*") if path.is_file()} == before

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from morelli.encoders import PreparedImage, encode_stream
-from morelli.errors import ImageError
+from morelli.errors import ImageError, UsageError
 from morelli.images import (
     Limits,
     decode,
@@ -270,14 +270,40 @@ class _Judge:
 def items_of(
     source: str | Path | Sequence[str | Path] | Iterable[ImageItem], limits: Limits | None
 ) -> Iterable[ImageItem]:
-    """The images of paths; images that were listed already stay what they are."""
+    """The images of paths; images that were listed already stay what they are.
+
+    Raises:
+        UsageError: something else than paths and listed images, such as a picture itself.
+    """
     if isinstance(source, str | Path):
         return iter_source(source, limits=limits)
-    if isinstance(source, Sequence):
+    if isinstance(source, Sequence) and not isinstance(source, bytes | bytearray):
         paths = [one for one in source if isinstance(one, str | Path)]
         if len(paths) == len(source):
             return iter_source(paths, limits=limits)
-    return cast("Iterable[ImageItem]", source)
+    if not isinstance(source, Iterable):
+        raise _no_source(source)
+    return _mixed(source, limits)
+
+
+def _mixed(source: Iterable[Any], limits: Limits | None) -> Iterator[ImageItem]:
+    """The images of paths and of listed images, in order."""
+    from morelli.images import ImageItem
+
+    for one in source:
+        if isinstance(one, ImageItem):
+            yield one
+        elif isinstance(one, str | Path):
+            yield from iter_source(one, limits=limits)
+        else:
+            raise _no_source(source if isinstance(source, bytes | bytearray) else one)
+
+
+def _no_source(found: object) -> UsageError:
+    kind = type(found).__name__
+    return UsageError(
+        f"Sources are paths, addresses or image items; not {kind}. A picture, or a file's bytes, goes to `inspect`."
+    )
 
 
 def counted(understood: SourceReport, item: ImageItem) -> ImageItem:

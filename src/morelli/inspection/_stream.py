@@ -302,7 +302,7 @@ def _mixed(source: Iterable[Any], limits: Limits | None) -> Iterator[ImageItem]:
 def _no_source(found: object) -> UsageError:
     kind = type(found).__name__
     return UsageError(
-        f"Sources are paths, addresses or image items; not {kind}. A picture, or a file's bytes, goes to `inspect`."
+        f"Sources are paths, addresses or image items, not {kind}; a picture or its bytes go to `inspect`."
     )
 
 

@@ -498,3 +498,25 @@ def test_results_of_this_program_among_the_pictures_are_not_read(tmp_path: Path)
     assert found == ["a.png", "b.png"]
     assert "1 folder of Morelli's own results" in report.passed_over() and "set/audit" in report.passed_over()
     assert [Path(item.uri).name for item in iter_source(folder / "audit")]  # given by its name it is read
+
+
+@pytest.mark.parametrize("kind", ["csv", "tar"])
+def test_labels_that_say_the_opposite_of_their_folders_are_counted(tmp_path: Path, kind: str) -> None:
+    """In many published lists 0 is fake: all is inverted then, and nothing else would say so."""
+    names = {"train/real/a.png": "1", "train/0_real/b.png": "1", "test/1_fake/c.png": "0", "ai/d.png": "0"}
+    folder = write_folder(tmp_path / "set", dict.fromkeys(names, encoded("PNG")))
+    report = SourceReport()
+    if kind == "csv":
+        source = folder / "list.csv"
+        source.write_text("path,label\n" + "".join(f"{name},{label}\n" for name, label in names.items()))
+    else:
+        members = {}
+        for name, label in names.items():
+            members |= {name: encoded("PNG"), name.replace(".png", ".cls"): label.encode()}
+        source = write_tar(tmp_path / "set.tar", members)
+    assert [item.label for item in iter_source(source, report=report)] == [1, 1, 0, 0]
+    said = report.contradictions()
+    assert said.startswith("labels of 3 images say the opposite of their folders") and "d.png" not in said
+    agreeing = SourceReport()
+    assert len(list(iter_source(folder, label_from="folders", report=agreeing))) == 4
+    assert agreeing.contradictions() == ""

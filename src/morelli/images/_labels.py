@@ -22,6 +22,7 @@ _WORDS: Final = {
     "synthetic": FAKE,
 }
 _FOLDERS: Final = {"real": REAL, "0_real": REAL, "fake": FAKE, "1_fake": FAKE, "nature": REAL, "ai": FAKE}
+_PLAIN: Final = {name: label for name, label in _FOLDERS.items() if name.endswith(("real", "fake"))}
 UNKNOWN: Final = frozenset({"", "unknown", "none", "null", "nan", "na", "n/a"})
 """Spellings of "no label is known"."""
 
@@ -139,6 +140,15 @@ def contradiction(label: int | None, row: Mapping[str, str], generator: str | No
     if label == FAKE and generator and generator.strip().lower() in _REAL_NAMES:
         return f"generator {generator.strip()!r}"
     return None
+
+
+def plain_label_of_folders(parts: Sequence[str]) -> int | None:
+    """The label of the innermost folder called real or fake, with a number or not; no other names count.
+
+    >>> plain_label_of_folders(["ai", "fake", "sdxl"]), plain_label_of_folders(["ai", "nature"])
+    (1, None)
+    """
+    return next((_PLAIN[part.lower()] for part in reversed(parts) if part.lower() in _PLAIN), None)
 
 
 def label_of_folders(parts: Iterable[str]) -> int | None:

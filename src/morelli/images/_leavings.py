@@ -79,13 +79,15 @@ class PassedOver:
     """What was met on the way to the images and not read, by its path; each counts once.
 
     `left` is what systems leave, `unread` the manifests and archives inside a folder, `apart` the pictures of
-    a tar whose labels lie elsewhere in it, `results` the folders of results of this program.
+    a tar whose labels lie elsewhere in it, `results` the folders of results of this program. `against` are
+    pictures that are read, with a label that the name of their folder contradicts.
     """
 
     left: set[str] = field(default_factory=set)
     unread: set[str] = field(default_factory=set)
     apart: set[str] = field(default_factory=set)
     results: set[str] = field(default_factory=set)
+    against: set[str] = field(default_factory=set)
 
     def add_left(self, path: str) -> None:
         """Count what a system left."""
@@ -107,9 +109,15 @@ class PassedOver:
         if len(self.results) < _MOST:
             self.results.add(path)
 
+    def add_against(self, uri: str) -> None:
+        """Count a picture whose label says the opposite of its folder."""
+        if len(self.against) < _MOST:
+            self.against.add(uri)
+
     def merge(self, other: PassedOver) -> None:
         """Add what another one counted."""
         self.left |= other.left
         self.unread |= other.unread
         self.apart |= other.apart
         self.results |= other.results
+        self.against |= other.against

@@ -22,7 +22,7 @@ from morelli.images._files import (
 )
 from morelli.images._instead import UnreadableTableError, instead_of_archive
 from morelli.images._item import ImageItem, printable, problem_item
-from morelli.images._labels import FAKE, group_of_folders, label_of_folders
+from morelli.images._labels import FAKE, group_of_folders, label_of_folders, plain_label_of_folders
 from morelli.images._leavings import PassedOver, is_left_member
 from morelli.images._limits import Limits
 from morelli.images._manifest import SUFFIXES as MANIFEST_SUFFIXES
@@ -145,6 +145,8 @@ def _iter_specs(
     for each in specs:
         for item, parts in _iter_one(os.fspath(each), reading, claim):
             found = item.label
+            if found is not None and plain_label_of_folders(parts) == 1 - found:
+                reading.passed.add_against(item.uri)
             if found is None and reading.columns.layout is not None:
                 item = _placed(item, parts, reading.columns.layout)  # noqa: PLW2901
                 found = item.label

@@ -363,6 +363,24 @@ class SourceReport:
             )
         return f"not read: {'; '.join(found)}" if found else ""
 
+    def contradictions(self) -> str:
+        """How many labels say the opposite of the folders' names, in one line; empty where none does.
+
+        Example:
+            >>> report = SourceReport()
+            >>> report.passed.add_against("real/a.png")
+            >>> report.contradictions()
+            'labels of 1 image say the opposite of its folder (real/a.png): check which number is which class'
+        """
+        against = sorted(self.passed.against)
+        if not against:
+            return ""
+        several = len(against) > 1
+        images, folder = ("images", "their folders") if several else ("image", "its folder")
+        listed = f"{', '.join(against[:2])}{', …' if len(against) > 2 else ''}"
+        said = f"labels of {len(against):,} {images} say the opposite of {folder} ({listed})"
+        return f"{said}: check which number is which class"
+
     def sentence(self) -> str:
         """What was understood, in one line."""
         if not self.images:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 REAL: Final = 0
@@ -126,20 +127,30 @@ def contradiction(label: int | None, row: Mapping[str, str], generator: str | No
     if label is None:
         return None
     for column, value in row.items():
-        name = column.strip().lower()
-        if _QUESTION.fullmatch(name) and name.startswith("is"):
-            said = label_in_column(value, name)
-        elif _SPELLED.fullmatch(name):
-            said = None if value.strip().isdigit() else label_of(value)
-        elif _CLASS_COLUMN.fullmatch(name):
-            said = _FOLDERS.get(value.strip().lower()) if value.strip().lower() in ("real", "fake") else None
+        kind = _kind_of_column(column)
+        word = value.strip().lower() if kind else ""
+        if kind == "question":
+            said = label_in_column(word, column)
+        elif kind == "spelled":
+            said = None if word.isdigit() else label_of(word)
         else:
-            continue
+            said = _FOLDERS.get(word) if word in ("real", "fake") else None
         if said is not None and said != label:
             return f"{column} {value.strip()!r}"
     if label == FAKE and generator and generator.strip().lower() in _REAL_NAMES:
         return f"generator {generator.strip()!r}"
     return None
+
+
+@lru_cache(maxsize=4096)
+def _kind_of_column(column: str) -> str:
+    """Whether a column is a "question" about the label, has it "spelled" or is of a "class"; else nothing."""
+    name = column.strip().lower()
+    if name.startswith("is") and _QUESTION.fullmatch(name):
+        return "question"
+    if _SPELLED.fullmatch(name):
+        return "spelled"
+    return "class" if _CLASS_COLUMN.fullmatch(name) else ""
 
 
 def plain_label_of_folders(parts: Sequence[str]) -> int | None:

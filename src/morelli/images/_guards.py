@@ -89,7 +89,7 @@ def _check_webp(data: bytes, limits: Limits) -> None:
 def _check_tiff(data: bytes, limits: Limits) -> None:
     first = next(directories(data), None)
     if first is None:
-        raise ImageError("damaged", "the TIFF file has no readable directory")
+        raise ImageError("damaged", "the TIFF file has no readable directory; it may be cut off")
     hidden = hides_its_picture(data)
     if hidden is not None:
         raise ImageError(

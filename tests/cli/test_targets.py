@@ -158,3 +158,8 @@ def test_an_output_does_not_take_the_place_of_what_is_read(
     run = morelli("detect", *sources, option, target)
     assert run.code == 2 and "among what is read" in run.err, run.err
     assert {path: path.read_bytes() for path in desk.rglob("*") if path.is_file()} == before
+
+
+def test_a_feature_table_given_as_an_atlas_is_named(table: Path) -> None:
+    run = morelli("atlas", "info", table)
+    assert run.code == 4 and "is a feature table and no atlas" in run.err

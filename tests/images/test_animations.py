@@ -163,3 +163,21 @@ def test_a_large_canvas_with_a_small_frame_counts_as_large() -> None:
     with pytest.raises(ImageError) as caught:
         decode(gif(), Limits(max_pixels=5000))
     assert caught.value.reason == "too_many_pixels"
+
+
+@pytest.mark.parametrize(
+    ("primary", "said"), [(0, "first of 3 frames"), (2, "number 3, the primary one, of 3 frames")]
+)
+def test_of_a_heic_with_several_pictures_the_primary_one_is_judged(primary: int, said: str) -> None:
+    import pillow_heif
+
+    colours = ["red", "green", "blue"]
+    container = pillow_heif.from_pillow(Image.new("RGB", (64, 64), colours[0]))
+    for colour in colours[1:]:
+        container.add_from_pillow(Image.new("RGB", (64, 64), colour))
+    file = io.BytesIO()
+    container.save(file, primary_index=primary)
+    decoded = decode(file.getvalue())
+    assert said in decoded.facts.notes
+    wanted = np.asarray(Image.new("RGB", (1, 1), colours[primary]))[0, 0].astype(int)
+    assert np.abs(np.asarray(decoded.image)[32, 32] - wanted).max() < 12

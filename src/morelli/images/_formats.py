@@ -301,7 +301,9 @@ def _open_heif(data: bytes, limits: Limits) -> Frame:
         frame.notes.append(f"{info['bit_depth']}-bit reduced")
     frame.notes += [*depth_notes(data, "HEIF", frame.icc), *_filled(data)]
     if frame.frames > 1:
-        frame.notes.append(f"first of {frame.frames} frames")
+        place = container.primary_index
+        which = "first" if place == 0 else f"number {place + 1}, the primary one,"
+        frame.notes.append(f"{which} of {frame.frames} frames")
     return frame
 
 

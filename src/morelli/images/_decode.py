@@ -120,7 +120,9 @@ def _decode(data: bytes, limits: Limits, name: str | None) -> Decoded:
         frame = open_frame(data, format, limits)
         _check_time(started, limits)
         try:
-            image = to_srgb(frame.image, frame.icc, frame.notes, frame.change)
+            # What the container says of its colours comes before a profile that was written beside it.
+            icc = frame.icc if frame.change is None else None
+            image = to_srgb(frame.image, icc, frame.notes, frame.change)
         except MemoryError:
             raise ImageError("out_of_memory", "not enough memory to convert the pixels") from None
         except (OSError, ValueError, TypeError, KeyError, IndexError, RuntimeError, OverflowError) as error:

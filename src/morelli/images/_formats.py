@@ -30,8 +30,9 @@ from morelli.images._animations import (
     uncovered_of_webp,
 )
 from morelli.images._colour import Change, without_empty_alpha
-from morelli.images._depth import depth_notes, states_colour
+from morelli.images._depth import depth_notes, hdr_colour, states_colour
 from morelli.images._guards import check_container, check_pixels, frame_count
+from morelli.images._hdr import to_sdr
 from morelli.images._jpeg import jpeg_has_end, jpeg_quality, jpeg_scans
 from morelli.images._limits import Limits
 from morelli.images._png import check_png_complete, drop_png_metadata, png_bit_depth
@@ -135,7 +136,10 @@ def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
             image.load()
         if format == "PNG" and not frame.has_exif:
             _read_exif(frame)  # which may stand behind the pixels (PNG 3rd edition, 5.6)
-        notes += depth_notes(data, format, frame.icc)
+        colour = hdr_colour(data, format, frame.icc)
+        if colour is not None:
+            frame.change = partial(to_sdr, colour[1], colour[0])
+        notes += depth_notes(data, format, colour)
         if format in ("WEBP", "AVIF"):
             notes += _filled(data)
         if format == "PNG":
@@ -299,7 +303,10 @@ def _open_heif(data: bytes, limits: Limits) -> Frame:
     frame.has_exif = bool(info.get("exif"))
     if int(info.get("bit_depth", 8)) > 8:
         frame.notes.append(f"{info['bit_depth']}-bit reduced")
-    frame.notes += [*depth_notes(data, "HEIF", frame.icc), *_filled(data)]
+    colour = hdr_colour(data, "HEIF", frame.icc)
+    if colour is not None:
+        frame.change = partial(to_sdr, colour[1], colour[0])
+    frame.notes += [*depth_notes(data, "HEIF", colour), *_filled(data)]
     if frame.frames > 1:
         place = container.primary_index
         which = "first" if place == 0 else f"number {place + 1}, the primary one,"

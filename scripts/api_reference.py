@@ -24,6 +24,7 @@ ROOMS = [
     "metrics.streams",
     "artefacts",
     "artefacts.schema",
+    "artefacts.targets",
     "artefacts.tensors",
     "artefacts.text",
     "images",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import lance
@@ -243,3 +244,25 @@ def test_what_a_file_says_of_itself_is_kept(tiny_encoder: Encoder, tmp_path: Pat
     assert features.column("provenance_claims").tolist() == ["generated", None]
     assert features.column("provenance_strength").tolist() == ["statement", None]
     assert features.column("provenance_tool")[0]
+
+
+def test_labels_that_come_too_late_are_counted(crops: Path, tiny_encoder: Encoder, tmp_path: Path) -> None:
+    """Who forgets to give labels and extracts again has the old rows, and must hear of it."""
+    paths = sorted(path for path in crops.glob("*.*") if path.stat().st_size > 500)[:6]
+    items = [item for path in paths for item in iter_source(path)]
+    out = tmp_path / "F.lance"
+
+    def again(**said: object) -> int:
+        report = extract([replace(item, **said) for item in items], out, encoder=tiny_encoder)  # type: ignore[arg-type]
+        assert report.done + report.skipped == len(items) and not report.conflicts
+        return report.untold
+
+    assert again() == 0  # new rows
+    assert again() == 0  # the same again
+    assert again(label=1, generator="sdxl") == len(items)
+    assert FeatureTable.open(out).metadata(["label"]).column("label").null_count == len(items)
+    other = tmp_path / "G.lance"
+    extract([replace(item, label=1, generator="sdxl") for item in items], other, encoder=tiny_encoder)
+    for generator, untold in (("sdxl", 0), (None, 0), ("flux", len(items))):
+        given = [replace(item, label=1, generator=generator) for item in items]
+        assert extract(given, other, encoder=tiny_encoder).untold == untold

@@ -9,6 +9,7 @@ import json
 import os
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +20,7 @@ from morelli.errors import ImageError, UsageError
 from morelli.images import decode, iter_source
 from morelli.images.layouts import SourceReport
 from tests.images.hostile import encoded
-from tests.images.test_collections import write_folder, write_tar
+from tests.images.test_collections import write_folder, write_tar, write_zip
 
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1234\n"
@@ -408,3 +409,114 @@ def test_a_split_or_a_set_is_no_part_of_a_generators_name(tmp_path: Path) -> Non
                 for item in iter_source(root, **how)  # type: ignore[arg-type]
             }
             assert found == {folder: (1, generator) for folder, generator in there.items()}
+
+
+@pytest.mark.parametrize("name", ["set.zip", "set.tar", "set.tar.gz"])
+def test_labels_in_a_table_inside_an_archive_are_not_lost_without_a_word(tmp_path: Path, name: str) -> None:
+    files = {"a.png": encoded("PNG"), "train/labels.csv": b"path,label\na.png,fake\n", "notes.md": b"# Notes"}
+    report = SourceReport()
+    archive = write_zip(tmp_path / name, files) if name.endswith("zip") else write_tar(tmp_path / name, files)
+    (item,) = iter_source(archive, report=report)
+    assert item.label is None and item.read() == files["a.png"]
+    said = report.passed_over()
+    assert "1 manifest or archive inside an archive" in said and "train/labels.csv" in said
+    assert "unpack and give it by its name" in said and "notes" not in said
+
+
+@pytest.mark.parametrize("suffix", ["tar.zst", "tzst", "tbz", "7z", "rar", "cbz"])
+def test_archives_inside_folders_and_archives_are_named(tmp_path: Path, suffix: str) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(encoded("PNG"))
+    (folder / f"more.{suffix}").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(9))
+    report = SourceReport()
+    assert len(list(iter_source(folder, report=report))) == 1
+    assert f"more.{suffix}" in report.passed_over()
+    for archive in (write_zip(tmp_path / "s.zip", {f"x/more.{suffix}": b"12"}), tmp_path / "s.tar"):
+        if archive.suffix == ".tar":
+            write_tar(archive, {f"x/more.{suffix}": b"12"})
+        (item,) = iter_source(archive)
+        assert item.problem is not None and item.problem.reason == "nested_archive"
+
+
+@pytest.mark.parametrize("pack", [lambda data: data, gzip.compress], ids=["plain", "gzip"])
+def test_archives_put_one_behind_the_other_are_not_read_as_the_first_alone(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    parts = [
+        write_tar(tmp_path / f"{name}.tar", {f"{name}.png": encoded("PNG")}).read_bytes() for name in "ab"
+    ]
+    joined = tmp_path / "joined.tar.gz"
+    joined.write_bytes(b"".join(map(pack, parts)))
+    good, problem = iter_source(joined)
+    assert good.uri.endswith("::a.png") and problem.problem is not None
+    assert "behind its end" in str(problem.problem) and "--ignore-zeros" in str(problem.problem)
+    padded = tmp_path / "padded.tar.gz"
+    padded.write_bytes(pack(parts[0] + bytes(200_000)))
+    assert [item.problem for item in iter_source(padded)] == [None]
+
+
+def test_another_archive_named_zip_is_said_to_be_what_it_is(tmp_path: Path) -> None:
+    data = gzip.compress(write_tar(tmp_path / "a.tar", {"a.png": encoded("PNG")}).read_bytes())
+    contents = {"gzip file": data, "7-Zip": b"7z\xbc\xaf\x27\x1c" + bytes(90), "no zip": b"x" * 90}
+    for words, content in contents.items():
+        (tmp_path / "set.zip").write_bytes(content)
+        (item,) = iter_source(tmp_path / "set.zip")
+        assert item.problem is not None and words in str(item.problem)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize(
+    "name", ["m.csv", "m.jsonl", "m.parquet", "m.arrow", "a.zip", "a.tar", "a.tar.gz", "a"]
+)
+def test_a_pipe_is_not_waited_for_whatever_its_name(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    (tmp_path / "b.png").write_bytes(encoded("PNG"))
+    for source in (tmp_path / name, [tmp_path / name, tmp_path / "b.png"], tmp_path / f"{name[0]}*"):
+        problem, *others = iter_source(source)
+        assert problem.problem is not None and problem.problem.reason == "not_a_file"
+        assert "named pipe" in str(problem.problem) and len(others) == isinstance(source, list)
+
+
+def test_a_dash_is_said_to_be_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (item,) = iter_source("-")
+    assert item.problem is not None and "standard input" in str(item.problem)
+    (tmp_path / "-").write_bytes(encoded("PNG"))
+    (item,) = iter_source("-")
+    assert item.read() == encoded("PNG")
+
+
+def test_results_of_this_program_among_the_pictures_are_not_read(tmp_path: Path) -> None:
+    """An audit written into the folder it looked at has charts, which are no pictures of the collection."""
+    folder = tmp_path / "set"
+    pictures = {name: encoded("PNG") for name in ("a.png", "audit/spectra.png", "mine/b.png")}
+    others = dict.fromkeys(("audit/audit.json", "audit/SHA256SUMS", "mine/SHA256SUMS"), b"{}")
+    write_folder(folder, pictures | others)
+    report = SourceReport()
+    found = [Path(item.uri).name for item in iter_source(folder, report=report)]
+    assert found == ["a.png", "b.png"]
+    assert "1 folder of Morelli's own results" in report.passed_over() and "set/audit" in report.passed_over()
+    assert [Path(item.uri).name for item in iter_source(folder / "audit")]  # given by its name it is read
+
+
+@pytest.mark.parametrize("kind", ["csv", "tar"])
+def test_labels_that_say_the_opposite_of_their_folders_are_counted(tmp_path: Path, kind: str) -> None:
+    """In many published lists 0 is fake: all is inverted then, and nothing else would say so."""
+    names = {"train/real/a.png": "1", "train/0_real/b.png": "1", "test/1_fake/c.png": "0", "ai/d.png": "0"}
+    folder = write_folder(tmp_path / "set", dict.fromkeys(names, encoded("PNG")))
+    report = SourceReport()
+    if kind == "csv":
+        source = folder / "list.csv"
+        source.write_text("path,label\n" + "".join(f"{name},{label}\n" for name, label in names.items()))
+    else:
+        members = {}
+        for name, label in names.items():
+            members |= {name: encoded("PNG"), name.replace(".png", ".cls"): label.encode()}
+        source = write_tar(tmp_path / "set.tar", members)
+    assert [item.label for item in iter_source(source, report=report)] == [1, 1, 0, 0]
+    said = report.contradictions()
+    assert said.startswith("labels of 3 images say the opposite of their folders") and "d.png" not in said
+    agreeing = SourceReport()
+    assert len(list(iter_source(folder, label_from="folders", report=agreeing))) == 4
+    assert agreeing.contradictions() == ""

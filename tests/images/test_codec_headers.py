@@ -15,7 +15,7 @@ from morelli.errors import ImageError
 from morelli.images import decode
 from tests.images.test_camera_files import DEEP_AVIF, jpeg, picture
 
-PQ, HLG = "HDR (PQ) shown without tone mapping", "HDR (HLG) shown without tone mapping"
+PQ, HLG = "HDR (PQ) tone-mapped", "HDR (HLG) tone-mapped"
 # A film of two pictures of 64 x 64, BT.2020 and HLG, which has AV1's long header: avifenc 0.11.1 (aom 3.6.0)
 # -y 420 --cicp 9/18/9; compressed, for its boxes are mostly zeros.
 FILM = zlib.decompress(

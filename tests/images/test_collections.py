@@ -232,3 +232,25 @@ def test_a_member_is_a_picture_by_its_content(tmp_path: Path, name: str) -> None
     }
     path = (write_zip if name.endswith("zip") else write_tar)(tmp_path / name, files)
     assert members(list(iter_source(path))) == ["1.image", "2.input.dat", "3"]
+
+
+@pytest.mark.parametrize(
+    "sidecars",
+    [
+        {"1.cls": b"1", "1.json": b'{"label": "real"}'},
+        {"1.cls": b"real", "1.json": b'{"label": "fake"}'},
+        {"1.json": b'{"label": 1, "label_name": "real"}'},
+        {"1.json": b'{"label": "fake", "is_ai": false}'},
+        {"1.json": b'{"label": "fake", "generator": "real"}'},
+    ],
+)
+def test_sidecars_that_contradict_each_other_are_no_label(tmp_path: Path, sidecars: dict[str, bytes]) -> None:
+    (item,) = iter_source(write_tar(tmp_path / "s.tar", {"1.jpg": encoded("JPEG"), **sidecars}))
+    assert item.problem is not None and item.problem.reason == "bad_sidecar" and item.label is None
+
+
+def test_keys_of_a_sidecar_are_read_in_any_case(tmp_path: Path) -> None:
+    said = b'{"Label": "Fake", "GENERATOR": "sdxl", "Source": "web", "Width": 5}'
+    (item,) = iter_source(write_tar(tmp_path / "s.tar", {"1.jpg": encoded("JPEG"), "1.json": said}))
+    assert (item.label, item.generator) == (1, "sdxl")
+    assert dict(item.metadata) == {"source": "web", "Width": "5"}

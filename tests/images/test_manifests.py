@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -181,10 +182,10 @@ def test_the_row_in_a_message_counts_empty_rows_with_delimiters(tmp_path: Path) 
 
 
 def test_a_column_named_exactly_comes_before_one_in_capitals(tmp_path: Path) -> None:
-    (tmp_path / "m.csv").write_text("Path,path,Era\nother.jpg,a.jpg,2020\n")
+    (tmp_path / "m.csv").write_text("Path,path,Year\nother.jpg,a.jpg,2020\n")
     (item,) = iter_source(tmp_path / "m.csv")
     assert Path(item.uri).name == "a.jpg"
-    assert dict(item.metadata) == {"Path": "other.jpg", "Era": "2020"}
+    assert dict(item.metadata) == {"Path": "other.jpg", "Year": "2020"}
 
 
 @pytest.mark.parametrize(
@@ -214,3 +215,129 @@ def test_local_addresses_and_windows_paths(tmp_path: Path, monkeypatch: pytest.M
     assert first.read() == second.read() == jpeg(7)
     with pytest.raises(ImageError, match="does not exist"):
         third.read()
+
+
+@pytest.mark.parametrize("own", [1000, 131_072, 64 << 20])
+def test_a_program_that_reads_a_manifest_keeps_its_own_limit_of_cells(tmp_path: Path, own: int) -> None:
+    """The csv module has one limit for the whole process; prompts and workflows are longer than Python's."""
+    rows = [f"{name}.png,real,{'x' * 200_000}" for name in "abc"]
+    (tmp_path / "set.csv").write_text("path,label,prompt\n" + "\n".join(rows))
+    before = csv.field_size_limit(own)
+    try:
+        lengths = []
+        for item in iter_source(tmp_path / "set.csv"):
+            lengths.append(len(item.metadata["prompt"]))
+            assert csv.field_size_limit() == own
+        assert lengths == [200_000] * 3
+        (tmp_path / "bad.csv").write_text('path\n"a.png')
+        with pytest.raises(UsageError):
+            list(iter_source(tmp_path / "bad.csv"))
+        assert csv.field_size_limit() == own
+    finally:
+        csv.field_size_limit(before)
+
+
+def test_columns_that_evaluation_reads_are_found_in_any_case(tmp_path: Path) -> None:
+    """Else every image would be a group of its own, and figures would not be held out."""
+    (tmp_path / "m.csv").write_text(
+        "Path,Label,Generator,Lineage,SOURCE,Era,Split\na.png,fake,SDXL,sd,,2023,Train\nb.png,Real,,,coco,,val\n"
+    )
+    fake, real = iter_source(tmp_path / "m.csv")
+    assert (fake.label, fake.generator) == (1, "SDXL") and real.label == 0
+    assert dict(fake.metadata) == {"lineage": "sd", "era": "2023", "split": "Train"}
+    assert dict(real.metadata) == {"source": "coco", "split": "val"}
+    (tmp_path / "n.csv").write_text("path,Source,source\na.png,one,two\n")
+    (item,) = iter_source(tmp_path / "n.csv")
+    assert dict(item.metadata) == {"Source": "one", "source": "two"}
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("label,label_name", "1,real"),
+        ("label,Label Text", "0,AI-generated"),
+        ("label,is_ai", "0,yes"),
+        ("label,is_real", "fake,TRUE"),
+        ("label,class", "1,Real"),
+        ("label,target_name", "real,fake"),
+        ("label,generator", "fake,real"),
+        ("label,generator", "1,Photograph"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_two_columns_that_contradict_each_other_are_refused(
+    tmp_path: Path, header: str, row: str, kind: str
+) -> None:
+    """A class number 1 may well be the class real."""
+    names, values = ["path", *header.split(",")], ["a.png", *row.split(",")]
+    file = tmp_path / f"m.{kind}"
+    if kind == "csv":
+        file.write_text(",".join(names) + "\n" + ",".join(values) + "\n")
+    elif kind == "jsonl":
+        file.write_text(json.dumps(dict(zip(names, values, strict=True))) + "\n")
+    else:
+        pq.write_table(pa.table(dict(zip(names, [[v] for v in values], strict=True))), file)
+    with pytest.raises(UsageError, match=r"row 1.*says the opposite.*--label-column"):
+        list(iter_source(file))
+    (item,) = iter_source(file, label_column="label")
+    assert item.label in (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "label"),
+    [
+        ("label,label_name", "1,fake", 1),
+        ("label,label_name", "0,cat", 0),
+        ("label,class", "fake,human", 1),
+        ("label,class", "1,0", 1),
+        ("label,category", "fake,nature", 1),
+        ("label,is_ai", "1,1", 1),
+        ("label,real", "1,1", 1),
+        ("label,generator", "real,real", 0),
+        ("label,generator", "real,progan", 0),
+        ("label,is_real", ",1", None),
+    ],
+)
+def test_columns_that_agree_or_are_about_something_else_are_kept(
+    tmp_path: Path, header: str, row: str, label: int | None
+) -> None:
+    (tmp_path / "m.csv").write_text(f"path,{header}\na.png,{row}\n")
+    (item,) = iter_source(tmp_path / "m.csv")
+    assert item.label == label
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (("a.png,,", "a.png,fake,"), "no label"),
+        (("a.png,fake,", "./a.png,fake,flux"), "no generator"),
+        (("a.png,fake,sdxl", "x/../a.png,fake,flux"), "another generator"),
+        (("a.png,fake,sdxl", "a.png,real,"), "opposite label"),
+    ],
+)
+def test_an_image_that_two_rows_describe_differently_is_refused(
+    tmp_path: Path, rows: tuple[str, str], said: str
+) -> None:
+    (tmp_path / "m.csv").write_text("path,label,generator\n" + "\n".join(rows))
+    with pytest.raises(UsageError, match=f"row 2.*{said}"):
+        list(iter_source(tmp_path / "m.csv"))
+    (tmp_path / "m.csv").write_text(
+        "path,label,generator,caption\na.png,fake,sdxl,one\na.png,fake,sdxl,two\n"
+    )
+    assert len(list(iter_source(tmp_path / "m.csv"))) == 1
+
+
+def test_addresses_and_percent_signs_lead_to_the_file(tmp_path: Path) -> None:
+    for name in ("two words.png", "50%25 off.png", "50% off.png", "grün.png"):
+        (tmp_path / name).write_bytes(encoded("PNG"))
+    rows = [
+        "two%20words.png",
+        "50%25 off.png",
+        "50%2525%20off.png",
+        "gr%C3%BCn.png",
+        f"file:{tmp_path}/50%25%20off.png",
+    ]
+    (tmp_path / "m.csv").write_text("path\n" + "\n".join(rows))
+    names = [Path(item.uri).name for item in iter_source(tmp_path / "m.csv")]
+    assert names == ["two words.png", "50%25 off.png", "grün.png", "50% off.png"]
+    assert all(item.read() for item in iter_source(tmp_path / "m.csv"))

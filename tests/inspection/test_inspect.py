@@ -61,7 +61,7 @@ def test_a_bright_picture_is_not_judged_without_a_word(inspector: Inspector, fil
     plain = buffer.getvalue()
     chunk = b"cICP" + bytes([9, 16, 0, 1])
     bright = plain[:33] + b"\0\0\0\4" + chunk + zlib.crc32(chunk).to_bytes(4, "big") + plain[33:]
-    said = "The picture has a high dynamic range and was judged without tone mapping"
+    said = "The picture has a high dynamic range and was judged as its tone-mapped version"
     assert said in inspector.inspect(bright).sentence
     assert said not in inspector.inspect(plain).sentence
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
+from morelli.errors import UsageError
 from morelli.images import ImageItem, iter_source
 from morelli.inspection import Inspector
 from morelli.inspection._sentence import verdict_line
@@ -54,6 +57,14 @@ def test_paths_several_paths_and_listed_images_are_sources(
     direct = detect(items, inspector.bundle, inspector.encoder)
     assert [str(one) for one in direct] == whole
     assert list(inspector.detect([])) == []
+    for paths in (iter([str(archive)]), {archive}, (one for one in [items[0], *items[1:]])):
+        assert [str(one) for one in inspector.detect(paths)] == whole  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("source", [b"a.png", [Image.new("RGB", (40, 40))], None, ["a.png", 3]])
+def test_a_picture_is_no_source_and_the_error_says_what_takes_it(inspector: Inspector, source: Any) -> None:
+    with pytest.raises(UsageError, match="`inspect`"):
+        list(inspector.detect(source))
 
 
 def test_a_stream_and_a_single_look_agree(inspector: Inspector, file: Path) -> None:

@@ -104,3 +104,18 @@ def test_archives_leave_no_file_behind(settings: ServerSettings, crops: dict[str
         id = opened(server, "a.zip", zipped(crops))["id"]
         assert server.get(f"/archives/{id}").status_code == 404
         assert left_behind() == before
+
+
+def test_members_that_are_not_listed_are_said_to_be_missing() -> None:
+    from morelli.images import Limits
+    from morelli.server._archives import MOST_MEMBERS, ArchiveShelf
+
+    shelf = ArchiveShelf(60)
+    data = png(Image.new("RGB", (4, 4)))
+    for count, more in ((MOST_MEMBERS, False), (MOST_MEMBERS + 5, True)):
+        names = [f"{k}.png" for k in range(count)]
+        found = shelf.open("set.zip", zipped(dict.fromkeys(names, data)), Limits())
+        last = found.items[-1]
+        assert len(found.items) == MOST_MEMBERS + more
+        assert (last.problem is not None and last.problem.reason == "too_many_members") == more
+    shelf.clear()

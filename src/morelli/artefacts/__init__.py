@@ -2,9 +2,9 @@
 
 A folder of JSON and tensors is written by `write_folder` and read by `read_folder`; its kind is a `Format`.
 `replacing_folder` and `replacing_file` are for what other libraries write, `replacing_results` for folders
-of results, which `check_results` checks. Whoever changes an artefact
-holds it with `locked` from reading to writing. Everything that is wrong with what is read is an
-`ArtifactError` that names the file.
+of results, which `check_results` checks. `morelli.artefacts.targets` says before the work whether a place can
+be written to. Whoever changes an artefact holds it with `locked` from reading to writing. Everything that is
+wrong with what is read is an `ArtifactError` that names the file.
 """
 
 from morelli.artefacts._file import replacing_file, write_file

@@ -73,7 +73,7 @@ def replacing_file(
         UsageError: `path` is a folder, or a pipe that nothing reads from for a minute.
         ArtifactError: another program writes there.
     """
-    if _written_directly(Path(path)):
+    if written_directly(Path(path)):
         pipe = Path(path).is_fifo() and os.name == "posix"
         with (
             _naming(Path(path)),
@@ -115,7 +115,8 @@ def _naming(path: Path) -> Iterator[None]:
         raise
 
 
-def _written_directly(path: Path) -> bool:
+def written_directly(path: Path) -> bool:
+    """Whether a file is written to in place: a pipe, a device, anything below /dev and /proc."""
     try:
         mode = path.stat().st_mode
     except OSError:

@@ -148,7 +148,7 @@ def write_folder(
     with replacing_folder(
         path,
         what=form.what,
-        ours=lambda folder: any((folder / name).is_file() for name in (form.manifest, *form.known_by)),
+        ours=lambda folder: is_kind(folder, form),
         replaced=lambda folder: {form.manifest, *listed, *pages, *_top_names(folder, form)},
         wait=wait,
         on_message=on_message,
@@ -228,6 +228,11 @@ def read_manifest(path: str | Path, form: Format) -> dict[str, Any]:
         )
     check_schema(document, form.schema, file)
     return document
+
+
+def is_kind(folder: Path, form: Format) -> bool:
+    """Whether a folder may be replaced by an artefact of this kind."""
+    return any((folder / name).is_file() for name in (form.manifest, *form.known_by))
 
 
 def _read(path: Path, form: Format) -> Folder:

@@ -60,9 +60,8 @@ def replacing_folder(
     path = real_path(path)
     make_folders(path.parent)
     with locked(path, wait=wait, on_message=on_message):
+        refuse_other(path, what=what, ours=ours)
         there = os.path.lexists(path)
-        if there and not (path.is_dir() and (not any(path.iterdir()) or ours(path))):
-            raise UsageError(f"{path} exists and is no {what}; name another folder, or remove it")
         fresh = temporary(path, "new")
         fresh.mkdir()
         try:
@@ -76,6 +75,12 @@ def replacing_folder(
             _put_in_place(fresh, path)
         finally:
             remove(fresh)  # after an exchange this is the former folder
+
+
+def refuse_other(path: Path, *, what: str, ours: Callable[[Path], bool]) -> None:
+    """Raise UsageError where something stands at `path` that may not be replaced."""
+    if os.path.lexists(path) and not (path.is_dir() and (not any(path.iterdir()) or ours(path))):
+        raise UsageError(f"{path} exists and is no {what}; name another folder, or remove it")
 
 
 def _open_to_readers(folder: Path) -> None:

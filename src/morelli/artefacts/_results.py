@@ -16,6 +16,7 @@ from morelli.artefacts._leftovers import real_path, set_aside
 from morelli.artefacts._lock import locked
 from morelli.artefacts._reading import hash_file, inner_path, read_file
 from morelli.artefacts._replace import replacing_folder
+from morelli.artefacts.targets import check_folder_place
 from morelli.errors import ArtifactError, UsageError
 
 SUMS = "SHA256SUMS"
@@ -34,7 +35,7 @@ def results_folder(path: str | Path, *, what: str, known_by: Collection[str]) ->
         known_by: files of which one at least is in every such folder.
 
     Raises:
-        UsageError: something else is there.
+        UsageError: something else is there, or nothing can be written there.
 
     Example:
         >>> import tempfile
@@ -47,6 +48,7 @@ def results_folder(path: str | Path, *, what: str, known_by: Collection[str]) ->
         raise UsageError(f"{folder} is a file; a {what} is a folder, name another one")
     if folder.is_dir() and any(folder.iterdir()) and not _known(folder, known_by):
         raise UsageError(f"{folder} holds something else than a {what}; name another folder, or empty it")
+    check_folder_place(folder)
     return folder
 
 

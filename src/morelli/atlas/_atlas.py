@@ -31,6 +31,7 @@ from morelli.atlas._map_view import MapView
 from morelli.atlas._once import once
 from morelli.atlas._pattern_page import pattern_page
 from morelli.atlas._pixels import Pictures, PixelTable
+from morelli.atlas._place import refuse_taken
 from morelli.atlas._record import AtlasRecord
 from morelli.atlas._selection import EVERYTHING, Mask, Places, Selection, Spec, key_of, select
 from morelli.atlas._tags import Tags
@@ -92,6 +93,16 @@ class Atlas(MapView):
         self._tiles: Kept[Hashable, pa.Table] = Kept(KEPT_TILES)
         self._colours: Kept[str, ColourColumn] = Kept(KEPT_COLOURS)
         self._off: Kept[tuple[int, ...], NDArray[np.float32]] = Kept(KEPT_OFF)
+
+    @staticmethod
+    def check_target(path: Path | str) -> None:
+        """Raise where `build_atlas` could not build: ask before an encoder is loaded, not after it.
+
+        Raises:
+            ArtifactError: a finished atlas or something else is there.
+            UsageError: nothing can be written there.
+        """
+        refuse_taken(Path(path))
 
     @classmethod
     def open(cls, path: Path | str, *, images: Sequence[Path | str] = ()) -> Self:

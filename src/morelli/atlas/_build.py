@@ -24,7 +24,6 @@ from morelli.atlas._building import (
     HASHED,
     HELD_OUT,
     MOST_LISTED,
-    STATE,
     default_workers,
     held_folder,
     held_out_of,
@@ -43,6 +42,7 @@ from morelli.atlas._options import AtlasOptions
 from morelli.atlas._pattern_step import find_patterns
 from morelli.atlas._pixel_step import write_pixels
 from morelli.atlas._pixels import Pictures, Progress
+from morelli.atlas._place import STATE, refuse_taken
 from morelli.atlas._record import AtlasRecord
 from morelli.atlas._reliability import audit_of, thresholds_of
 from morelli.atlas._versions import drop_old_versions, write_images
@@ -93,6 +93,7 @@ def build_atlas(
     """
     options, out = options or AtlasOptions(), Path(out)
     tell = progress or silent
+    refuse_taken(out)
     where = table.one_perturbation(options.perturbation, options.where)
     features = table.load([options.kind], where=where)
     if not len(features):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from morelli.atlas._digests import rows_digest
 from morelli.atlas._embeddings import FOLDER as EMBEDDINGS
 from morelli.atlas._held_out import HeldOut
 from morelli.atlas._pixels import PixelTable
+from morelli.atlas._place import STATE, refuse_taken
 from morelli.atlas._record import MANIFEST
 from morelli.errors import ArtifactError
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from morelli.atlas.distiller import DistilledMap
     from morelli.features import Features, FeatureTable
 
-STATE = "building.json"
 HELD_OUT = "held-out.safetensors"
 HASHED = (
     *("distilled/*", "cells-*/*", "layout/*", "prototypes/*", "pattern-basis.safetensors"),
@@ -32,7 +31,6 @@ HASHED = (
 MOST_LISTED = 1000
 """Unreadable images that the record lists."""
 _WAIT = 10.0
-_LEFTOVER = re.compile(r"\..+\.(lock|new|old|part)")
 
 
 @contextmanager
@@ -56,10 +54,7 @@ def default_workers() -> int:
 
 def prepare(out: Path, state: dict[str, Any]) -> bool:
     """Make the folder, or say that a build with the same inputs can go on in it; anything else is refused."""
-    if (out / MANIFEST).is_file():
-        raise ArtifactError(f"{out} is a finished atlas; choose another name, or remove it")
-    if out.exists() and (not out.is_dir() or _is_foreign(out)):
-        raise ArtifactError(f"{out} exists and is no atlas; choose another name")
+    refuse_taken(out)
     try:
         before = read_json(out / STATE, what="atlas")
     except ArtifactError:
@@ -91,12 +86,6 @@ def held_out_of(out: Path, fitted: DistilledMap) -> HeldOut:
         raise ArtifactError(
             f"{out / HELD_OUT} is damaged ({error}); remove {out / STATE}, and the build starts over"
         ) from error
-
-
-def _is_foreign(folder: Path) -> bool:
-    """Whether a folder holds something, and not what a build leaves that was ended at any point."""
-    names = [path.name for path in folder.iterdir() if not _LEFTOVER.fullmatch(path.name)]
-    return bool(names) and not {STATE, "distilled"} & set(names)
 
 
 def pixels_version(out: Path) -> int:

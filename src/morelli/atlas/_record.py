@@ -117,6 +117,8 @@ class AtlasRecord:
         path = folder / MANIFEST
         if not path.is_file():
             what = "is not finished; run `morelli atlas build` again" if folder.is_dir() else "is not there"
+            if (folder / "_versions").is_dir():
+                what = "is a feature table and no atlas; make one of it with `morelli atlas build`"
             raise ArtifactError(f"{folder} {what} ({MANIFEST} is missing)")
         try:
             return cls._of(read_json(path, largest=_LARGEST, what="atlas"), path)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from morelli.artefacts import locked, read_file, write_file
 from morelli.artefacts.schema import Each, check_schema
+from morelli.artefacts.targets import check_inside
 from morelli.artefacts.text import csv_table
 from morelli.audit._facts import Unreadable
 from morelli.errors import ArtifactError, ImageError, UsageError
@@ -70,6 +71,20 @@ class AlignRecipe:
             or self.small not in {"upscale", "skip"}
         ):
             raise UsageError("An alignment needs side 16–8192, quality 1–100 and small 'upscale' or 'skip'.")
+
+    def check_target(
+        self, out_dir: str | Path, source: str | Path | Sequence[str | Path] | Iterable[ImageItem] = ()
+    ) -> None:
+        """Raise UsageError where `align` could not write its copies: ask before other work, not after it.
+
+        Args:
+            out_dir, source: those of `align`.
+        """
+        out = Path(out_dir)
+        _check_apart(source, out)
+        _check_ours(out)
+        check_inside(out)
+        _read_journal(out / _JOURNAL, self)
 
     @property
     def id(self) -> str:
@@ -149,8 +164,7 @@ def align(
     source.
     """
     recipe, bounds, out = recipe or AlignRecipe(), limits or Limits(), Path(out_dir)
-    _check_apart(source, out)
-    _check_ours(out)
+    recipe.check_target(out, source)
     out.mkdir(parents=True, exist_ok=True)
     with locked(out / MANIFEST, wait=_WAIT):
         earlier = _read_journal(out / _JOURNAL, recipe)

@@ -136,10 +136,11 @@ def build(
 
         morelli serve --atlas set.atlas
     """
-    from morelli.atlas import AtlasOptions, build_atlas
+    from morelli.atlas import Atlas, AtlasOptions, build_atlas
     from morelli.atlas.distiller import DistilledMap, default_map_path
     from morelli.features import FeatureTable
 
+    Atlas.check_target(out)
     source = FeatureTable.open(table)
     given = None
     if distilled is not None:

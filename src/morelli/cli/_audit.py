@@ -118,6 +118,9 @@ def audit(
     if align is not None and align == Path():
         raise UsageError("--align needs a folder of its own, not the current one.")
     source: str | list[str] = sources[0] if len(sources) == 1 else list(sources)
+    recipe = AlignRecipe(side=side, codec=codec.value, quality=quality, small=small.value)
+    if align is not None:
+        recipe.check_target(align, source)
     with progress(quiet) as display:
         task = display.add_task("auditing", total=None)
         found = look(
@@ -133,7 +136,6 @@ def audit(
     copies = None
     failed = list(found.failed)
     if align is not None:
-        recipe = AlignRecipe(side=side, codec=codec.value, quality=quality, small=small.value)
         with progress(quiet) as display:
             task = display.add_task("aligning", total=found.table.num_rows)
             made = write_aligned(
@@ -145,6 +147,8 @@ def audit(
                 progress=lambda done, _: display.update(task, completed=done),
                 **reading,
             )
+        known = {one.uri for one in failed}
+        failed += [one for one in made.failed if one.uri not in known]
         copies = look(made.manifest, workers=workers, seed=seed)
         if not quiet and not json_document:
             left = sum(made.skipped.values())

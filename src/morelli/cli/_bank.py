@@ -98,6 +98,7 @@ def add(
 
     with _held(bundle, out):
         judge = _load(bundle)
+        judge.check_target(out or bundle)
         before = len(_bank_of(judge, bundle))
         source = FeatureTable.open(table)
         source.build.require_same(judge.build, what=f"the bundle {bundle}")
@@ -138,6 +139,7 @@ def remove(
         raise UsageError("Name ids or a --generator to remove.")
     with _held(bundle, out):
         judge = _load(bundle)
+        judge.check_target(out or bundle)
         members = _bank_of(judge, bundle)
         gone = list(ids or [])
         for name in generator or []:

@@ -114,6 +114,7 @@ def build(
         morelli concepts build -o bokeh.concepts --from examples --name bokeh --with a/ --without b/
     """
     from morelli.explanation.concepts import (
+        ConceptBank,
         concepts_of_text_bank,
         edit_banks,
         text_concepts,
@@ -121,6 +122,7 @@ def build(
     )
 
     given = list(paths or [])
+    ConceptBank.check_target(out)
     _check(made_from, given, kind=kind, name=name, with_it=with_it, without=without)
     eye = named_encoder(
         encoder,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -45,6 +44,7 @@ from morelli.cli._options import (
     WeightsPaths,
     Workers,
 )
+from morelli.cli._output_names import SHEET_MARK, check_outputs, without_sheet
 from morelli.cli._outputs import Csv, JsonDocument, JsonLines, Output, Parquet
 from morelli.cli._sources import engine_of, limits_of, reading_of, say_understood
 from morelli.cli._verdict_table import SHOWN, Summary, key, statements, verdict_table, why
@@ -160,7 +160,7 @@ def detect(
         raise UsageError(
             "Only one of --json, --jsonl -, --csv - and --parquet - can have stdout: give the others a file."
         )
-    _check_names({"--jsonl": jsonl, "--csv": csv, "--parquet": parquet}, sheet)
+    check_outputs({"--jsonl": jsonl, "--csv": csv, "--parquet": parquet}, sheet, paths)
     from morelli.detectors import Ensemble, default_bundle_path, load_detector
     from morelli.images import iter_source
     from morelli.images.layouts import SourceReport
@@ -233,7 +233,7 @@ def detect(
         "stability": thorough,
     }
     if cluster == "local":
-        stream = _judged_here(listing(report=report), inspector, how, paths)
+        stream = _judged_here(without_sheet(sheet, listing(report=report)), inspector, how, paths)
     else:
         stream = inspector().detect(listing, **how, understood=report, engine=cluster)
 
@@ -271,23 +271,6 @@ def detect(
     if unread is not None:
         raise unread
     raise typer.Exit(outcome(summary.done, len(summary.failures)))
-
-
-def _check_names(outputs: dict[str, str | None], sheet: Path | None) -> None:
-    """Refuse outputs without a name, two of one name, and a sheet that is a folder, before any work."""
-    if sheet is not None and sheet.is_dir():
-        raise UsageError(f"--sheet {sheet} is a folder; name a file such as verdicts.png")
-    places: dict[str, str] = {}
-    for option, name in {**outputs, "--sheet": None if sheet is None else str(sheet)}.items():
-        if name is None or name == "-":
-            continue
-        if not name.strip():
-            raise UsageError(f"{option} was given an empty name; name a file, or leave the option out")
-        place = os.path.realpath(name)
-        if (Path(place).is_file() or not os.path.lexists(place)) and places.setdefault(
-            place, option
-        ) != option:
-            raise UsageError(f"{places[place]} and {option} name one file, {name}; give each its own")
 
 
 def _opened(stack: ExitStack, wanted: list[Output]) -> tuple[list[Output], UsageError | None]:
@@ -360,6 +343,8 @@ def _collect(pictures: list[Picture], detection: Detection) -> None:
 
 
 def _draw(path: Path, pictures: list[Picture], summary: Summary, bundle: Bundle | Ensemble) -> None:
+    from PIL.PngImagePlugin import PngInfo
+
     from morelli.artefacts import write_file
     from morelli.reports import contact_sheet
 
@@ -367,8 +352,9 @@ def _draw(path: Path, pictures: list[Picture], summary: Summary, bundle: Bundle 
     note = "The number is the calibrated probability that the image is AI-generated. A signal, not proof."
     if summary.done > len(pictures):
         note = f"The first {len(pictures)} of {summary.done}. {note}"
-    picture = io.BytesIO()
-    contact_sheet(pictures, title=title, note=note).save(picture, format="PNG")
+    picture, marks = io.BytesIO(), PngInfo()
+    marks.add_text("Software", SHEET_MARK)
+    contact_sheet(pictures, title=title, note=note).save(picture, format="PNG", pnginfo=marks)
     write_file(path, picture.getvalue())
 
 

@@ -81,8 +81,9 @@ def ensemble(
 
         morelli detect pictures/ --bundle both/
     """
-    from morelli.detectors import Bundle, fit_ensemble
+    from morelli.detectors import Bundle, Ensemble, fit_ensemble
 
+    Ensemble.check_target(out)
     bundles = [Bundle.load(path) for path in members]
     fitted = fit_ensemble(
         bundles,

@@ -107,11 +107,13 @@ def extract(
 
     Exit codes: 0 all done, 2 wrong usage, 3 some images failed (counted on stderr), 4 nothing could be done.
     """
+    from morelli.features import FeatureTable
     from morelli.features import extract as run
     from morelli.images import iter_source, layouts
 
     cluster = engine_of(engine, address=ray_address, actors=ray_actors, cpus=ray_cpus, offline=offline)
     number = _label(label)
+    FeatureTable.check_target(out)
 
     reading = reading_of(
         sources,
@@ -167,7 +169,9 @@ def extract(
     here = report.skipped + report.duplicates
     understood.passed.merge(listed.passed)
     say_understood(understood, reading, quiet=quiet)
-    _warn_about_labels(understood.unlabelled if label_from else 0, understood.classes, report.conflicts)
+    _warn_about_labels(
+        understood.unlabelled if label_from else 0, understood.classes, report.conflicts, report.untold
+    )
     if not quiet:
         speed = f", {report.done / report.seconds:.1f} images/s" if report.seconds > 0 else ""
         typer.echo(
@@ -189,7 +193,7 @@ def extract(
     raise typer.Exit(outcome(report.done + here, len(report.failed)))
 
 
-def _warn_about_labels(unlabelled: int, classes: int, conflicts: Sequence[str]) -> None:
+def _warn_about_labels(unlabelled: int, classes: int, conflicts: Sequence[str], untold: int) -> None:
     if unlabelled:
         warn(
             f"images without a label: {unlabelled:,}; no folder of theirs is named real, fake, 0_real, "
@@ -199,6 +203,11 @@ def _warn_about_labels(unlabelled: int, classes: int, conflicts: Sequence[str]) 
         warn(
             f"images whose label is a class of another task: {classes:,}; it is kept in their metadata, and "
             "real or fake is unknown; give --label or a manifest"
+        )
+    if untold:
+        warn(
+            f"images that came first without their label, or with another generator: {untold:,}; what the "
+            "table has was kept: extract into another table for what is said now"
         )
     if conflicts:
         more = f", and {len(conflicts) - 3:,} more" if len(conflicts) > 3 else ""

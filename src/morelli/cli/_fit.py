@@ -115,9 +115,10 @@ def fit(
 
         morelli fit mine.lance -o both/ --detector experts --expert-years 2023 --new-groups
     """
-    from morelli.detectors import Recipe, fit_bundle
+    from morelli.detectors import Bundle, Recipe, fit_bundle
     from morelli.features import FeatureTable
 
+    Bundle.check_target(out)
     source = FeatureTable.open(table)
     chosen = _chosen(source, kinds)
     evidence = ("final",) if "final" in source.kinds else (chosen[-1],)

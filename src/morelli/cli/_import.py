@@ -58,8 +58,9 @@ def univfd(
 
         morelli import univfd fc_weights.pth -o calibrated/ --calibrate L.lance
     """
-    from morelli.detectors import import_univfd
+    from morelli.detectors import Bundle, import_univfd
 
+    Bundle.check_target(out)
     bundle = import_univfd(weights, force=force)
     if calibrate is not None:
         from morelli.features import FeatureTable

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from morelli.images import Limits
     from morelli.images.layouts import SourceReport
 
+_READ = re.compile(r"(?:https?|s3|gs|hf)://", re.IGNORECASE)
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
@@ -58,7 +59,8 @@ def reading_of(
     if offline and (remote or addresses):
         raise UsageError("--offline reads no addresses; download them first and give the local paths.")
     for address in addresses:
-        warn(f"reading {printable(address)} from the network")
+        if _READ.match(address):  # others are refused, with their reason
+            warn(f"reading {printable(address)} from the network")
     if remote:
         warn("addresses in manifests are read from the network")
     collection = collection_of(
@@ -102,6 +104,8 @@ def say_understood(report: SourceReport, reading: Mapping[str, Any], *, quiet: b
             "no image has a label: give each class alone with --label real and --label fake, or a manifest "
             "with the columns path, label and generator"
         )
+    if against := report.contradictions():
+        warn(printable(against))
     for line in filter(None, lines):
         if not quiet:
             error_console().print(printable(line), highlight=False, markup=False, soft_wrap=True)

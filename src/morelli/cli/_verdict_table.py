@@ -108,8 +108,7 @@ class Summary:
             lines.append(f"beside the second detector: {words}")
         if self.bright:
             lines.append(
-                f"of high dynamic range (PQ or HLG): {self.bright}; judged without tone mapping, so their "
-                "colours were pale"
+                f"of high dynamic range (PQ or HLG): {self.bright}; judged as their tone-mapped versions"
             )
         return lines
 

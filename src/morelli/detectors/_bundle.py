@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from morelli.artefacts.targets import check_folder_target
 from morelli.detectors._attribution import Attribution, FamilyGuess
 from morelli.detectors._bank import Bank
+from morelli.detectors._bundle_folder import FORM
 from morelli.detectors._bundle_parts import HeldOut, NeighborRule, Origin
 from morelli.detectors._bundle_record import read_record, write_record
 from morelli.detectors._calibration import Calibration, Method, fit_calibration
@@ -299,6 +301,11 @@ class Bundle:
         digest = write_record(self.stored(), path, unless_changed=before)
         if known:
             object.__setattr__(self, "origin", Origin(path.resolve(), digest))
+
+    @staticmethod
+    def check_target(path: str | Path) -> None:
+        """Raise UsageError where `save` could not write: ask before fitting, not after it."""
+        check_folder_target(path, FORM)
 
     def stored(self) -> dict[str, Any]:
         """What `save` writes: every field, and `kinds`."""

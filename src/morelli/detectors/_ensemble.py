@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from morelli.artefacts.targets import check_folder_target
 from morelli.detectors._bundle import Bundle, verdict_thresholds
-from morelli.detectors._bundle_folder import ENSEMBLE
+from morelli.detectors._bundle_folder import ENSEMBLE, ENSEMBLE_FORM
 from morelli.detectors._bundle_parts import HeldOut
 from morelli.detectors._calibration import Calibration
 from morelli.detectors._disagreement import Disagreement, Opinion, Opinions, member_words, opinions
@@ -277,6 +278,11 @@ class Ensemble:
             UsageError: something else than an ensemble stands at `path`.
         """
         write_ensemble({name: getattr(self, name) for name in self.__dataclass_fields__}, Path(path))
+
+    @staticmethod
+    def check_target(path: str | Path) -> None:
+        """Raise UsageError where `save` could not write: ask before fitting, not after it."""
+        check_folder_target(path, ENSEMBLE_FORM)
 
     @classmethod
     def load(cls, path: str | Path) -> Ensemble:

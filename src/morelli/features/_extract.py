@@ -21,8 +21,8 @@ from morelli.features._features import Floats
 from morelli.features._prepare import Identity, Known, New, Preparation, Row
 from morelli.features._report import ExtractReport, Progress
 from morelli.features._rows import NOT_FINITE, check_range, finite_rows
-from morelli.features._schema import Dtype, TableSpec, metadata_schema
-from morelli.features._table import FeatureTable, is_table, open_or_create, refuse_foreign, write_lock
+from morelli.features._schema import Dtype, Said, TableSpec, metadata_schema
+from morelli.features._table import FeatureTable, is_table, open_or_create, write_lock
 
 if TYPE_CHECKING:
     from morelli.encoders import Encoder, PreparedImage
@@ -111,7 +111,7 @@ def extract(
         batch_size = 4 if encoder.device == "cpu" else 64
     if min(batch_size, workers or 1, flush_rows) < 1:
         raise UsageError("workers, batch_size and flush_rows are at least 1")
-    refuse_foreign(out)
+    FeatureTable.check_target(out)
     if engine != "local":
         from morelli.encoders.cluster import cluster_of, listing_of, require_ray
         from morelli.features._distributed import ClusterJob, extract_on_cluster
@@ -134,7 +134,7 @@ def extract(
         made = not is_table(out)
         table = open_or_create(out, spec)
         table.clean()
-        present = table.labels()
+        present = table.said()
         run = _Run(table, flush_rows=flush_rows, present=present)
 
         def admit(image: PreparedImage[New | Known | Failure]) -> bool:
@@ -177,6 +177,7 @@ def extract(
         tuple(run.failed),
         time.monotonic() - started,
         tuple(run.conflicts),
+        run.untold,
     )
 
 
@@ -192,7 +193,7 @@ class _Run:
     same batches as an uninterrupted one, and its vectors are equal to the last bit.
     """
 
-    def __init__(self, table: FeatureTable, *, flush_rows: int, present: dict[Identity, int | None]) -> None:
+    def __init__(self, table: FeatureTable, *, flush_rows: int, present: dict[Identity, Said]) -> None:
         self.table = table
         self.spec = table.spec
         self.flush_rows = max(1, min(flush_rows, FLUSH_BYTES // table.spec.row_bytes))
@@ -204,25 +205,30 @@ class _Run:
         self.done = self.skipped = self.duplicates = 0
         self.failed: list[Failure] = []
         self.conflicts: list[str] = []
+        self.untold = 0
 
     def take(self, image: New | Known | Failure) -> bool:
         """Account for the next image of the source; True where it is to be encoded."""
         if isinstance(image, Failure):
             self.failed.append(image)
             return False
-        uri, label = (
-            (image.uri, image.label) if isinstance(image, Known) else (image.row["uri"], image.row["label"])
-        )
+        if isinstance(image, Known):
+            uri, label, generator = image.uri, image.label, image.generator
+        else:
+            uri, label, generator = (image.row[name] for name in ("uri", "label", "generator"))
         there = self.present.get(image.identity)
-        if label is not None and there is not None and label != there:
-            self.conflicts.append(uri)
+        if there is not None:
+            if label is not None and there[0] is not None and label != there[0]:
+                self.conflicts.append(uri)
+            elif (label is not None and there[0] is None) or (generator and generator != there[1]):
+                self.untold += 1
         if image.identity in self.fresh:
             self.duplicates += 1
         elif isinstance(image, Known):
             self.skipped += 1
         else:
             self.fresh.add(image.identity)
-            self.present[image.identity] = label  # spares the decode threads later copies
+            self.present[image.identity] = label, generator  # spares the decode threads later copies
             return True
         return False
 

@@ -40,6 +40,7 @@ class Known:
     identity: Identity
     uri: str
     label: int | None
+    generator: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Preparation:
         changed = self.perturbation.id if self.perturbation else ""
         identity = (digest, changed)
         if identity in self.present:
-            return PreparedImage(Known(identity, item.uri, item.label))
+            return PreparedImage(Known(identity, item.uri, item.label, item.generator))
         decoded = decode(data, self.limits)
         said = _said(data)
         del data

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from morelli.artefacts.targets import check_inside
 from morelli.errors import ArtifactError, BuildMismatchError, MorelliError, UsageError
 from morelli.features._failures import Failure, read_failures, write_failures
 from morelli.features._features import Features, Floats
@@ -20,7 +21,7 @@ from morelli.features._lease import Lease
 from morelli.features._metadata import select_columns, stored_columns, with_entries
 from morelli.features._one_perturbation import one_perturbation
 from morelli.features._rows import arrow_rows
-from morelli.features._schema import Dtype, TableSpec, column_of
+from morelli.features._schema import Dtype, Said, TableSpec, column_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,6 +93,17 @@ class FeatureTable:
         dataset = lance.write_dataset(schema.empty_table(), path, schema=schema, mode="create")
         (path / SIDE_FOLDER).mkdir(exist_ok=True)
         return cls(path, dataset, spec, Lease(path / SIDE_FOLDER))
+
+    @staticmethod
+    def check_target(path: Path | str) -> None:
+        """Raise where no table can be made or added to at `path`: ask before images are read, not after it.
+
+        Raises:
+            ArtifactError: something else than a table is there.
+            UsageError: nothing can be written there.
+        """
+        refuse_foreign(Path(path))
+        check_inside(path)
 
     @classmethod
     def open(cls, path: Path | str) -> FeatureTable:
@@ -370,6 +382,14 @@ class FeatureTable:
         """The label (0 real, 1 fake, None unknown) of every row, by what `identities` gives."""
         meta = self._dataset.to_table(columns=["sha256", "perturbation", "label"])
         return dict(zip(_identities(meta), meta.column("label").to_pylist(), strict=True))
+
+    def said(self) -> dict[tuple[bytes, str], Said]:
+        """Label and generator of every row, by what `identities` gives."""
+        meta = self._dataset.to_table(columns=["sha256", "perturbation", "label", "generator"])
+        # A table has few different ones: rows share them.
+        shared: dict[Said, Said] = {}
+        pairs = zip(meta.column("label").to_pylist(), meta.column("generator").to_pylist(), strict=True)
+        return dict(zip(_identities(meta), (shared.setdefault(p, p) for p in pairs), strict=True))
 
     def digests(self, perturbation: str) -> Iterator[tuple[list[bytes], list[int | None]]]:
         """SHA-256 and label of the rows of one perturbation ("" for none), a few thousand at a time."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
-from morelli.images._codec_headers import UNSPECIFIED, av1_transfer, hevc_transfer
+from morelli.images._codec_headers import UNSPECIFIED, Colour, av1_colour, hevc_colour
 
 _MOST_BOXES = 2_000
 _MOST_ITEMS = 10_000
@@ -39,19 +39,19 @@ class Boxes:
     tone_map: bool = False
     coded: bytes = b""
 
-    def transfer(self) -> int:
-        """Transfer characteristics (ISO/IEC 23091-2) by the container, else by the codec; 2: unknown."""
+    def colour(self) -> Colour:
+        """Primaries and transfer characteristics by the container, else by the codec, else unspecified."""
         for kind, body in self.properties:
             if kind == b"colr" and body[:4] == b"nclx" and len(body) >= 8:
-                said = int.from_bytes(body[6:8], "big")
-                if said != UNSPECIFIED:
+                said = int.from_bytes(body[4:6], "big"), int.from_bytes(body[6:8], "big")
+                if said[1] != UNSPECIFIED[1]:
                     return said
         for kind, body in self.properties:
             if kind == b"hvcC":
-                return hevc_transfer(body)
+                return hevc_colour(body)
             if kind == b"av1C":
-                said = av1_transfer(body[4:])
-                return said if said != UNSPECIFIED else av1_transfer(self.coded)
+                said = av1_colour(body[4:])
+                return said if said[1] != UNSPECIFIED[1] else av1_colour(self.coded)
         return UNSPECIFIED
 
 

@@ -1,9 +1,11 @@
-"""Transfer characteristics that a picture's own codec states: AV1's and HEVC's sequence headers."""
+"""Colours that a picture's own codec states: AV1's and HEVC's sequence headers."""
 
 from __future__ import annotations
 
-UNSPECIFIED = 2
-"""ISO/IEC 23091-2: nothing is said of the transfer characteristics."""
+Colour = tuple[int, int]
+"""Colour primaries and transfer characteristics (ISO/IEC 23091-2)."""
+UNSPECIFIED: Colour = (2, 2)
+"""Nothing is said of them."""
 
 _SEQUENCE_HEADER = 1
 _SPS = 33
@@ -43,8 +45,8 @@ class _Bits:
         return (1 << zeros) - 1 + self.read(zeros)
 
 
-def av1_transfer(obus: bytes) -> int:
-    """Transfer characteristics in the sequence header among these OBUs, else `UNSPECIFIED`.
+def av1_colour(obus: bytes) -> Colour:
+    """The colours in the sequence header among these OBUs, else `UNSPECIFIED`.
 
     AV1 bitstream specification, 5.3 (OBU header), 5.5 (sequence header) and 5.5.2 (colour).
     """
@@ -77,7 +79,7 @@ def _leb128(data: bytes, at: int) -> tuple[int, int]:
     return len(data), len(data)
 
 
-def _av1_sequence(bits: _Bits) -> int:
+def _av1_sequence(bits: _Bits) -> Colour:
     profile = bits.read(3)
     bits.skip(1)
     reduced = bits.read(1)  # the short header of still pictures
@@ -107,8 +109,7 @@ def _av1_sequence(bits: _Bits) -> int:
         bits.skip(1)
     if not bits.read(1):
         return UNSPECIFIED
-    bits.skip(8)
-    return bits.read(8)
+    return bits.read(8), bits.read(8)
 
 
 def _av1_operating_points(bits: _Bits) -> None:
@@ -131,8 +132,8 @@ def _av1_operating_points(bits: _Bits) -> None:
             bits.skip(4)
 
 
-def hevc_transfer(configuration: bytes) -> int:
-    """Transfer characteristics in the first SPS of an ``hvcC`` box, else `UNSPECIFIED`.
+def hevc_colour(configuration: bytes) -> Colour:
+    """The colours in the first SPS of an ``hvcC`` box, else `UNSPECIFIED`.
 
     ISO/IEC 14496-15, 8.3.3.1 (configuration); ISO/IEC 23008-2, 7.3.2.2 (sequence parameter set) and E.2.1
     (video usability information).
@@ -156,7 +157,7 @@ def hevc_transfer(configuration: bytes) -> int:
     return UNSPECIFIED
 
 
-def _hevc_sps(bits: _Bits) -> int:
+def _hevc_sps(bits: _Bits) -> Colour:
     bits.skip(4)
     layers = bits.read(3)
     bits.skip(1)
@@ -196,8 +197,7 @@ def _hevc_sps(bits: _Bits) -> int:
     bits.skip(3, 1)
     if not bits.read(1):
         return UNSPECIFIED
-    bits.skip(8)
-    return bits.read(8)
+    return bits.read(8), bits.read(8)
 
 
 def _hevc_profile(bits: _Bits, layers: int) -> None:

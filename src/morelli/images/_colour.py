@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -16,15 +17,24 @@ _MOST_TRANSFORMS = 8
 _here = threading.local()
 
 
-def to_srgb(image: Image.Image, icc: bytes | None, notes: list[str]) -> Image.Image:
+Change = Callable[[Image.Image, list[str]], Image.Image]
+"""Takes an 8-bit RGB image to sRGB, and says so in the notes."""
+
+
+def to_srgb(
+    image: Image.Image, icc: bytes | None, notes: list[str], change: Change | None = None
+) -> Image.Image:
     """8-bit RGB of `image`; what was done is appended to `notes`.
 
     Alpha is laid over white, 16-bit values are reduced, CMYK and embedded ICC profiles are
-    converted to sRGB with perceptual intent. A broken profile is noted and passed over.
+    converted to sRGB with perceptual intent. A broken profile is noted and passed over. `change` is for
+    samples whose meaning the container states otherwise than by a profile.
     """
-    image = _to_8_bit(image, notes)
+    image = to_8_bit(image, notes)
     image, alpha = _split_alpha(image)
     image = _to_rgb(image, icc, notes)
+    if change is not None:
+        image = change(image, notes)
     if alpha is None:
         return image
     lowest = alpha.getextrema()[0]
@@ -37,7 +47,8 @@ def to_srgb(image: Image.Image, icc: bytes | None, notes: list[str]) -> Image.Im
     return Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image).convert("RGB")
 
 
-def _to_8_bit(image: Image.Image, notes: list[str]) -> Image.Image:
+def to_8_bit(image: Image.Image, notes: list[str]) -> Image.Image:
+    """The image with 8-bit samples; what was done to deeper ones is appended to `notes`."""
     if image.mode.startswith("I;16"):
         values = np.asarray(image, dtype=np.uint32)
         notes.append("16-bit reduced")
@@ -49,7 +60,7 @@ def _to_8_bit(image: Image.Image, notes: list[str]) -> Image.Image:
             notes.append("16-bit reduced")
             return Image.fromarray(_from_16_bit(integers.astype(np.uint32)))
         notes.append(f"32-bit values scaled from {low}…{high}")
-        return Image.fromarray(_stretch(integers.astype(np.float32), low, high))
+        return stretched(integers.astype(np.float32), low, high)
     if image.mode == "F":
         return _from_float(np.asarray(image), notes)
     return image
@@ -71,13 +82,22 @@ def _from_float(values: NDArray[np.float32], notes: list[str]) -> Image.Image:
     elif low >= 0 and high <= 255:
         low, high = 0.0, 255.0
     notes.append(f"float values scaled from {low:g}…{high:g}")
-    return Image.fromarray(_stretch(values, low, high))
+    return stretched(values, low, high)
 
 
-def _stretch(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
+def stretched(values: NDArray[Any], low: float, high: float) -> Image.Image:
+    """The grey image of `values`, (h, w), from black at `low` to white at `high`."""
     span = (high - low) or 1.0
     scaled = (values.astype(np.float64) - low) * (255.0 / span)
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
+
+
+def without_empty_alpha(image: Image.Image, notes: list[str]) -> Image.Image:
+    """A BMP without alpha where all of it is 0, as browsers show it: programs leave the fourth byte empty."""
+    if image.mode != "RGBA" or image.getchannel("A").getextrema() != (0, 0):
+        return image
+    notes.append("empty alpha dropped")
+    return image.convert("RGB")
 
 
 def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -14,6 +15,7 @@ from morelli.images._instead import UnreadableTableError, check_table
 
 _DELIMITERS = (",", ";", "\t", "|")
 _LONGEST_CELL = 16 << 20  # of workflows and prompts; Python's own limit is 131,072 characters
+_limit = threading.Lock()
 _INVISIBLE = "\ufeff\u200b"  # byte order marks and the like that were pasted or written twice
 
 
@@ -35,12 +37,10 @@ def csv_rows(path: str, check: Callable[[Sequence[str]], None]) -> Iterator[tupl
     check_table(path, text=True)
     number = 0
     try:
-        csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
         delimiter = _delimiter(path, check)
         with _opened(path) as file:
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
             header: list[str] = []
-            for values in reader:
+            for values in _parsed(file, delimiter):
                 blank = not any(value.strip() for value in values)
                 if not header:
                     if not blank and _named_delimiter(values, delimiter) is None:
@@ -70,6 +70,26 @@ def csv_rows(path: str, check: Callable[[Sequence[str]], None]) -> Iterator[tupl
         raise UnreadableTableError(f"{name} cannot be read: {error.strerror}") from error
 
 
+def _parsed(file: TextIO, delimiter: str) -> Iterator[list[str]]:
+    """The rows of an open file, with cells of up to 16 MB.
+
+    The csv module has one limit for the whole process: it is raised for single rows only, so that a program
+    that uses this reader keeps its own.
+    """
+    reader = csv.reader(file, delimiter=delimiter, strict=True)
+    while True:
+        with _limit:
+            before = csv.field_size_limit()
+            csv.field_size_limit(max(before, _LONGEST_CELL))
+            try:
+                values = next(reader, None)
+            finally:
+                csv.field_size_limit(before)
+        if values is None:
+            return
+        yield values
+
+
 def _names(values: Sequence[str]) -> list[str]:
     return [column.strip().strip(_INVISIBLE).strip() for column in values]
 
@@ -82,7 +102,7 @@ def _delimiter(path: str, check: Callable[[Sequence[str]], None]) -> str:
         header: list[str] = []
         try:
             with _opened(path) as file:
-                for values in csv.reader(file, delimiter=delimiter, strict=True):
+                for values in _parsed(file, delimiter):
                     if named := _named_delimiter(values, delimiter):
                         return named
                     if any(value.strip() for value in values):

@@ -45,6 +45,7 @@ class ImageFacts:
         jpeg_quality: libjpeg quality that the quantisation table comes nearest to; None if not a JPEG.
         has_icc: an ICC profile is embedded.
         has_exif: EXIF data are embedded.
+        plain: every pixel of the picture that is shown has the same colour.
     """
 
     format: str
@@ -58,6 +59,7 @@ class ImageFacts:
     jpeg_quality: int | None = None
     has_icc: bool = False
     has_exif: bool = False
+    plain: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,9 @@ def _decode(data: bytes, limits: Limits, name: str | None) -> Decoded:
         frame = open_frame(data, format, limits)
         _check_time(started, limits)
         try:
-            image = to_srgb(frame.image, frame.icc, frame.notes)
+            # What the container says of its colours comes before a profile that was written beside it.
+            icc = frame.icc if frame.change is None else None
+            image = to_srgb(frame.image, icc, frame.notes, frame.change)
         except MemoryError:
             raise ImageError("out_of_memory", "not enough memory to convert the pixels") from None
         except (OSError, ValueError, TypeError, KeyError, IndexError, RuntimeError, OverflowError) as error:
@@ -146,6 +150,7 @@ def _decode(data: bytes, limits: Limits, name: str | None) -> Decoded:
         jpeg_quality=frame.jpeg_quality,
         has_icc=frame.icc is not None,
         has_exif=frame.has_exif,
+        plain=_is_plain(image),
     )
     return Decoded(image, facts)
 
@@ -155,6 +160,15 @@ def _upright(image: Image.Image, frame: Frame) -> Image.Image:
         return image
     frame.notes.append(f"EXIF orientation {frame.orientation} applied")
     return image.transpose(_TURNS[frame.orientation])
+
+
+def _is_plain(image: Image.Image) -> bool:
+    """Whether an RGB image has one colour; of most pictures a few pixels say that it has more."""
+    right, bottom = image.width - 1, image.height - 1
+    places = [(right * x // 3, bottom * y // 3) for x in range(4) for y in range(4)]
+    if len({image.getpixel(place) for place in places}) > 1:
+        return False
+    return all(low == high for low, high in image.getextrema())  # type: ignore[misc]
 
 
 def _check_time(started: float, limits: Limits) -> None:

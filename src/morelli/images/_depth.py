@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from morelli.images._boxes import read_boxes
+from morelli.images._codec_headers import UNSPECIFIED, Colour
+from morelli.images._hdr import HLG, PQ
 
-# ISO/IEC 23091-2, transfer characteristics of high dynamic range.
-_TRANSFER = {16: "PQ", 18: "HLG"}
+_TRANSFER = {PQ: "PQ", HLG: "HLG"}
+_BT2020 = 9
 # Types of auxiliary pictures: ISO/IEC 23008-12 6.6.2 and 23008-2, and those that phones write.
 _AUXILIARY = {
     b"urn:mpeg:hevc:2015:auxid:2": "depth map",
@@ -22,51 +24,63 @@ _HEAD = 1 << 20
 _MOST_PARTS = 2_000
 
 
-def depth_notes(data: bytes, format: str, icc: bytes | None = None) -> list[str]:
-    """Notes such as ``10-bit reduced``, ``HDR (PQ) shown without tone mapping``, ``gain map not judged``.
+def depth_notes(data: bytes, format: str, colour: Colour | None = None) -> list[str]:
+    """Notes such as ``10-bit reduced``, ``HDR (PQ) tone-mapped``, ``gain map not judged``.
 
-    Only headers are read: of AVIF and HEIF the boxes ``av1C`` and ``colr`` of the picture that is shown, its
-    codec's own header where ``colr`` says nothing, and the types of the pictures beside it; of PNG ``cICP``
-    and the name of a profile that stood for PQ before there was ``cICP``, of JPEG the XMP that belongs to the
-    first picture, and of the colour profile `icc` of any format its tag ``cicp``.
+    Only headers are read: of AVIF and HEIF the box ``av1C`` of the picture that is shown and the types of the
+    pictures beside it, of JPEG the XMP of the first picture. `colour` is what `hdr_colour` found.
     """
-    notes = _hdr(_profile_transfer(icc)) if icc else []
+    notes = [] if colour is None else [f"HDR ({_TRANSFER[colour[1]]}) tone-mapped"]
     if format in ("AVIF", "HEIF"):
         boxes = read_boxes(data)
         for kind, body in boxes.properties:
             if kind == b"av1C" and len(body) >= 3 and format == "AVIF":
                 high, twelve = body[2] & 0x40, body[2] & 0x20  # AV1 in ISOBMFF, 2.3.3
                 if high:
-                    notes.append(f"{12 if twelve else 10}-bit reduced")
-        notes += _hdr(boxes.transfer())
+                    notes.insert(0, f"{12 if twelve else 10}-bit reduced")
         notes += [f"{_AUXILIARY[kind]} not judged" for kind in boxes.auxiliary if kind in _AUXILIARY]
         if boxes.tone_map:
             notes.append("gain map not judged")
-    elif format == "JPEG":
-        if any(_GAIN_MAP in packet or packet.startswith(_ISO_GAIN_MAP) for packet in _packets(data[:_HEAD])):
-            notes.append("gain map not judged")
-    elif format == "PNG":
-        for kind, body in _chunks(data[:_HEAD]):
-            if kind == b"cICP" and len(body) == 4:
-                notes += _hdr(body[1])
-            elif kind == b"iCCP" and body.partition(b"\0")[0] == _PQ_PROFILE:
-                notes += _hdr(16)
+    elif format == "JPEG" and any(
+        _GAIN_MAP in packet or packet.startswith(_ISO_GAIN_MAP) for packet in _packets(data[:_HEAD])
+    ):
+        notes.append("gain map not judged")
     return list(dict.fromkeys(notes))
 
 
-def _hdr(transfer: int) -> list[str]:
-    name = _TRANSFER.get(transfer)
-    return [] if name is None else [f"HDR ({name}) shown without tone mapping"]
+def hdr_colour(data: bytes, format: str, icc: bytes | None) -> Colour | None:
+    """Primaries and transfer characteristics of a picture in PQ or HLG, None of any other.
+
+    AVIF and HEIF say it in the box ``colr`` of the picture that is shown, or else in their codec's header;
+    PNG in ``cICP``, or by the name of a profile that stood for PQ before there was ``cICP``; the colour
+    profile `icc` of any format in its tag ``cicp``.
+    """
+    said = [_profile_colour(icc)] if icc else []
+    if format in ("AVIF", "HEIF"):
+        said.insert(0, read_boxes(data).colour())
+    elif format == "PNG":
+        for kind, body in _chunks(data[:_HEAD]):
+            if kind == b"cICP" and len(body) == 4:
+                said.insert(0, (body[0], body[1]))
+            elif kind == b"iCCP" and body.partition(b"\0")[0] == _PQ_PROFILE:
+                said.append((_BT2020, PQ))
+    return next((colour for colour in said if colour[1] in _TRANSFER), None)
 
 
-def _profile_transfer(icc: bytes) -> int:
-    """The transfer characteristics of a profile's tag ``cicp`` (ICC.1:2022, 10.5), else 2: unspecified."""
+def states_colour(data: bytes) -> bool:
+    """Whether a PNG states its colours by code points (``cICP``), which come before all else."""
+    return any(kind == b"cICP" for kind, _ in _chunks(data[:_HEAD]))
+
+
+def _profile_colour(icc: bytes) -> Colour:
+    """What the tag ``cicp`` of a profile states (ICC.1:2022, 10.5), else unspecified."""
     for k in range(min(int.from_bytes(icc[128:132], "big"), 100)):
         entry = icc[132 + 12 * k : 144 + 12 * k]
         if entry[:4] == b"cicp":
             at = int.from_bytes(entry[4:8], "big")
-            return icc[at + 9] if icc[at : at + 4] == b"cicp" and len(icc) > at + 11 else 2
-    return 2
+            whole = icc[at : at + 4] == b"cicp" and len(icc) > at + 11
+            return (icc[at + 8], icc[at + 9]) if whole else UNSPECIFIED
+    return UNSPECIFIED
 
 
 def _packets(data: bytes) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 from morelli.errors import ImageError
 from morelli.images._item import ImageItem, printable, problem_item
-from morelli.images._leavings import is_left_file, is_left_folder, may_be_apple_double
+from morelli.images._leavings import is_left_file, is_left_folder, is_results_folder, may_be_apple_double
 from morelli.images._limits import Limits
 from morelli.images._sniff import HEAD_BYTES, OTHER_IMAGE_SUFFIXES, SUFFIXES, sniff
 
@@ -52,6 +52,17 @@ def read_part(path: str, size: int) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(descriptor, "rb") as file:
         return file.read(size) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+
+
+def no_regular_file(path: str) -> ImageError | None:
+    """The error for a pipe, a socket or a device, which must not be waited for; None for anything else."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - see `_identity`
+    except (OSError, ValueError):
+        return None  # reading says why
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return None
+    return ImageError("not_a_file", f"{printable(path)} is {_kind(mode)}, not a file")
 
 
 def too_many_bytes(name: str, size: int, limits: Limits) -> ImageError:
@@ -106,8 +117,8 @@ def iter_folder(
     links reach twice is listed once. Pipes, sockets and devices with an image's name are reported
     and never opened. Without an image's suffix a file is taken when its first bytes are an image's.
     What systems keep for themselves (``Thumbs.db``, ``._a.jpg``, ``@eaDir``, …) is passed over.
-    `on_other` is given everything that is no image: its kind, "left" for what systems keep, "" for other
-    files, and its path.
+    `on_other` is given everything that is no image: its kind, "left" for what systems keep, "results" for a
+    folder of results of this program, "" for other files, and its path.
     """
     # An explicit stack: a hostile tree may be deeper than Python's.
     root = _identity(folder)
@@ -176,7 +187,7 @@ def _look(
     seen: set[tuple[int, int]],
     recursive: bool,
 ) -> str | ImageError:
-    """'folder', 'image', 'left' for what systems keep, '' for other files, or the problem to report."""
+    """'folder', 'image', 'left', 'results' or '' as `iter_folder` says, or the problem to report."""
     if is_left_file(entry.name):
         return "left"
     # AppleDouble files repeat the picture's name: only their content can make them a picture.
@@ -191,6 +202,8 @@ def _look(
             return "left"
         if not recursive:
             return ""
+        if is_results_folder(path):
+            return "results"
         identity = (status.st_dev, status.st_ino)
         if identity in above:
             return ImageError("cyclic_link", f"{printable(path)} is a link to a folder that contains it")

@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -21,12 +22,23 @@ from PIL import (
 )
 
 from morelli.errors import ImageError
-from morelli.images._depth import depth_notes
+from morelli.images._animations import (
+    first_of_apng,
+    keep_alpha,
+    put_on_canvas,
+    uncovered_of_gif,
+    uncovered_of_webp,
+)
+from morelli.images._colour import Change, without_empty_alpha
+from morelli.images._depth import depth_notes, hdr_colour, states_colour
 from morelli.images._guards import check_container, check_pixels, frame_count
+from morelli.images._hdr import to_sdr
 from morelli.images._jpeg import jpeg_has_end, jpeg_quality, jpeg_scans
 from morelli.images._limits import Limits
 from morelli.images._png import check_png_complete, drop_png_metadata, png_bit_depth
+from morelli.images._png_samples import display_gamma, from_gamma, with_key
 from morelli.images._tiff import ORIENTATION, directories, exif_is_broken, exif_orientation
+from morelli.images._tiff_samples import meant_samples
 
 # Everything that Pillow's decoders have been seen to raise on damaged input, apart from MemoryError.
 DECODER_ERRORS = (
@@ -87,6 +99,8 @@ class Frame:
     has_exif: bool = False
     jpeg_quality: int | None = None
     notes: list[str] = field(default_factory=list)
+    change: Change | None = None
+    """What takes its colours to sRGB, where the container says so other than by a profile."""
     stored: tuple[int, int] | None = None
     """Width and height in the file, where the picture was decoded at a reduced scale."""
 
@@ -98,6 +112,10 @@ def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
         check_container(data, format, limits)
         if format == "HEIF":
             return _open_heif(data, limits)
+        first = first_of_apng(data) if format == "PNG" else None
+        if first is not None:
+            check_pixels(*first.canvas, limits)
+            data = first.data
         image, data = _open(data, format, notes)
         size = image.size
         if format == "JPEG":
@@ -106,7 +124,9 @@ def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
             _reduce(image, limits, notes)
         check_pixels(image.width, image.height, limits)
         # The count is read first: loading lets go of some decoders.
-        frame = Frame(image, image.mode, notes=notes, frames=frame_count(data, format, image))
+        frames = frame_count(data, format, image) if first is None else first.frames
+        frame = Frame(image, image.mode, notes=notes, frames=frames)
+        with_alpha = format == "WEBP" and keep_alpha(image, data)
         _read_metadata(frame, data, format)
         if size != image.size:
             frame.stored = size
@@ -116,11 +136,29 @@ def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
             image.load()
         if format == "PNG" and not frame.has_exif:
             _read_exif(frame)  # which may stand behind the pixels (PNG 3rd edition, 5.6)
-        notes += depth_notes(data, format, frame.icc)
+        colour = hdr_colour(data, format, frame.icc)
+        if colour is not None:
+            frame.change = partial(to_sdr, colour[1], colour[0])
+        notes += depth_notes(data, format, colour)
         if format in ("WEBP", "AVIF"):
             notes += _filled(data)
         if format == "PNG":
             check_png_complete(data, image)
+            image = with_key(image, png_bit_depth(data), notes)
+            frame.image = image
+            exponent = None if states_colour(data) else display_gamma(image.info)
+            if exponent is not None:
+                frame.change = partial(from_gamma, exponent)
+        if first is not None:
+            frame.image = put_on_canvas(image, first)
+        elif format == "BMP":
+            frame.image = without_empty_alpha(image, notes)
+        elif format == "TIFF":
+            frame.image = meant_samples(image, next(directories(data)), notes)
+        elif format == "GIF":
+            frame.image = uncovered_of_gif(image)
+        elif with_alpha:
+            frame.image = uncovered_of_webp(image)
     except ImageError:
         raise
     except MemoryError:
@@ -130,6 +168,8 @@ def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
     if frame.frames > 1:
         further = "pictures, such as a gain map" if format == "JPEG" else "frames"
         frame.notes.append(f"first of {frame.frames} {further}")
+    if first is not None and first.apart:
+        frame.notes.append("the still picture for programs without animation is not judged")
     return frame
 
 
@@ -263,9 +303,14 @@ def _open_heif(data: bytes, limits: Limits) -> Frame:
     frame.has_exif = bool(info.get("exif"))
     if int(info.get("bit_depth", 8)) > 8:
         frame.notes.append(f"{info['bit_depth']}-bit reduced")
-    frame.notes += [*depth_notes(data, "HEIF", frame.icc), *_filled(data)]
+    colour = hdr_colour(data, "HEIF", frame.icc)
+    if colour is not None:
+        frame.change = partial(to_sdr, colour[1], colour[0])
+    frame.notes += [*depth_notes(data, "HEIF", colour), *_filled(data)]
     if frame.frames > 1:
-        frame.notes.append(f"first of {frame.frames} frames")
+        place = container.primary_index
+        which = "first" if place == 0 else f"number {place + 1}, the primary one,"
+        frame.notes.append(f"{which} of {frame.frames} frames")
     return frame
 
 

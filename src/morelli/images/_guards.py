@@ -12,6 +12,7 @@ from morelli.images._jpeg import jpeg_scans
 from morelli.images._limits import Limits
 from morelli.images._png import check_png
 from morelli.images._tiff import directories, hides_its_picture
+from morelli.images._tiff_samples import check_planes
 
 _MOST_STRIPS = 1 << 20
 _MOST_GIF_BLOCKS = 2_000_000
@@ -88,7 +89,7 @@ def _check_webp(data: bytes, limits: Limits) -> None:
 def _check_tiff(data: bytes, limits: Limits) -> None:
     first = next(directories(data), None)
     if first is None:
-        raise ImageError("damaged", "the TIFF file has no readable directory")
+        raise ImageError("damaged", "the TIFF file has no readable directory; it may be cut off")
     hidden = hides_its_picture(data)
     if hidden is not None:
         raise ImageError(
@@ -101,6 +102,7 @@ def _check_tiff(data: bytes, limits: Limits) -> None:
             "unsupported_format",
             f"TIFF compression {compression} is not read; convert the image to PNG or JPEG first",
         )
+    check_planes(first)
     width, height = first.integer(256), first.integer(257)
     if width is None or height is None:
         raise ImageError("damaged", "the TIFF file does not state its size")

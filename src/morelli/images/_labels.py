@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 REAL: Final = 0
@@ -22,6 +23,7 @@ _WORDS: Final = {
     "synthetic": FAKE,
 }
 _FOLDERS: Final = {"real": REAL, "0_real": REAL, "fake": FAKE, "1_fake": FAKE, "nature": REAL, "ai": FAKE}
+_PLAIN: Final = {name: label for name, label in _FOLDERS.items() if name.endswith(("real", "fake"))}
 UNKNOWN: Final = frozenset({"", "unknown", "none", "null", "nan", "na", "n/a"})
 """Spellings of "no label is known"."""
 
@@ -38,6 +40,9 @@ _NAME: Final = re.compile(
 _PEOPLE: Final = re.compile(r"human.*(?:fac|photo|pic|sample|data)", re.IGNORECASE)
 """Pictures of people, not by people."""
 _OF_SPLIT: Final = re.compile(rf"(.+?)[ _-](?:{_SPLITS})", re.IGNORECASE)
+_SPELLED: Final = re.compile(r"label[ _-]?(?:name|text|str|string|word|words)")
+_CLASS_COLUMN: Final = re.compile(r"(?:class|target|category)(?:[ _-]?names?)?")
+_REAL_NAMES: Final = frozenset({"real", "nature", "natural", "authentic", "human", "photo", "photograph"})
 _QUESTION: Final = re.compile(
     r"(?:is[ _-]?)?(?:(?P<real>real|authentic|genuine|natural|human|human[ _-]?made|photo|photograph)"
     r"|fake|deep[ _-]?fake|ai|generated|(?:ai|machine)[ _-]?(?:generated|made)|synthetic|artificial|aigc)"
@@ -108,6 +113,53 @@ def label_in_column(text: str, column: str) -> int | None:
     if asked is None or word not in _YES | _NO:
         return label_of(text)
     return REAL if (word in _YES) == (asked["real"] is not None) else FAKE
+
+
+def contradiction(label: int | None, row: Mapping[str, str], generator: str | None = None) -> str | None:
+    """What in a row says the opposite of its label, as "column 'value'"; None where nothing does.
+
+    Columns that are questions (``is_real``) and those that spell the label out (``label_name``) are asked;
+    those of classes where they say real or fake, no more and no less. A generator contradicts by such a name.
+
+    >>> contradiction(1, {"label_name": "real"}), contradiction(0, {"is_ai": "no", "class": "human"})
+    ("label_name 'real'", None)
+    """
+    if label is None:
+        return None
+    for column, value in row.items():
+        kind = _kind_of_column(column)
+        word = value.strip().lower() if kind else ""
+        if kind == "question":
+            said = label_in_column(word, column)
+        elif kind == "spelled":
+            said = None if word.isdigit() else label_of(word)
+        else:
+            said = _FOLDERS.get(word) if word in ("real", "fake") else None
+        if said is not None and said != label:
+            return f"{column} {value.strip()!r}"
+    if label == FAKE and generator and generator.strip().lower() in _REAL_NAMES:
+        return f"generator {generator.strip()!r}"
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _kind_of_column(column: str) -> str:
+    """Whether a column is a "question" about the label, has it "spelled" or is of a "class"; else nothing."""
+    name = column.strip().lower()
+    if name.startswith("is") and _QUESTION.fullmatch(name):
+        return "question"
+    if _SPELLED.fullmatch(name):
+        return "spelled"
+    return "class" if _CLASS_COLUMN.fullmatch(name) else ""
+
+
+def plain_label_of_folders(parts: Sequence[str]) -> int | None:
+    """The label of the innermost folder called real or fake, with a number or not; no other names count.
+
+    >>> plain_label_of_folders(["ai", "fake", "sdxl"]), plain_label_of_folders(["ai", "nature"])
+    (1, None)
+    """
+    return next((_PLAIN[part.lower()] for part in reversed(parts) if part.lower() in _PLAIN), None)
 
 
 def label_of_folders(parts: Iterable[str]) -> int | None:

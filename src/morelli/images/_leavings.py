@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import Final
 
 _MOST = 100_000
 
 _FILES: Final = frozenset({"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", ".ds_store"})
+_RESULTS: Final = ("audit.json", "report.json", "study.json", "explanation.json", "analyses.json")
 _FOLDERS: Final = frozenset(
     {
         "__macosx",  # zip archives of the Finder
@@ -48,6 +50,13 @@ def is_left_file(name: str) -> bool:
     return name.lower() in _FILES
 
 
+def is_results_folder(path: str) -> bool:
+    """True for a folder of results that this program wrote: its charts are no pictures to judge."""
+    if not os.path.lexists(os.path.join(path, "SHA256SUMS")):  # noqa: PTH118 - see `morelli.images._files`
+        return False
+    return any(os.path.lexists(os.path.join(path, name)) for name in _RESULTS)  # noqa: PTH118
+
+
 def is_left_member(name: str) -> bool:
     """`is_left_file` and `is_left_folder` for the whole name of an archive's member."""
     parts = name.replace("\\", "/").rstrip("/").split("/")
@@ -70,12 +79,15 @@ class PassedOver:
     """What was met on the way to the images and not read, by its path; each counts once.
 
     `left` is what systems leave, `unread` the manifests and archives inside a folder, `apart` the pictures of
-    a tar whose labels lie elsewhere in it.
+    a tar whose labels lie elsewhere in it, `results` the folders of results of this program. `against` are
+    pictures that are read, with a label that the name of their folder contradicts.
     """
 
     left: set[str] = field(default_factory=set)
     unread: set[str] = field(default_factory=set)
     apart: set[str] = field(default_factory=set)
+    results: set[str] = field(default_factory=set)
+    against: set[str] = field(default_factory=set)
 
     def add_left(self, path: str) -> None:
         """Count what a system left."""
@@ -92,8 +104,20 @@ class PassedOver:
         if len(self.apart) < _MOST:
             self.apart.add(path)
 
+    def add_results(self, path: str) -> None:
+        """Count a folder of results that is not entered."""
+        if len(self.results) < _MOST:
+            self.results.add(path)
+
+    def add_against(self, uri: str) -> None:
+        """Count a picture whose label says the opposite of its folder."""
+        if len(self.against) < _MOST:
+            self.against.add(uri)
+
     def merge(self, other: PassedOver) -> None:
         """Add what another one counted."""
         self.left |= other.left
         self.unread |= other.unread
         self.apart |= other.apart
+        self.results |= other.results
+        self.against |= other.against

@@ -15,7 +15,7 @@ from morelli.images._files import file_item
 from morelli.images._item import ImageItem, printable, problem_item
 from morelli.images._jsonl import SUFFIXES as JSONL
 from morelli.images._jsonl import jsonl_rows
-from morelli.images._labels import FAKE, UNKNOWN, label_in_column, label_of
+from morelli.images._labels import FAKE, REAL, UNKNOWN, contradiction, label_in_column, label_of
 from morelli.images._limits import Limits
 from morelli.images._parquet import ParquetPictures, ParquetTable, open_parquet
 from morelli.images._remote import remote_item
@@ -24,6 +24,8 @@ from morelli.images.layouts import split_of_folders, table_layout
 SUFFIXES = frozenset({".csv", ".tsv", ".parquet", ".arrow", ".jsonl", ".ndjson"})
 _PATH_COLUMNS = ("path", "image", "file", "filename", "image_path", "file_name")
 _KNOWN_COLUMNS = frozenset({*_PATH_COLUMNS, "label", "generator"})
+# Read by evaluation, in any case too; of two of these the first counts.
+_FURTHER_COLUMNS = frozenset({"lineage", "source", "era", "family", "split"})
 # "train-00000-of-00012.parquet" and "test-00000-of-00001-0f3a….parquet", as data sets are split over files;
 # "train/0000.parquet", as the hub converts them.
 _SHARD = re.compile(
@@ -37,6 +39,9 @@ _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 # A picture as base64 text: so much of its 64 letters that it is no path.
 _INLINE = re.compile(r"[A-Za-z0-9+/\s]{1000,}={0,2}$")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://|data:[a-z]+/", re.IGNORECASE)
+
+_Said = tuple[int | None, str | None]
+"""Label and generator of a row."""
 
 
 class NoImagesError(UsageError):
@@ -95,7 +100,8 @@ def iter_manifest(
         given = {k: v for k, v in _partition(Path(manifest)).items() if k not in table.columns}
         split = _split_of(Path(manifest)) or split_of_folders((given.pop("split", ""),))
         roles = _roles((*table.columns, *given), columns, name, table.pictures)
-        reader = _Rows(name, roles, _is_other_task(table, roles.label), split, given)
+        other_task = _is_other_task(table, roles.label)
+        reader = _Rows(name, roles, other_task, split, given, columns.label is not None)
         if table.pictures is not None:
             yield from _iter_pictures(table, base, limits, claim, reader)
             return
@@ -104,11 +110,12 @@ def iter_manifest(
         rows_of = jsonl_rows if manifest.lower().endswith(JSONL) else csv_rows
         rows = rows_of(manifest, lambda header: _check_header(header, columns, name))
         reader = None
-    labels: dict[str, int] = {}
+    said: dict[str, _Said] = {}
     members = _Members(listed)
     for number, row in rows:
         if reader is None:
-            reader = _Rows(name, _roles(list(row), columns, name, None), False, None)
+            roles = _roles(list(row), columns, name, None)
+            reader = _Rows(name, roles, other_task=False, split=None, chosen=columns.label is not None)
         where = row[reader.roles.image].strip()
         if not where:
             raise UsageError(
@@ -131,15 +138,24 @@ def iter_manifest(
                 yield reader.told(_remote(where, limits, remote), row, number)
         else:
             item = reader.told(members.item(path) or file_item(path, path, limits), row, number)
-            if item.label is not None:
-                same = os.path.abspath(path)  # noqa: PTH100 - resolve follows links
-                if labels.setdefault(same, item.label) != item.label:
-                    raise UsageError(
-                        f"{name}, row {number}: {printable(where)} has the opposite label in an earlier row; "
-                        "keep the row that is right"
-                    )
+            same = os.path.abspath(path)  # noqa: PTH100 - resolve follows links
+            earlier = said.setdefault(same, (item.label, item.generator))
+            if (found := _difference(earlier, (item.label, item.generator))) is not None:
+                raise UsageError(
+                    f"{name}, row {number}: {printable(where)} has {found} in an earlier row; "
+                    "keep the row that is right"
+                )
             if claim(path):
                 yield item
+
+
+def _difference(earlier: _Said, now: _Said) -> str | None:
+    """What an earlier row has where a later one of the same image says something else, or None."""
+    if now[0] is not None and earlier[0] != now[0]:
+        return "no label" if earlier[0] is None else "the opposite label"
+    if now[1] is not None and earlier[1] != now[1]:
+        return "no generator" if earlier[1] is None else "another generator"
+    return None
 
 
 class _Members:
@@ -234,6 +250,8 @@ class _Rows:
     split: str | None
     given: Mapping[str, str] = field(default_factory=dict)
     """Columns that the folders of the file give, alike for all rows."""
+    chosen: bool = False
+    """The caller named the column of labels: others are not asked."""
 
     def told(self, item: ImageItem, row: Mapping[str, str], number: int) -> ImageItem:
         """`item` with what its row says."""
@@ -248,6 +266,11 @@ class _Rows:
         elif text:
             metadata["label"] = text
         generator = (row.get(roles.generator) if roles.generator is not None else None) or None
+        if not self.chosen and roles.title is None and (other := contradiction(label, metadata, generator)):
+            raise UsageError(
+                f"{self.name}, row {number}: label {text!r} means {'real' if label == REAL else 'generated'} "
+                f"and {other} says the opposite; --label-column names the column that is right"
+            )
         if roles.title is not None:
             # These tables name something for real images, too: their source, or the word real.
             if label != FAKE:
@@ -300,11 +323,16 @@ def _local_path(base: Path, where: str) -> str | None:
         if not where.lower().startswith(("file:///", "file://localhost/")):
             return None
         return unquote(where[where.index("/", 7) :])
+    if where.lower().startswith("file:/") and not os.path.lexists(path):  # RFC 8089's short form
+        return unquote(where[5:])
     if where.startswith("~") and not os.path.lexists(path):
         return os.path.expanduser(where) if where.startswith("~/") else path  # noqa: PTH111 - stays text
     if "\\" in where and os.sep == "/" and not os.path.lexists(path):
         turned = str(base / where.replace("\\", "/"))  # written on Windows
         return turned if os.path.lexists(turned) else path
+    if "%" in where and not os.path.lexists(path):
+        decoded = str(base / unquote(where))  # as addresses write it
+        return decoded if "\x00" not in decoded and os.path.lexists(decoded) else path
     return path
 
 
@@ -324,7 +352,8 @@ def _path_column(plain: Mapping[str, str], name: str) -> str:
 
 def _plain_name(column: str, columns: Sequence[str] | Mapping[str, str]) -> str:
     low = column.lower()
-    return low if low in _KNOWN_COLUMNS and (low == column or low not in columns) else column
+    known = low in _KNOWN_COLUMNS or low in _FURTHER_COLUMNS
+    return low if known and (low == column or low not in columns) else column
 
 
 def _is_other_task(table: ParquetTable, column: str | None) -> bool:

@@ -31,7 +31,7 @@ class Chunk(NamedTuple):
 def check_png(data: bytes) -> None:
     """Refuse a PNG without end, picture or palette, or whose critical chunks fail their CRC."""
     kinds: set[bytes] = set()
-    for chunk in _chunks(data):
+    for chunk in chunks(data):
         kinds.add(chunk.kind)
         # An upper-case first letter means critical (5.4): without it there is no picture.
         if chunk.kind[:1].isupper():
@@ -45,6 +45,12 @@ def check_png(data: bytes) -> None:
             break
     else:
         raise ImageError("truncated", "the PNG ends before its last chunk (IEND)")
+    if b"CgBI" in kinds:
+        raise ImageError(
+            "unsupported_format",
+            "a PNG changed for iPhone apps (CgBI) is not read; change it back with "
+            "`pngcrush -revert-iphone-optimizations`",
+        )
     if b"IHDR" not in kinds or b"IDAT" not in kinds:
         raise ImageError("damaged", "the PNG holds no picture (no IHDR or no IDAT chunk)")
     if data[25] == 3 and b"PLTE" not in kinds:
@@ -64,7 +70,7 @@ def check_png_complete(data: bytes, image: Image.Image) -> None:
     expected = _row_bytes(data, interlaced)
     unpacker = zlib.decompressobj()
     got = 0
-    for chunk in _chunks(data):
+    for chunk in chunks(data):
         if chunk.kind != b"IDAT":
             continue
         waiting: bytes | memoryview = memoryview(data)[chunk.data : chunk.end]
@@ -83,7 +89,7 @@ def check_png_complete(data: bytes, image: Image.Image) -> None:
 def drop_png_metadata(data: bytes) -> bytes:
     """The PNG without its text and profile chunks (11.3)."""
     kept = [data[:8]]
-    kept.extend(data[c.start : c.end + 4] for c in _chunks(data) if c.kind not in _TEXT)
+    kept.extend(data[c.start : c.end + 4] for c in chunks(data) if c.kind not in _TEXT)
     return b"".join(kept)
 
 
@@ -92,7 +98,7 @@ def png_bit_depth(data: bytes) -> int:
     return data[24]
 
 
-def _chunks(data: bytes) -> Iterator[Chunk]:
+def chunks(data: bytes) -> Iterator[Chunk]:
     """The chunks that lie whole in `data`."""
     at = 8
     while at + 12 <= len(data):

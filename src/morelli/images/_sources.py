@@ -16,12 +16,13 @@ from morelli.images._files import (
     is_image_name,
     iter_folder,
     iter_glob,
+    no_regular_file,
     os_problem,
     read_head,
 )
 from morelli.images._instead import UnreadableTableError, instead_of_archive
 from morelli.images._item import ImageItem, printable, problem_item
-from morelli.images._labels import FAKE, group_of_folders, label_of_folders
+from morelli.images._labels import FAKE, group_of_folders, label_of_folders, plain_label_of_folders
 from morelli.images._leavings import PassedOver, is_left_member
 from morelli.images._limits import Limits
 from morelli.images._manifest import SUFFIXES as MANIFEST_SUFFIXES
@@ -29,13 +30,12 @@ from morelli.images._manifest import Columns, NoImagesError, is_shard, iter_mani
 from morelli.images._remote import is_address, iter_remote
 from morelli.images._sniff import sniff
 from morelli.images._tar import iter_tar
-from morelli.images._zip import iter_zip
+from morelli.images._zip import ARCHIVE_SUFFIXES, TAR_SUFFIXES, iter_zip
 from morelli.images.layouts import SourceReport, checked_layout, place_of
 
 Spec = str | Path | Sequence[str | Path]
 """One source, or several in order."""
 
-_TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 _OTHER_TABLES = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers", ".json", ".txt", ".lst", ".feather", ".sqlite")
 """Files that people give as a list of images, and that are none: workbooks are zip archives with pictures."""
 _Claim = Callable[[str], bool]
@@ -145,6 +145,8 @@ def _iter_specs(
     for each in specs:
         for item, parts in _iter_one(os.fspath(each), reading, claim):
             found = item.label
+            if found is not None and plain_label_of_folders(parts) == 1 - found:
+                reading.passed.add_against(item.uri)
             if found is None and reading.columns.layout is not None:
                 item = _placed(item, parts, reading.columns.layout)  # noqa: PLW2901
                 found = item.label
@@ -238,7 +240,8 @@ def _iter_one(spec: str, reading: _Reading, claim: _Claim) -> Iterator[tuple[Ima
 
 def _absent(spec: str) -> ImageItem:
     """What is said of a path that nothing is at, or that lies in a folder which may not be entered."""
-    problem = ImageError("missing", f"{printable(spec)} does not exist")
+    more = "; standard input is not read, write it to a file first" if spec == "-" else ""
+    problem = ImageError("missing", f"{printable(spec)} does not exist{more}")
     try:
         os.lstat(spec)
     except (OSError, ValueError) as error:
@@ -270,9 +273,11 @@ def _iter_folder(
     def note(kind: str, path: str) -> None:
         if kind == "left":
             reading.passed.add_left(path)
+        elif kind == "results":
+            reading.passed.add_results(path)
         elif is_shard(path):
             shards.append(path)
-        elif path.lower().endswith((".zip", *_TAR_SUFFIXES, *MANIFEST_SUFFIXES)):
+        elif path.lower().endswith((*ARCHIVE_SUFFIXES, *MANIFEST_SUFFIXES)):
             reading.passed.add_unread(path)
 
     yield from iter_folder(folder, reading.limits, reading.recursive, claim, leading, on_other=note)
@@ -309,6 +314,10 @@ def _iter_file(
     source itself: what it lies in is only the way to it.
     """
     name, limits, root = path.lower(), reading.limits, reading.root
+    if (problem := no_regular_file(path)) is not None:
+        if claim(path):
+            yield problem_item(printable(path), problem.reason, str(problem)), ()
+        return
     if PurePath(name).suffix in MANIFEST_SUFFIXES:
         follow = reading.remote == "all"
         plain = replace(reading, columns=Columns(), label=None, alone=False)
@@ -322,14 +331,14 @@ def _iter_file(
             text = f"{printable(path)} is no image; a list of images is read as CSV, JSON Lines or Parquet"
             yield problem_item(printable(path), "not_an_image", text), ()
         return
-    archive = name.endswith((".zip", *_TAR_SUFFIXES))
+    archive = name.endswith((".zip", *TAR_SUFFIXES))
     if archive and (instead := instead_of_archive(path)) is not None:
         if claim(path):
             yield problem_item(printable(path), "damaged_archive", f"{printable(path)} is {instead}"), ()
         return
     if name.endswith(".zip") or (head.startswith(b"PK\x03\x04") and not is_image_name(name)):
         members = iter_zip(path, printable(path), limits, reading.passed)
-    elif name.endswith(_TAR_SUFFIXES):
+    elif name.endswith(TAR_SUFFIXES):
         members = iter_tar(path, printable(path), limits, reading.passed, reading.label)
     else:
         if claim(path):

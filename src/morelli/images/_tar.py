@@ -32,9 +32,10 @@ from morelli.images._webdataset import (
     key_of,
     speaks_of_another_task,
 )
-from morelli.images._zip import ARCHIVE_SUFFIXES, unsafe_name
+from morelli.images._zip import ARCHIVE_SUFFIXES, TABLE_SUFFIXES, unsafe_name
 
 _MOST_HEADER = 4 << 20
+_MOST_FILLING = 1024  # records of zeros behind the end that are looked through
 _RATIO_FLOOR = 64 << 20
 _MOST_KEPT = 64 << 20
 _ERRORS = (
@@ -99,6 +100,8 @@ def iter_tar(
                     sample.add_sidecar(name, archive.sidecar(offset, info.size))
             elif is_image_name(name) or archive.looks_like_image(offset, info.size):
                 sample.images.append((archive.image(where, offset, info.size), name))
+            elif name.lower().endswith(TABLE_SUFFIXES):
+                passed.add_unread(where)
     except ImageError as error:
         yield from finished(sample, is_label, label)
         yield problem_item(uri, error.reason, str(error)), ""
@@ -252,13 +255,29 @@ class _Tar:
                 stream.close()
 
     def _check_end(self, offset: int) -> None:
-        """tarfile takes a header it cannot read for the end; the end is a block of zeros, or of the file."""
+        """tarfile takes a header it cannot read for the end; the end is zeros, to the end of the file.
+
+        What stands behind them is another archive that was written or copied behind this one.
+        """
         self._listing.seek(offset)
         block = self._listing.read(tarfile.BLOCKSIZE)
         if block.strip(b"\0"):
             raise ImageError(
                 "damaged_archive", f"{self._name} is damaged at byte {offset:,}; the rest is not read"
             )
+        for _ in range(_MOST_FILLING):
+            try:
+                block = self._listing.read(tarfile.RECORDSIZE)
+            except ImageError:  # cut off where nothing but zeros was left to come
+                return
+            if not block:
+                return
+            if block.strip(b"\0"):
+                raise ImageError(
+                    "damaged_archive",
+                    f"{self._name} goes on behind its end, as archives do that were put one behind the "
+                    "other; the rest is not read: unpack it with `tar --ignore-zeros`",
+                )
 
 
 class _Kept:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from morelli.images._item import ImageItem, problem_item
-from morelli.images._labels import UNKNOWN, label_of
+from morelli.images._labels import REAL, UNKNOWN, contradiction, label_of
 
 SIDECARS = (".cls", ".json", ".txt")
 MOST_SIDECAR = 1 << 20
@@ -19,6 +19,7 @@ MOST_SAMPLE = 64
 
 _MOST_SIDECARS = 4 << 20
 _MOST_KEYS = 100_000
+_KNOWN = frozenset({"label", "generator", "lineage", "source", "era", "family", "split"})
 _NUMBERS = ("0", "1", "0.0", "1.0")
 
 
@@ -105,7 +106,10 @@ def _read(
     if ".txt" in sidecars:
         metadata["text"] = sidecars[".txt"].decode("utf-8", "replace").strip()
     if ".json" in sidecars:
-        for key, value in _object(sidecars[".json"]).items():
+        found_keys = _object(sidecars[".json"])
+        for name, value in found_keys.items():
+            low = str(name).lower()
+            key = low if low in _KNOWN and low not in found_keys else name
             if key == "label" and value is not None:
                 label = _label(str(value), is_label)
                 if label is None and isinstance(value, str | int | float) and str(value).strip():
@@ -119,8 +123,14 @@ def _read(
         found = _label(text, is_label if class_numbers else lambda: False)
         if found is None:
             metadata["cls"] = text  # a class index of another task
+        elif label is not None and found != label:
+            raise ValueError(f"its .cls {text!r} and the label of its .json contradict each other")
         else:
             label = found
+    if (other := contradiction(label, metadata, generator)) is not None:
+        raise ValueError(
+            f"its label means {'real' if label == REAL else 'generated'} and {other} the opposite"
+        )
     return label, generator, metadata
 
 

@@ -17,10 +17,24 @@ from morelli.images._files import is_image_name, os_problem, read_part, too_many
 from morelli.images._item import ImageItem, printable, problem_item
 from morelli.images._leavings import PassedOver, is_left_member, may_be_apple_double
 from morelli.images._limits import Limits
-from morelli.images._sniff import HEAD_BYTES, sniff
+from morelli.images._sniff import HEAD_BYTES, other_format, sniff
 
-ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".7z", ".rar")
+TAR_SUFFIXES = (
+    ".tar",
+    ".tar.gz",
+    ".tgz",
+    ".tar.bz2",
+    ".tbz2",
+    ".tbz",
+    ".tar.xz",
+    ".txz",
+    ".tar.zst",
+    ".tzst",
+)
+ARCHIVE_SUFFIXES = (".zip", *TAR_SUFFIXES, ".tar.lz4", ".7z", ".rar", ".cbz", ".cbr")
 """Suffixes of archives: as members of an archive they are reported, since they are not entered."""
+TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".arrow")
+"""Suffixes of manifests: those in an archive are counted, since their labels are not read."""
 
 _RATIO_FLOOR = 1 << 20
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2})
@@ -56,6 +70,8 @@ def iter_zip(path: str, uri: str, limits: Limits, passed: PassedOver) -> Iterato
         elif is_image_name(name) or archive.looks_like_image(info):
             # Some programs of Windows divide folders by backslashes, which no archiver puts into a name.
             yield ImageItem(where, partial(archive.read, info)), name.replace("\\", "/")
+        elif name.lower().endswith(TABLE_SUFFIXES):
+            passed.add_unread(where)
 
 
 def unsafe_name(name: str) -> bool:
@@ -186,6 +202,11 @@ def _check_directory(path: str, limits: Limits) -> None:
     if not read_part(path, 4):
         raise ImageError("empty", f"{printable(path)} is empty (0 bytes)")
     at = tail.rfind(b"PK\x05\x06")
+    head = read_part(path, HEAD_BYTES)
+    if at < 0 and not head.startswith(b"PK"):
+        found = sniff(head) or other_format(head)
+        instead = f"begins as a {found} does" if found else "does not begin as one does"
+        raise ImageError("damaged_archive", f"{printable(path)} is no zip archive: it {instead}")
     if at < 0 or at + 22 > len(tail):
         raise ImageError("damaged_archive", f"{printable(path)} has no zip directory; it may be cut off")
     length = int.from_bytes(tail[at + 12 : at + 16], "little")

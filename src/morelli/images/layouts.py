@@ -344,16 +344,42 @@ class SourceReport:
         if unread := sorted(self.passed.unread):
             more = ", …" if len(unread) > 2 else ""
             words = "manifests and archives" if len(unread) > 1 else "manifest or archive"
+            inside = [name for name in unread if "::" in name]
+            place = "a folder" if not inside else "an archive" if inside == unread else "folders and archives"
+            step = "unpack and give" if inside else "give"
             which = "them by their names" if len(unread) > 1 else "it by its name"
-            found.append(
-                f"{len(unread):,} {words} inside a folder ({', '.join(unread[:2])}{more}); give {which}"
+            listed = f"{', '.join(unread[:2])}{more}"
+            found.append(f"{len(unread):,} {words} inside {place} ({listed}); {step} {which}")
+        if results := sorted(self.passed.results):
+            more = ", …" if len(results) > 2 else ""
+            words = (
+                "folders of Morelli's own results" if len(results) > 1 else "folder of Morelli's own results"
             )
+            found.append(f"{len(results):,} {words} ({', '.join(results[:2])}{more})")
         if apart := len(self.passed.apart):
             found.append(
                 f"labels of {apart:,} pictures of a tar, which lie apart from them; write the files of each "
                 "sample one after the other (tar --sort=name)"
             )
         return f"not read: {'; '.join(found)}" if found else ""
+
+    def contradictions(self) -> str:
+        """How many labels say the opposite of the folders' names, in one line; empty where none does.
+
+        Example:
+            >>> report = SourceReport()
+            >>> report.passed.add_against("real/a.png")
+            >>> report.contradictions()
+            'labels of 1 image say the opposite of its folder (real/a.png): check which number is which class'
+        """
+        against = sorted(self.passed.against)
+        if not against:
+            return ""
+        several = len(against) > 1
+        images, folder = ("images", "their folders") if several else ("image", "its folder")
+        listed = f"{', '.join(against[:2])}{', …' if len(against) > 2 else ''}"
+        said = f"labels of {len(against):,} {images} say the opposite of {folder} ({listed})"
+        return f"{said}: check which number is which class"
 
     def sentence(self) -> str:
         """What was understood, in one line."""

@@ -255,6 +255,23 @@ def row_shape(transform: Transform) -> tuple[int, ...]:
     return shape
 
 
+def seen_part(transform: Transform, width: int, height: int) -> tuple[int, int]:
+    """Width and height, in the image's own pixels, of the middle part that a transform leaves of it.
+
+    A transform that takes pixels as they are (`univfd_transform`) is meant to see a part, and counts as
+    seeing all. Of a joined transform it is the part of its first.
+
+    >>> seen_part(clip_transform(), 2000, 300), seen_part(naflex_transform(), 2000, 300)
+    ((300, 300), (2000, 300))
+    """
+    if isinstance(transform, JoinedTransform):
+        return seen_part(transform.parts[0], width, height)
+    if not isinstance(transform, ResizeCrop) or transform.square:
+        return width, height
+    side = round(min(width, height) * transform.size / transform.short)
+    return min(width, side), min(height, side)
+
+
 def naflex_transform(patch: int = 16, patches: int = 256, *, resample: str = "bilinear") -> Transform:
     """SigLIP 2's NaFlex transform: resize to at most `patches` patches, keeping the aspect; mean and std 0.5.
 

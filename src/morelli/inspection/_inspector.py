@@ -27,10 +27,10 @@ from morelli.inspection._evidence import (
     reading_evidence,
 )
 from morelli.inspection._inspect import Inspection, image_file
+from morelli.inspection._picture import limited
 from morelli.inspection._prepare import PreparedCase, Vectors, as_jpeg, prepare, prepare_edited
 from morelli.inspection._relevance import case_maps, dimension_map
 from morelli.inspection._second import SecondDetector, case_features, common_encoder, common_kinds
-from morelli.inspection._small import small_is_out_of_domain
 from morelli.inspection._stability import STABILITY_PERTURBATIONS, stability_answer
 from morelli.inspection._stream import Detection, counted, detect, items_of
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from morelli.explanation.deciding import Reading, TypicalParts
     from morelli.images import ImageItem
     from morelli.images.layouts import SourceReport
+    from morelli.images.transforms import Transform
     from morelli.provenance import TrustList
 
 
@@ -296,7 +297,7 @@ class Inspector:
             UnknownDimensionError: `off` names one that does not exist.
         """
         bundle = self.tuned(base_rate, fpr)
-        verdict = _verdict(bundle, stored)
+        verdict = _verdict(bundle, stored, self.encoder.transform)
         distilled = None
         if self.distilled is not None:
             (odds,) = bundle.calibration.log_odds([verdict.logit], 0.5)
@@ -322,13 +323,13 @@ class Inspector:
         if self.second is None:
             return None
         first = self.tuned(base_rate, fpr)
-        return self.second.opinion(stored, _verdict(first, stored), first, fpr)
+        return self.second.opinion(stored, _verdict(first, stored, self.encoder.transform), first, fpr)
 
     def verdict(
         self, stored: StoredCase, base_rate: float | None = None, fpr: float | None = None
     ) -> Verdict:
         """The bundle's verdict alone."""
-        return _verdict(self.tuned(base_rate, fpr), stored)
+        return _verdict(self.tuned(base_rate, fpr), stored, self.encoder.transform)
 
     def versions(self) -> a.Versions:
         """Encoder, bundle and distilled map by name, version and hash."""
@@ -486,9 +487,9 @@ class Inspector:
         return [{kind: array[row] for kind, array in found.items()} for row in range(len(images))]
 
 
-def _verdict(bundle: Bundle | Ensemble, stored: StoredCase) -> Verdict:
+def _verdict(bundle: Bundle | Ensemble, stored: StoredCase, transform: Transform) -> Verdict:
     (verdict,) = bundle.verdicts(stored.features)
-    return small_is_out_of_domain(verdict, stored.facts.width, stored.facts.height)
+    return limited(verdict, stored.facts, transform)
 
 
 def _no_distilled() -> MissingPartError:

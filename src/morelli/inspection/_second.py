@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from morelli.encoders import EncoderSet
 from morelli.inspection import answers as a
+from morelli.inspection._picture import limited
 from morelli.inspection._sentence import SHORT
-from morelli.inspection._small import small_is_out_of_domain
 
 if TYPE_CHECKING:
     from morelli.detectors import Bundle, Ensemble, Verdict
     from morelli.encoders import Encoder
     from morelli.features import Features
+    from morelli.images import ImageFacts
     from morelli.inspection._case import StoredCase
     from morelli.inspection._prepare import PreparedCase, Vectors
 
@@ -56,11 +57,11 @@ class SecondDetector:
         """What it reads of one image, from what `common` computed."""
         return case_features(prepared, vectors, common, self.encoder, self.bundle.kinds)
 
-    def verdicts(self, features: Features, sizes: Sequence[tuple[int, int]]) -> list[Verdict]:
-        """Its verdicts on images of these widths and heights."""
+    def verdicts(self, features: Features, facts: Sequence[ImageFacts]) -> list[Verdict]:
+        """Its verdicts on images of which these are the facts."""
         return [
-            small_is_out_of_domain(verdict, *size)
-            for verdict, size in zip(self.bundle.verdicts(features), sizes, strict=True)
+            limited(verdict, one, self.encoder.transform)
+            for verdict, one in zip(self.bundle.verdicts(features), facts, strict=True)
         ]
 
     def opinion(
@@ -69,7 +70,7 @@ class SecondDetector:
         """What it says of a case of which the detector `first` gave `verdict`."""
         assert stored.second is not None
         at = self.at(first.base_rate, fpr)
-        (own,) = at.verdicts(stored.second, [(stored.facts.width, stored.facts.height)])
+        (own,) = at.verdicts(stored.second, [stored.facts])
         return at.answer(own, verdict, first.name)
 
     def answer(self, verdict: Verdict, first: Verdict, name: str) -> a.Second:

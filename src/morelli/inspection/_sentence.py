@@ -81,10 +81,10 @@ def _disagreeing(second: Second | None) -> str:
 
 
 def _bright(notes: Sequence[str]) -> str:
-    """A sentence where a picture of high dynamic range was read as if it were an ordinary one."""
+    """A sentence where a picture of high dynamic range was brought to the range that detectors know."""
     if not any(note.startswith("HDR (") for note in notes):
         return ""
-    return "The picture has a high dynamic range and was judged without tone mapping, so it looked pale. "
+    return "The picture has a high dynamic range and was judged as its tone-mapped version. "
 
 
 def _said(findings: Sequence[ProvenanceFinding]) -> str:

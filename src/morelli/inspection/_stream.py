@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from morelli.encoders import PreparedImage, encode_stream
 from morelli.errors import ImageError, UsageError
@@ -25,10 +25,10 @@ from morelli.images import (
     read_bytes,
     thumbnail,
 )
+from morelli.inspection._picture import limited
 from morelli.inspection._provenance import file_provenance
 from morelli.inspection._second import common_encoder, common_kinds, part_of
 from morelli.inspection._sentence import verdict_line
-from morelli.inspection._small import small_is_out_of_domain
 from morelli.inspection._stability import STABILITY_PERTURBATIONS, flip_reason, stability_answer
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class _Opened:
     def _read(self) -> tuple[bytes, Image.Image, ImageFacts] | ImageError:
         try:
             data = read_bytes(self.item)
-            decoded = decode(data, self._limits)
+            decoded = decode(data, self._limits, name=self.item.uri)
         except ImageError as error:
             return error
         return data, decoded.image, decoded.facts
@@ -231,11 +231,11 @@ class _Judge:
         if not rows:
             return found
         good = [found[row][0] for row in rows]
-        sizes = [(facts.width, facts.height) for one in good if (facts := one.facts) is not None]
+        facts = [one.facts for one in good if one.facts is not None]
         features = self._features(good, vectors, self._encoder, self._bundle.kinds)
         verdicts = [
-            small_is_out_of_domain(verdict, *size)
-            for verdict, size in zip(self._bundle.verdicts(features), sizes, strict=True)
+            limited(verdict, one, self._encoder.transform)
+            for verdict, one in zip(self._bundle.verdicts(features), facts, strict=True)
         ]
         seconds: list[Second | None] = [None] * len(good)
         if self._second is not None:
@@ -243,7 +243,7 @@ class _Judge:
             features = self._features(good, vectors, second.encoder, second.bundle.kinds)
             seconds = [
                 second.answer(own, verdict, self._bundle.name)
-                for own, verdict in zip(second.verdicts(features, sizes), verdicts, strict=True)
+                for own, verdict in zip(second.verdicts(features, facts), verdicts, strict=True)
             ]
         for row, verdict, other in zip(rows, verdicts, seconds, strict=True):
             detection, spec = found[row]
@@ -270,18 +270,40 @@ class _Judge:
 def items_of(
     source: str | Path | Sequence[str | Path] | Iterable[ImageItem], limits: Limits | None
 ) -> Iterable[ImageItem]:
-    """The images of paths; images that were listed already stay what they are."""
+    """The images of paths; images that were listed already stay what they are.
+
+    Raises:
+        UsageError: something else than paths and listed images, such as a picture itself.
+    """
     if isinstance(source, str | Path):
         return iter_source(source, limits=limits)
-    if isinstance(source, Sequence):
+    if isinstance(source, Sequence) and not isinstance(source, bytes | bytearray):
         paths = [one for one in source if isinstance(one, str | Path)]
         if len(paths) == len(source):
             return iter_source(paths, limits=limits)
     if not isinstance(source, Iterable):
-        raise UsageError(
-            f"A source is a path, several paths, or images of `iter_source`; not {type(source).__name__}."
-        )
-    return cast("Iterable[ImageItem]", source)
+        raise _no_source(source)
+    return _mixed(source, limits)
+
+
+def _mixed(source: Iterable[Any], limits: Limits | None) -> Iterator[ImageItem]:
+    """The images of paths and of listed images, in order."""
+    from morelli.images import ImageItem
+
+    for one in source:
+        if isinstance(one, ImageItem):
+            yield one
+        elif isinstance(one, str | Path):
+            yield from iter_source(one, limits=limits)
+        else:
+            raise _no_source(source if isinstance(source, bytes | bytearray) else one)
+
+
+def _no_source(found: object) -> UsageError:
+    kind = type(found).__name__
+    return UsageError(
+        f"Sources are paths, addresses or image items, not {kind}; a picture or its bytes go to `inspect`."
+    )
 
 
 def counted(understood: SourceReport, item: ImageItem) -> ImageItem:

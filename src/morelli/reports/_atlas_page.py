@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from morelli.artefacts import write_file
+from morelli.artefacts.targets import check_file_target
 from morelli.atlas import by_evidence, p_text, verify_atlas
 from morelli.errors import UsageError
 from morelli.palette import css_variables
@@ -45,6 +46,9 @@ def export_atlas(atlas: Atlas, out: Path | str, select: str | None = None, view:
         UsageError: another ending, or no such selection.
     """
     out = Path(out)
+    if out.suffix.lower() not in (".html", ".htm", ".png", *_FORMS):
+        raise UsageError(f"{out} ends in neither .html, .png, .csv, .parquet nor .txt; choose one of them.")
+    check_file_target(out)
     verify_atlas(atlas.path)
     selection = None if select is None else atlas.select(selection_document(atlas, select))
     form = _FORMS.get(out.suffix.lower())
@@ -54,11 +58,9 @@ def export_atlas(atlas: Atlas, out: Path | str, select: str | None = None, view:
     elif out.suffix.lower() == ".png":
         content = _chart(atlas, selection, view)
         told = f"the {view}"
-    elif form in ("csv", "parquet", "ids"):
+    else:
         content = atlas.export(selection, form)  # type: ignore[arg-type]
         told = f"{len(atlas) if selection is None else selection.counts['count']:,} images"
-    else:
-        raise UsageError(f"{out} ends in neither .html, .png, .csv, .parquet nor .txt; choose one of them.")
     write_file(out, content)
     return told
 

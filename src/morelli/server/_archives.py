@@ -65,6 +65,14 @@ class OpenArchive:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def _more(uri: str) -> ImageItem:
+    """What stands for the members that are not listed, so that nobody takes the list for the archive."""
+    from morelli.images import ImageItem
+
+    text = f"more than {MOST_MEMBERS:,} members, and the others are not listed: use `morelli detect` for them"
+    return ImageItem(uri, bytes, problem=ImageError("too_many_members", text))
+
+
 class ArchiveShelf:
     """The archives that are open, the longest unused of which make room."""
 
@@ -97,7 +105,9 @@ class ArchiveShelf:
         try:
             file = folder / f"archive{suffix}"
             file.write_bytes(data)
-            items = list(islice(iter_source(file, limits=limits), MOST_MEMBERS))
+            items = list(islice(iter_source(file, limits=limits), MOST_MEMBERS + 1))
+            if len(items) > MOST_MEMBERS:
+                items[MOST_MEMBERS:] = [_more(f"{file}")]
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise

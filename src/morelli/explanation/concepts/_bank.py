@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from morelli.artefacts import Format, read_folder, write_folder
 from morelli.artefacts.schema import COUNT
+from morelli.artefacts.targets import check_folder_target
 from morelli.errors import ArtifactError, BuildMismatchError, UsageError
 
 if TYPE_CHECKING:
@@ -239,6 +240,11 @@ class ConceptBank:
         }
         write_folder(path, _FORM, document, tensors={TENSORS: {"directions": self.directions}})
         return Path(path)
+
+    @staticmethod
+    def check_target(path: str | Path) -> None:
+        """Raise UsageError where `save` could not write: ask before the bank is made, not after it."""
+        check_folder_target(path, _FORM)
 
     @classmethod
     def load(cls, path: str | Path) -> ConceptBank:

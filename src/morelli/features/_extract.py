@@ -22,7 +22,8 @@ from morelli.features._prepare import Identity, Known, New, Preparation, Row
 from morelli.features._report import ExtractReport, Progress
 from morelli.features._rows import NOT_FINITE, check_range, finite_rows
 from morelli.features._schema import Dtype, Said, TableSpec, metadata_schema
-from morelli.features._table import FeatureTable, is_table, open_or_create, write_lock
+from morelli.features._table import FeatureTable, open_or_create
+from morelli.features._table_folder import is_table, write_lock
 
 if TYPE_CHECKING:
     from morelli.encoders import Encoder, PreparedImage

@@ -22,14 +22,13 @@ from morelli.features._metadata import select_columns, stored_columns, with_entr
 from morelli.features._one_perturbation import one_perturbation
 from morelli.features._rows import arrow_rows
 from morelli.features._schema import Dtype, Said, TableSpec, column_of
+from morelli.features._table_folder import SIDE_FOLDER, is_table, refuse_foreign, write_lock
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from morelli.encoders import Build
 
-SIDE_FOLDER = "_morelli"
-"""Inside the dataset's folder, where Lance looks at its own subfolders only: the lock and the failures."""
 EVERY_AGE = timedelta(days=-3650)
 """Older than ten years from now: also a version from a machine whose clock is ahead of this one's."""
 COMPACT_BYTES = 256 * 1024 * 1024
@@ -431,26 +430,6 @@ class FeatureTable:
         write_failures(self.path / SIDE_FOLDER / "failures.jsonl", failures)
 
 
-@contextmanager
-def write_lock(path: Path) -> Iterator[None]:
-    """Hold the writers' lock of the table at `path`; the system releases it when a process is killed."""
-    from filelock import FileLock, Timeout
-
-    folder = path / SIDE_FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise ArtifactError(
-            f"another process is writing to {path}; wait for it to end, or write to another table"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _identities(meta: pa.Table) -> Iterator[tuple[bytes, str]]:
     shas, perturbations = meta.column("sha256"), meta.column("perturbation")
     for sha, perturbation in zip(shas.to_pylist(), perturbations.to_pylist(), strict=True):
@@ -498,17 +477,3 @@ def open_or_create(path: Path, spec: TableSpec) -> FeatureTable:
     table = FeatureTable.open(path)
     table.check(spec)
     return table
-
-
-def is_table(path: Path) -> bool:
-    """Whether a version was ever committed here; a kill while creating leaves folders without one."""
-    return any((path / "_versions").glob("*.manifest"))
-
-
-def refuse_foreign(path: Path) -> None:
-    """Raise `ArtifactError` where `path` is a file, or a folder with anything that is not a table's."""
-    ours = {SIDE_FOLDER, "data", "_versions", "_transactions"}
-    if is_table(path):
-        return
-    if path.is_file() or (path.is_dir() and any(entry.name not in ours for entry in path.iterdir())):
-        raise ArtifactError(f"{path} exists and is not a feature table; choose another name")

@@ -27,7 +27,8 @@ from morelli.features._failures import Failure
 from morelli.features._report import ExtractReport, Progress
 from morelli.features._rows import NOT_FINITE
 from morelli.features._schema import TableSpec
-from morelli.features._table import SIDE_FOLDER, FeatureTable, open_or_create, write_lock
+from morelli.features._table import FeatureTable, open_or_create
+from morelli.features._table_folder import SIDE_FOLDER, write_lock
 
 if TYPE_CHECKING:
     from morelli.encoders import Encoder

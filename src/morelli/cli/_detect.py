@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -51,6 +51,8 @@ from morelli.cli._verdict_table import SHOWN, Summary, key, statements, verdict_
 from morelli.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from morelli.detectors import Bundle, Ensemble
     from morelli.images import ImageItem
     from morelli.inspection import Detection, Inspector
@@ -185,19 +187,14 @@ def detect(
     limits = limits_of(max_pixels, max_files)
     listing = partial(iter_source, paths, **reading, limits=limits)
 
+    if cluster != "local":
+        _refuse_on_cluster(detector, other, precision)
     head = _head(detector)
     if other is not None:
-        if cluster != "local":
-            raise UsageError("Two detectors judge on one machine: leave --engine or --beside out.")
         tuned = other if fpr is None else other.with_fpr(fpr)
         head["second"] = _head(tuned.with_base_rate(detector.base_rate))["bundle"]
-    if isinstance(detector, Ensemble):
-        if cluster != "local":
-            raise UsageError("An ensemble judges on one machine: leave --engine out, or give one bundle.")
-        if not quiet:
-            _say_cost(detector, thorough=thorough)
-    if cluster != "local" and precision in (PrecisionChoice.fast, PrecisionChoice.fastest):
-        raise UsageError(f"--precision {precision.value} is for one machine; a cluster computes in float32.")
+    if isinstance(detector, Ensemble) and not quiet:
+        _say_cost(detector, thorough=thorough)
 
     def inspector() -> Inspector:
         if other is not None:
@@ -237,23 +234,11 @@ def detect(
     else:
         stream = inspector().detect(listing, **how, understood=report, engine=cluster)
 
-    summary, counts = Summary(), dict[str, Any]()
-    pictures: list[Picture] = []
-    with ExitStack() as stack:
-        outputs, unread = _opened(
-            stack, list(_outputs(targets, parquet, head, counts, beside=other is not None))
-        )
-        display = stack.enter_context(progress(quiet, lines=not json_document))
-        task = display.add_task("judging", total=None)
-        for detection in stream:
-            row = summary.add(detection)
-            for output in outputs:
-                output.write(row)
-            if sheet is not None and len(pictures) < SHEET_LIMIT:
-                _collect(pictures, detection)
-            display.advance(task)
-        counts |= summary.to_json()
-
+    counts = dict[str, Any]()
+    outputs = list(_outputs(targets, parquet, head, counts, beside=other is not None))
+    summary, pictures, unread = _write(
+        stream, outputs, counts, sheet=sheet is not None, bar=progress(quiet, lines=not json_document)
+    )
     if not summary.done + len(summary.failures):
         raise _nothing_in(paths)
     if sheet is not None and pictures:
@@ -271,6 +256,49 @@ def detect(
     if unread is not None:
         raise unread
     raise typer.Exit(outcome(summary.done, len(summary.failures)))
+
+
+def _refuse_on_cluster(
+    detector: Bundle | Ensemble, other: Bundle | Ensemble | None, precision: PrecisionChoice
+) -> None:
+    """Raise for what one machine can do and a cluster cannot, before any work."""
+    from morelli.detectors import Ensemble
+
+    if other is not None:
+        raise UsageError("Two detectors judge on one machine: leave --engine or --beside out.")
+    if isinstance(detector, Ensemble):
+        raise UsageError("An ensemble judges on one machine: leave --engine out, or give one bundle.")
+    if precision in (PrecisionChoice.fast, PrecisionChoice.fastest):
+        raise UsageError(f"--precision {precision.value} is for one machine; a cluster computes in float32.")
+
+
+def _write(
+    stream: Iterable[Detection],
+    wanted: list[Output],
+    counts: dict[str, Any],
+    *,
+    sheet: bool,
+    bar: AbstractContextManager[Progress],
+) -> tuple[Summary, list[Picture], UsageError | None]:
+    """Write verdicts into all outputs as they come, `counts` at the end.
+
+    Returns:
+        The summary, the pictures of the contact sheet, and what to say of a pipe that nothing reads.
+    """
+    summary, pictures = Summary(), list[Picture]()
+    with ExitStack() as stack:
+        outputs, unread = _opened(stack, wanted)
+        display = stack.enter_context(bar)
+        task = display.add_task("judging", total=None)
+        for detection in stream:
+            row = summary.add(detection)
+            for output in outputs:
+                output.write(row)
+            if sheet and len(pictures) < SHEET_LIMIT:
+                _collect(pictures, detection)
+            display.advance(task)
+        counts |= summary.to_json()
+    return summary, pictures, unread
 
 
 def _opened(stack: ExitStack, wanted: list[Output]) -> tuple[list[Output], UsageError | None]:

@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageCms
 
 from morelli.errors import ImageError
 from morelli.images import decode
@@ -143,3 +143,41 @@ def test_a_png_made_for_iphone_apps_is_named() -> None:
     with pytest.raises(ImageError, match="pngcrush") as caught:
         decode(changed)
     assert caught.value.reason == "unsupported_format"
+
+
+def profile_with_gamma(gamma: float, name: str) -> bytes:
+    """An sRGB profile whose curves are a plain power and whose name is another (ICC.1:2001, 6.5)."""
+    plain = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    count = int.from_bytes(plain[128:132], "big")
+    tags = {plain[132 + 12 * k : 136 + 12 * k]: plain[136 + 12 * k : 144 + 12 * k] for k in range(count)}
+    bodies = {}
+    for tag, place in tags.items():
+        at, size = int.from_bytes(place[:4], "big"), int.from_bytes(place[4:], "big")
+        bodies[tag] = plain[at : at + size]
+    curve = b"para" + bytes(4) + struct.pack(">HHi", 0, 0, round(gamma * 65536))
+    text = name.encode("utf-16-be")
+    bodies[b"desc"] = (
+        b"mluc" + bytes(4) + struct.pack(">II", 1, 12) + b"enUS" + struct.pack(">II", len(text), 28) + text
+    )
+    bodies |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
+    table, data = b"", b""
+    start = 132 + 12 * len(bodies)
+    for tag, body in bodies.items():
+        table += tag + struct.pack(">II", start + len(data), len(body))
+        data += body + bytes(-len(body) % 4)
+    whole = plain[4:128] + struct.pack(">I", len(bodies)) + table + data
+    return (len(whole) + 4).to_bytes(4, "big") + whole
+
+
+def test_a_profile_is_not_taken_for_srgb_by_its_name_alone() -> None:
+    light = np.where(RGB <= 10, RGB / 255 / 12.92, ((RGB / 255 + 0.055) / 1.055) ** 2.4)
+    linear = encoded("PNG", Image.fromarray(np.rint(255 * light).astype(np.uint8)))
+    file = io.BytesIO()
+    Image.open(io.BytesIO(linear)).save(file, "PNG", icc_profile=profile_with_gamma(1.0, "sRGB-linear-g10"))
+    decoded = decode(file.getvalue())
+    assert decoded.facts.notes == ("ICC converted",)
+    bright = RGB > 40
+    assert np.abs(np.asarray(decoded.image).astype(int) - RGB)[bright].max() <= 6
+    file = io.BytesIO()
+    Image.fromarray(RGB).save(file, "PNG", icc_profile=profile_with_gamma(2.2, "sRGB of a screen"))
+    assert decode(file.getvalue()).facts.notes == ("ICC profile is sRGB",)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 _MOST_TRANSFORMS = 8
+_SAME = 12  # levels; 128 of linear samples is 188 of sRGB's
 _here = threading.local()
 
 
@@ -186,7 +187,21 @@ def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
     # Converting sRGB to sRGB costs time and moves grey levels by one; profiles say what they are.
     space = str(profile.profile.xcolor_space).strip()
     description = (profile.profile.profile_description or "").strip().lower()
-    return space == "RGB" and description.startswith(("srgb", "srgb iec61966"))
+    return space == "RGB" and description.startswith("srgb") and _leaves_colours(profile)
+
+
+def _leaves_colours(profile: ImageCms.ImageCmsProfile) -> bool:
+    """Whether colours stay about what they are: profiles with linear samples are called sRGB, too (…-g10)."""
+    try:
+        to = ImageCms.buildTransform(
+            profile, _srgb(), "RGB", "RGB", renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC
+        )
+    except ImageCms.PyCMSError:
+        return True  # as its name says, then
+    probe = Image.fromarray(np.array([[[128, 128, 128], [60, 60, 60], [200, 90, 40]]], np.uint8))
+    found = ImageCms.applyTransform(probe, to)
+    assert found is not None  # only None with inPlace
+    return bool(np.abs(np.asarray(found, int) - np.asarray(probe, int)).max() <= _SAME)
 
 
 def _srgb() -> ImageCms.ImageCmsProfile:

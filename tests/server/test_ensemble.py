@@ -40,9 +40,11 @@ def test_settings_reach_workers_whole(ensemble_settings: ServerSettings) -> None
 
 def test_the_answer_has_every_members_opinion(judging: Running, collection: Path) -> None:
     file = sorted((collection / "fake").rglob("*.png"))[7]
-    answer = judging.upload((file.name, file.read_bytes()), stability=True)
+    answer = judging.upload((file.name, file.read_bytes()))
     assert answer.status_code == 200, answer.text
     (case,) = answer.json()["cases"]
+    moved = judging.get(f"/cases/{case['id']}", params={"stability": True}).json()["stability"]
+    assert len(moved["deliveries"]) > 3
     members = case["ensemble"]["members"]
     assert [one["name"] for one in members] == ["small", "other"]
     assert sum(one["weight"] for one in members) == pytest.approx(1)

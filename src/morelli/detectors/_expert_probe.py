@@ -140,7 +140,8 @@ class ExpertProbe(BaseEstimator):  # type: ignore[misc]
     ) -> FittedExperts:
         """Fit on everything and without each fold, and shift the experts by their held-out logits.
 
-        The shifts of a fold come from the other folds, those of the head from all of them.
+        The shifts of a fold come from the other folds, those of the head from all of them. Features are
+        standardised once, by the rows of all folds; see docs/evaluation.md for what that flatters.
 
         Args:
             X: (n, d). codes: (n,) 0 for real, else the expert; experts: their names; see `expert_codes`.

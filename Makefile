@@ -72,7 +72,7 @@ types: $(READY)
 	$(BIN)/mypy
 
 # Node is wanted for the browser app alone; without it everything else works, and this says so.
-app: | python ## build the browser app into the package (Node 20 or newer; skipped aloud without)
+app: | python ## build the browser app into the package (Node 20 or newer; skipped with a message without it)
 	@$(PYTHON) scripts/build_app.py
 
 lint-app: app ## eslint, svelte-check and the app's unit tests

@@ -223,7 +223,7 @@ def run_clients(pipe: Connection, count: int) -> None:
                     answers[str(answer.status)] += len(found.get("cases", [0]))
                 except (OSError, HTTPException) as error:
                     answers[type(error).__name__] += 1
-                    own.close()  # the next request connects anew
+                    own.close()  # the next request connects again
                 latencies.append((time.perf_counter() - began, time.perf_counter()))
             own.close()
             return latencies, answers

@@ -80,7 +80,7 @@ def serving(atlas: Path) -> Iterator[str]:
 
 
 def shrunk(path: Path) -> None:
-    """Write a picture anew with a palette: a third of the bytes, and no difference to the eye."""
+    """Write a picture again with a palette: a third of the bytes, and no difference to the eye."""
     with Image.open(path) as image:
         image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 

@@ -70,9 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         reals = source.load(kinds=list(bundle.head_kinds), where="label = 0")
         print(f"{save_typical(bundle, reals)}: mean and spread of {len(reals)} real images")
         return
-    eye = load_encoder("clip-vit-b16", dtype="float32")
+    loaded = load_encoder("clip-vit-b16", dtype="float32")
     if options.only_compare is None:
-        bank = made_of(wheel_photographs(), eye)
+        bank = made_of(wheel_photographs(), loaded)
         bank = bank.select([c.name for c in bank.concepts if (c.reliability or 0) >= LEAST_RELIABLE])
         bank.save(options.out)
         size = sum(file.stat().st_size for file in options.out.iterdir())
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         bank = ConceptBank.load(options.out)
     manifest = options.compare or options.only_compare
-    other = made_of(collected(manifest, options.photographs), eye) if manifest else None
+    other = made_of(collected(manifest, options.photographs), loaded) if manifest else None
     print(table(bank, other))
 
 
@@ -130,13 +130,13 @@ def typical_parts(manifests: Sequence[Path], count: int) -> None:
     print(f"\n{found.starting_at(found.total + off).save(bundle, len(images))}: constants moved by {off}")
 
 
-def made_of(photographs: Sequence[Image.Image], eye: Encoder) -> ConceptBank:
+def made_of(photographs: Sequence[Image.Image], loaded: Encoder) -> ConceptBank:
     """The bank of all edits on these photographs."""
 
     def progress(done: int, total: int) -> None:
         print(f"\r{done} of {total} photographs", end="", file=sys.stderr, flush=True)
 
-    return edit_banks(photographs, eye, progress=progress)["final"]
+    return edit_banks(photographs, loaded, progress=progress)["final"]
 
 
 def table(bank: ConceptBank, other: ConceptBank | None) -> str:

@@ -142,7 +142,7 @@ def test_leaks_across_splits_folders_and_bytes(tmp_path: Path, photos: Photos) -
     for number, image in enumerate(crops(photos, 12, seed=3)):
         image.save(tmp_path / "train" / "fake" / f"{number}.png")
     again = crops(photos, 12, seed=3)
-    again[2].resize((150, 150)).save(tmp_path / "test" / "fake" / "anew.jpg", quality=60)
+    again[2].resize((150, 150)).save(tmp_path / "test" / "fake" / "again.jpg", quality=60)
     (tmp_path / "test" / "fake" / "same.png").write_bytes(
         (tmp_path / "train" / "fake" / "5.png").read_bytes()
     )
@@ -154,7 +154,7 @@ def test_leaks_across_splits_folders_and_bytes(tmp_path: Path, photos: Photos) -
     groups = {frozenset(Path(uri).name for uri in group.uris): group for group in report.duplicates}
     assert groups[frozenset({"5.png", "same.png"})].exact
     assert groups[frozenset({"5.png", "same.png"})].across == ("split", "folder")
-    assert not groups[frozenset({"2.png", "anew.jpg"})].exact
+    assert not groups[frozenset({"2.png", "again.jpg"})].exact
     assert groups[frozenset({"7.png", "twin.png"})].across == ()
     assert len(groups) == 3
     assert [Path(entry.uri).name for entry in report.failed] == ["broken.png"]

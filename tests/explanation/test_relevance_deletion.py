@@ -85,7 +85,7 @@ def test_hidden_tokens_are_as_good_as_absent_from_the_block(tiny, batch, directi
 
     curve = token_deletion_curve(block, class_token, tokens, maps, score, fractions=[0.0, 0.5, 1.0], batch=4)
     np.testing.assert_allclose(curve[:, 0], score(found["final"]), atol=1e-4)
-    # Half gone: what a block makes of the other half, whose attention it shares out anew.
+    # Half gone: what a block makes of the other half, whose attention it shares out again.
     for i in range(2):
         rest = np.argsort(-maps[i])[8:]
         attention = block.attention(class_token[i : i + 1], tokens[i : i + 1])

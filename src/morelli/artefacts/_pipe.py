@@ -21,7 +21,7 @@ def open_pipe(path: Path, *, wait: float, say: Say) -> IO[bytes]:
     Raises:
         UsageError: nobody opened it for reading within `wait` seconds.
     """
-    begun, told = time.monotonic(), False
+    begun, announced = time.monotonic(), False
     while True:
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -36,7 +36,7 @@ def open_pipe(path: Path, *, wait: float, say: Say) -> IO[bytes]:
             raise UsageError(
                 f"{path} is a pipe, and nothing read from it for {wait:g} s; start the program that reads it"
             )
-        if waited > _QUIET and not told:
+        if waited > _QUIET and not announced:
             say(f"{path} is a pipe: waiting for a program that reads it")
-            told = True
+            announced = True
         time.sleep(_STEP)

@@ -23,7 +23,7 @@ from morelli.atlas._building import (
 from morelli.atlas._cell_step import placed_rows, write_cells
 from morelli.atlas._collection import UNKNOWN, Collection, open_images
 from morelli.atlas._embeddings import append_embeddings
-from morelli.atlas._held_out import HeldOut, as_they_are
+from morelli.atlas._held_out import HeldOut, in_sample_scores
 from morelli.atlas._integrity import file_hashes, table_hashes, verify_atlas
 from morelli.atlas._pixel_step import write_pixels
 from morelli.atlas._pixels import Pictures, PixelTable, Progress
@@ -59,7 +59,7 @@ def add_images(
     from morelli.atlas.cells import Grid
     from morelli.atlas.cells._layout import Layout
 
-    folder, tell = Path(folder), progress or silent
+    folder, on_progress = Path(folder), progress or silent
     AtlasRecord.read(folder)  # nothing is made where there is no atlas
     with held_folder(folder):
         verify_atlas(folder)  # damage would be summed up into the new cells, and its digest be recorded
@@ -75,7 +75,7 @@ def add_images(
         if not len(new):
             return before
         added = features.take(new)
-        held = as_they_are(distilled, added.matrix(record.kind), "")
+        held = in_sample_scores(distilled, added.matrix(record.kind), "")
         unreadable = list(record.unreadable)
         prototypes = np.full(held.impacts.shape, -1, dtype=np.int16)
         versions = dict(record.versions)
@@ -95,13 +95,13 @@ def add_images(
                 total=len(added),
                 workers=workers or default_workers(),
                 seed=record.seed,
-                tell=tell,
+                on_progress=on_progress,
             )
             fresh = PixelTable.open(scratch / "pixels.lance")
             prototypes = _assigned(folder, held, fresh, prototypes)
             versions["pixels"] = append_pixels(folder / "pixels.lance", versions["pixels"], fresh)
             shutil.rmtree(scratch)
-        tell("cells", 0, 1)
+        on_progress("cells", 0, 1)
         layout, grid = Layout.load(folder / "layout"), Grid.load(folder / "layout" / "grid.safetensors")
         xy = layout.place(held.impacts)
         rows = placed_rows(added, distilled, held, prototypes=prototypes, grid=grid, xy=xy)
@@ -110,7 +110,7 @@ def add_images(
         written = open_images(folder / "images.lance", record.dimensions, versions["images"])
         collection = Collection(written, distilled, record.thresholds)
         levels = write_cells(folder / f"cells-{len(collection)}", collection, _copies_of_column(collection))
-        tell("cells", 1, 1)
+        on_progress("cells", 1, 1)
         grown = replace(
             record,
             images=len(collection),

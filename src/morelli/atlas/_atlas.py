@@ -24,16 +24,16 @@ from morelli.atlas._collection import (
 from morelli.atlas._colours import ColourColumn
 from morelli.atlas._edits import Edits
 from morelli.atlas._integrity import require_small_files
-from morelli.atlas._kept import Kept
 from morelli.atlas._live_evaluation import live_evaluation
+from morelli.atlas._locked_cached_property import locked_cached_property
 from morelli.atlas._manifest_columns import manifest_categories
 from morelli.atlas._map_view import MapView
-from morelli.atlas._once import once
 from morelli.atlas._pattern_page import pattern_page
 from morelli.atlas._pixels import Pictures, PixelTable
 from morelli.atlas._place import refuse_taken
 from morelli.atlas._record import AtlasRecord
 from morelli.atlas._selection import EVERYTHING, Mask, Places, Selection, Spec, key_of, select
+from morelli.atlas._single_flight_cache import SingleFlightCache
 from morelli.atlas._tags import Tags
 from morelli.atlas._views import (
     DimensionHistograms,
@@ -86,13 +86,15 @@ class Atlas(MapView):
         self.edits = Edits(path)
         self.tags = Tags(path, collection)
         self._edits_seen = (self.edits.stamp(), self.tags.stamp())
-        self._selections: Kept[str, Selection] = Kept(KEPT_SELECTIONS)
-        self._orders: Kept[tuple[str, str, bool, tuple[int, ...]], NDArray[np.int64]] = Kept(KEPT_ORDERS)
+        self._selections: SingleFlightCache[str, Selection] = SingleFlightCache(KEPT_SELECTIONS)
+        self._orders: SingleFlightCache[tuple[str, str, bool, tuple[int, ...]], NDArray[np.int64]] = (
+            SingleFlightCache(KEPT_ORDERS)
+        )
         # A level may have a hundred thousand cells, a tile has a thousand at most.
-        self._levels: Kept[Hashable, pa.Table] = Kept(KEPT_LEVELS)
-        self._tiles: Kept[Hashable, pa.Table] = Kept(KEPT_TILES)
-        self._colours: Kept[str, ColourColumn] = Kept(KEPT_COLOURS)
-        self._off: Kept[tuple[int, ...], NDArray[np.float32]] = Kept(KEPT_OFF)
+        self._levels: SingleFlightCache[Hashable, pa.Table] = SingleFlightCache(KEPT_LEVELS)
+        self._tiles: SingleFlightCache[Hashable, pa.Table] = SingleFlightCache(KEPT_TILES)
+        self._colours: SingleFlightCache[str, ColourColumn] = SingleFlightCache(KEPT_COLOURS)
+        self._off: SingleFlightCache[tuple[int, ...], NDArray[np.float32]] = SingleFlightCache(KEPT_OFF)
 
     @staticmethod
     def check_target(path: Path | str) -> None:
@@ -133,7 +135,7 @@ class Atlas(MapView):
 
     # Parts that are opened when they are first needed
 
-    @once
+    @locked_cached_property
     def prototypes_found(self) -> Prototypes | None:
         """The prototypes as they were found; None where there are no maps."""
         from morelli.atlas.patterns._prototypes import Prototypes
@@ -141,13 +143,13 @@ class Atlas(MapView):
         folder = self.path / "prototypes"
         return Prototypes.load(folder) if folder.is_dir() else None
 
-    @once
+    @locked_cached_property
     def pixels(self) -> PixelTable | None:
         """Maps and thumbnails; None where neither images nor tokens were to be had."""
         folder = self.path / "pixels.lance"
         return PixelTable.open(folder, self.record.versions["pixels"]) if folder.is_dir() else None
 
-    @once
+    @locked_cached_property
     def histograms(self) -> DimensionHistograms:
         """Histograms of the dimensions."""
         return DimensionHistograms(self.collection)
@@ -176,7 +178,7 @@ class Atlas(MapView):
         """Columns to filter by: for each its names with the number of images, most first, at most 500."""
         return self._categories
 
-    @once
+    @locked_cached_property
     def _categories(self) -> dict[str, list[dict[str, Any]]]:
         found: dict[str, list[dict[str, Any]]] = {}
         for name in (*CATEGORIES, *manifest_categories(self.collection.metadata_sample())):
@@ -250,16 +252,16 @@ class Atlas(MapView):
         edits = self.edits.read()["dimensions"]
         return dimension_views(self.histograms, selection, self.check_off(off), edits, self._aucs)
 
-    @once
+    @locked_cached_property
     def _auc_of_all(self) -> float | None:
         return self.auc(())
 
-    @once
+    @locked_cached_property
     def _aucs(self) -> list[float | None]:
         """Held-out AUC that is left without each dimension."""
         return [self.auc((k,)) for k in range(self.record.dimensions)]
 
-    @once
+    @locked_cached_property
     def _prototype_items(self) -> list[dict[str, Any]]:
         """The prototypes as they were found, as JSON objects."""
         found = self.prototypes_found

@@ -92,7 +92,7 @@ def build_atlas(
         BuildMismatchError: encoder or map of another build than the table.
     """
     options, out = options or AtlasOptions(), Path(out)
-    tell = progress or silent
+    on_progress = progress or silent
     refuse_taken(out)
     where = table.one_perturbation(options.perturbation, options.where)
     features = table.load([options.kind], where=where)
@@ -101,7 +101,7 @@ def build_atlas(
     if encoder is not None:
         features.build.require_same(encoder.build, what="the encoder")
     with held_folder(out):
-        fitted, held = _fitted_map(out, features, options, distilled, tell)
+        fitted, held = _fitted_map(out, features, options, distilled, on_progress)
         unreadable: list[tuple[str, str]] = []
         if encoder is not None:
             unreadable = write_pixels(
@@ -115,12 +115,12 @@ def build_atlas(
                 total=len(features),
                 workers=workers or default_workers(),
                 seed=options.seed,
-                tell=tell,
+                on_progress=on_progress,
             )
         fitted, prototypes, names = _patterns(
-            out, features, fitted, held, concepts=concepts, seed=options.seed, tell=tell
+            out, features, fitted, held, concepts=concepts, seed=options.seed, on_progress=on_progress
         )
-        tell("cells", 0, 1)
+        on_progress("cells", 0, 1)
         layout, grid = lay_out(held.impacts, options)
         layout.save(out / "layout")
         grid.save(out / "layout" / "grid.safetensors")
@@ -133,7 +133,7 @@ def build_atlas(
         images_written = open_images(out / "images.lance", options.dimensions, version)
         collection = Collection(images_written, fitted, thresholds)
         levels = write_cells(out / f"cells-{len(features)}", collection, picture_copies(features))
-        tell("cells", 1, 1)
+        on_progress("cells", 1, 1)
         record = AtlasRecord(
             name=name or out.name.removesuffix(".atlas"),
             build=features.build,
@@ -165,7 +165,7 @@ def build_atlas(
 
 
 def _fitted_map(
-    out: Path, features: Features, options: AtlasOptions, given: DistilledMap | None, tell: Progress
+    out: Path, features: Features, options: AtlasOptions, given: DistilledMap | None, on_progress: Progress
 ) -> tuple[DistilledMap, HeldOut]:
     """The map and its held-out readings: those of an interrupted build with the same inputs, or new ones."""
     from morelli.atlas.distiller import DistilledMap
@@ -176,7 +176,7 @@ def _fitted_map(
         "options": asdict(options),
         "distilled": None if given is None else map_digest(given),
     }
-    tell("distiller", 0, 1)
+    on_progress("distiller", 0, 1)
     if prepare(out, state):
         fitted = DistilledMap.load(out / "distilled")
         held = held_out_of(out, fitted)
@@ -185,7 +185,7 @@ def _fitted_map(
         fitted.save(out / "distilled")
         held.save(out / HELD_OUT)
         write_file(out / STATE, json.dumps(state, sort_keys=True))
-    tell("distiller", 1, 1)
+    on_progress("distiller", 1, 1)
     return fitted, held
 
 
@@ -197,12 +197,12 @@ def _patterns(
     *,
     concepts: Sequence[ConceptBank],
     seed: int,
-    tell: Progress,
+    on_progress: Progress,
 ) -> tuple[DistilledMap, NDArray[np.int16], list[DimensionName]]:
     """The map with named dimensions, the prototype of each image's patterns (n, K), and the names."""
     from morelli.atlas.distiller._map import dimension_names
 
-    tell("prototypes", 0, 1)
+    on_progress("prototypes", 0, 1)
     # Thousands of small clusterings: threads would spend their time meeting each other.
     with threadpool_limits(limits=1):
         prototypes, names = find_patterns(out, features, held, concepts, seed)
@@ -210,7 +210,7 @@ def _patterns(
         # A map that was given may bring names that people gave it; D1 and so on say nothing.
         fitted = fitted.renamed({k: one.name for k, one in enumerate(names)})
         fitted.save(out / "distilled")
-    tell("prototypes", 1, 1)
+    on_progress("prototypes", 1, 1)
     return fitted, prototypes, names
 
 

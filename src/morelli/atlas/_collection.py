@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from morelli.atlas._integrity import GuardedTable
 from morelli.atlas._joint_counts import JointCounts
-from morelli.atlas._once import once
+from morelli.atlas._locked_cached_property import locked_cached_property
 from morelli.errors import ArtifactError, UsageError
 from morelli.features import metadata_schema, open_dataset
 
@@ -177,17 +177,17 @@ class Collection:
         """Number K of distilled dimensions."""
         return len(self.distilled.w)
 
-    @once
+    @locked_cached_property
     def labels(self) -> NDArray[np.int8]:
         """(n,) real 0, fake 1, unknown −1."""
         return np.asarray(self._column("label").fill_null(UNKNOWN).to_numpy(), dtype=np.int8)
 
-    @once
+    @locked_cached_property
     def by_class(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Row numbers of the real and of the generated images."""
         return np.flatnonzero(self.labels == 0), np.flatnonzero(self.labels == 1)
 
-    @once
+    @locked_cached_property
     def values(self) -> Floats:
         """(n, K) distilled values."""
         return self._vectors("values", np.float32, self.dimensions)
@@ -200,12 +200,12 @@ class Collection:
         """
         return self.held_impacts
 
-    @once
+    @locked_cached_property
     def own_impacts(self) -> Floats:
         """(n, K) signed shares of the full fit's logit; with its bias they sum to it."""
         return np.asarray(self.values * self.distilled.w, dtype=np.float32)
 
-    @once
+    @locked_cached_property
     def held_impacts(self) -> Floats:
         """(n, K) the same of a fit that did not see the image's group."""
         return self._vectors("held_impacts", np.float32, self.dimensions)
@@ -215,38 +215,38 @@ class Collection:
         """(K, n) the impacts dimension by dimension, each in one piece."""
         return self.impacts.T
 
-    @once
+    @locked_cached_property
     def held_bias(self) -> Floats:
         """(n,) the bias that goes with `held_impacts`."""
         found = np.asarray(self._column("held_bias").to_numpy(), dtype=np.float32)
         return self._finite("held_bias", found)
 
-    @once
+    @locked_cached_property
     def held_logits(self) -> Floats:
         """(n,) held-out logits."""
         return np.asarray(self.held_impacts.sum(axis=1) + self.held_bias, dtype=np.float32)
 
-    @once
+    @locked_cached_property
     def probabilities(self) -> Floats:
         """(n,) calibrated probability of "generated" by the fit that did not see the image's group."""
         return np.asarray(self.distilled.calibration.probability(self.held_logits), dtype=np.float32)
 
-    @once
+    @locked_cached_property
     def xy(self) -> Floats:
         """(n, 2) place on the map."""
         return self._vectors("xy", np.float32, 2)
 
-    @once
+    @locked_cached_property
     def codes(self) -> NDArray[np.uint64]:
         """(n,) Morton code of the finest cell."""
         return np.asarray(self._column("code").to_numpy(), dtype=np.uint64)
 
-    @once
+    @locked_cached_property
     def prototypes(self) -> NDArray[np.int16]:
         """(n, K) prototype of each dimension's pattern, −1 for none."""
         return self._vectors("prototypes", np.int16, self.dimensions)
 
-    @once
+    @locked_cached_property
     def carriers(self) -> NDArray[np.int64]:
         """Images whose pattern belongs to each prototype, up to the last that any belongs to."""
         return self.carried()
@@ -259,7 +259,7 @@ class Collection:
             found[known + 1] += counts
         return found[1:]  # the first is for none
 
-    @once
+    @locked_cached_property
     def _prototype_codes(self) -> tuple[list[NDArray[np.int64]], JointCounts]:
         """Prototypes, −1 included, that occur in each dimension, rising; and the table as places among them.
 
@@ -273,17 +273,17 @@ class Collection:
         )
         return numbers, JointCounts.of(places, [len(known) for known in numbers])
 
-    @once
+    @locked_cached_property
     def errors(self) -> NDArray[np.int8]:
         """(n,) index into `ERRORS`, −1 without a label."""
         return error_types(self.labels, self.verdicts)
 
-    @once
+    @locked_cached_property
     def verdicts(self) -> NDArray[np.int8]:
         """(n,) index into `VERDICTS`."""
         return verdict_of(self.probabilities, self.base_thresholds)
 
-    @once
+    @locked_cached_property
     def doubts(self) -> Floats:
         """(n,) 1 at even odds, 0 at certainty."""
         return np.asarray(1 - np.abs(2 * self.probabilities - 1), dtype=np.float32)
@@ -292,14 +292,14 @@ class Collection:
         """The manifest's own columns of the first rows, a JSON text each."""
         return self.dataset.to_table(columns=["metadata"], limit=rows).column("metadata")
 
-    @once
+    @locked_cached_property
     def manifest_kinds(self) -> dict[str, ManifestKind]:
         """The manifest's own columns that can be filtered by, and what each holds."""
         from morelli.atlas._manifest_columns import manifest_kinds
 
         return manifest_kinds(self.metadata_sample())
 
-    @once
+    @locked_cached_property
     def _manifest_numbers(self) -> dict[str, NDArray[np.float64]]:
         from morelli.atlas._manifest_columns import manifest_numbers
 
@@ -357,12 +357,12 @@ class Collection:
             self._main_generators[most] = [category.names[code] for code in chosen], groups
         return self._main_generators[most]
 
-    @once
+    @locked_cached_property
     def sums(self) -> pa.Array:
         """(n,) SHA-256 of each image's file."""
         return self._column("sha256").combine_chunks()
 
-    @once
+    @locked_cached_property
     def search_texts(self) -> pa.Array:
         """(n,) lower-case text of each image that a search looks into, manifest's fields included."""
         import pyarrow.compute as pc

@@ -16,7 +16,7 @@ from morelli.atlas._edits import Edits
 from morelli.atlas._embeddings import Embeddings
 from morelli.atlas._exports import ExportFormat, export_rows
 from morelli.atlas._fields import Fields, conditions
-from morelli.atlas._once import once
+from morelli.atlas._locked_cached_property import locked_cached_property
 from morelli.atlas._selection import EVERYTHING
 from morelli.atlas._tags import COLUMN, Tags
 from morelli.errors import ChangedMeanwhileError, MissingPartError, UsageError
@@ -45,7 +45,7 @@ class CollectionWork(ABC):
     def _check_row(self, row: int) -> None:
         """Raise `UsageError` where there is no such row."""
 
-    @once
+    @locked_cached_property
     def embeddings(self) -> Embeddings | None:
         """The encoder's embeddings of all images; None in an atlas that was built without."""
         return Embeddings.open(self.path, len(self.collection))
@@ -76,7 +76,7 @@ class CollectionWork(ABC):
         rows = np.arange(len(found)) if selection is None else selection.rows
         return rows[np.argsort(-found[rows] if descending else found[rows], kind="stable")]
 
-    @once
+    @locked_cached_property
     def copies(self) -> Copies:
         """Groups of near-duplicates; found when first asked for."""
         return find_copies(self.collection)
@@ -84,7 +84,7 @@ class CollectionWork(ABC):
     def _copied(self, which: int | Across) -> Mask:
         return self.copies.mask(which)
 
-    @once
+    @locked_cached_property
     def _fields(self) -> Fields:
         return Fields(self.collection)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.atlas._once import once
+from morelli.atlas._locked_cached_property import locked_cached_property
 from morelli.errors import UsageError
 from morelli.features import near_duplicates
 
@@ -42,12 +42,12 @@ class Copies:
     generators: NDArray[np.int64]
     names: tuple[str, ...]
 
-    @once
+    @locked_cached_property
     def sizes(self) -> NDArray[np.int64]:
         """(pictures,) images of each picture."""
         return np.bincount(self.numbers)
 
-    @once
+    @locked_cached_property
     def across_class(self) -> NDArray[np.bool_]:
         """(pictures,) whether a picture stands among the real images and among the generated ones."""
         real, fake = (
@@ -55,7 +55,7 @@ class Copies:
         )
         return np.asarray((real > 0) & (fake > 0))
 
-    @once
+    @locked_cached_property
     def across_generators(self) -> NDArray[np.bool_]:
         """(pictures,) whether generated images of a picture name several generators."""
         known = self.generators >= 0
@@ -105,7 +105,7 @@ class Copies:
             "groups": [self._group(int(number), chosen) for number in page],
         }
 
-    @once
+    @locked_cached_property
     def _by_picture(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows picture by picture, and where each picture's begin."""
         starts = np.concatenate([[0], np.cumsum(self.sizes)])

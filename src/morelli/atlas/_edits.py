@@ -47,7 +47,7 @@ _FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
 class Edits:
     """Names and notes of one atlas, in `edits.json` and `feedback.csv` of its folder.
 
-    Several processes may write: each change reads the file anew under a lock.
+    Several processes may write: each change reads the file again under a lock.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from morelli.atlas._kept import Kept
+from morelli.atlas._single_flight_cache import SingleFlightCache
 from morelli.atlas.cells._files import read_array, write_array
 from morelli.errors import UsageError
 
@@ -43,7 +43,7 @@ class Embeddings:
     def __init__(self, vectors: NDArray[np.float16]) -> None:
         self.vectors = vectors
         self._wanted: dict[str, NDArray[np.float32]] = {}
-        self._found: Kept[str, NDArray[np.float32]] = Kept(KEPT_SEARCHES)
+        self._found: SingleFlightCache[str, NDArray[np.float32]] = SingleFlightCache(KEPT_SEARCHES)
 
     @classmethod
     def open(cls, folder: Path, images: int) -> Embeddings | None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morelli.atlas._collection import ERRORS, FILE_NUMBERS, UNKNOWN, VERDICTS, Collection
-from morelli.atlas._once import once
+from morelli.atlas._locked_cached_property import locked_cached_property
 from morelli.atlas._selection import Mask, numeric_column
 from morelli.atlas._tags import COLUMN as TAG_COLUMN
 from morelli.errors import UsageError
@@ -69,7 +69,7 @@ class Fields:
     def __init__(self, collection: Collection) -> None:
         self.collection = collection
 
-    @once
+    @locked_cached_property
     def columns(self) -> list[Field]:
         """Those that tell at least two images apart, in the order in which they are shown."""
         kinds = self.collection.manifest_kinds

@@ -39,7 +39,7 @@ class HeldOut:
     folds: NDArray[np.int64]
     maps: tuple[DistilledMap, ...] = ()
 
-    def judges(self, full: DistilledMap, rows: NDArray[np.integer]) -> Iterator[tuple[DistilledMap, Any]]:
+    def readers(self, full: DistilledMap, rows: NDArray[np.integer]) -> Iterator[tuple[DistilledMap, Any]]:
         """The map of some images and which of `rows` (m,) they are, as positions in it, fold by fold."""
         folds = self.folds[rows]
         for fold in np.unique(folds):
@@ -102,7 +102,7 @@ def distil(
                 f"The distilled map has {distilled.n_dimensions} dimensions of {distilled.kind}; say "
                 f"--dimensions {distilled.n_dimensions} --kind {distilled.kind}."
             )
-        return distilled, as_they_are(distilled, X, "a map that was fitted elsewhere, taken as it is")
+        return distilled, in_sample_scores(distilled, X, "a map that was fitted elsewhere, taken as it is")
     if len(np.unique(y[known])) < 2:
         raise UsageError(
             "A distiller needs labelled images of both classes. Label the table, or name a map with "
@@ -112,15 +112,17 @@ def distil(
     model = Distiller(n_dimensions=options.dimensions, spelling=spelling, random_state=options.seed)
     groups, kept_together = held_out_groups(features.take(known))
     crossed = cross_distil(model, X[known], y[known], groups)
-    told = f"{crossed.n_folds} folds of {kept_together}"
+    description = f"{crossed.n_folds} folds of {kept_together}"
     try:
         calibration = fit_calibration(crossed.logits, y[known])
     except UsageError:
         # Held-out scores that rank backwards: worth seeing, but no probability can be made of them.
         calibration = Calibration()
-        told += "; what is learnt does not carry over to what is held out, so probabilities mean nothing here"
+        description += (
+            "; what is learnt does not carry over to what is held out, so probabilities mean nothing here"
+        )
     fitted = replace(crossed.distiller.to_map(features.build, options.kind), calibration=calibration)
-    held = as_they_are(fitted, X, told)
+    held = in_sample_scores(fitted, X, description)
     held.impacts[known], held.bias[known] = crossed.impacts, crossed.bias
     held.folds[known] = crossed.folds
     return fitted, replace(held, maps=crossed.fold_maps(features.build, options.kind))
@@ -139,11 +141,11 @@ def held_out_groups(features: Features) -> tuple[NDArray[np.object_], str]:
     for label in (0, 1):
         if not several[label]:
             found[y == label] = alone[y == label]
-    told = [
+    description = [
         "whole real sources" if several[0] else "single real images (of one source, so figures flatter)",
         "whole lineages" if several[1] else "single generated images (of one lineage, so figures flatter)",
     ]
-    return found, " and ".join(told)
+    return found, " and ".join(description)
 
 
 def picture_copies(features: Features) -> NDArray[np.int64]:
@@ -153,7 +155,7 @@ def picture_copies(features: Features) -> NDArray[np.int64]:
     return copies_of(features.column("phash"))
 
 
-def as_they_are(distilled: DistilledMap, X: NDArray[Any], description: str) -> HeldOut:
+def in_sample_scores(distilled: DistilledMap, X: NDArray[Any], description: str) -> HeldOut:
     """Impacts and bias of the map itself, right for images that it was not fitted on."""
     bias, folds = np.full(len(X), float(distilled.bias)), np.full(len(X), SAW_NONE, dtype=np.int64)
     return HeldOut(distilled.impacts(X), bias, description, folds)

@@ -1,6 +1,6 @@
 """How well the distilled detector does on a selection, while a threshold moves or dimensions go.
 
-All figures are of held-out scores. They are computed anew on every call, so beyond `MOST_RESAMPLED` images
+All figures are of held-out scores. They are computed again on every call, so beyond `MOST_RESAMPLED` images
 they come without intervals, and say so; `morelli evaluate` gives those for any number.
 """
 

@@ -14,9 +14,9 @@ from morelli.atlas._collection import VERDICTS, error_types, verdict_of
 from morelli.atlas._collection_work import CollectionWork
 from morelli.atlas._colours import MISSING, MOST_NAMES, OTHER, ColourColumn, with_colours
 from morelli.atlas._facets import with_facets
-from morelli.atlas._kept import Kept
-from morelli.atlas._once import once
+from morelli.atlas._locked_cached_property import locked_cached_property
 from morelli.atlas._record import AtlasRecord
+from morelli.atlas._single_flight_cache import SingleFlightCache
 from morelli.atlas._tags import COLUMN
 from morelli.errors import UsageError
 
@@ -34,9 +34,9 @@ class MapView(CollectionWork):
     """The part of `Atlas` that draws its map."""
 
     record: AtlasRecord
-    _levels: Kept[Hashable, pa.Table]
-    _tiles: Kept[Hashable, pa.Table]
-    _colours: Kept[str, ColourColumn]
+    _levels: SingleFlightCache[Hashable, pa.Table]
+    _tiles: SingleFlightCache[Hashable, pa.Table]
+    _colours: SingleFlightCache[str, ColourColumn]
 
     @abstractmethod
     def check_off(self, off: Sequence[int]) -> tuple[int, ...]:
@@ -46,7 +46,7 @@ class MapView(CollectionWork):
     def probabilities(self, off: Sequence[int] = ()) -> NDArray[np.float32]:
         """(n,) calibrated held-out probabilities without the dimensions in `off`."""
 
-    @once
+    @locked_cached_property
     def pyramid(self) -> Pyramid:
         """The cells of all levels."""
         from morelli.atlas.cells import Pyramid

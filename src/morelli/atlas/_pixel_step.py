@@ -44,7 +44,7 @@ def write_pixels(
     total: int,
     workers: int,
     seed: int,
-    tell: Progress,
+    on_progress: Progress,
 ) -> list[tuple[str, str]]:
     """Maps, patch features, thumbnails of all images that lack them; (uri, reason) of unreadable ones.
 
@@ -67,7 +67,7 @@ def write_pixels(
     spec = PixelSpec(distilled.n_dimensions, last.patches, basis.shape[1], map_digest(distilled))
     pixels = open_or_create(folder / "pixels.lance", spec)
     return fill_pixels(
-        pixels, source, table, where=where, basis=basis, total=total, workers=workers, progress=tell
+        pixels, source, table, where=where, basis=basis, total=total, workers=workers, progress=on_progress
     )
 
 

@@ -344,8 +344,8 @@ def fill_pixels(
             else:
                 rows, blocks = batch.rows, batch.vectors
             pieces = [
-                (judge, mine[i : i + 16])
-                for judge, mine in source.held.judges(source.distilled, len(pixels) + np.array(rows, int))
+                (reader, mine[i : i + 16])
+                for reader, mine in source.held.readers(source.distilled, len(pixels) + np.array(rows, int))
                 for i in range(0, len(mine), 16)
             ]
             found = in_threads(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from morelli.artefacts import locked, read_json, write_file
 from morelli.artefacts.schema import Each, check_schema
 from morelli.atlas._collection import Collection
-from morelli.atlas._kept import Kept
+from morelli.atlas._single_flight_cache import SingleFlightCache
 from morelli.errors import ArtifactError, UsageError
 
 COLUMN = "tag"
@@ -39,7 +39,7 @@ class Tags:
     def __init__(self, folder: Path, collection: Collection) -> None:
         self.path = folder / "tags.json"
         self.collection = collection
-        self._masks: Kept[Stamp, dict[str, NDArray[np.bool_]]] = Kept(2)
+        self._masks: SingleFlightCache[Stamp, dict[str, NDArray[np.bool_]]] = SingleFlightCache(2)
 
     def stamp(self) -> Stamp:
         """What changes whenever this or another process writes the tags; None where there are none."""

@@ -15,7 +15,7 @@ KEPT = timedelta(days=1)
 
 
 def write_images(folder: Path, rows: pa.Table, *, behind: int | None = None) -> int:
-    """Write `images.lance` anew, or rows behind its version `behind`; returns the new version."""
+    """Write `images.lance` from scratch, or rows behind its version `behind`; returns the new version."""
     import lance
 
     path = folder / "images.lance"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from morelli.atlas._collection import ERRORS, UNKNOWN, VERDICTS, Collection, error_types, verdict_of
 from morelli.atlas._joint_counts import JointCounts
-from morelli.atlas._once import once
+from morelli.atlas._locked_cached_property import locked_cached_property
 from morelli.atlas._origins import origins, speaking_ends
 from morelli.atlas._selection import Selection, numeric_column
 from morelli.atlas.patterns._distinct_names import distinct_names, prototype_details, renamed
@@ -36,7 +36,7 @@ class DimensionHistograms:
 
     collection: Collection
 
-    @once
+    @locked_cached_property
     def edges(self) -> NDArray[np.float32]:
         """(K, BINS + 1) equally wide bins from 0 or the lowest to 0 or the highest impact."""
         columns = self.collection.impact_columns
@@ -45,7 +45,7 @@ class DimensionHistograms:
         high = np.where(high - low < 1e-6, low + 1e-6, high)
         return np.linspace(low, high, BINS + 1, axis=1).astype(np.float32)
 
-    @once
+    @locked_cached_property
     def _bins(self) -> JointCounts:
         """(n,) number of the bin of every dimension."""
         low, width = self.edges[:, 0], (self.edges[:, -1] - self.edges[:, 0]) / BINS
@@ -60,27 +60,27 @@ class DimensionHistograms:
         """(K, BINS) images of each bin, of some rows or of all."""
         return np.array(self._bins.count(rows))
 
-    @once
+    @locked_cached_property
     def real(self) -> NDArray[np.int64]:
         """(K, BINS) of all real images."""
         return self.count(self.collection.by_class[0])
 
-    @once
+    @locked_cached_property
     def fake(self) -> NDArray[np.int64]:
         """(K, BINS) of all generated images."""
         return self.count(self.collection.by_class[1])
 
-    @once
+    @locked_cached_property
     def spread(self) -> NDArray[np.float32]:
         """(K,) standard deviation of the impacts of all images."""
         return np.array([column.std() for column in self.collection.impact_columns])
 
-    @once
+    @locked_cached_property
     def ends(self) -> list[tuple[int, list[int], list[int]]]:
         """(K,) silent images, and rows of the lowest and of the highest impacts, see `speaking_ends`."""
         return [speaking_ends(column, lowest, ENDS) for column in self.collection.impact_columns]
 
-    @once
+    @locked_cached_property
     def origins(self) -> list[list[dict[str, Any]]]:
         """(K,) whose images each dimension is loudest in, see `origins`."""
         return origins(self.collection)

@@ -1,4 +1,4 @@
-"""Images that occur more than once: the same bytes, or the same picture encoded or resized anew."""
+"""Images that occur more than once: the same bytes, or the same picture encoded or resized again."""
 
 from __future__ import annotations
 

@@ -269,7 +269,7 @@ def _first_with(table: pa.Table, kind: str, name: str) -> str:
 def _copies(groups: Sequence[DuplicateGroup], phrase: str) -> str:
     exact = sum(group.exact for group in groups)
     first = groups[0].uris
-    kind = f"{exact} byte for byte, {len(groups) - exact} encoded or resized anew"
+    kind = f"{exact} byte for byte, {len(groups) - exact} encoded or resized again"
     plural = "s" if len(groups) > 1 else ""
     verb = phrase if plural else phrase.replace("occur ", "occurs ", 1)
     return (
@@ -297,7 +297,7 @@ def _unreadable(table: pa.Table, failed: Sequence[Unreadable]) -> list[Finding]:
             "medium" if uneven else "low",
             "unreadable",
             f"{len(failed):,} files cannot be read ({listed}).{tail}",
-            "They are listed; fetch them anew or take them out of the manifest.",
+            "They are listed; fetch them again or take them out of the manifest.",
         )
     ]
 

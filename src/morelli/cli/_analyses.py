@@ -47,9 +47,9 @@ def analyses(
     source = FeatureTable.open(table)
     kinds = [one for one in source.kinds if one == "final" or one.startswith(("layer:", "mean:"))]
     features = source.load(kinds=kinds, where=source.one_perturbation(perturbation, "label IS NOT NULL"))
-    tell = None if quiet else lambda step: error_console().print(f"{step} …", highlight=False)
+    on_progress = None if quiet else lambda step: error_console().print(f"{step} …", highlight=False)
     method = cast("Literal['tsne', 'umap', 'pca']", maps.value)
-    found = analyse(features, bank_kind=kind, method=method, seed=seed, progress=tell)
+    found = analyse(features, bank_kind=kind, method=method, seed=seed, progress=on_progress)
     written = write_analyses(found, features, out)
     if quiet:
         return

@@ -151,7 +151,7 @@ def build(
             source.build, encoder=encoder, weights=weights, device=device, offline=offline, quiet=quiet
         )
     perturbation = "" if perturbation == "clean" else perturbation
-    with _steps(quiet) as tell:
+    with _steps(quiet) as on_progress:
         made = build_atlas(
             source,
             out,
@@ -171,7 +171,7 @@ def build(
             workers=workers,
             name=name,
             command=shlex.join(["morelli", *sys.argv[1:]]),
-            progress=tell,
+            progress=on_progress,
         )
     _finish(made, quiet)
 
@@ -210,10 +210,10 @@ def add(
         made_by = _encoder(
             source.build, encoder=encoder, weights=weights, device=device, offline=offline, quiet=quiet
         )
-    with _steps(quiet) as tell:
+    with _steps(quiet) as on_progress:
         made = add_images(
             folder, source, encoder=made_by, images=images or (), workers=workers,
-            command=shlex.join(["morelli", *sys.argv[1:]]), progress=tell,
+            command=shlex.join(["morelli", *sys.argv[1:]]), progress=on_progress,
         )  # fmt: skip
     if not quiet:
         new = len(made) - len(before)

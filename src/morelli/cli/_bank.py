@@ -97,16 +97,17 @@ def add(
     from morelli.features import FeatureTable
 
     with _held(bundle, out):
-        judge = _load(bundle)
-        judge.check_target(out or bundle)
-        before = len(_bank_of(judge, bundle))
+        detector = _load(bundle)
+        detector.check_target(out or bundle)
+        before = len(_bank_of(detector, bundle))
         source = FeatureTable.open(table)
-        source.build.require_same(judge.build, what=f"the bundle {bundle}")
-        missing = [kind for kind in _bank_of(judge, bundle).kinds if kind not in source.kinds]
+        source.build.require_same(detector.build, what=f"the bundle {bundle}")
+        missing = [kind for kind in _bank_of(detector, bundle).kinds if kind not in source.kinds]
         if missing:
-            raise UsageError(f"{table} lacks {', '.join(missing)}. Extract again: {judge.extract_command()}")
-        features = source.load(kinds=list(_bank_of(judge, bundle).kinds), where="label IS NOT NULL")
-        grown = judge.with_bank_added(features)
+            again = detector.extract_command()
+            raise UsageError(f"{table} lacks {', '.join(missing)}. Extract again: {again}")
+        features = source.load(kinds=list(_bank_of(detector, bundle).kinds), where="label IS NOT NULL")
+        grown = detector.with_bank_added(features)
         grown.save(out or bundle)
     after = len(_bank_of(grown, bundle))
     typer.echo(f"{out or bundle}: {after - before:,} images added, {after:,} in the bank.")
@@ -138,9 +139,9 @@ def remove(
     if not ids and not generator:
         raise UsageError("Name ids or a --generator to remove.")
     with _held(bundle, out):
-        judge = _load(bundle)
-        judge.check_target(out or bundle)
-        members = _bank_of(judge, bundle)
+        detector = _load(bundle)
+        detector.check_target(out or bundle)
+        members = _bank_of(detector, bundle)
         gone = list(ids or [])
         for name in generator or []:
             found = [one for one, made in zip(members.ids, members.generators, strict=True) if made == name]
@@ -149,7 +150,7 @@ def remove(
                     f"No image by {name!r} in the bank; `morelli bank info {bundle}` lists what is."
                 )
             gone += found
-        shrunk = judge.with_bank_removed(list(dict.fromkeys(gone)))
+        shrunk = detector.with_bank_removed(list(dict.fromkeys(gone)))
         shrunk.save(out or bundle)
     after = len(_bank_of(shrunk, bundle))
     typer.echo(f"{out or bundle}: {len(members) - after:,} images removed, {after:,} in the bank.")

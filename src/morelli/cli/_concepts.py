@@ -124,7 +124,7 @@ def build(
     given = list(paths or [])
     ConceptBank.check_target(out)
     _check(made_from, given, kind=kind, name=name, with_it=with_it, without=without)
-    eye = named_encoder(
+    loaded = named_encoder(
         encoder,
         dtype=dtype,
         device=device,
@@ -141,24 +141,24 @@ def build(
                 display.update(task, completed=done, total=total)
 
             pictures = _pictures(given, limit, seed)
-            bank = edit_banks(pictures, eye, kinds=[kind], random_state=seed, progress=advance)[kind]
+            bank = edit_banks(pictures, loaded, kinds=[kind], random_state=seed, progress=advance)[kind]
     elif made_from is ConceptsFrom.texts:
-        with weights_progress(quiet) as tell:
-            bank = text_concepts(eye, _texts(given), progress=tell)
+        with weights_progress(quiet) as on_progress:
+            bank = text_concepts(loaded, _texts(given), progress=on_progress)
     elif made_from is ConceptsFrom.vocabulary:
-        with weights_progress(quiet) as tell:
-            bank = vocabulary_concepts(eye, progress=tell)
+        with weights_progress(quiet) as on_progress:
+            bank = vocabulary_concepts(loaded, progress=on_progress)
     elif made_from is ConceptsFrom.bank:
         from morelli.encoders import TextBank
 
-        bank = concepts_of_text_bank(TextBank.load(given[0]), build=eye.build)
-        bank.check(eye.build, eye.dim)
+        bank = concepts_of_text_bank(TextBank.load(given[0]), build=loaded.build)
+        bank.check(loaded.build, loaded.dim)
     else:
         assert name is not None
-        bank = _examples(name, with_it or [], without or [], kind, eye)
+        bank = _examples(name, with_it or [], without or [], kind, loaded)
     bank.save(out)
     if not quiet:
-        typer.echo(f"{out}: {len(bank):,} concepts in {bank.kind} of {eye.card.name}.", err=True)
+        typer.echo(f"{out}: {len(bank):,} concepts in {bank.kind} of {loaded.card.name}.", err=True)
 
 
 @concepts.command("list")
@@ -303,7 +303,7 @@ def _pictures(paths: list[str], limit: int, seed: int) -> Iterator[Image.Image]:
         taken += 1
 
 
-def _examples(name: str, with_it: list[str], without: list[str], kind: str, eye: Encoder) -> ConceptBank:
+def _examples(name: str, with_it: list[str], without: list[str], kind: str, loaded: Encoder) -> ConceptBank:
     import numpy as np
 
     from morelli.explanation.concepts import example_concepts
@@ -311,8 +311,8 @@ def _examples(name: str, with_it: list[str], without: list[str], kind: str, eye:
     sides = []
     for paths in (with_it, without):
         rows = [
-            eye.trace(eye.transform(image)[None], kinds=[kind])[kind][0]
+            loaded.trace(loaded.transform(image)[None], kinds=[kind])[kind][0]
             for image in _pictures(paths, 10_000, 0)
         ]
-        sides.append(np.stack(rows) if rows else np.empty((0, eye.dim), np.float32))
-    return example_concepts({name: (sides[0], sides[1])}, kind=kind, build=eye.build)
+        sides.append(np.stack(rows) if rows else np.empty((0, loaded.dim), np.float32))
+    return example_concepts({name: (sides[0], sides[1])}, kind=kind, build=loaded.build)

@@ -198,7 +198,7 @@ def detect(
 
     def inspector() -> Inspector:
         if other is not None:
-            with weights_progress(quiet) as tell:
+            with weights_progress(quiet) as on_progress:
                 both = load(
                     detector,
                     beside=other,
@@ -208,7 +208,7 @@ def detect(
                     offline=offline,
                     precision=precision.value,
                     explain=False,
-                    on_progress=tell,
+                    on_progress=on_progress,
                 )
             head["precision"] = both.encoder.precision
             second = both.second and both.second.at(detector.base_rate, fpr)

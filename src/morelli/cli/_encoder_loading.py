@@ -30,14 +30,14 @@ def detector_encoder(
     from morelli.errors import UsageError
 
     if isinstance(detector, Ensemble):
-        with weights_progress(quiet) as tell:
+        with weights_progress(quiet) as on_progress:
             return EncoderSet.for_builds(
                 detector.builds,
                 encoder=encoder,
                 device=device.value,
                 weights=weights,
                 offline=offline,
-                progress=tell,
+                progress=on_progress,
             )
     if len(weights) > 1:
         raise UsageError(f"The bundle {detector.name} has one encoder: give --weights once.")
@@ -59,7 +59,7 @@ def weights_progress(quiet: bool = False) -> Iterator[Callable[[str, float | Non
     with display:
         task = display.add_task("weights", total=None, visible=False)
 
-        def tell(message: str, fraction: float | None) -> None:
+        def on_progress(message: str, fraction: float | None) -> None:
             if not display.disable:
                 total = None if fraction is None else 100
                 display.update(
@@ -69,7 +69,7 @@ def weights_progress(quiet: bool = False) -> Iterator[Callable[[str, float | Non
                 said.add(message)
                 error_console().print(message, markup=False, highlight=False)
 
-        yield tell
+        yield on_progress
 
 
 def encoder_of(
@@ -87,9 +87,14 @@ def encoder_of(
     """
     from morelli.encoders import encoder_for_build
 
-    with weights_progress(quiet) as tell:
+    with weights_progress(quiet) as on_progress:
         return encoder_for_build(
-            build, encoder=encoder, device=device.value, weights=weights, offline=offline, progress=tell
+            build,
+            encoder=encoder,
+            device=device.value,
+            weights=weights,
+            offline=offline,
+            progress=on_progress,
         )
 
 
@@ -106,7 +111,7 @@ def named_encoder(
     """The encoder that the user named: of the registry, of the hub, or a folder."""
     from morelli.encoders import load_encoder
 
-    with weights_progress(quiet) as tell:
+    with weights_progress(quiet) as on_progress:
         return load_encoder(
             name,
             dtype=dtype.value,
@@ -114,5 +119,5 @@ def named_encoder(
             weights=weights,
             transform=transform,
             offline=offline,
-            progress=tell,
+            progress=on_progress,
         )

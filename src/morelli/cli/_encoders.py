@@ -98,8 +98,8 @@ def pull(name: Name = "clip-vit-b16", offline: Offline = False) -> None:
     """
     from morelli.encoders.store import pull as fetch
 
-    with weights_progress() as tell:
-        stored = fetch(name, tell, offline=offline)
+    with weights_progress() as on_progress:
+        stored = fetch(name, on_progress, offline=offline)
     typer.echo(
         f"{name}: {stored.megabytes:.0f} MB from {stored.source}, "
         f"sha256 {stored.sha256[:16]}…, in {stored.folder}"
@@ -146,8 +146,8 @@ def verify(name: Name = "clip-vit-b16") -> None:
     """
     from morelli.encoders.store import verify as check
 
-    with weights_progress() as tell:
-        checks = check(name, tell)
+    with weights_progress() as on_progress:
+        checks = check(name, on_progress)
     for file in checks:
         typer.echo(f"{file.path}: {'as pinned' if file.problem is None else file.problem}")
     if any(file.problem is not None for file in checks):

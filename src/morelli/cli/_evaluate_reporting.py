@@ -75,5 +75,5 @@ def reported(
             maps=maps,
             spectra=spectra,
             thumbnails=thumbnails,
-            say=lambda what: display.update(task, description=what),
+            progress=lambda what: display.update(task, description=what),
         )

@@ -122,9 +122,9 @@ def robustness(
         judges = [Bundle.load(default_bundle_path() if i.path == "default" else i.path) for i in inputs]
         wanted = [*kinds.split(","), *(k for b in judges for k in b.kinds)]
         if encoder is None and judges:
-            eye = encoder_of(judges[0].build, weights=weights, device=device, offline=offline, quiet=quiet)
+            loaded = encoder_of(judges[0].build, weights=weights, device=device, offline=offline, quiet=quiet)
         else:
-            eye = named_encoder(
+            loaded = named_encoder(
                 encoder or "clip-vit-b16",
                 dtype=dtype,
                 device=device,
@@ -146,9 +146,9 @@ def robustness(
             extract_perturbed(
                 items,
                 features,
-                encoder=eye,
+                encoder=loaded,
                 perturbations=perturbations,
-                kinds=list(dict.fromkeys(expand_kinds(wanted, layers=eye.layers))),
+                kinds=list(dict.fromkeys(expand_kinds(wanted, layers=loaded.layers))),
                 progress=advance,
                 workers=workers,
                 batch_size=batch_size,

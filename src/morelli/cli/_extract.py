@@ -133,7 +133,7 @@ def extract(
         iter_source, sources, label=number, generator=generator, **reading, limits=limits, report=listed
     )
 
-    eye = named_encoder(
+    loaded = named_encoder(
         encoder,
         dtype=dtype,
         device=device,
@@ -154,7 +154,7 @@ def extract(
         report = run(
             items,
             out,
-            encoder=eye,
+            encoder=loaded,
             kinds=kinds.split(","),
             dtype=stored.value,
             perturbation=perturb,

@@ -125,18 +125,18 @@ def transfer(
         mask={"basis": basis.value}, seed=seed, reals=reals.value,
     )  # fmt: skip
     errors = error_console()
-    tell = None if quiet else lambda title: errors.print(f"{title} …", highlight=False, markup=False)
-    result = transfer_study(features, options, progress=tell)
+    on_progress = None if quiet else lambda title: errors.print(f"{title} …", highlight=False, markup=False)
+    result = transfer_study(features, options, progress=on_progress)
     document = study_json(result)
-    if banks and tell:
-        tell("explanations")
+    if banks and on_progress:
+        on_progress("explanations")
     explained = _explained(features, banks, document, seed)
     command = shlex.join(["morelli", *sys.argv[1:]])
     page = study_page(document, explanations=explained, command=command)
     fitted = None
     if bundle and result.winner.name != "residual":
-        if tell:
-            tell("bundle of the winner")
+        if on_progress:
+            on_progress("bundle of the winner")
         fitted = study_bundle(result, features, name=out.resolve().name, command=command)
     write_study(result, out, page=page, explanations=explained, bundle=fitted)
     if quiet:

@@ -159,14 +159,14 @@ def why(summary: Summary) -> list[Text]:
     Of several rows each line says how many of the verdict's it is about. A row's own numbers are in the
     table, and its neighbours too; the output files hold every reason whole.
     """
-    told: dict[tuple[str, str], list[str]] = {}
+    by_reason: dict[tuple[str, str], list[str]] = {}
     rows = Counter(row["verdict"] for row in summary.shown)
     for row in summary.shown:
         for reason in row["reasons"]:
             if not reason.startswith(("nearest ", "members: ")):
                 said = _OWN_PROBABILITY.sub("", reason)
-                told.setdefault((row["verdict"], said), []).append(row["uri"])
-    frequent = sorted(told.items(), key=lambda entry: -len(entry[1]))[:REASONS]
+                by_reason.setdefault((row["verdict"], said), []).append(row["uri"])
+    frequent = sorted(by_reason.items(), key=lambda entry: -len(entry[1]))[:REASONS]
     places = list(VERDICTS)
     shown = " shown" if summary.done > len(summary.shown) else ""
     lines = []

@@ -55,7 +55,7 @@ class Recipe:
     domain_k, domain_quantile: see `Bank`. n_draws: bootstrap heads, 0 for no interval.
     real_groups, n_folds, seed: of the folds.
     families: family of generators of each lineage that has one, for `Attribution`; None: no family is named.
-    nested: choose C anew inside every fold, so that no held-out row had a say in it. Few groups make that
+    nested: choose C again inside every fold, so that no held-out row had a say in it. Few groups make that
     choice shaky, and folds of different C have logits of different scale; False chooses C once, over all
     rows by group, and keeps it – figures are then conditional on one number chosen with the held-out rows.
     """

@@ -32,7 +32,7 @@ def import_univfd(path: str | Path, *, force: bool = False, build: Build | None 
     interval, so it says `ai` or `real` only. `Bundle.recalibrated` makes it honest on images of yours.
 
     Args:
-        force: take a head of other norm or bias as well, such as one trained anew.
+        force: take a head of other norm or bias as well, such as a retrained one.
         build: of the features it will judge; by default OpenAI's L/14 in float32 and UnivFD's crop.
 
     Raises:

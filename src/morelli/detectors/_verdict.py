@@ -107,13 +107,13 @@ def decide(case: Case) -> Verdict:
     elif word == "ai" and case.families:
         reasons.append("no known family of generators stands out")
     nearest = {label: next((n for n in case.neighbors if n.label == label), None) for label in (0, 1)}
-    told = [
+    phrases = [
         f"{name} neighbour{f' ({one.generator})' if one.generator else ''} at cosine {one.similarity:.2f}"
         for name, one in (("generated", nearest[1]), ("real", nearest[0]))
         if one is not None
     ]
-    if told:
-        reasons.append("nearest " + ", nearest ".join(told))
+    if phrases:
+        reasons.append("nearest " + ", nearest ".join(phrases))
     if case.in_bank is not None:
         name = ("a real", "a generated")[case.in_bank]
         reasons.append(f"this very file is in the bank as {name} image: the answer is not independent of it")

@@ -84,7 +84,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class CacheDirectory:
     """The cache's folder of one encoder."""
 
     name: str
@@ -151,9 +151,9 @@ class Shelf:
     def discard(self, kind: str) -> None:
         """Remove one source's slot; renamed first, so that no half-removed slot is ever seen."""
         if self.slot(kind).exists():
-            grave = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.folder))
-            self.slot(kind).replace(grave / kind)
-            shutil.rmtree(grave, ignore_errors=True)
+            trash = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.folder))
+            self.slot(kind).replace(trash / kind)
+            shutil.rmtree(trash, ignore_errors=True)
 
 
 def sha256_file(path: Path, progress: Progress | None = None) -> str:

@@ -57,7 +57,7 @@ def fetch(
     Args:
         repo: `owner/name`.
         source_id: what the record calls this source.
-        progress: told what is happening.
+        progress: called with what is happening.
         revision: commit to take, where one is pinned.
         expected: `weights_id` that must come, where it is known.
         offline: only look into the hub's cache.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from morelli.encoders._build import DTYPES, Build
-from morelli.encoders._cache import Progress, Shelf
+from morelli.encoders._cache import CacheDirectory, Progress
 from morelli.encoders._cards import (
     DEFAULT_ENCODER,
     EncoderCard,
@@ -61,7 +61,7 @@ def load_encoder(
         transform: id of another transform than the encoder's own.
         offline: never touch the network.
         source: only fetch from this kind of source; a name is the same build from each of its sources.
-        progress: told what is being fetched.
+        progress: called with what is being fetched.
 
     Raises:
         UsageError: an unknown name, type, transform, device or runtime, or torch is needed and not installed.
@@ -108,7 +108,7 @@ def encoder_for_build(
         runtime: as for `load_encoder`.
         weights: the local folder or file, for an encoder that came from a path.
         offline: never touch the network.
-        progress: told what is being fetched.
+        progress: called with what is being fetched.
 
     Raises:
         UsageError: `encoder` is not the build's, or torch is needed and not installed.
@@ -143,7 +143,7 @@ def encoder_for_build(
                 f"The features were made with {build.encoder} and the weights {build.weights[:12]}…. Those "
                 f"are not the weights of {build.encoder}; it once stood for those of {name} as well. {error}"
             ) from error
-        if trusted or weights is not None or Shelf(name).records():
+        if trusted or weights is not None or CacheDirectory(name).records():
             raise
         raise WeightsError(
             f"The features were made with {name}, which is not a registered encoder and is not in the cache. "

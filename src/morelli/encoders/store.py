@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from morelli.encoders._cache import Progress, Record, Shelf, sha256_file
+from morelli.encoders._cache import CacheDirectory, Progress, Record, sha256_file
 from morelli.encoders._cards import EncoderCard, SourceKind, encoder_card
 from morelli.encoders._resolve import records_of, resolve, stderr_progress
 from morelli.errors import WeightsError
@@ -97,7 +97,7 @@ def info(name: str) -> EncoderInfo:
     """
     card = encoder_card(name)
     return EncoderInfo(
-        card, tuple(_stored(card, record) for record in records_of(card)), Shelf(card.name).folder
+        card, tuple(_stored(card, record) for record in records_of(card)), CacheDirectory(card.name).folder
     )
 
 

@@ -66,7 +66,7 @@ def analyse(
         features: labelled, with one feature kind or more.
         bank_kind: kind of the nearest-neighbour ablation and the sink analysis.
         map_kinds: kinds to map; all if None. method: how.
-        progress: told the name of each step.
+        progress: called with the name of each step.
     """
     if bank_kind not in features.kinds:
         raise UsageError(f"the table has no {bank_kind!r}; choose from {', '.join(features.kinds)}")

@@ -63,20 +63,20 @@ def images_seen(bundle: Bundle | Ensemble, features: Features) -> int | None:
     from morelli.detectors import training_hash
 
     sha = features.column("sha256").astype(str)
-    told = None
+    seen = None
     members = bundle.members if isinstance(bundle, Ensemble) else (bundle,)
     ids = [one.bank.ids for one in members if one.bank is not None]
     if ids:
-        told = int(np.isin(sha, np.concatenate([np.asarray(one, dtype=str) for one in ids])).sum())
-    if not told and bundle.training.get("hash") == training_hash(sha, features.labels):
+        seen = int(np.isin(sha, np.concatenate([np.asarray(one, dtype=str) for one in ids])).sum())
+    if not seen and bundle.training.get("hash") == training_hash(sha, features.labels):
         return len(features)
-    return told
+    return seen
 
 
 def refitted(
     bundle: Bundle, name: str, vectors: Mapping[str, Any], *, seed: int = 0
 ) -> tuple[Candidate, dict[str, Any]]:
-    """The bundle's recipe as a detector that every split fits anew, and feature kinds that it needs made.
+    """The bundle's recipe as a detector that every split fits again, and feature kinds that it needs made.
 
     vectors: kind → (n, d). A recipe that scales an image's joined features to unit length reads a kind of
     its own, which the second value holds. Calibration and thresholds are not refitted: they are part of

@@ -60,7 +60,7 @@ class Run:
     more_features: the same images by the other encoders of an ensemble; the digest of features covers them.
 
     detectors: specs as `candidates_of` reads them. refit: what becomes of bundles that have seen the tested
-    images: ``auto`` fits their recipe anew on every split, ``never`` scores them as they are.
+    images: ``auto`` fits their recipe again on every split, ``never`` scores them as they are.
     perturbation: which one to read where the table holds several; None for the only one.
     """
 

@@ -57,7 +57,7 @@ def univfd_sets(
     are no sets themselves.
 
     sample: None takes every file. ``(1000, 100)`` follows the published code: 1000 images of each class,
-    or 100 of each as soon as one class has fewer than 1000. The files are shuffled (`seed`, anew for
+    or 100 of each as soon as one class has fewer than 1000. The files are shuffled (`seed`, again for
     each set) and cut; the published code starts from the file system's order, here it is sorted.
 
     Raises SourceError where the layout is not there.

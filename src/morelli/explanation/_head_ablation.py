@@ -71,7 +71,7 @@ def ablate_heads(
     """Mean-ablate each of `heads` under the linear head w (d,), b on `final` (n, d).
 
     `reference` (mask or numbers of rows) says over which images the mean is taken, by default all. With
-    `unit` the embedding is scaled to length 1 before the head; the shorter embedding is then scaled anew,
+    `unit` the embedding is scaled to length 1 before the head; the shorter embedding is then scaled again,
     so that the shift is exact as well.
 
     Raises:

@@ -8,7 +8,7 @@ generator j is close to
 
 exactly so for normal scores, and means, variances and covariances of the heads' parts of s_i give it in
 closed form for every set of heads (mean and difference are linear, the variance quadratic in the set). So
-the head whose removal lifts the mean over all pairs i ≠ j most is found without scoring anything anew; after
+the head whose removal lifts the mean over all pairs i ≠ j most is found without scoring anything again; after
 `refit` removals the discriminants are fitted again on what is left. A removed head is replaced by its mean
 (mean ablation), which to a discriminant is the same as zero.
 """

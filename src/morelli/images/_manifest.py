@@ -130,14 +130,14 @@ def iter_manifest(
             raise UsageError(f"{name}, row {number}: column {reader.roles.image!r} holds a NUL character")
         if _INLINE.match(where):
             if claim(f"{manifest}::{number}"):
-                yield reader.told(_inline(manifest, number), row, number)
+                yield reader.described(_inline(manifest, number), row, number)
             continue
         path = _local_path(base, where)
         if path is None:
             if claim(where):
-                yield reader.told(_remote(where, limits, remote), row, number)
+                yield reader.described(_remote(where, limits, remote), row, number)
         else:
-            item = reader.told(members.item(path) or file_item(path, path, limits), row, number)
+            item = reader.described(members.item(path) or file_item(path, path, limits), row, number)
             same = os.path.abspath(path)  # noqa: PTH100 - resolve follows links
             earlier = said.setdefault(same, (item.label, item.generator))
             if (found := _difference(earlier, (item.label, item.generator))) is not None:
@@ -226,7 +226,7 @@ def _iter_pictures(
         beside = row.pop(str(table.pictures), "") or row.get(name_column, "")
         item = pictures.item(number, beside)
         if claim(item.uri):
-            yield reader.told(item, row, number)
+            yield reader.described(item, row, number)
 
 
 def _remote(where: str, limits: Limits, remote: bool) -> ImageItem:
@@ -253,7 +253,7 @@ class _Rows:
     chosen: bool = False
     """The caller named the column of labels: others are not asked."""
 
-    def told(self, item: ImageItem, row: Mapping[str, str], number: int) -> ImageItem:
+    def described(self, item: ImageItem, row: Mapping[str, str], number: int) -> ImageItem:
         """`item` with what its row says."""
         roles = self.roles
         row = {**row, **self.given}

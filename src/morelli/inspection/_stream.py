@@ -96,19 +96,19 @@ def detect(
     the one that the bundle was fitted on.
     """
     bundle.check_build(encoder.build)
-    judge = _Judge(bundle, encoder, second and second.at(bundle.base_rate))
+    detectors = _Detectors(bundle, encoder, second and second.at(bundle.base_rate))
     specs = (None, *STABILITY_PERTURBATIONS) if stability else (None,)
     stream = encode_stream(
         _deliveries(items, limits or Limits(), specs),
-        _Preparation(judge.common, thumbnails, trust),
-        judge.common,
-        common_kinds(judge.common, encoder, bundle.kinds, second),
+        _Preparation(detectors.common, thumbnails, trust),
+        detectors.common,
+        common_kinds(detectors.common, encoder, bundle.kinds, second),
         batch_size=batch_size,
         threads=workers,
         ahead=2 * batch_size,
     )
     with closing(stream):
-        judged = (one for batch in stream for one in judge(batch.images, batch.rows, batch.vectors))
+        judged = (one for batch in stream for one in detectors(batch.images, batch.rows, batch.vectors))
         yield from _with_stability(judged) if stability else (detection for detection, _ in judged)
 
 
@@ -214,7 +214,7 @@ class _Preparation:
         return PreparedImage((detection, spec), pixels)
 
 
-class _Judge:
+class _Detectors:
     """The detectors over one pass of their encoders: what they say of the images of a batch."""
 
     def __init__(

@@ -394,7 +394,7 @@ def _evaluate(job: _Job, table: FeatureTable, manifest: Path) -> None:
             command=job.command,
             images=lambda: list(iter_source(str(manifest))),
             audit=found.to_json(),
-            say=lambda what: job.say(what, 0, None),
+            progress=lambda what: job.say(what, 0, None),
         )
         facts = {
             "predictions": written.predictions_sha256,

@@ -54,15 +54,15 @@ def export_atlas(atlas: Atlas, out: Path | str, select: str | None = None, view:
     form = _FORMS.get(out.suffix.lower())
     if out.suffix.lower() in (".html", ".htm"):
         content = atlas_page(atlas, selection).encode()
-        told = f"a page, {len(content) / 1e6:.1f} MB"
+        written = f"a page, {len(content) / 1e6:.1f} MB"
     elif out.suffix.lower() == ".png":
         content = _chart(atlas, selection, view)
-        told = f"the {view}"
+        written = f"the {view}"
     else:
         content = atlas.export(selection, form)  # type: ignore[arg-type]
-        told = f"{len(atlas) if selection is None else selection.counts['count']:,} images"
+        written = f"{len(atlas) if selection is None else selection.counts['count']:,} images"
     write_file(out, content)
-    return told
+    return written
 
 
 def _chart(atlas: Atlas, selection: Selection | None, view: View) -> bytes:

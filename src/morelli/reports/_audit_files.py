@@ -85,7 +85,7 @@ def audit_markdown(report: AuditReport, plots: Sequence[str] = ()) -> str:
         ]
         lines += [
             f"| {'<br>'.join(_cell(uri) for uri in group.uris[:6])} | "
-            f"{'same bytes' if group.exact else 'encoded anew'} | {', '.join(group.across) or '–'} |"
+            f"{'same bytes' if group.exact else 'encoded again'} | {', '.join(group.across) or '–'} |"
             for group in report.duplicates[:SHOWN]
         ]
         lines += _more(len(report.duplicates))
@@ -137,7 +137,7 @@ def _write_files(report: AuditReport, folder: Path, *, plots: bool) -> None:
             number,
             uri,
             group.labels[k],
-            "same bytes" if group.exact else "encoded anew",
+            "same bytes" if group.exact else "encoded again",
             " ".join(group.across),
         )
         for number, group in enumerate(report.duplicates)

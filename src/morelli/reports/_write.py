@@ -57,7 +57,7 @@ def write_report(
     maps: Maps = "none",
     spectra: bool = False,
     thumbnails: bool = True,
-    say: Callable[[str], None] | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Report:
     """Measure predictions and write ``report.html``, ``report.json``, ``report.md``, CSV files and the table.
 
@@ -72,16 +72,16 @@ def write_report(
         maps: how to draw the feature space, where features are at hand.
         spectra: draw mean high-pass spectra of `images`.
         thumbnails: put small pictures of the worst cases into the page.
-        say: told what is being done.
+        progress: called with what is being done.
 
     Raises UsageError when `folder` holds something else than a report.
     """
-    tell = say or (lambda _: None)
+    on_progress = progress or (lambda _: None)
     predictions, run, features = (
         (made.predictions, made.run, made.features) if isinstance(made, Executed) else (made, None, None)
     )
     folder = report_folder(folder)
-    tell("measuring")
+    on_progress("measuring")
     summary = summarize(measured_rows(predictions), options)
     with replacing_report(folder) as fresh:
         digest = predictions.write(fresh / PREDICTIONS)
@@ -93,11 +93,13 @@ def write_report(
         listed = None
         found: dict[str, str] = {}
         if thumbnails:
-            tell("pictures")
+            on_progress("pictures")
             listed = list(images()) if images is not None else None
             places = [Path(i.path).resolve().parent for i in run.inputs] if run is not None else []
             found = find_images(worst_images, listed, places)
-        pictures = list(_pictures(features, listed, images, maps=maps, spectra=spectra, tell=tell))
+        pictures = list(
+            _pictures(features, listed, images, maps=maps, spectra=spectra, on_progress=on_progress)
+        )
         write_file(fresh / DATA, dump_json(content, indent=1), lock=False)
         write_file(fresh / TEXT, markdown_page(markdown(content, summary)), lock=False)
         for file, rows in tables(content, summary).items():
@@ -113,7 +115,7 @@ def _pictures(
     *,
     maps: Maps,
     spectra: bool,
-    tell: Callable[[str], None],
+    on_progress: Callable[[str], None],
 ) -> Sequence[dict[str, str]]:
     from morelli.audit import mean_spectra
     from morelli.evaluation import feature_maps
@@ -122,7 +124,7 @@ def _pictures(
 
     made: list[dict[str, str]] = []
     if features is not None and maps != "none":
-        tell("feature map")
+        on_progress("feature map")
         kind = "final" if "final" in features.vectors else next(iter(features.vectors))
         (found,) = feature_maps(features, [kind], method=maps, limit=2000)
         columns = {c: features.column(c) for c in ("generator", "source", "uri")}
@@ -138,7 +140,7 @@ def _pictures(
         )
         made.append({"title": "Feature space", "text": text, "drawing": scatter(points)})
     if spectra and images is not None:
-        tell("spectra")
+        on_progress("spectra")
         try:
             found_spectra = mean_spectra(list(listed) if listed else list(images()))
             shown = sorted((x for x in found_spectra if x.n >= FEWEST), key=lambda x: (x.label or 0, -x.n))
@@ -153,7 +155,7 @@ def _pictures(
                 {"title": "Mean high-pass spectra", "text": text, "src": png(figure_png(drawing, 75))}
             )
         except MorelliError as error:
-            tell(f"no spectra: {error}")
+            on_progress(f"no spectra: {error}")
     return made
 
 

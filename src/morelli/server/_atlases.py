@@ -142,7 +142,7 @@ class Atlases:
         return path if whole else None
 
     def get(self, name: str) -> Opened:
-        """An atlas, opened anew when it was built anew or added to.
+        """An atlas, opened again when it was built again or added to.
 
         Raises:
             ProblemError: 404.

@@ -92,8 +92,8 @@ def read_pyramid(
     check_schema(about, _SCHEMA, folder / _ABOUT)
     try:
         n, levels, named = int(about["images"]), int(about["levels"]), list(about["columns"])
-        told = about["scoring"]
-        scoring = Scoring(Calibration.from_json(told["calibration"]), float(told["real"]), float(told["ai"]))
+        kept = about["scoring"]
+        scoring = Scoring(Calibration.from_json(kept["calibration"]), float(kept["real"]), float(kept["ai"]))
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{folder / _ABOUT} is incomplete ({error}); build the atlas again") from error
     if not set(named) <= set(_COLUMNS) or not {"labels", "impacts", "logits"} <= set(named):

@@ -141,8 +141,8 @@ class Spelling:
                 "before": np.concatenate([clean] * len(sides)) @ basis,
                 "after": np.concatenate(sides) @ basis,
             }
-        told = {"method": "closed form", "pairs": len(start), "keep": kept, "ridge": ridge}
-        return cls(basis, record={**told, **(record or {})}, **rows)
+        facts = {"method": "closed form", "pairs": len(start), "keep": kept, "ridge": ridge}
+        return cls(basis, record={**facts, **(record or {})}, **rows)
 
     @classmethod
     def learn(

@@ -101,8 +101,8 @@ def distinct_names(
     others = {name.casefold() for name in taken}
     for step in range(max(map(len, details), default=0)):
         for same in _alike(found, others):
-            told = {details[i][step] for i in same}
-            if len(told) > 1 or any(found[i].casefold() in others for i in same):
+            values = {details[i][step] for i in same}
+            if len(values) > 1 or any(found[i].casefold() in others for i in same):
                 for i in same:
                     if details[i][step]:
                         found[i] = f"{found[i]}, {details[i][step]}"

@@ -70,9 +70,9 @@ def dimensions_chart(atlas: Atlas, selection: Selection | None = None) -> Figure
             ax.stairs(sign * np.sqrt(counts / max(counts.sum(), 1)), edges, fill=True, color=colour)
         ax.axvline(0, color=INK, linewidth=0.8)
         without = view["auc_without"]
-        told = "" if without is None else f"   AUC without {without:.3f}"
+        note = "" if without is None else f"   AUC without {without:.3f}"
         ax.set_title(
-            f"{view['name']}  weight {view['weight']:+.2f}{told}", fontsize=7.5, color=INK, loc="left"
+            f"{view['name']}  weight {view['weight']:+.2f}{note}", fontsize=7.5, color=INK, loc="left"
         )
         ax.set_yticks([])
         _quiet(ax)

@@ -208,7 +208,7 @@ export class Stage {
     if (!this.#frame) this.#frame = requestAnimationFrame((now) => this.#draw(now));
   }
 
-  /** Facts of pictures changed: paint the glyphs that show them anew. */
+  /** Facts of pictures changed: paint the glyphs that show them again. */
   repaint(): void {
     this.#renderer?.invalidate();
     this.draw();

@@ -12,7 +12,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Kept(Generic[K, V]):
+class SingleFlightCache(Generic[K, V]):
     """Answers by key, at most `most`; what one thread works out already, others wait for."""
 
     def __init__(self, most: int) -> None:

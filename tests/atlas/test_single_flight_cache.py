@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from morelli.atlas._kept import Kept
+from morelli.atlas._single_flight_cache import SingleFlightCache
 
 
 def test_the_latest_answers_are_kept_and_the_oldest_forgotten() -> None:
-    kept: Kept[int, int] = Kept(2)
+    kept: SingleFlightCache[int, int] = SingleFlightCache(2)
     calls: list[int] = []
 
     def ask(key: int) -> int:
@@ -22,7 +22,7 @@ def test_the_latest_answers_are_kept_and_the_oldest_forgotten() -> None:
 
 
 def test_threads_that_ask_at_a_time_share_one_answer() -> None:
-    kept: Kept[str, object] = Kept(4)
+    kept: SingleFlightCache[str, object] = SingleFlightCache(4)
     started, go = threading.Event(), threading.Event()
 
     def work() -> object:
@@ -40,14 +40,14 @@ def test_threads_that_ask_at_a_time_share_one_answer() -> None:
 
 
 def test_an_error_reaches_who_asked_and_is_not_kept() -> None:
-    kept: Kept[str, float] = Kept(4)
+    kept: SingleFlightCache[str, float] = SingleFlightCache(4)
     with pytest.raises(ZeroDivisionError):
         kept.get("key", lambda: 1 / 0)
     assert kept.get("key", lambda: 2.0) == 2
 
 
 def test_what_was_being_worked_out_when_all_was_forgotten_is_not_kept() -> None:
-    kept: Kept[str, str] = Kept(4)
+    kept: SingleFlightCache[str, str] = SingleFlightCache(4)
 
     def work() -> str:
         kept.clear()

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from morelli.atlas._once import once
+from morelli.atlas._locked_cached_property import locked_cached_property
 
 
 class Asked:
@@ -15,7 +15,7 @@ class Asked:
         self.started, self.go = threading.Event(), threading.Event()
         self.calls = 0
 
-    @once
+    @locked_cached_property
     def answer(self) -> object:
         """What it is."""
         self.calls += 1
@@ -23,11 +23,11 @@ class Asked:
         assert self.go.wait(10)
         return object()
 
-    @once
+    @locked_cached_property
     def more(self) -> tuple[object, object]:
         return self.answer, self.answer
 
-    @once
+    @locked_cached_property
     def wrong(self) -> float:
         self.calls += 1
         return 1 / (self.calls - 1)

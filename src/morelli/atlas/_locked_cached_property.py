@@ -9,7 +9,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 T = TypeVar("T")
 
 
-class once(cached_property[T], Generic[T]):  # noqa: N801 (a decorator, as its parent)
+class locked_cached_property(cached_property[T], Generic[T]):  # noqa: N801 (a decorator, as its parent)
     """A `cached_property` that one thread works out while others wait for it.
 
     That of Python 3.12 and later lets every thread work it out, that of Python 3.11 one thread for all

@@ -84,7 +84,7 @@ class Pyramid:
         return cls(order, code, rows, scoring, tuple(tables[::-1]), {(): scored})
 
     def extended(self, codes: ArrayLike, rows: Rows, *, levels: int | None = None) -> Pyramid:
-        """The pyramid with further images behind the others: every table anew, every old code as it was."""
+        """The pyramid with further images behind the others: every table again, every old code as it was."""
         back = np.empty(len(self), np.int64)
         back[self.order] = np.arange(len(self))
         every = np.concatenate([self.codes[back], np.asarray(codes, np.uint32)])

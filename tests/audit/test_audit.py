@@ -206,7 +206,7 @@ def test_statements_of_files_are_counted_by_class(tmp_path: Path, photos: Photos
     assert report.to_json()["statements"]["real"]["camera"] == 2
     found = {one.code: one for one in report.findings}
     leak = found["generator_metadata_leak"]
-    assert leak.severity == "high" and "1 of 4 generated images (25.0%)" in leak.sentence
+    assert leak.severity == "high" and "1 of 4 generated images (25 %)" in leak.sentence
     assert "0.jpg" in leak.sentence and "--align" in leak.advice
     assert "1.jpg" in found["credentials_leak"].sentence
     write_audit(report, tmp_path / "out", plots=False)

@@ -68,8 +68,8 @@ class Rule:
         """The rule in words, with its figures."""
         return (
             f"“{self.fact}” means {self.means}: balanced accuracy {self.balanced_accuracy:.2f} "
-            f"({_percent(self.share_fake)} of the generated images, "
-            f"{_percent(self.share_real)} of the real ones)."
+            f"({percent(self.share_fake)} of the generated images, "
+            f"{percent(self.share_real)} of the real ones)."
         )
 
 
@@ -195,7 +195,12 @@ def _flags(table: pa.Table, name: str) -> Array:
     return np.asarray(table.column(name).to_numpy(zero_copy_only=False), bool)
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share in words; under one and over 99 per cent with a decimal.
+
+    >>> percent(0.25), percent(0.004), percent(1.0)
+    ('25 %', '0.4 %', '100 %')
+    """
     return (
         f"{share:.0%}".replace("%", " %")
         if share in {0.0, 1.0} or 0.01 < share < 0.99

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from morelli.audit._associations import Association, Rule
+from morelli.audit._associations import Association, Rule, percent
 from morelli.audit._duplicates import DuplicateGroup
 from morelli.audit._facts import Unreadable
 from morelli.audit._fair_subset import FairSubset
@@ -232,7 +232,7 @@ def _statements(table: pa.Table) -> list[Finding]:
             Finding(
                 "high" if share >= 0.2 else "medium" if share >= 0.02 else "low",
                 code,
-                f"{getattr(own, kind):,} of {own.files:,} {name} images ({share:.1%}) carry "
+                f"{getattr(own, kind):,} of {own.files:,} {name} images ({percent(share)}) carry "
                 f"{STATEMENTS[kind]}, and no {other} image does, such as {_first_with(table, kind, name)}.",
                 advice,
             )
@@ -290,7 +290,9 @@ def _unreadable(table: pa.Table, failed: Sequence[Unreadable]) -> list[Finding]:
         rates.append(bad / max(1, bad + labels.count(value)))
     uneven = abs(rates[0] - rates[1]) >= 0.02
     tail = (
-        f" They are {rates[0]:.1%} of the real and {rates[1]:.1%} of the generated files." if uneven else ""
+        f" They are {percent(rates[0])} of the real and {percent(rates[1])} of the generated files."
+        if uneven
+        else ""
     )
     return [
         Finding(
@@ -338,7 +340,7 @@ def _sources(table: pa.Table) -> list[Finding]:
                     Finding(
                         "medium",
                         "one_source",
-                        f"{count / len(rows):.0%} of the {word} come from one {name}, {top}.",
+                        f"{percent(count / len(rows))} of the {word} come from one {name}, {top}.",
                         f"A detector may learn that {other} instead of the class; add others, and report by "
                         f"{name}.",
                     )
@@ -382,11 +384,16 @@ def _fair(fair: FairSubset | None, table: pa.Table) -> list[Finding]:
         Finding(
             "info",
             "fair_subset",
-            f"A fair subset keeps {len(fair.rows):,} images ({share:.0%}) of {fair.generators} generators "
-            f"and {fair.sources} real sources, matched by format, size, shape and quality; {reached}.",
+            f"A fair subset keeps {len(fair.rows):,} images ({percent(share)}) of "
+            f"{_number(fair.generators, 'generator')} and {_number(fair.sources, 'real source')}, matched by "
+            f"format, size, shape and quality; {reached}.",
             "Its rows are listed; score detectors on it beside the whole.",
         )
     ]
+
+
+def _number(n: int, what: str) -> str:
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
 
 
 _FACTS = {

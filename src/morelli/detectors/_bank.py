@@ -188,7 +188,7 @@ class Bank:
         return shrunk.with_limit()
 
     def with_limit(self, quantile: float | None = None) -> Bank:
-        """This bank with its domain limit computed again."""
+        """This bank with the domain limit computed again."""
         q = self.quantile if quantile is None else quantile
         distances = leave_group_out_distances(self.vectors.astype(np.float32), self.groups, self.k)
         limit = float(np.quantile(distances, q)) if np.isfinite(distances).all() else None

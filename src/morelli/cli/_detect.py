@@ -285,7 +285,8 @@ def _write(
     Returns:
         The summary, the pictures of the contact sheet, and what to say of a pipe that nothing reads.
     """
-    summary, pictures = Summary(), list[Picture]()
+    summary = Summary()
+    pictures: list[Picture] = []
     with ExitStack() as stack:
         outputs, unread = _opened(stack, wanted)
         display = stack.enter_context(bar)

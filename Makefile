@@ -15,15 +15,16 @@ DEMO := demo
 PYTEST_ARGS ?=
 # One process a core, whole files each: fixtures of a file are made once. tests/conftest.py gives the order.
 PYTEST_WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
+PYTEST = $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations 10
 
 # pip would compile some ten thousand modules on one core. What hardly any run imports waits until one does.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-compile
-RARE := /(cfnlint|moto|networkx|pip|ray|sympy|tests?)/|/transformers/models/
+RARE := /(cfnlint|moto|mypyc?|networkx|pip|ray|setuptools|sympy|tests?|torchgen)/|/transformers/models/|/torch/(_dynamo|_inductor|onnx|testing)/
 COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '$(RARE)' "$(CURDIR)/$(VENV)"
 # Where this is set, each of the many processes that the tests start would compile Morelli again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help python setup demo test pytest lint style types app lint-app browser browser-package bench docs docs-reference clean
+.PHONY: help python setup demo test test-slow pytest lint style types app lint-app browser browser-package bench docs docs-reference clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -84,14 +85,17 @@ browser: $(READY) app ## find or install the browser that tests of the app use
 	  else echo "The browser app is not built, so its tests will be skipped."; fi
 
 pytest: $(READY)
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations 10 $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
+
+test-slow: $(READY) app ## the tests that repeat at length what shorter ones show: half a minute and more each
+	$(PYTEST) -m slow $(PYTEST_ARGS)
 
 # What the system's packages give of it, which waits for none of the rest.
 browser-package: | python
 	@if command -v node >/dev/null; then $(PYTHON) -m tests.browser --package; fi
 
 # Side by side, because each of the others keeps one core busy at most, and tests wait for much else.
-test: ## lint, every test, and the documentation built strictly
+test: ## lint, every test that is not slow, and the documentation built strictly
 	@$(MAKE) --no-print-directory -j 3 setup lint-app browser-package
 	@$(MAKE) --no-print-directory -j 2 style browser
 	@$(MAKE) --no-print-directory -j 3 pytest types docs

@@ -139,6 +139,7 @@ def full_folder(disk: Path | None) -> tuple[dict[str, str], list[str]]:
     return dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(disk)), ["--object-spilling-directory", str(disk)]
 
 
+@pytest.mark.slow
 def test_clocks_that_differ_and_are_set_back_change_nothing(
     ray_address: str, library: Path, crops: Path, tiny_clip_dir: Path, tiny_encoder: Encoder, tmp_path: Path
 ) -> None:

@@ -74,7 +74,7 @@ def test_a_csv_file_is_read_like_parquet(tmp_path):
     ("text", "says"),
     [
         ("label,probability\nai,0.4\n", "labels are 0 or real, and 1 or fake, not 'ai'"),
-        ("label,probability\n,0.4\n", "column label has 1 empty rows.*--label-from folders"),
+        ("label,probability\n,0.4\n", "column label has 1 empty row;.*--label-from folders.*leave"),
         ("label,probability\n1,high\n", "probability"),
         ("label,probability\n1\n", "cannot be read as CSV"),
         ("", "cannot be read as CSV"),
@@ -92,7 +92,7 @@ def test_a_csv_file_that_cannot_be_used_says_why(tmp_path, text, says):
         ({"label": [0, 1]}, "logit"),
         ({"logit": [0.1, 0.2]}, "label"),
         ({"label": [0, 2], "logit": [0.1, 0.2]}, "labels must be 0"),
-        ({"label": [0, 1], "logit": [0.1, float("nan")]}, "empty rows|NaN"),
+        ({"label": [0, 1], "logit": [0.1, float("nan")]}, "empty row|NaN"),
         ({"label": [0, 1], "probability": [0.1, 1.2]}, "between 0 and 1"),
         ({"label": [0, 1], "logit": [0.1, 0.2], "verdict": ["ai", "fake"]}, "unknown verdicts"),
         ({"label": [0, 1], "logit": [0.1, 0.2], "part": ["test", "train"]}, "held_in"),

@@ -490,12 +490,13 @@ def test_a_dash_is_said_to_be_no_file(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_results_of_this_program_among_the_pictures_are_not_read(tmp_path: Path) -> None:
     """An audit written into the folder it looked at has charts, which are no pictures of the collection."""
     folder = tmp_path / "set"
-    pictures = {name: encoded("PNG") for name in ("a.png", "audit/spectra.png", "mine/b.png")}
-    others = dict.fromkeys(("audit/audit.json", "audit/SHA256SUMS", "mine/SHA256SUMS"), b"{}")
+    pictures = {name: encoded("PNG") for name in ("a.png", "audit/spectra.png", "mine/b.png", "sets/c.png")}
+    results = ("audit/audit.json", "audit/audit.md", "audit/SHA256SUMS")
+    others = dict.fromkeys((*results, "mine/SHA256SUMS", "sets/SHA256SUMS", "sets/report.json"), b"{}")
     write_folder(folder, pictures | others)
     report = SourceReport()
     found = [Path(item.uri).name for item in iter_source(folder, report=report)]
-    assert found == ["a.png", "b.png"]
+    assert found == ["a.png", "b.png", "c.png"]  # another publisher's sums and report are no results of ours
     assert "1 folder of Morelli's own results" in report.passed_over() and "set/audit" in report.passed_over()
     assert [Path(item.uri).name for item in iter_source(folder / "audit")]  # given by its name it is read
 

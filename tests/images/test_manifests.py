@@ -296,6 +296,10 @@ def test_two_columns_that_contradict_each_other_are_refused(
         ("label,generator", "real,real", 0),
         ("label,generator", "real,progan", 0),
         ("label,is_real", ",1", None),
+        ("label,is_human", "fake,yes", 1),
+        ("label,is_photo", "1,True", 1),
+        ("label,Is_Natural", "real,0", 0),
+        ("label,is_artificial", "fake,no", 1),
     ],
 )
 def test_columns_that_agree_or_are_about_something_else_are_kept(
@@ -325,6 +329,22 @@ def test_an_image_that_two_rows_describe_differently_is_refused(
         "path,label,generator,caption\na.png,fake,sdxl,one\na.png,fake,sdxl,two\n"
     )
     assert len(list(iter_source(tmp_path / "m.csv"))) == 1
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ("a.png,fake,SDXL", "a.png,fake,sdxl "),
+        ("a.png,real,sdxl", "a.png,real,flux"),  # a list of pairs: one photograph beside each generator
+        ("a.png,real,", "a.png,real,progan"),
+    ],
+)
+def test_one_generator_spelt_twice_and_photographs_beside_generators_are_kept(
+    tmp_path: Path, rows: tuple[str, str]
+) -> None:
+    (tmp_path / "m.csv").write_text("path,label,generator\n" + "\n".join(rows))
+    (item,) = iter_source(tmp_path / "m.csv")
+    assert item.label == (rows[0].split(",")[1] == "fake")
 
 
 def test_addresses_and_percent_signs_lead_to_the_file(tmp_path: Path) -> None:

@@ -44,10 +44,11 @@ def results_folder(path: str | Path, *, what: str, known_by: Collection[str]) ->
         'new'
     """
     folder = Path(path)
+    one = f"{'an' if what[:1] in 'aeiou' else 'a'} {what}"
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file; a {what} is a folder, name another one")
+        raise UsageError(f"{folder} is a file; {one} is a folder, name another one")
     if folder.is_dir() and any(folder.iterdir()) and not _known(folder, known_by):
-        raise UsageError(f"{folder} holds something else than a {what}; name another folder, or empty it")
+        raise UsageError(f"{folder} holds something else than {one}; name another folder, or empty it")
     check_folder_place(folder)
     return folder
 

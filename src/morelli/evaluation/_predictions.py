@@ -354,9 +354,13 @@ def _cast(column: Any, entry: pa.Field) -> Any:
         raise UsageError(f"column {entry.name} cannot be read as {entry.type}: {error}") from error
 
 
+def _empty_rows(column: Any) -> str:
+    return f"{column.null_count:,} empty row{'' if column.null_count == 1 else 's'}"
+
+
 def _numbers(column: Any, name: str) -> FloatArray:
     if column.null_count:
-        raise UsageError(f"column {name} has {column.null_count} empty rows; leave unscored images out")
+        raise UsageError(f"column {name} has {_empty_rows(column)}; leave unscored images out")
     try:
         values = np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False))
     except (pa.ArrowException, TypeError) as error:
@@ -369,9 +373,10 @@ def _numbers(column: Any, name: str) -> FloatArray:
 def _check_values(table: pa.Table) -> None:
     for entry in SCHEMA:
         if not entry.nullable and table.column(entry.name).null_count:
-            empty = table.column(entry.name).null_count
-            more = " (as from `detect --label-from folders`)" if entry.name == "label" else ""
-            raise UsageError(f"column {entry.name} has {empty} empty rows; every row needs it{more}")
+            empty = _empty_rows(table.column(entry.name))
+            more = " (as from `detect --label-from folders`); leave images without one out"
+            more = more if entry.name == "label" else ""
+            raise UsageError(f"column {entry.name} has {empty}; every row needs it{more}")
     labels = np.asarray(table.column("label").to_numpy())
     if not np.isin(labels, (0, 1)).all():
         raise UsageError(f"labels must be 0 (real) or 1 (generated), not {sorted(set(labels.tolist()))[:5]}")

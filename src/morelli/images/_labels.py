@@ -47,6 +47,8 @@ _QUESTION: Final = re.compile(
     r"(?:is[ _-]?)?(?:(?P<real>real|authentic|genuine|natural|human|human[ _-]?made|photo|photograph)"
     r"|fake|deep[ _-]?fake|ai|generated|(?:ai|machine)[ _-]?(?:generated|made)|synthetic|artificial|aigc)"
 )
+# Of what a picture shows, or of its style, say is_human, is_photo and is_natural as often as of its label.
+_OF_CONTENT: Final = re.compile(r"is[ _-]?(?:human|photo|photograph|natural|artificial)")
 _YES: Final = frozenset({"1", "1.0", "1,0", "true", "yes", "t", "y"})
 _NO: Final = frozenset({"0", "0.0", "0,0", "false", "no", "f", "n"})
 _SPLIT: Final = re.compile(rf"(?:{_SPLITS})")
@@ -118,8 +120,9 @@ def label_in_column(text: str, column: str) -> int | None:
 def contradiction(label: int | None, row: Mapping[str, str], generator: str | None = None) -> str | None:
     """What in a row says the opposite of its label, as "column 'value'"; None where nothing does.
 
-    Columns that are questions (``is_real``) and those that spell the label out (``label_name``) are asked;
-    those of classes where they say real or fake, no more and no less. A generator contradicts by such a name.
+    Columns that are questions (``is_real``) and those that spell the label out (``label_name``) are asked,
+    but no questions that may be about what is shown (``is_human``, ``is_photo``); those of classes where they
+    say real or fake, no more and no less. A generator contradicts by such a name.
 
     >>> contradiction(1, {"label_name": "real"}), contradiction(0, {"is_ai": "no", "class": "human"})
     ("label_name 'real'", None)
@@ -147,7 +150,7 @@ def _kind_of_column(column: str) -> str:
     """Whether a column is a "question" about the label, has it "spelled" or is of a "class"; else nothing."""
     name = column.strip().lower()
     if name.startswith("is") and _QUESTION.fullmatch(name):
-        return "question"
+        return "" if _OF_CONTENT.fullmatch(name) else "question"
     if _SPELLED.fullmatch(name):
         return "spelled"
     return "class" if _CLASS_COLUMN.fullmatch(name) else ""

@@ -9,7 +9,11 @@ from typing import Final
 _MOST = 100_000
 
 _FILES: Final = frozenset({"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", ".ds_store"})
-_RESULTS: Final = ("audit.json", "report.json", "study.json", "explanation.json", "analyses.json")
+# Data sets have a SHA256SUMS and a report.json of their own: of a report both files are looked for.
+_RESULTS: Final = (
+    *(("audit.json", "audit.md"), ("report.json", "report.md"), ("study.json", "study.md")),
+    *(("explanation.json", "explanation.md"), ("analyses.json",)),
+)
 _FOLDERS: Final = frozenset(
     {
         "__macosx",  # zip archives of the Finder
@@ -54,7 +58,7 @@ def is_results_folder(path: str) -> bool:
     """True for a folder of results that this program wrote: its charts are no pictures to judge."""
     if not os.path.lexists(os.path.join(path, "SHA256SUMS")):  # noqa: PTH118 - see `morelli.images._files`
         return False
-    return any(os.path.lexists(os.path.join(path, name)) for name in _RESULTS)  # noqa: PTH118
+    return any(all(os.path.lexists(os.path.join(path, n)) for n in names) for names in _RESULTS)  # noqa: PTH118
 
 
 def is_left_member(name: str) -> bool:

@@ -153,9 +153,15 @@ def _difference(earlier: _Said, now: _Said) -> str | None:
     """What an earlier row has where a later one of the same image says something else, or None."""
     if now[0] is not None and earlier[0] != now[0]:
         return "no label" if earlier[0] is None else "the opposite label"
-    if now[1] is not None and earlier[1] != now[1]:
+    if now[0] == REAL:  # lists of pairs name there the generator that a photograph is compared with
+        return None
+    if now[1] is not None and _folded(earlier[1]) != _folded(now[1]):
         return "no generator" if earlier[1] is None else "another generator"
     return None
+
+
+def _folded(name: str | None) -> str | None:
+    return None if name is None else name.strip().lower()
 
 
 class _Members:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated
 
 import typer
 
 from morelli.cli._console import console, error_console
-from morelli.cli._evaluate_options import MapChoice
 from morelli.cli._options import PerturbationId, Quiet
-from morelli.errors import UsageError
+
+
+class Maps(StrEnum):
+    """How the feature space is drawn; the maps are part of these analyses."""
+
+    tsne = "tsne"
+    umap = "umap"
+    pca = "pca"
 
 
 def analyses(
@@ -20,7 +27,7 @@ def analyses(
         Path, typer.Option("--output", "-o", metavar="FOLDER", show_default=False, help="Folder to write.")
     ],
     kind: Annotated[str, typer.Option(help="Feature kind of the bank and of the unseen families.")] = "final",
-    maps: Annotated[MapChoice, typer.Option(help="How to draw the feature space.")] = MapChoice.tsne,
+    maps: Annotated[Maps, typer.Option(help="How to draw the feature space.")] = Maps.tsne,
     perturbation: PerturbationId = None,
     seed: Annotated[int, typer.Option(help="Seed of folds, banks and maps.")] = 0,
     quiet: Quiet = False,
@@ -42,14 +49,11 @@ def analyses(
     from morelli.reports import report_folder, write_analyses
 
     report_folder(out, "folder of analyses")
-    if maps is MapChoice.none:
-        raise UsageError("The maps are part of the analyses; choose tsne, umap or pca.")
     source = FeatureTable.open(table)
     kinds = [one for one in source.kinds if one == "final" or one.startswith(("layer:", "mean:"))]
     features = source.load(kinds=kinds, where=source.one_perturbation(perturbation, "label IS NOT NULL"))
     on_progress = None if quiet else lambda step: error_console().print(f"{step} …", highlight=False)
-    method = cast("Literal['tsne', 'umap', 'pca']", maps.value)
-    found = analyse(features, bank_kind=kind, method=method, seed=seed, progress=on_progress)
+    found = analyse(features, bank_kind=kind, method=maps.value, seed=seed, progress=on_progress)
     written = write_analyses(found, features, out)
     if quiet:
         return

@@ -248,7 +248,9 @@ def transfer_splits(
     names, counts = np.unique([str(v) for v in values[fake] if v is not None], return_counts=True)
     names = names[counts >= least]
     if len(names) < 2:
-        raise UsageError(f"the transfer matrix needs two generators of {least} images or more; lower `least`")
+        raise UsageError(
+            f"the transfer matrix needs two generators of {least} images or more; lower `least` (--least)"
+        )
     keys = np.array([str(v) for v in values])
     half = np.where(real, _halves(features, strict, real, seed), -1)
     member = {}

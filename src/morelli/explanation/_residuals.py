@@ -181,7 +181,9 @@ def residuals(
     y, generator = np.asarray(y).astype(np.intp), np.asarray(generator).astype(object)
     names = tuple(generators) if generators is not None else generators_of(y, generator, least)
     if not names:
-        raise UsageError(f"No generator has {least} fakes; lower `least` or merge generators into lineages.")
+        raise UsageError(
+            f"No generator has {least} fakes; lower `least` (--least) or merge generators into lineages."
+        )
     real = X[y == 0]
     fakes = [X[(y == 1) & (generator == g)] for g in names]
     found = tuple(

@@ -6,9 +6,12 @@ import csv
 import io
 from pathlib import Path
 
+import numpy as np
+import pytest
 from playwright.sync_api import expect
 
-from morelli.atlas import Atlas
+from morelli.atlas import Atlas, AtlasOptions, build_atlas
+from morelli.features import Features, FeatureTable
 from morelli.server import ServerSettings
 from tests.app.explore_atlas import Open, address, settled, shown_images, spec, view
 from tests.planted_atlas import NAME
@@ -84,3 +87,26 @@ def test_a_tag_on_other_images_than_one_saw_is_refused(
     expect(page.get_by_role("alert").filter(has_text="somebody else").first).to_be_visible()
     assert "second" not in atlas.tags.masks()
     expect(view(page, "Image view")).to_be_visible()
+
+
+@pytest.mark.usefixtures("built_app")
+def test_five_hundred_images_are_tagged_at_once(open_page: Open, tmp_path: Path) -> None:
+    labels = np.arange(1000) % 2
+    vectors = np.random.default_rng(0).normal(size=(1000, 12)) + labels[:, None]
+    names = [f"{'made' if label else 'taken'} {at % 6}" for at, label in enumerate(labels)]
+    rows = Features.from_arrays(vectors, labels=labels, lineage=names, source=names, generator=names)
+    table = FeatureTable.create(tmp_path / "F.lance", rows.build, {"final": 12})
+    table.append(rows)
+    out = tmp_path / f"{NAME}.atlas"
+    build_atlas(table, out, AtlasOptions(dimensions=4, projection="pca"))
+
+    settings = ServerSettings(atlases=(out,), offline=True)
+    with running(settings, ready=False) as server:
+        page = settled(open_page(address(server, sel=FAKE)))
+        page.get_by_role("button", name="Tag", exact=True).click()
+        page.get_by_placeholder("Name of a tag").fill("to check")
+        page.get_by_role("button", name="Set", exact=True).click()
+        expect(page.get_by_role("button", name="to check 500 of 500 images")).to_be_visible()
+    with running(settings, ready=False) as again:
+        tagged = {"and": [{"column": "tag", "in": ["to check"]}]}
+        assert shown_images(settled(open_page(address(again, sel=tagged)))) == 500

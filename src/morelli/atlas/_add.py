@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from morelli.atlas._atlas import Atlas
 from morelli.atlas._building import (
@@ -23,7 +22,7 @@ from morelli.atlas._building import (
 from morelli.atlas._cell_step import placed_rows, write_cells
 from morelli.atlas._collection import UNKNOWN, Collection, open_images
 from morelli.atlas._embeddings import append_embeddings
-from morelli.atlas._held_out import HeldOut, in_sample_scores
+from morelli.atlas._held_out import in_sample_scores
 from morelli.atlas._integrity import file_hashes, table_hashes, verify_atlas
 from morelli.atlas._pixel_step import write_pixels
 from morelli.atlas._pixels import Pictures, PixelTable, Progress
@@ -58,6 +57,7 @@ def add_images(
     """
     from morelli.atlas.cells import Grid
     from morelli.atlas.cells._layout import Layout
+    from morelli.atlas.patterns._prototypes import Prototypes
 
     folder, on_progress = Path(folder), progress or silent
     AtlasRecord.read(folder)  # nothing is made where there is no atlas
@@ -98,7 +98,8 @@ def add_images(
                 on_progress=on_progress,
             )
             fresh = PixelTable.open(scratch / "pixels.lance")
-            prototypes = _assigned(folder, held, fresh, prototypes)
+            if (folder / "prototypes").is_dir():
+                prototypes = Prototypes.load(folder / "prototypes").assign(held.impacts, fresh.pooled_of)
             versions["pixels"] = append_pixels(folder / "pixels.lance", versions["pixels"], fresh)
             shutil.rmtree(scratch)
         on_progress("cells", 0, 1)
@@ -134,15 +135,6 @@ def _only(added: Features, where: str | None) -> str:
     quoted = (str(sha).replace("'", "''") for sha in added.column("sha256"))
     only = "sha256 IN ({})".format(", ".join(f"'{sha}'" for sha in quoted))
     return f"({where}) AND {only}" if where else only
-
-
-def _assigned(folder: Path, held: HeldOut, fresh: PixelTable, none: NDArray[np.int16]) -> NDArray[np.int16]:
-    """The prototype that each new image's patterns (n, K) belong to; `none` where the atlas has none."""
-    from morelli.atlas.patterns._prototypes import Prototypes
-
-    if not (folder / "prototypes").is_dir():
-        return none
-    return Prototypes.load(folder / "prototypes").assign(held.impacts, fresh.pooled_of)
 
 
 def _copies_of_column(collection: Collection) -> Any:

@@ -327,7 +327,7 @@ def test_an_interrupted_run_leaves_whole_lines_in_a_part(
         for index in range(6_000):
             tar.add(pictures[index % len(pictures)], f"{index:05}.png")
     out = tmp_path / "v.jsonl"
-    command = [sys.executable, "-m", "morelli", "detect", str(archive), *judge.options]
+    command = [str(Path(sys.executable).with_name("morelli")), "detect", str(archive), *judge.options]
     command += ["--jsonl", str(out), "-q"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         part = tmp_path / f"v.jsonl.{process.pid}.part"

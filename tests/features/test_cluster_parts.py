@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,23 +11,27 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import lance
 import numpy as np
 import pytest
+from lance.fragment import write_fragments
 
 from morelli.encoders import Encoder
 from morelli.encoders._cluster import _stream
-from morelli.encoders._cluster._connect import RAY_EXTRA, pool_of
+from morelli.encoders._cluster._connect import pool_of
 from morelli.encoders._cluster._shards import shards_of
 from morelli.encoders._cluster._stream import ShardWorker
 from morelli.encoders.cluster import Cluster, EncoderRecipe, Shard
 from morelli.errors import ImageError, MorelliError, UsageError
-from morelli.features import extract
-from morelli.features._distributed import _identities
+from morelli.features import FeatureTable, extract
+from morelli.features._distributed import _coordinator, _identities
 from morelli.features._distributed._identities import ABSENT, UNKNOWN, Identities, Keys
 from morelli.features._distributed._ledger import Ledger, ShardCounts
 from morelli.features._failures import Failure
+from morelli.features._rows import arrow_rows
 from morelli.images import ImageItem, iter_source
 from morelli.images.layouts import SourceReport
+from tests.features.test_table import KINDS, some_rows
 from tests.images.hostile import encoded
 
 
@@ -122,6 +127,34 @@ def test_a_ledger_goes_on_where_it_ended(tmp_path: Path) -> None:
     assert (tmp_path / "job.jsonl").read_bytes().count(b"\n") == 4
     with closing(Ledger(tmp_path, "job", rows=1500)) as fourth:
         assert fourth.shards == 3
+
+
+def test_ctrl_c_behind_a_commit_commits_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = some_rows(10)
+    table = FeatureTable.create(tmp_path / "F.lance", rows.build, KINDS)
+    written = arrow_rows(rows.meta, rows.vectors, table.kinds, table.spec.dtype, table.arrow_schema)
+    ledger = Ledger(tmp_path, "job", rows=0)
+    run = _coordinator._Run(table, ledger, Identities())
+    run._fragments = list(write_fragments(written, table.path, schema=table.arrow_schema))
+    run._shards, run.failed = [shard(0, done=10)], [Failure("a.jpg", "truncated", "cut")]
+    commit = lance.LanceDataset.commit
+
+    def interrupted(*arguments: object, **options: object) -> object:
+        done = commit(*arguments, **options)
+        monkeypatch.undo()
+        signal.raise_signal(signal.SIGINT)
+        return done
+
+    monkeypatch.setattr(lance.LanceDataset, "commit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run.commit()
+    run.commit()
+    ledger.close()
+    assert len(FeatureTable.open(table.path)) == 10
+    with closing(Ledger(tmp_path, "job", rows=10)) as again:
+        assert (again.shards, len(again.failures)) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -275,10 +308,10 @@ def test_a_recipe_loads_the_same_build(tiny_encoder: Encoder) -> None:
 def test_without_ray_the_message_names_the_extra(
     crops: Path, tiny_encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("morelli.encoders._cluster._connect.installed", lambda name: False)
+    monkeypatch.setattr("morelli.extras.installed", lambda *names: False)
     with pytest.raises(UsageError) as error:
         extract(crops, tmp_path / "F.lance", encoder=tiny_encoder, engine="ray")
-    assert RAY_EXTRA in str(error.value) and not (tmp_path / "F.lance").exists()
+    assert "morelli[ray]" in str(error.value) and not (tmp_path / "F.lance").exists()
     with pytest.raises(UsageError, match="function that lists them"):
         extract(iter_source(crops), tmp_path / "F.lance", encoder=tiny_encoder, engine="ray")
     with pytest.raises(UsageError, match="'local', 'ray' or a Cluster"):

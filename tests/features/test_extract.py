@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -175,6 +176,30 @@ def test_an_interrupt_keeps_what_is_encoded(
     assert extract(source, out, encoder=tiny_encoder, batch_size=4).skipped == kept
     extract(source, tmp_path / "G.lance", encoder=tiny_encoder, batch_size=4)
     assert lance.dataset(out).to_table().equals(lance.dataset(tmp_path / "G.lance").to_table())
+
+
+def test_ctrl_c_behind_an_append_does_not_append_twice(
+    make_crops: Callable[..., Path], tiny_encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python raises the interrupt when the library has returned: the rows are there already."""
+    source, out = make_crops(tmp_path / "images", 20), tmp_path / "F.lance"
+    write = lance.write_dataset
+
+    def interrupted(rows: object, *args: object, **options: object) -> object:
+        written = write(rows, *args, **options)
+        if options.get("mode") == "append":
+            monkeypatch.undo()
+            signal.raise_signal(signal.SIGINT)
+        return written
+
+    monkeypatch.setattr(lance, "write_dataset", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        extract(source, out, encoder=tiny_encoder, batch_size=4, flush_rows=8)
+    kept = len(FeatureTable.open(out))
+    assert kept in {8, 12, 16, 20}
+    assert len(FeatureTable.open(out).identities()) == kept
+    assert extract(source, out, encoder=tiny_encoder, batch_size=4).skipped == kept
+    assert len(FeatureTable.open(out)) == 20
 
 
 def scaled_copy(model: Path, folder: Path, factor: float) -> Encoder:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 import numpy as np
 
 from morelli.errors import MorelliError, UsageError
+from morelli.features._append_once import AppendOnce
 from morelli.features._failures import Failure
 from morelli.features._features import Floats
 from morelli.features._prepare import Identity, Known, New, Preparation, Row
@@ -197,6 +198,7 @@ class _Run:
     def __init__(self, table: FeatureTable, *, flush_rows: int, present: dict[Identity, Said]) -> None:
         self.table = table
         self.spec = table.spec
+        self.appends = AppendOnce(table)
         self.flush_rows = max(1, min(flush_rows, FLUSH_BYTES // table.spec.row_bytes))
         self.present = present
         self.fresh: set[Identity] = set()
@@ -262,8 +264,10 @@ class _Run:
             rows = [row for batch, _ in self.encoded for row in batch]
             parts = [vectors for _, vectors in self.encoded]
             vectors = {kind: np.concatenate([part[kind] for part in parts]) for kind in self.spec.kinds}
-            self.table.append_batch(pa.Table.from_pylist(rows, schema=metadata_schema()), vectors)
+            meta = pa.Table.from_pylist(rows, schema=metadata_schema())
+            self.appends.run(lambda: self.table.append_batch(meta, vectors))
         self.encoded, self.waiting_rows = [], 0
+        self.appends.landed()
         self.flushed = time.monotonic()
 
 

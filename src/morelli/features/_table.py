@@ -300,7 +300,7 @@ class FeatureTable:
             ArtifactError: another process is writing.
         """
         with write_lock(self.path):
-            self._dataset.checkout_latest()
+            self.refresh()
             self.clean()
             yield self
 
@@ -373,6 +373,10 @@ class FeatureTable:
         change = lance.LanceOperation.Append(list(fragments))
         self._dataset = lance.LanceDataset.commit(self._dataset, change, read_version=self._dataset.version)
 
+    def refresh(self) -> None:
+        """Read the newest version from here on."""
+        self._dataset.checkout_latest()
+
     def identities(self) -> set[tuple[bytes, str]]:
         """(SHA-256 of the bytes, perturbation id) of every row."""
         return set(_identities(self._dataset.to_table(columns=["sha256", "perturbation"])))
@@ -408,7 +412,7 @@ class FeatureTable:
             self._dataset.optimize.compact_files(
                 target_rows_per_fragment=rows, batch_size=batch, num_threads=1
             )
-            self._dataset.checkout_latest()
+            self.refresh()
 
     def clean(self) -> None:
         """Remove older versions and files that no version refers to, as a kill leaves them.

@@ -19,6 +19,7 @@ from morelli.encoders.cluster import (
     room_for,
     shard_stream,
 )
+from morelli.features._append_once import AppendOnce
 from morelli.features._distributed._fragments import fragments_of
 from morelli.features._distributed._identities import ABSENT, UNKNOWN, Identities, Keys
 from morelli.features._distributed._ledger import Ledger, ShardCounts
@@ -157,6 +158,7 @@ class _Run:
         self.untold = 0  # of this run alone, where one is carried on
         self._noted = len(self.failed), len(self.conflicts)
         self._fragments: list[Any] = []
+        self._appends = AppendOnce(table)
         self._shards: list[ShardCounts] = []
         self._committed = time.monotonic()
 
@@ -206,11 +208,12 @@ class _Run:
     def commit(self) -> None:
         """Add what waits as one version of the table, and then write it into the ledger."""
         if self._fragments:
-            self.table.commit(self._fragments)
+            self._appends.run(lambda: self.table.commit(self._fragments))
             self._fragments = []  # also where the ledger cannot be written
+            self._appends.landed()
         if self._shards:
-            failures, conflicts = self._noted
-            self.ledger.add(self._shards, self.failed[failures:], self.conflicts[conflicts:], len(self.table))
-            self._noted = len(self.failed), len(self.conflicts)
-        self._shards = []
+            # Forgotten first: what an interrupt keeps from the ledger is read once more, and not noted twice.
+            shards, self._shards = self._shards, []
+            (failures, conflicts), self._noted = self._noted, (len(self.failed), len(self.conflicts))
+            self.ledger.add(shards, self.failed[failures:], self.conflicts[conflicts:], len(self.table))
         self._committed = time.monotonic()

@@ -58,6 +58,7 @@ ROOMS = [
     "recipes.run",
     "provenance",
     "errors",
+    "extras",
     "palette",
     "server",
     "server.embedded",

@@ -1,4 +1,4 @@
-"""Without torch and what comes with it, judging, explaining, atlases and the distiller still work."""
+"""Without torch and all other extras, judging, explaining, atlases and the distiller still work."""
 
 from __future__ import annotations
 
@@ -26,6 +26,33 @@ for name in ("torch", "transformers", "torch.nn"):
     except ModuleNotFoundError:
         continue
     raise AssertionError(name)
+""")
+
+
+def test_large_banks_are_searched_and_what_needs_an_extra_names_it() -> None:
+    run_without_torch("""
+import numpy as np
+from morelli.atlas.cells import project
+from morelli.detectors import NearestNeighborDetector
+from morelli.errors import UsageError
+
+rng = np.random.default_rng(0)
+bank = rng.normal(size=(9000, 8)).astype(np.float32)
+unit = bank / np.linalg.norm(bank, axis=1, keepdims=True)
+labels = np.arange(9000) % 2
+found = NearestNeighborDetector().fit(bank, labels).predict(bank[:50] + 0.01)
+asked = bank[:50] + 0.01
+assert (found == labels[np.argmax(asked @ unit.T, axis=1)]).all()
+for extra, use in {
+    "umap": lambda: project(bank[:50], "umap"),
+    "faiss": lambda: NearestNeighborDetector(index="hnsw").fit(bank, labels),
+}.items():
+    try:
+        use()
+    except UsageError as error:
+        assert f"pip install 'morelli[{extra}]'" in str(error), error
+    else:
+        raise AssertionError(extra)
 """)
 
 
@@ -73,7 +100,7 @@ block = LastBlock(encoder)
 items = list(iter_source(collection, label_from="folders"))
 extract(items, folder / "F.lance", encoder=encoder, kinds=["final", *block.inputs])
 table = FeatureTable.open(folder / "F.lance")
-options = AtlasOptions(dimensions=4, projection="pca")
+options = AtlasOptions(dimensions=4)
 build_atlas(table, folder / "small.atlas", options, encoder=encoder, workers=1)
 atlas = Atlas.open(folder / "small.atlas")
 assert atlas.relevance(0).shape == (4, 4)

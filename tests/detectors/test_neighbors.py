@@ -157,20 +157,21 @@ def test_a_search_of_many_queries_needs_no_memory_for_all_products() -> None:
     np.testing.assert_array_equal(where[some], expected)
 
 
-def test_few_vectors_are_searched_as_many_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_any_size_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     bank = rng.normal(size=(3000, 32)).astype(np.float32)
     bank[1500:1600] = bank[:100]
     queries = np.concatenate([rng.normal(size=(50, 32)), bank[:5], np.zeros((1, 32))]).astype(np.float32)
-    few = CosineIndex(bank)
-    monkeypatch.setattr("morelli.detectors._cosine_index._FEW", 0)
-    many = CosineIndex(bank)
-    assert type(few._faiss) is not type(many._faiss)
+    index = CosineIndex(bank)
     gone = np.arange(3000) % 7 == 0
+
+    def found(products: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+        monkeypatch.setattr("morelli.detectors._cosine_index._BLOCK", products)
+        return index.search(queries, k)
+
     for _ in range(2):
         for k in (1, 9, 40):
-            for ours, theirs in zip(few.search(queries, k), many.search(queries, k), strict=True):
-                np.testing.assert_array_equal(ours, theirs)
-        for index in (few, many):
-            index.remove(gone)
-            index.add(bank[gone])
+            for one, all_at_once in zip(found(1, k), found(2**22, k), strict=True):
+                np.testing.assert_array_equal(one, all_at_once)
+        index.remove(gone)
+        index.add(bank[gone])

@@ -16,7 +16,11 @@ import sys
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "transformers", "triton", "torchvision", "nvidia"):
+        if name.partition(".")[0] in {
+            *("torch", "transformers", "triton", "torchvision", "nvidia"),
+            *("faiss", "umap", "numba", "llvmlite", "pynndescent"),
+            *("ray", "pandas", "anywidget", "s3fs", "gcsfs"),
+        }:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return None
 

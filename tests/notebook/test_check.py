@@ -13,6 +13,7 @@ import traitlets
 from PIL import Image
 
 import morelli
+from morelli import extras
 from morelli.atlas import Atlas
 from morelli.detectors import Bundle, LinearProbe, Recipe, fit_bundle
 from morelli.encoders import load_encoder
@@ -105,10 +106,8 @@ def test_what_cannot_be_shown_is_said(judging: dict[str, Any], tmp_path: Path) -
 
 
 def test_without_anywidget_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
-    from morelli.notebook import _show
-
-    real = _show.find_spec
-    monkeypatch.setattr(_show, "find_spec", lambda name: None if name == "anywidget" else real(name))
+    real = extras.installed
+    monkeypatch.setattr(extras, "installed", lambda *names: "anywidget" not in names and real(*names))
     with pytest.raises(UsageError, match=r"pip install 'morelli\[notebook\]'"):
         morelli.show(file)
 

@@ -27,7 +27,7 @@ def analyses(
         Path, typer.Option("--output", "-o", metavar="FOLDER", show_default=False, help="Folder to write.")
     ],
     kind: Annotated[str, typer.Option(help="Feature kind of the bank and of the unseen families.")] = "final",
-    maps: Annotated[Maps, typer.Option(help="How to draw the feature space.")] = Maps.tsne,
+    maps: Annotated[Maps, typer.Option(help="How to draw the feature space; umap is an extra.")] = Maps.tsne,
     perturbation: PerturbationId = None,
     seed: Annotated[int, typer.Option(help="Seed of folds, banks and maps.")] = 0,
     quiet: Quiet = False,
@@ -42,7 +42,7 @@ def analyses(
 
         morelli evaluate analyses F.lance -o analyses/
 
-        morelli evaluate analyses F.lance -o analyses/ --kind layer:8 --maps umap
+        morelli evaluate analyses F.lance -o analyses/ --kind layer:8 --maps pca
     """
     from morelli.evaluation import analyse
     from morelli.features import FeatureTable

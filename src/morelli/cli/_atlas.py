@@ -39,8 +39,8 @@ atlas = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 class Projection(StrEnum):
     """How the overview is laid out."""
 
-    umap = "umap"
     tsne = "tsne"
+    umap = "umap"
     pca = "pca"
 
 
@@ -86,7 +86,9 @@ def build(
     ],
     kind: Annotated[str, typer.Option(help="Feature kind to distil: final, or layer:k.")] = "final",
     dimensions: Annotated[int, typer.Option(min=2, max=64, help="Distilled dimensions.")] = 16,
-    projection: Annotated[Projection, typer.Option(help="How the overview is laid out.")] = Projection.umap,
+    projection: Annotated[
+        Projection, typer.Option(help="How the overview is laid out; umap needs the extra `morelli[umap]`.")
+    ] = Projection.tsne,
     perturbation: PerturbationId = None,
     where: Annotated[
         str | None, typer.Option(metavar="SQL", help="Only these rows, such as \"era = '2023-2024'\".")

@@ -1,4 +1,7 @@
-"""Cosine search over one set of vectors: candidates are found in float32, float64 ranks them."""
+"""Cosine search over one set of vectors: candidates are found in float32, float64 ranks them.
+
+Exact searches find them by blocks of a matrix product, approximate ones by faiss, an extra.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from morelli import extras
 from morelli.errors import UsageError
 
 IndexKind = Literal["exact", "hnsw", "ivf"]
@@ -18,9 +22,19 @@ IndexKind = Literal["exact", "hnsw", "ivf"]
 _DECIMALS = 13
 _SPARE = 2
 _BLOCK = 2**22
-"""Products at a time of a search without faiss: 16 bytes each, however many queries there are."""
-_FEW = 8192
-"""Up to this many vectors one matrix product finds the candidates before faiss would be loaded."""
+"""Products at a time of an exact search: 16 bytes each, however many queries there are."""
+
+
+def check_index(kind: str) -> None:
+    """Raise unless `kind` is an index that can be built here.
+
+    Raises:
+        UsageError: an unknown kind, or faiss is not installed and the kind needs it.
+    """
+    if kind not in ("exact", "hnsw", "ivf"):
+        raise UsageError(f"index is {kind!r}; choose 'exact', 'hnsw' or 'ivf'")
+    if kind != "exact" and not extras.installed("faiss"):
+        raise UsageError(extras.missing(f"The index {kind!r} needs faiss ('exact' does not)", "faiss"))
 
 
 class CosineIndex:
@@ -41,8 +55,7 @@ class CosineIndex:
         ef_search: int | None = None,
         n_probe: int | None = None,
     ) -> None:
-        if kind not in ("exact", "hnsw", "ivf"):
-            raise UsageError(f"index is {kind!r}; choose 'exact', 'hnsw' or 'ivf'")
+        check_index(kind)
         self.kind = kind
         self._ef_search = ef_search or 64
         self._n_probe = n_probe
@@ -51,7 +64,7 @@ class CosineIndex:
         # stays under about (d / 8) * 2^-24; four times that, and something for the normalisation.
         self._slack = float((8 + X.shape[1] / 8) * 2.0**-22)
         self._lengths = _lengths(self._X)
-        self._faiss: Any = None
+        self._finder: Any = None
         self._keys = np.arange(0)
         self._next_key = 0
         self._tombstones = np.empty(0, dtype=np.int64)
@@ -79,7 +92,7 @@ class CosineIndex:
         dropped = self._keys[gone]
         self._X, self._lengths, self._keys = self._X[~gone], self._lengths[~gone], self._keys[~gone]
         if self.kind == "ivf":
-            self._faiss.remove_ids(dropped)
+            self._finder.remove_ids(dropped)
         elif self.kind == "hnsw" and (self._tombstones.size + dropped.size) * 4 < self._next_key:
             self._tombstones = np.concatenate([self._tombstones, dropped])
         else:
@@ -137,14 +150,14 @@ class CosineIndex:
         self, unit: NDArray[np.float32], reach: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         if self.kind == "exact":
-            rough, found = self._faiss.search(unit, reach)
+            rough, found = self._finder.search(unit, reach)
             return found, rough
         faiss = _faiss_module()
 
         if self.kind == "ivf":
             n_lists = self._lists
             probes = min(n_lists, self._n_probe or max(8, n_lists // 16))
-            rough, keys = self._faiss.search(unit, reach, params=faiss.SearchParametersIVF(nprobe=probes))
+            rough, keys = self._finder.search(unit, reach, params=faiss.SearchParametersIVF(nprobe=probes))
         else:
             effort = max(self._ef_search, reach)
             if self._tombstones.size:
@@ -152,16 +165,16 @@ class CosineIndex:
                 params = faiss.SearchParametersHNSW(efSearch=effort, sel=faiss.IDSelectorNot(dead))
             else:
                 params = faiss.SearchParametersHNSW(efSearch=effort)
-            rough, keys = self._faiss.search(unit, reach, params=params)
+            rough, keys = self._finder.search(unit, reach, params=params)
         at = np.searchsorted(self._keys, keys)
         return np.where(keys >= 0, np.minimum(at, len(self._keys) - 1), -1), rough
 
     def _insert(self, unit: NDArray[np.float32], keys: NDArray[np.int64]) -> None:
         if self.kind == "ivf":
-            self._faiss.add_with_ids(unit, keys)
+            self._finder.add_with_ids(unit, keys)
         else:
             # Flat and HNSW number their vectors 0, 1, … as they come, which is what the keys are.
-            self._faiss.add(unit)
+            self._finder.add(unit)
 
     def _build(self) -> None:
         m, d = self._X.shape
@@ -169,26 +182,24 @@ class CosineIndex:
         self._next_key = m
         self._tombstones = np.empty(0, dtype=np.int64)
         unit = _unit(self._X, self._lengths)
-        if self.kind == "exact" and m <= _FEW:
-            self._faiss = _Flat(d)
-            self._insert(unit, self._keys)
-            return
-        faiss = _faiss_module()
         if self.kind == "exact":
-            self._faiss = faiss.IndexFlatIP(d)
+            self._finder = _Flat(d)
         elif self.kind == "hnsw":
-            self._faiss = faiss.IndexHNSWFlat(d, 32, faiss.METRIC_INNER_PRODUCT)
-            self._faiss.hnsw.efConstruction = 200
+            faiss = _faiss_module()
+            self._finder = faiss.IndexHNSWFlat(d, 32, faiss.METRIC_INNER_PRODUCT)
+            self._finder.hnsw.efConstruction = 200
         else:
+            faiss = _faiss_module()
             # faiss asks for 39 training vectors per list and warns below that.
             self._lists = int(max(1, min(4 * np.sqrt(m), m // 39)))
-            self._faiss = faiss.IndexIVFFlat(faiss.IndexFlatIP(d), d, self._lists, faiss.METRIC_INNER_PRODUCT)
-            self._faiss.train(unit)
+            flat = faiss.IndexFlatIP(d)
+            self._finder = faiss.IndexIVFFlat(flat, d, self._lists, faiss.METRIC_INNER_PRODUCT)
+            self._finder.train(unit)
         self._insert(unit, self._keys)
 
 
 class _Flat:
-    """What faiss's flat index does, for few vectors and without faiss."""
+    """What faiss's flat index does: there is no quicker way to be exact than a matrix product."""
 
     def __init__(self, d: int) -> None:
         self._unit = np.empty((0, d), dtype=np.float32)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from morelli.detectors._cosine_index import CosineIndex, IndexKind
+from morelli.detectors._cosine_index import CosineIndex, IndexKind, check_index
 from morelli.detectors._neighborhood import Neighborhood, Voting, nearest, neighbor_scores
 from morelli.detectors._probe import binary_data
 from morelli.errors import UsageError
@@ -24,8 +24,9 @@ class NearestNeighborDetector(ClassifierMixin, BaseEstimator):  # type: ignore[m
             the same to real members (ranks finely, so it is the one for average precision);
             ``majority`` – score = (generated - real) / k among the k nearest of the whole bank.
             Both agree at k = 1. A tie is real.
-        index: ``exact`` (faiss flat in float32, ranked again in float64, equal to a float64 brute
-            force), or approximate: ``hnsw`` (fast, removal leaves tombstones) or ``ivf``.
+        index: ``exact`` (float32, ranked again in float64, equal to a float64 brute force), or
+            approximate by faiss, an extra (`morelli[faiss]`): ``hnsw`` (fast, removal leaves tombstones)
+            or ``ivf``.
         ef_search, n_probe: effort of the approximate search (HNSW; IVF), None for a default.
 
     Learnt: `bank_` (m, d) as given, `labels_` (m,) 0 or 1, `ids_` (m,), `generators_` (m,), `classes_`.
@@ -69,6 +70,7 @@ class NearestNeighborDetector(ClassifierMixin, BaseEstimator):  # type: ignore[m
             raise UsageError(f"voting is {self.voting!r}; choose 'mean_similarity' or 'majority'")
         if isinstance(self.k, bool) or not isinstance(self.k, int | np.integer) or self.k < 1:
             raise UsageError(f"k is {self.k!r}; give a whole number from 1 on")
+        check_index(self.index)
         data, _, target = binary_data(self, X, y)
         self._indexes: dict[int, CosineIndex] = {}
         self._next = 0

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from morelli.encoders._extras import installed, require_torch
+from morelli import extras
+from morelli.encoders._extras import require_torch
 from morelli.errors import UsageError
 
 Runtime = Literal["auto", "openvino", "torch"]
@@ -59,7 +60,7 @@ def _obstacle(family: str, device: str, dtype: str) -> str | None:
         return f"OpenVINO runs CLIP encoders here, not those of the family {family}."
     if device != "cpu":
         return f"OpenVINO runs on the CPU here, not on {device!r}."
-    if not installed("openvino"):
+    if not extras.installed("openvino"):
         return "openvino is not installed."
     if not computes_in(dtype):
         return f"OpenVINO computes in {dtype} only where the processor is known to, and this one is not."
@@ -112,6 +113,6 @@ def _place(device: str) -> str:
 
 def _may_have_cuda() -> bool:
     """False where torch, which takes seconds to import, would surely see no CUDA device."""
-    if not installed("torch") or sys.platform == "darwin":
+    if not extras.installed("torch") or sys.platform == "darwin":
         return False
     return not sys.platform.startswith("linux") or any(Path(path).exists() for path in _DRIVERS)

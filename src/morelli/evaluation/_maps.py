@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from morelli.errors import UsageError
-from morelli.evaluation.projection import umap_module
+from morelli.evaluation.projection import tsne_places, umap_module
 from morelli.features import Features
 
 Method = Literal["tsne", "umap", "pca"]
@@ -57,7 +57,7 @@ def feature_maps(
     Args:
         features: labelled features.
         kinds: which kinds; all of `features` if None.
-        method: "tsne" (scikit-learn), "umap", or "pca", the first two components.
+        method: "tsne", "umap" (an extra, `morelli[umap]`), or "pca", the first two components.
         limit: images at most, drawn evenly over the classes.
         perplexity: of t-SNE, lowered where there are few images.
         neighbors: of UMAP.
@@ -89,16 +89,7 @@ def layout(
     if method == "pca":
         return np.asarray(X[:, :2], np.float64)
     if method == "tsne":
-        from sklearn.manifold import TSNE
-        from threadpoolctl import threadpool_limits
-
-        tsne = TSNE(
-            perplexity=min(perplexity, (len(X) - 1) / 3), init="pca", learning_rate="auto", random_state=seed
-        )
-        # Its threads wait for each other in a busy loop at every step: on a machine with other work, two are
-        # many times slower than one, and few images gain nothing from two.
-        with threadpool_limits(1 if len(X) < 4000 else None, user_api="openmp"):
-            return np.asarray(tsne.fit_transform(X.astype(np.float32)), np.float64)
+        return tsne_places(X, perplexity=perplexity, seed=seed)
     if method == "umap":
         umap = umap_module()
         near = min(neighbors, len(X) - 1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from morelli import extras
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from morelli.inspection import Inspection, Inspector
     from morelli.notebook._check import CheckWidget
     from morelli.notebook._overview import OverviewWidget
-
-EXTRA = "pip install 'morelli[notebook]'"
 
 
 def show(
@@ -86,8 +84,8 @@ def need_anywidget() -> None:
     Raises:
         UsageError: it is missing.
     """
-    if find_spec("anywidget") is None:
-        raise UsageError(f"Widgets need anywidget, which is not installed: {EXTRA}")
+    if not extras.installed("anywidget"):
+        raise UsageError(extras.missing("Widgets need anywidget", "notebook"))
 
 
 def _atlas_of(what: Any, images: Sequence[Path | str]) -> Atlas | None:

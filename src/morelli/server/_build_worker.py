@@ -146,7 +146,7 @@ def run(task: BuildTask, lines: _Lines) -> dict[str, Any]:
     given = _map(settings, build) if task.dimensions == "shipped" else None
     kind = "final" if given is None else given.kind
     size = 16 if given is None else given.n_dimensions
-    options = AtlasOptions(kind, size, projection="pca" if count < FEW else "umap")
+    options = AtlasOptions(kind, size, projection="pca" if count < FEW else "tsne")
     encoder = _encoder(settings, build)
     block = _last_block_inputs(encoder, kind)
     kinds = _kinds(task.table, (kind, *(block or ())) if count <= KEPT_TOKENS else (kind,))

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from morelli import extras
 from morelli.encoders.cluster import require_ray
 from morelli.errors import MorelliError, UsageError
 from morelli.server._settings import ServerSettings
@@ -88,9 +89,7 @@ def application(arguments: dict[str, Any]) -> Any:
     try:
         from ray import serve
     except ImportError:
-        raise UsageError(
-            "The deployment needs Ray Serve, which is an extra: pip install 'morelli[ray]'"
-        ) from None
+        raise UsageError(extras.missing("The deployment needs Ray Serve", "ray")) from None
     # More requests at once than a batch holds, so that the next batch waits already; few enough that a queue
     # grows in the proxy, where autoscaling sees it, and not in the replica.
     deployment = serve.deployment(

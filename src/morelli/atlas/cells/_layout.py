@@ -14,7 +14,7 @@ from morelli.atlas.cells._files import read_array, read_tensors, write_array, wr
 from morelli.atlas.cells._placement import Landmarks
 from morelli.errors import ArtifactError, UsageError
 
-Method = Literal["umap", "tsne", "pca"]
+Method = Literal["tsne", "umap", "pca"]
 
 
 @dataclass(frozen=True)

@@ -49,11 +49,10 @@ class Landmarks:
 
     def nearest(self, S: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The k nearest landmarks (n, k) of rows (n, K), nearest first, and their distances (n, k)."""
-        # faiss rounds by the size of the batch: a few candidates more, measured again one by one, are the
-        # same ones however many rows are asked for at once.
+        # Rounded sums depend on the size of the batch: a few candidates more, measured again one by one, are
+        # the same ones however many rows are asked for at once.
         spare = min(k + 4, len(self.rows))
-        _, near = self._index.search(np.ascontiguousarray(S, np.float32), spare)
-        near = np.where(near < 0, near[:, :1], near)
+        near = self._index.kneighbors(S, spare, return_distance=False)
         difference = self.rows[near].astype(np.float64) - S[:, None].astype(np.float64)
         distance = np.sqrt(np.einsum("nkd,nkd->nk", difference, difference))
         best = np.lexsort((near, distance), axis=1)[:, :k]
@@ -61,17 +60,6 @@ class Landmarks:
 
     @cached_property
     def _index(self) -> Any:
-        import faiss
+        from sklearn.neighbors import NearestNeighbors
 
-        m, d = self.rows.shape
-        flat = faiss.IndexFlatL2(d)
-        if m < 4096:
-            flat.add(self.rows)
-            return flat
-        # Lists around the first landmarks, which are a random draw: no k-means whose result could differ.
-        index = faiss.IndexIVFFlat(flat, d, m // 64)
-        flat.add(self.rows[: m // 64])
-        index.is_trained = True
-        index.add(self.rows)
-        index.nprobe = 16
-        return index
+        return NearestNeighbors(algorithm="brute").fit(self.rows)

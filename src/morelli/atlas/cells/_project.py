@@ -1,6 +1,6 @@
-"""Projections of distilled values to the plane: UMAP, t-SNE or PCA, for any number of images.
+"""Projections of distilled values to the plane: t-SNE, UMAP or PCA, for any number of images.
 
-UMAP and t-SNE lay out landmarks, a draw that grows with the collection up to a limit; every other image is
+t-SNE and UMAP lay out landmarks, a draw that grows with the collection up to a limit; every other image is
 placed among its nearest landmarks, as images are that come later. PCA needs no landmarks.
 """
 
@@ -15,14 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 from morelli.atlas.cells._layout import Axes, Layout, Method, standardised
 from morelli.atlas.cells._placement import Landmarks
 from morelli.errors import UsageError
-from morelli.evaluation.projection import umap_module
+from morelli.evaluation.projection import principal_axes, tsne_places, umap_module
 
-LANDMARKS = {"umap": 16_384, "tsne": 4_096}
+LANDMARKS = 16_384
 
 
 def project(
     Z: ArrayLike,
-    method: Method = "umap",
+    method: Method = "tsne",
     *,
     seed: int = 0,
     landmarks: int | None = None,
@@ -35,16 +35,17 @@ def project(
 
     Args:
         Z: (n, K) distilled values or impacts.
-        method: "umap" (McInnes et al. 2018), "tsne" (van der Maaten and Hinton 2008) or "pca".
+        method: "tsne" (van der Maaten and Hinton 2008), "pca", or "umap" (McInnes et al. 2018), an extra:
+            `morelli[umap]`.
         seed: of the draw of landmarks and of the layout. One seed on one machine gives one layout.
-        landmarks: rows at most that UMAP or t-SNE lays out; 16,384 and 4,096 if None.
+        landmarks: rows at most that t-SNE or UMAP lays out; 16,384 if None.
         neighbors: of UMAP, lowered where there are few rows.
         min_dist: of UMAP; its own default is 0.1, which leaves most of a grid empty.
         perplexity: of t-SNE, lowered where there are few rows.
         standardise: give every column unit spread first; without it a column counts by its own.
 
     Raises:
-        UsageError: an unknown method, no rows, or values that are not finite.
+        UsageError: an unknown method, UMAP where it is not installed, no rows, or values that are not finite.
 
     >>> layout = project(np.random.default_rng(0).normal(size=(50, 4)), "pca")
     >>> layout.xy.shape, bool((layout.place(np.zeros((1, 4))) > 0).all())
@@ -60,12 +61,12 @@ def project(
     scale = np.where(spread > 1e-9, spread, 1.0) if standardise else np.ones(rows.shape[1])
     S = standardised(rows, centre, scale)
     if method == "pca":
-        frame: Axes | Landmarks = Axes(_directions(S))
+        frame: Axes | Landmarks = Axes(principal_axes(S))
         known = drawn = frame.place(S)
         chosen = np.arange(len(S))
     else:
         rng = np.random.default_rng(seed)
-        chosen = draw_landmarks(S, landmarks or LANDMARKS[method], rng)
+        chosen = draw_landmarks(S, landmarks or LANDMARKS, rng)
         known = _place(
             S[chosen], method, seed=seed, neighbors=neighbors, min_dist=min_dist, perplexity=perplexity
         )
@@ -111,13 +112,7 @@ def _place(
     if len(S) < 4:
         return _line(S)
     if method == "tsne":
-        from sklearn.manifold import TSNE
-        from threadpoolctl import threadpool_limits
-
-        few = min(perplexity, (len(S) - 1) / 3)
-        model = TSNE(perplexity=few, init="pca", learning_rate="auto", random_state=seed)
-        with threadpool_limits(1):  # sums in another order would move every image
-            return np.asarray(model.fit_transform(S), np.float64)
+        return tsne_places(S, perplexity=perplexity, seed=seed)
     near = max(2, min(neighbors, len(S) - 1))
     ids, distances = Landmarks(S, np.zeros((len(S), 2))).nearest(S, near)
     ids, distances = _itself_first(ids, distances)
@@ -150,23 +145,14 @@ def _itself_first(
 
 def _start(S: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """First places for UMAP: the two principal components, 10 across, with a grain that parts copies."""
-    places = S.astype(np.float64) @ _directions(S)
+    places = S.astype(np.float64) @ principal_axes(S)
     extent = np.abs(places).max() or 1.0
     return np.asarray(10 * places / extent + rng.normal(scale=1e-4, size=places.shape), np.float32)
 
 
-def _directions(S: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The two directions (K, 2) of most variance; the sign makes each one's largest entry positive."""
-    X = S.astype(np.float64)
-    _, vectors = np.linalg.eigh(np.cov(X.T, bias=True).reshape(X.shape[1], X.shape[1]))
-    axes = vectors[:, ::-1][:, :2]
-    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
-    return np.pad(axes, ((0, 0), (0, 2 - axes.shape[1])))
-
-
 def _line(S: NDArray[np.float32]) -> NDArray[np.float64]:
     """Places of too few rows for a layout: on their principal axes."""
-    return np.asarray(S.astype(np.float64) @ _directions(S))
+    return np.asarray(S.astype(np.float64) @ principal_axes(S))
 
 
 def _bounds(places: NDArray[np.float64]) -> NDArray[np.float64]:

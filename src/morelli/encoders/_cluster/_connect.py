@@ -10,12 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from morelli.encoders._extras import installed
+from morelli import extras
 from morelli.encoders._runtime import processor_threads
 from morelli.errors import MorelliError, UsageError
 
-RAY_EXTRA = "pip install 'morelli[ray]'"
-"""The command that installs Ray."""
 LOCAL_STORE = 256 << 20
 """Ray's object store on this machine: listings and descriptions pass through it, no image and no vector."""
 MOST_CPUS = 8
@@ -79,10 +77,8 @@ def require_ray() -> None:
     Raises:
         UsageError: the text names the command that installs them.
     """
-    if not (installed("ray") and installed("pandas")):
-        raise UsageError(
-            f"The engine ray needs Ray Data, which is an extra of this program; install it with: {RAY_EXTRA}"
-        )
+    if not (extras.installed("ray", "pandas")):
+        raise UsageError(extras.missing("The engine ray needs Ray Data", "ray"))
 
 
 @contextmanager

@@ -76,7 +76,7 @@ class Part:
         if len(group) and group.max() >= n_groups:
             raise UsageError(f"group {int(group.max())} where {n_groups} were announced")
         # Negative ones are counted in a column of their own, which is cheaper than leaving them out.
-        place = np.where(group < 0, -1, group).astype(np.int64)
+        place = np.maximum(group.astype(np.int64), -1)
         m = len(self.cells)
         flat = np.bincount(self.of_cell * (n_groups + 1) + place + 1, minlength=m * (n_groups + 1))
         return flat.reshape(m, n_groups + 1)[:, 1:].astype(np.int64)

@@ -258,7 +258,7 @@ PUBLIC_MODULES = {
     *("metrics.odds", "metrics.probabilities", "metrics.resampling", "metrics.shares", "metrics.streams"),
     *("recipes.plans", "recipes.run", "server.deployment", "server.embedded"),
 }
-MOST_NAMES, MOST_AT_ONE_DOOR = 234, 45
+MOST_NAMES, MOST_AT_ONE_DOOR = 235, 45
 
 
 def doors() -> dict[str, list[str]]:
@@ -367,7 +367,7 @@ ENTRY_POINTS = {
     "morelli.explanation": {"explain_generator", "bundle_evidence", "residuals", "describe_heads"},
     "morelli.explanation.concepts": {"ConceptBank", "text_concepts", "edit_banks", "example_concepts"},
     "morelli.explanation.components": {"ComponentMask"},
-    "morelli.explanation.relevance": {"relevance_maps", "overlay", "upsample"},
+    "morelli.explanation.relevance": {"relevance_maps", "rollout_maps", "overlay", "upsample"},
     "morelli.explanation.study": {"transfer_study", "study_bundle"},
     "morelli.atlas": {"build_atlas", "add_images", "verify_atlas", "Atlas"},
     "morelli.atlas.cells": {"project", "Grid", "Pyramid", "draw_cells"},

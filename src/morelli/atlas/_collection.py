@@ -201,11 +201,6 @@ class Collection:
         return self.held_impacts
 
     @locked_cached_property
-    def own_impacts(self) -> Floats:
-        """(n, K) signed shares of the full fit's logit; with its bias they sum to it."""
-        return np.asarray(self.values * self.distilled.w, dtype=np.float32)
-
-    @locked_cached_property
     def held_impacts(self) -> Floats:
         """(n, K) the same of a fit that did not see the image's group."""
         return self._vectors("held_impacts", np.float32, self.dimensions)

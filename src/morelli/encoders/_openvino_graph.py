@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from morelli.encoders._vit_weights import Floats
 
-GRAPH_VERSION = 1
-"""Raise when the same weights and kinds would give another graph."""
-
 Node = Any
 """A node or an output of a node; openvino's own types are not complete."""
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 Direction = NDArray[Any]
 PROMPT = "a photo of {}"
-TEXTS = "By the encoder's own text tower: it knows what is shown better than how it was made."
 PICTURES = "Nearest by the encoder's embedding (cosine): what is shown weighs more than how it was made."
 
 

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from morelli.audit import metadata_only_auc
 from morelli.audit._metadata_baseline import MetadataBaseline
 from morelli.detectors import Bundle, ExpertProbe, Recipe, fit_bundle, grouped_folds
-from morelli.detectors._bundle import verdict_thresholds
+from morelli.detectors._detector import verdict_thresholds
 from morelli.detectors._expert_probe import expert_codes
 from morelli.detectors._fit import FittedBundle
 from morelli.detectors._precision import PrecisionCost

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.detectors._bundle import Bundle, verdict_thresholds
+from morelli.detectors._bundle import Bundle
 from morelli.detectors._bundle_parts import HeldOut
 from morelli.detectors._calibration import (
     cross_fitted_log_odds,
@@ -18,6 +18,7 @@ from morelli.detectors._calibration import (
     fit_mixture,
     spreads,
 )
+from morelli.detectors._detector import verdict_thresholds
 from morelli.detectors._disagreement import measure_disagreement, member_words
 from morelli.detectors._ensemble import Ensemble, image_keys
 from morelli.detectors._fit import Recipe, fit_bundle, training_hash

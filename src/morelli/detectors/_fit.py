@@ -15,13 +15,14 @@ from sklearn.pipeline import make_pipeline
 
 from morelli.detectors._attribution import Attribution, fit_attribution
 from morelli.detectors._bank import Bank
-from morelli.detectors._bundle import Bundle, unit_rows, verdict_thresholds
+from morelli.detectors._bundle import Bundle, unit_rows
 from morelli.detectors._bundle_parts import HeldOut, NeighborRule
 from morelli.detectors._calibration import (
     Method,
     cross_fitted_probabilities,
     fit_calibration,
 )
+from morelli.detectors._detector import verdict_thresholds
 from morelli.detectors._expert_head import ExpertHead
 from morelli.detectors._expert_probe import ExpertProbe, FittedExperts, expert_codes
 from morelli.detectors._folds import CrossFit, cross_fit, fit_rows, grouped_folds

@@ -218,16 +218,109 @@ class Readiness(Answer):
     status: Literal["ready"]
 
 
+class EncoderBuild(Answer):
+    """An encoder's weights, preprocessing and dtype: what features and detectors are bound to."""
+
+    encoder: str
+    weights: str = Field(description="Their SHA-256.")
+    transform: str
+    dtype: str
+    fingerprint: str = Field(description="Of the other four.")
+
+
+class LoadedEncoder(EncoderBuild):
+    """The encoder that judges images, where it runs, and the patches that it makes of one."""
+
+    device: str
+    patches: int
+
+
+class DetectorThreshold(Answer):
+    """A threshold on the logit, and the error rate that it stands for."""
+
+    logit: float
+    rate: float | None = Field(description="The rate asked for, null where none was.")
+    observed: float | None = Field(description="Share of the `n` held-out scores beyond it.")
+    n: int
+    upper: float | None = Field(description="95 % upper bound of the true rate, were scores independent.")
+    guaranteed: bool = Field(description="Whether `n` suffice to keep the expected rate at or below `rate`.")
+    note: str
+
+
+class DetectorThresholds(Answer):
+    """Above `ai` an image is called AI-generated, at or below `real` it is called real."""
+
+    ai: DetectorThreshold
+    real: DetectorThreshold
+
+
+class TrainingCounts(Answer):
+    """Images that a detector was fitted to, null where it does not say. Thresholds count their deliveries."""
+
+    n_real: int | None
+    n_fake: int | None
+
+
+class LoadedDetector(Answer):
+    """A detector that judges images here."""
+
+    name: str
+    digest: str | None = Field(description="Of its folder.")
+    kinds: list[str]
+    base_rate: float
+    thresholds: DetectorThresholds
+    training: TrainingCounts
+    licence: str
+
+
+class LoadedBundle(LoadedDetector):
+    """The detector whose verdicts are given."""
+
+    bank: int = Field(description="Images in its bank.")
+
+
+class SecondDetector(LoadedDetector):
+    """The detector beside it."""
+
+    encoder: EncoderBuild
+
+
+class LoadedMap(Answer):
+    """The distilled map of the other reader: its dimensions and their weights in the logit."""
+
+    names: list[str]
+    weights: list[float]
+    digest: str | None
+    relevance: bool = Field(description="Whether its relevance maps can be had.")
+
+
+class ServerLimits(Answer):
+    """What a request may hold, and how long a case is kept."""
+
+    file_bytes: int
+    request_bytes: int
+    files: int
+    pixels: int
+    case_seconds: float
+
+
+class QueueState(Answer):
+    """Images that wait for the encoder, and how many it takes."""
+
+    waiting: int
+    images_per_second: float
+
+
 class Info(Answer):
     """What this server has and allows."""
 
     morelli: str
     ready: bool
     problem: str | None = Field(description="Why images cannot be judged, where that is so.")
-    bundle: dict[str, Any] | None
-    second: dict[str, Any] | None = Field(description="The detector beside it, where there is one.")
-    encoder: dict[str, Any] | None
-    distilled: dict[str, Any] | None
+    bundle: LoadedBundle | None = Field(description="Null until it is loaded, like `encoder` and `queue`.")
+    second: SecondDetector | None = Field(description="The detector beside it, where there is one.")
+    encoder: LoadedEncoder | None
+    distilled: LoadedMap | None
     concepts: list[str]
     atlases: list[str]
     reports: list[str]
@@ -236,8 +329,8 @@ class Info(Answer):
     keeps_uploads: bool
     takes_feedback: bool
     perturbations: list[str]
-    limits: dict[str, float]
-    queue: dict[str, float]
+    limits: ServerLimits
+    queue: QueueState | None
 
 
 class Report(Answer):

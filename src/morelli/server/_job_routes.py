@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as InPath
 
 from morelli.artefacts.text import csv_table
-from morelli.inspection.answers import Second
+from morelli.inspection.answers import COLUMNS, SECOND_COLUMNS, Second
 from morelli.server import _models as m
 from morelli.server._check_routes import check_rates
 from morelli.server._feedback import note_case
@@ -115,20 +115,16 @@ async def feedback(request: Request, asked: m.FeedbackRequest) -> m.FeedbackAnsw
     return await state.answered(note_case, state.settings.feedback, state.inspector, stored, asked)
 
 
-# Named as in the tables of `morelli detect`, so that one program reads both.
-_COLUMNS = (
-    *("uri", "sha256", "label", "verdict", "probability", "probability_low", "probability_high", "logit"),
-    *("reasons", "width", "height", "format", "error", "error_message"),
-)
-_SECOND = ("second_verdict", "second_probability", "second_low", "second_high", "agreement")
-"""What a CSV file holds of the second detector, where one judges beside the first."""
+_SPREAD = {"probability_low", "probability_high", "error", "error_message"}
+_KNOWN = [name for name in COLUMNS if name in _SPREAD | m.JobRow.model_fields.keys()]
+"""Columns of a table of verdicts that a job knows: its rows' fields, and those that other fields become."""
 
 
 def _csv(rows: list[m.JobRow]) -> Response:
     """All rows as CSV; text that a spreadsheet would take for a formula is made plain text."""
     beside = any(row.second is not None for row in rows)
     table = [_cells(row) + (_second(row.second) if beside else []) for row in rows]
-    columns = (*_COLUMNS, *(_SECOND if beside else ()))
+    columns = (*_KNOWN, *(SECOND_COLUMNS if beside else ()))
     return Response(csv_table(columns, table), media_type="text/csv; charset=utf-8")
 
 
@@ -141,10 +137,10 @@ def _cells(row: m.JobRow) -> list[Any]:
         "error": row.failure,
         "error_message": row.message,
     }
-    return [values[name] for name in _COLUMNS]
+    return [values[name] for name in _KNOWN]
 
 
 def _second(second: Second | None) -> list[Any]:
     if second is None:
-        return [None] * len(_SECOND)
+        return [None] * len(SECOND_COLUMNS)
     return [second.verdict, second.probability, *second.interval, second.agreement]

@@ -1157,3 +1157,54 @@ export interface WrittenReport {
   readonly name?: string;
   readonly results?: readonly ReportResult[];
 }
+
+/** Columns of a table of verdicts. */
+export const COLUMNS = [
+  "uri",
+  "sha256",
+  "label",
+  "generator",
+  "verdict",
+  "probability",
+  "probability_low",
+  "probability_high",
+  "logit",
+  "domain_distance",
+  "nearest_generated",
+  "nearest_generated_similarity",
+  "nearest_real",
+  "nearest_real_similarity",
+  "reasons",
+  "width",
+  "height",
+  "format",
+  "bytes",
+  "notes",
+  "error",
+  "error_message",
+  "provenance",
+  "family",
+  "family_probability",
+  "stability_low",
+  "stability_high",
+  "flips",
+] as const;
+
+/** More of them where a second detector judges beside the first. */
+export const SECOND_COLUMNS = [
+  "second_verdict",
+  "second_probability",
+  "second_low",
+  "second_high",
+  "agreement",
+] as const;
+
+/** A claim in a cell of such a table. */
+export const CLAIM_WORDS = {
+  generated: "generated",
+  edited_with_ai: "edited with AI",
+  processed: "processed",
+  captured: "captured",
+  camera: "camera data",
+  none: "no claim",
+} as const;

@@ -189,7 +189,7 @@ def test_names_notes_and_merges_are_kept(own_atlas: Atlas) -> None:
     assert again.prototypes()[a]["name"] == "chequered edges"
     assert again.dimension_names()[2] == "grid"
     both = again.select({"prototype": a})
-    assert both.counts["count"] >= max(shown[0]["carriers"], shown[1]["carriers"])
+    assert both.counts["count"] >= max(shown[0]["images"], shown[1]["images"])
     with pytest.raises(UsageError, match="merged into"):
         again.edit_prototype(a, {"merged_into": b})
     again.edit_prototype(a, {"name": ""})
@@ -412,7 +412,7 @@ def test_a_patterns_page_says_what_the_score_would_be_without_it(atlas: Atlas) -
     for one in atlas.prototypes():
         page = atlas.pattern_page(one["id"])
         rows = atlas.select({"prototype": one["id"]}).rows
-        assert page["without"]["images"] == len(rows) == page["prototype"]["carriers"]
+        assert page["without"]["images"] == len(rows) == page["prototype"]["images"]
         shown = [image["row"] for image in page["images"]]
         assert shown and set(shown) <= set(rows.tolist()) and len(set(shown)) == len(shown)
         for image in page["images"]:

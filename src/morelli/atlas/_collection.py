@@ -242,11 +242,11 @@ class Collection:
         return self._vectors("prototypes", np.int16, self.dimensions)
 
     @locked_cached_property
-    def carriers(self) -> NDArray[np.int64]:
+    def images_by_prototype(self) -> NDArray[np.int64]:
         """Images whose pattern belongs to each prototype, up to the last that any belongs to."""
-        return self.carried()
+        return self.count_by_prototype()
 
-    def carried(self, rows: NDArray[np.integer] | None = None) -> NDArray[np.int64]:
+    def count_by_prototype(self, rows: NDArray[np.integer] | None = None) -> NDArray[np.int64]:
         """How many of some rows belong to each prototype, up to the last that any image belongs to."""
         numbers, joint = self._prototype_codes
         found = np.zeros(max((int(one[-1]) for one in numbers), default=-1) + 2, np.int64)
@@ -279,7 +279,7 @@ class Collection:
         return verdict_of(self.probabilities, self.base_thresholds)
 
     @locked_cached_property
-    def doubts(self) -> Floats:
+    def uncertainties(self) -> Floats:
         """(n,) 1 at even odds, 0 at certainty."""
         return np.asarray(1 - np.abs(2 * self.probabilities - 1), dtype=np.float32)
 

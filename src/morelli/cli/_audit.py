@@ -10,7 +10,7 @@ import typer
 
 from morelli.cli._console import console, printable, progress
 from morelli.cli._errors import outcome
-from morelli.cli._failures import say_failures
+from morelli.cli._failures import print_failures
 from morelli.cli._options import (
     ImageColumn,
     LabelColumn,
@@ -23,7 +23,7 @@ from morelli.cli._options import (
     Root,
     Sources,
 )
-from morelli.cli._sources import limits_of, reading_of, say_understood
+from morelli.cli._sources import limits_of, print_source_report, reading_of
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def audit(
             **reading,
             report=understood,
         )
-    say_understood(understood, reading, quiet=quiet or json_document)
+    print_source_report(understood, reading, quiet=quiet or json_document)
     copies = None
     failed = list(found.failed)
     if align is not None:
@@ -178,7 +178,7 @@ def audit(
             )
         if out is not None:
             console().print(f"Written: {out}", highlight=False, markup=False)
-    say_failures(
+    print_failures(
         [(one.uri, one.reason, one.message) for one in failed],
         "read",
         rest="--json lists up to 200",

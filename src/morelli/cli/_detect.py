@@ -16,7 +16,7 @@ import typer
 from morelli.cli._console import console, error_console, progress
 from morelli.cli._encoder_loading import detector_encoder, weights_progress
 from morelli.cli._errors import outcome, warn
-from morelli.cli._failures import say_failures
+from morelli.cli._failures import print_failures
 from morelli.cli._options import (
     BatchSize,
     Device,
@@ -46,7 +46,7 @@ from morelli.cli._options import (
 )
 from morelli.cli._output_names import SHEET_MARK, check_outputs, without_sheet
 from morelli.cli._outputs import Csv, JsonDocument, JsonLines, Output, Parquet
-from morelli.cli._sources import engine_of, limits_of, reading_of, say_understood
+from morelli.cli._sources import engine_of, limits_of, print_source_report, reading_of
 from morelli.cli._verdict_table import SHOWN, Summary, key, statements, verdict_table, why
 from morelli.errors import SourceError, UsageError
 
@@ -194,7 +194,7 @@ def detect(
         tuned = other if fpr is None else other.with_fpr(fpr)
         head["second"] = _head(tuned.with_base_rate(detector.base_rate))["bundle"]
     if isinstance(detector, Ensemble) and not quiet:
-        _say_cost(detector, thorough=thorough)
+        _print_cost(detector, thorough=thorough)
 
     def inspector() -> Inspector:
         if other is not None:
@@ -243,10 +243,10 @@ def detect(
         raise _nothing_in(paths)
     if sheet is not None and pictures:
         _draw(sheet, pictures, summary, detector)
-    say_understood(report, reading, quiet=quiet)
+    print_source_report(report, reading, quiet=quiet)
     if not quiet:
-        _say(summary, table="-" not in targets)
-    say_failures(
+        _print_summary(summary, table="-" not in targets)
+    print_failures(
         summary.failures,
         "judged",
         rest="--csv, --jsonl, --json and --parquet hold them all",
@@ -387,7 +387,7 @@ def _draw(path: Path, pictures: list[Picture], summary: Summary, bundle: Bundle 
     write_file(path, picture.getvalue())
 
 
-def _say(summary: Summary, *, table: bool) -> None:
+def _print_summary(summary: Summary, *, table: bool) -> None:
     """The table on stdout, unless stdout holds data; the counts beside it, or on stderr."""
     screen = console() if table else error_console()
     if table and summary.shown:
@@ -402,7 +402,7 @@ def _say(summary: Summary, *, table: bool) -> None:
             screen.print(line, highlight=False, soft_wrap=True)
 
 
-def _say_cost(ensemble: Ensemble, *, thorough: bool) -> None:
+def _print_cost(ensemble: Ensemble, *, thorough: bool) -> None:
     """What an image costs, before any work begins."""
     from morelli.inspection import STABILITY_PERTURBATIONS
 

@@ -39,7 +39,7 @@ from morelli.cli._options import (
     Quiet,
     WeightsPath,
 )
-from morelli.cli._sources import collection_of, say_understood
+from morelli.cli._sources import collection_of, print_source_report
 
 if TYPE_CHECKING:
     from morelli.reports import Report
@@ -136,7 +136,7 @@ def robustness(
 
         understood = SourceReport()
         items = listed(source, reading, understood)()
-        say_understood(understood, reading, quiet=quiet)
+        print_source_report(understood, reading, quiet=quiet)
         with progress(quiet) as display:
             task = display.add_task("perturbing", total=None)
 

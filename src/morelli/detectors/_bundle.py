@@ -46,7 +46,7 @@ class Bundle(Detector):
     and the domain. `attribution`, over `head_kinds`, names the family of generators of an image called
     AI-generated. `base_rate` is the share of generated images that probabilities assume; thresholds
     are on logits and do not move with it. `training`, `recipe` and `metrics` are plain JSON values.
-    `quick_costs` says what features in bfloat16 and in int8 cost, by number format, where it was measured.
+    `quick_costs` says what features in bfloat16 and in int8 cost, by dtype, where it was measured.
     `origin` is where it was read from, and goes along with every change of it: `save` needs it.
 
     Made by `fit_bundle`, `import_univfd` or `Bundle.load`.
@@ -204,11 +204,11 @@ class Bundle(Detector):
         return replace(self, calibration=calibration, ai=ai, real=real, held_out=held_out, notes=notes)
 
     def with_quick(self, exact: Features, quick: Features) -> Self:
-        """This bundle with what features in a quicker number format cost it, from the images that both hold.
+        """This bundle with what features in a quicker dtype cost it, from the images that both hold.
 
         Args:
             exact: features of this bundle's build.
-            quick: features of the same build but for the number format, bfloat16 or int8.
+            quick: features of the same build but for the dtype, bfloat16 or int8.
 
         Raises:
             BuildMismatchError: another build.

@@ -1,7 +1,7 @@
 """What a bundle's folder holds: the names of its files, and the schema of `bundle.json`.
 
-`bundle.json` names every other file with its SHA-256 and every tensor with its shape and number
-format, and carries a digest of itself. Nothing is unpickled; nothing in a bundle can run.
+`bundle.json` names every other file with its SHA-256 and every tensor with its shape and dtype, and carries
+a digest of itself. Nothing is unpickled; nothing in a bundle can run.
 """
 
 from __future__ import annotations

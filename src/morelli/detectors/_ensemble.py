@@ -234,13 +234,13 @@ class Ensemble(Detector):
                     in_bank=next((of[sha] for of in known if (sha := shas[i]) in of), None),
                 )
             )
-            said = opinions(
+            joint = opinions(
                 [self._opinion(k, own[i, k], words[i, k]) for k in range(len(self.members))],
                 alone[i].tolist(),
                 self.disagreement,
                 answered=verdict.verdict in ("ai", "real"),
             )
-            found.append(self._with_opinions(verdict, said))
+            found.append(self._with_opinions(verdict, joint))
         return found
 
     def save(self, path: str | Path) -> None:
@@ -307,21 +307,21 @@ class Ensemble(Detector):
             verdict=_WORDS[int(word)],
         )
 
-    def _with_opinions(self, verdict: Verdict, said: Opinions) -> Verdict:
+    def _with_opinions(self, verdict: Verdict, joint: Opinions) -> Verdict:
         reasons = list(verdict.reasons)
-        if said.withheld:
+        if joint.withheld:
             d = self.disagreement
             reasons[0] = (
                 "the members contradict each other, and of the answers on such held-out images "
                 f"{d.wrong} of {d.answered} were wrong"
             )
-        if said.sentence is None:
-            each = ", ".join(f"{one.name} {one.probability:.2f}" for one in said.members)
+        if joint.sentence is None:
+            each = ", ".join(f"{one.name} {one.probability:.2f}" for one in joint.members)
             reasons.append(f"members: {each}")
         else:
-            reasons.insert(1, said.sentence)
-        word = "inconclusive" if said.withheld else verdict.verdict
-        return replace(verdict, verdict=word, reasons=tuple(reasons), ensemble=said)
+            reasons.insert(1, joint.sentence)
+        word = "inconclusive" if joint.withheld else verdict.verdict
+        return replace(verdict, verdict=word, reasons=tuple(reasons), ensemble=joint)
 
 
 def image_keys(features: Features) -> list[tuple[str, str]]:

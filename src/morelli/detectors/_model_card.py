@@ -265,10 +265,10 @@ def _thresholds(thresholds: Mapping[str, Any]) -> str:
     rows = []
     for word, name in (("ai", "false alarms on real images"), ("real", "generated images called real")):
         one = thresholds[word]
-        asked = "not measured" if one["rate"] is None else f"{100 * one['rate']:.3g} %"
+        requested = "not measured" if one["rate"] is None else f"{100 * one['rate']:.3g} %"
         seen = "–" if one["observed"] is None else f"{100 * one['observed']:.3g} % of {one['n']}"
         upper = "–" if one["upper"] is None else f"{100 * one['upper']:.3g} %"
-        rows.append([word, f"{one['logit']:.4f}", name, asked, seen, upper, one["note"]])
+        rows.append([word, f"{one['logit']:.4f}", name, requested, seen, upper, one["note"]])
     head = [
         "verdict",
         "logit",

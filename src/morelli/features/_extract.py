@@ -18,10 +18,10 @@ import numpy as np
 from morelli.errors import MorelliError, UsageError
 from morelli.features._failures import Failure
 from morelli.features._features import Floats
-from morelli.features._prepare import Identity, Known, New, Preparation, Row
+from morelli.features._prepare import Identity, KnownImage, NewImage, Preparation, Row
 from morelli.features._report import ExtractReport, Progress
 from morelli.features._rows import NOT_FINITE, check_range, finite_rows
-from morelli.features._schema import Dtype, Said, TableSpec, metadata_schema
+from morelli.features._schema import Dtype, LabelAndGenerator, TableSpec, metadata_schema
 from morelli.features._table import FeatureTable, open_or_create
 from morelli.features._table_folder import is_table, write_lock
 
@@ -135,10 +135,10 @@ def extract(
         made = not is_table(out)
         table = open_or_create(out, spec)
         table.clean()
-        present = table.said()
+        present = table.labels_and_generators()
         run = _Run(table, flush_rows=flush_rows, present=present)
 
-        def admit(image: PreparedImage[New | Known | Failure]) -> bool:
+        def admit(image: PreparedImage[NewImage | KnownImage | Failure]) -> bool:
             new = run.take(image.about)
             if progress:
                 progress(run.done, total_of(), run.skipped + run.duplicates, len(run.failed))
@@ -159,7 +159,9 @@ def extract(
             try:
                 with closing(stream):
                     for batch in stream:
-                        run.collect([new.row for new in batch.images if isinstance(new, New)], batch.vectors)
+                        run.collect(
+                            [new.row for new in batch.images if isinstance(new, NewImage)], batch.vectors
+                        )
             finally:
                 run.flush()  # rows that are encoded stay, also after Ctrl-C or an error of the source
         if made and not run.done:
@@ -178,7 +180,7 @@ def extract(
         tuple(run.failed),
         time.monotonic() - started,
         tuple(run.conflicts),
-        run.untold,
+        run.kept_unlabelled,
     )
 
 
@@ -194,7 +196,9 @@ class _Run:
     same batches as an uninterrupted one, and its vectors are equal to the last bit.
     """
 
-    def __init__(self, table: FeatureTable, *, flush_rows: int, present: dict[Identity, Said]) -> None:
+    def __init__(
+        self, table: FeatureTable, *, flush_rows: int, present: dict[Identity, LabelAndGenerator]
+    ) -> None:
         self.table = table
         self.spec = table.spec
         self.flush_rows = max(1, min(flush_rows, FLUSH_BYTES // table.spec.row_bytes))
@@ -206,14 +210,14 @@ class _Run:
         self.done = self.skipped = self.duplicates = 0
         self.failed: list[Failure] = []
         self.conflicts: list[str] = []
-        self.untold = 0
+        self.kept_unlabelled = 0
 
-    def take(self, image: New | Known | Failure) -> bool:
+    def take(self, image: NewImage | KnownImage | Failure) -> bool:
         """Account for the next image of the source; True where it is to be encoded."""
         if isinstance(image, Failure):
             self.failed.append(image)
             return False
-        if isinstance(image, Known):
+        if isinstance(image, KnownImage):
             uri, label, generator = image.uri, image.label, image.generator
         else:
             uri, label, generator = (image.row[name] for name in ("uri", "label", "generator"))
@@ -222,10 +226,10 @@ class _Run:
             if label is not None and there[0] is not None and label != there[0]:
                 self.conflicts.append(uri)
             elif (label is not None and there[0] is None) or (generator and generator != there[1]):
-                self.untold += 1
+                self.kept_unlabelled += 1
         if image.identity in self.fresh:
             self.duplicates += 1
-        elif isinstance(image, Known):
+        elif isinstance(image, KnownImage):
             self.skipped += 1
         else:
             self.fresh.add(image.identity)

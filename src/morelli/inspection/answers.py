@@ -196,7 +196,7 @@ class MemberOpinion(Answer):
 
     name: str
     encoder: str
-    dtype: str = field(metadata={"description": "Number format that the member was fitted on."})
+    dtype: str = field(metadata={"description": "Dtype that the member was fitted on."})
     weight: Share = field(metadata={"description": "Its share of the combination."})
     probability: Share = field(metadata={"description": "Its own, at the base rate of the answer."})
     verdict: Opinion = field(metadata={"description": "By its own thresholds alone."})

@@ -215,7 +215,7 @@ class PrototypeView(Answer):
     hidden: bool
     merged_into: int | None
     count: int
-    carriers: int
+    images: int
     selected: int | None
     coverage: float | None
     purity_fake: float | None

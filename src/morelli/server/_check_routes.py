@@ -284,20 +284,20 @@ async def concepts(request: Request, id: CaseId) -> Evidence:
 
 
 @router.post("/cases/{id}/whatif", tags=["check"], responses=documented(404, 409, 413, 422, 503))
-async def whatif(request: Request, id: CaseId, asked: m.WhatIf) -> m.WhatIfAnswer:
+async def whatif(request: Request, id: CaseId, body: m.WhatIf) -> m.WhatIfAnswer:
     """Judge the picture after edits, with dimensions switched off; `after` is a case of its own."""
     state = state_of(request)
     inspector, stored = state.inspector, state.cases.get(id)
-    spec = edits_spec(asked.edits)
-    rates = {"base_rate": asked.base_rate, "fpr": asked.fpr}
+    spec = edits_spec(body.edits)
+    rates = {"base_rate": body.base_rate, "fpr": body.fpr}
     before = await state.answered(inspector.case, stored, **rates)
     edited = stored
     if spec:
         with state.admit(1):
             work = _edited(state, stored, spec)
             edited = await while_connected(request, work, state.limits.answer_seconds)
-    after = await state.answered(inspector.case, edited, off=asked.off, **rates)
-    return m.WhatIfAnswer(edits=edited.edits, off=sorted(set(asked.off)), before=before, after=after)
+    after = await state.answered(inspector.case, edited, off=body.off, **rates)
+    return m.WhatIfAnswer(edits=edited.edits, off=sorted(set(body.off)), before=before, after=after)
 
 
 def edits_spec(edits: Sequence[m.EditStep]) -> str:

@@ -64,20 +64,20 @@ class Archive(Answer):
     members: list[ArchiveMember]
 
 
-class Asked(BaseModel):
+class RequestBody(BaseModel):
     """A request's body: nothing but these fields."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class EditStep(Asked):
+class EditStep(RequestBody):
     """One perturbation, such as jpeg 60, blur 1.5, resize 0.5, centercrop 0.9, screenshot."""
 
     name: Annotated[str, Field(max_length=32, pattern=r"^[a-z]+$")]
     value: Annotated[float | str | None, Field(union_mode="left_to_right")] = None
 
 
-class WhatIf(Asked):
+class WhatIf(RequestBody):
     """What to change: edits of the picture in order, and distilled dimensions to switch off."""
 
     edits: Annotated[list[EditStep], Field(max_length=8)] = []
@@ -95,7 +95,7 @@ class WhatIfAnswer(Answer):
     after: Case
 
 
-class JobRequest(Asked):
+class JobRequest(RequestBody):
     """A folder, archive, manifest or image inside the allowed roots."""
 
     path: Annotated[str, Field(min_length=1, max_length=4096)]
@@ -166,7 +166,7 @@ class BankPicture(Answer):
     state: PictureState
 
 
-class FeedbackRequest(Asked):
+class FeedbackRequest(RequestBody):
     """What a person thinks of a verdict; for a case, or for a row of an atlas."""
 
     case: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
@@ -176,7 +176,7 @@ class FeedbackRequest(Asked):
     note: Annotated[str, Field(max_length=2000)] = ""
 
 
-class Judged(Answer):
+class BankDistances(Answer):
     """A picture as one bank of known images has it."""
 
     verdict: Word
@@ -188,8 +188,8 @@ class Judged(Answer):
 class Difference(Answer):
     """What putting a picture into the detector's bank would change about it, and about copies of it."""
 
-    before: Judged
-    after: Judged | None = Field(description="Null where the bank has the picture already.")
+    before: BankDistances
+    after: BankDistances | None = Field(description="Null where the bank has the picture already.")
     known_as: Literal["real", "fake"] | None = Field(description="Its label in the bank, where it has it.")
     refit: bool = Field(description="The score comes from a fit, and moves only when that is done again.")
 
@@ -360,14 +360,14 @@ class SelectionAnswer(Counts):
     spec: dict[str, Any]
 
 
-class DimensionFields(Asked):
+class DimensionFields(RequestBody):
     """What people say of a dimension."""
 
     name: Annotated[str, Field(max_length=4000)] = ""
     note: Annotated[str, Field(max_length=4000)] = ""
 
 
-class PrototypeFields(Asked):
+class PrototypeFields(RequestBody):
     """What people say of a prototype."""
 
     name: Annotated[str, Field(max_length=4000)] = ""
@@ -391,7 +391,7 @@ class PrototypeEdit(PrototypeFields):
     was: PrototypeFields | None = Field(default=None, description=_WAS)
 
 
-class SearchQuery(Asked):
+class SearchQuery(RequestBody):
     """What to look for; exactly one of image, case, text and selection."""
 
     image: Annotated[int, Field(ge=0)] | None = Field(default=None, description="Row of an image.")
@@ -406,7 +406,7 @@ class SearchQuery(Asked):
 TagName = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class TagChange(Asked):
+class TagChange(RequestBody):
     """Tags to give to the images of a selection, and tags to take from them."""
 
     selection: dict[str, Any] = Field(description='A selection document; {"and": []} is everything.')
@@ -418,7 +418,7 @@ class TagChange(Asked):
     )
 
 
-class Rescore(Asked):
+class Rescore(RequestBody):
     """Dimensions to switch off."""
 
     off: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=1024)]

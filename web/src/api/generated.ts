@@ -58,6 +58,16 @@ export interface Atlases {
   readonly atlases: readonly (AtlasInfo | UnopenedAtlas)[];
 }
 
+/** A picture as one bank of known images has it. */
+export interface BankDistances {
+  readonly verdict: "ai" | "real" | "inconclusive" | "out_of_domain";
+  readonly probability: number;
+  /** Cosine distance of the nearest known real image. */
+  readonly nearest_real: number | null;
+  /** Of the nearest known generated one. */
+  readonly nearest_fake: number | null;
+}
+
 /** Whether the picture of an image in the detector's bank can be shown. */
 export interface BankPicture {
   readonly id: string;
@@ -291,9 +301,9 @@ export interface DetectorThresholds {
 
 /** What putting a picture into the detector's bank would change about it, and about copies of it. */
 export interface Difference {
-  readonly before: Judged;
+  readonly before: BankDistances;
   /** Null where the bank has the picture already. */
-  readonly after: Judged | null;
+  readonly after: BankDistances | null;
   /** Its label in the bank, where it has it. */
   readonly known_as: "real" | "fake" | null;
   /** The score comes from a fit, and moves only when that is done again. */
@@ -683,16 +693,6 @@ export interface JobRow {
   readonly second: Second | null;
 }
 
-/** A picture as one bank of known images has it. */
-export interface Judged {
-  readonly verdict: "ai" | "real" | "inconclusive" | "out_of_domain";
-  readonly probability: number;
-  /** Cosine distance of the nearest known real image. */
-  readonly nearest_real: number | null;
-  /** Of the nearest known generated one. */
-  readonly nearest_fake: number | null;
-}
-
 /** The detector whose verdicts are given. */
 export interface LoadedBundle {
   readonly name: string;
@@ -733,7 +733,7 @@ export interface LoadedMap {
 export interface MemberOpinion {
   readonly name: string;
   readonly encoder: string;
-  /** Number format that the member was fitted on. */
+  /** Dtype that the member was fitted on. */
   readonly dtype: string;
   /** Its share of the combination. */
   readonly weight: number;
@@ -856,7 +856,7 @@ export interface PrototypeView {
   readonly hidden: boolean;
   readonly merged_into: number | null;
   readonly count: number;
-  readonly carriers: number;
+  readonly images: number;
   readonly selected: number | null;
   readonly coverage: number | null;
   readonly purity_fake: number | null;

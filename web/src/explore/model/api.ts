@@ -64,10 +64,10 @@ export interface Prototype {
   readonly note: string;
   readonly hidden: boolean;
   readonly merged_into: number | null;
-  readonly carriers: number;
+  readonly images: number;
   readonly selected: number | null;
   readonly coverage: number;
-  /** Share of generated images among its labelled carriers. */
+  /** Share of generated images among its labelled images. */
   readonly purity: number | null;
   readonly purityInterval: readonly [number, number] | null;
   readonly impact: number;
@@ -247,7 +247,7 @@ export function prototype(raw: PrototypeView): Prototype {
     note: raw.note,
     hidden: raw.hidden,
     merged_into: raw.merged_into,
-    carriers: raw.carriers,
+    images: raw.images,
     selected: raw.selected,
     coverage: raw.coverage ?? 0,
     purity: raw.purity_fake,

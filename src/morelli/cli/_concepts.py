@@ -13,7 +13,7 @@ import typer
 from morelli.cli._console import console, printable, progress
 from morelli.cli._encoder_loading import named_encoder, weights_progress
 from morelli.cli._errors import warn
-from morelli.cli._options import Device, DeviceChoice, Dtype, NumberFormat, Offline, Quiet, WeightsPath
+from morelli.cli._options import Device, DeviceChoice, Dtype, DtypeChoice, Offline, Quiet, WeightsPath
 from morelli.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def build(
         int, typer.Option(min=4, help="How many photographs edits are tried on, at most.")
     ] = 100,
     seed: Annotated[int, typer.Option(help="Seed of the choice of photographs and of edits with noise.")] = 0,
-    dtype: Dtype = NumberFormat.auto,
+    dtype: Dtype = DtypeChoice.auto,
     weights: WeightsPath = None,
     device: Device = DeviceChoice.auto,
     offline: Offline = False,

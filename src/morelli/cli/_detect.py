@@ -158,15 +158,12 @@ def detect(
     4 nothing could be judged.
     """
     targets = ["-" if json_document else None, jsonl, csv]
-    if [*targets, parquet].count("-") > 1:
-        raise UsageError(
-            "Only one of --json, --jsonl -, --csv - and --parquet - can have stdout: give the others a file."
-        )
+    _refuse_shared_stdout([*targets, parquet])
     check_outputs({"--jsonl": jsonl, "--csv": csv, "--parquet": parquet}, sheet, paths)
     from morelli.detectors import Ensemble, default_bundle_path, load_detector
     from morelli.images import iter_source
     from morelli.images.layouts import SourceReport
-    from morelli.inspection import Inspector, load
+    from morelli.inspection import Inspector
     from morelli.provenance import TrustList
 
     cluster = engine_of(engine, address=ray_address, actors=ray_actors, cpus=ray_cpus, offline=offline)
@@ -196,31 +193,17 @@ def detect(
     if isinstance(detector, Ensemble) and not quiet:
         _print_cost(detector, thorough=thorough)
 
+    loading: dict[str, Any] = {"encoder": encoder, "weights": weights or [], "offline": offline}
+
     def inspector() -> Inspector:
         if other is not None:
-            with weights_progress(quiet) as on_progress:
-                both = load(
-                    detector,
-                    beside=other,
-                    encoder=encoder,
-                    weights=weights or [],
-                    device=device.value,
-                    offline=offline,
-                    precision=precision.value,
-                    explain=False,
-                    on_progress=on_progress,
-                )
-            head["precision"] = both.encoder.precision
-            second = both.second and both.second.at(detector.base_rate, fpr)
-            return replace(both, second=second, trust=anchors)
-        loaded = detector_encoder(
-            detector, encoder=encoder, weights=weights or [], device=device, offline=offline, quiet=quiet
-        )
-        found = Inspector(loaded, detector, trust=anchors)
-        if cluster == "local":
-            found = found.at_precision(precision.value)
+            found = _both(detector, other, fpr, device=device, precision=precision, quiet=quiet, **loading)
+        else:
+            found = Inspector(detector_encoder(detector, device=device, quiet=quiet, **loading), detector)
+            if cluster == "local":
+                found = found.at_precision(precision.value)
         head["precision"] = found.encoder.precision
-        return found
+        return replace(found, trust=anchors)
 
     how: dict[str, Any] = {
         "batch_size": batch_size,
@@ -256,6 +239,39 @@ def detect(
     if unread is not None:
         raise unread
     raise typer.Exit(outcome(summary.done, len(summary.failures)))
+
+
+def _both(
+    detector: Bundle | Ensemble,
+    other: Bundle | Ensemble,
+    fpr: float | None,
+    *,
+    device: DeviceChoice,
+    precision: PrecisionChoice,
+    quiet: bool,
+    **loading: Any,
+) -> Inspector:
+    """The inspector of two detectors, the second at the first one's base rate and at the same error rate."""
+    from morelli.inspection import load
+
+    with weights_progress(quiet) as on_progress:
+        both = load(
+            detector,
+            beside=other,
+            device=device.value,
+            precision=precision.value,
+            explain=False,
+            on_progress=on_progress,
+            **loading,
+        )
+    return replace(both, second=both.second and both.second.at(detector.base_rate, fpr))
+
+
+def _refuse_shared_stdout(targets: list[str | None]) -> None:
+    if targets.count("-") > 1:
+        raise UsageError(
+            "Only one of --json, --jsonl -, --csv - and --parquet - can have stdout: give the others a file."
+        )
 
 
 def _refuse_on_cluster(

@@ -17,6 +17,7 @@ from morelli.cli._options import (
     Device,
     DeviceChoice,
     Dtype,
+    DtypeChoice,
     Engine,
     EngineOption,
     ImageColumn,
@@ -25,7 +26,6 @@ from morelli.cli._options import (
     LayoutOption,
     MaxFiles,
     MaxPixels,
-    NumberFormat,
     Offline,
     OptionalBatchSize,
     OptionalWorkers,
@@ -64,7 +64,7 @@ def extract(
         typer.Option(metavar="SPEC", help="Change each image first, such as jpeg:85 or align:288,85."),
     ] = None,
     stored: Annotated[StoredFormat, typer.Option(help="Dtype of vectors on disk.")] = StoredFormat.float16,
-    dtype: Dtype = NumberFormat.auto,
+    dtype: Dtype = DtypeChoice.auto,
     label: Annotated[
         str | None, typer.Option(metavar="real|fake", help="Label of every image that has none.")
     ] = None,
@@ -176,12 +176,7 @@ def extract(
         report.kept_unlabelled,
     )
     if not quiet:
-        speed = f", {report.done / report.seconds:.1f} images/s" if report.seconds > 0 else ""
-        typer.echo(
-            f"{out}: {report.done:,} new, {here:,} already there or met twice, "
-            f"{len(report.failed):,} failed; {report.seconds:.1f} s{speed}",
-            err=True,
-        )
+        _print_counts(out, report.done, here, len(report.failed), report.seconds)
     print_failures(
         [(failure.uri, failure.reason, failure.message) for failure in report.failed],
         "read",
@@ -194,6 +189,15 @@ def extract(
     if not report.done + here + len(report.failed):
         raise SourceError(f"No image found in {', '.join(sources)}.")
     raise typer.Exit(outcome(report.done + here, len(report.failed)))
+
+
+def _print_counts(out: Path, done: int, here: int, failed: int, seconds: float) -> None:
+    speed = f", {done / seconds:.1f} images/s" if seconds > 0 else ""
+    typer.echo(
+        f"{out}: {done:,} new, {here:,} already there or met twice, "
+        f"{failed:,} failed; {seconds:.1f} s{speed}",
+        err=True,
+    )
 
 
 def _warn_about_labels(unlabelled: int, classes: int, conflicts: Sequence[str], kept_unlabelled: int) -> None:

@@ -95,7 +95,7 @@ def extract(
         UsageError: an unknown kind or perturbation, or values beyond the range of float16.
         SourceError: the source cannot be read.
     """
-    from morelli.encoders import InferenceWorkers, encode_stream, expand_kinds, kind_shape
+    from morelli.encoders import expand_kinds, kind_shape
     from morelli.images import Limits
     from morelli.images import perturbation as named_perturbation
 
@@ -144,26 +144,10 @@ def extract(
                 progress(run.done, total_of(), run.skipped + run.duplicates, len(run.failed))
             return new
 
-        with InferenceWorkers(encoder) as passes:
-            stream = encode_stream(
-                items,
-                Preparation(encoder.transform, perturbation, limits, present),
-                encoder,
-                names,
-                batch_size=batch_size,
-                threads=workers,
-                ahead=batch_size * (passes.count + 1) + workers + 1,
-                admit=admit,
-                workers=passes,
-            )
-            try:
-                with closing(stream):
-                    for batch in stream:
-                        run.collect(
-                            [new.row for new in batch.images if isinstance(new, NewImage)], batch.vectors
-                        )
-            finally:
-                run.flush()  # rows that are encoded stay, also after Ctrl-C or an error of the source
+        preparation = Preparation(encoder.transform, perturbation, limits, present)
+        _encode_into(
+            run, items, preparation, encoder, names, batch_size=batch_size, threads=workers, admit=admit
+        )
         if made and not run.done:
             shutil.rmtree(out)  # nothing could be used: no empty table is left behind
         else:
@@ -269,6 +253,40 @@ class _Run:
             self.table.append_batch(pa.Table.from_pylist(rows, schema=metadata_schema()), vectors)
         self.encoded, self.waiting_rows = [], 0
         self.flushed = time.monotonic()
+
+
+def _encode_into(
+    run: _Run,
+    items: Iterable[ImageItem],
+    preparation: Preparation,
+    encoder: Encoder,
+    kinds: Sequence[str],
+    *,
+    batch_size: int,
+    threads: int,
+    admit: Callable[[PreparedImage[NewImage | KnownImage | Failure]], bool],
+) -> None:
+    """Encode the images that `admit` lets through, and keep their rows and vectors in `run`."""
+    from morelli.encoders import InferenceWorkers, encode_stream
+
+    with InferenceWorkers(encoder) as passes:
+        stream = encode_stream(
+            items,
+            preparation,
+            encoder,
+            kinds,
+            batch_size=batch_size,
+            threads=threads,
+            ahead=batch_size * (passes.count + 1) + threads + 1,
+            admit=admit,
+            workers=passes,
+        )
+        try:
+            with closing(stream):
+                for batch in stream:
+                    run.collect([new.row for new in batch.images if isinstance(new, NewImage)], batch.vectors)
+        finally:
+            run.flush()  # rows that are encoded stay, also after Ctrl-C or an error of the source
 
 
 def _items(

@@ -70,7 +70,6 @@ class UnivFDProbe(LinearDecision, ClassifierMixin, BaseEstimator):  # type: igno
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
         # One small step per batch: a hundred epochs over twenty rows do not move the weights far.
         tags.classifier_tags.poor_score = True
         return tags

@@ -19,6 +19,7 @@ from morelli.inspection.answers import Case, Evidence, Neighbors, Stability
 from morelli.server import _models as m
 from morelli.server._etags import cached, etag_of
 from morelli.server._info import server_info
+from morelli.server._openapi import BINARY, RELEVANCE_MAP
 from morelli.server._problems import ProblemError, documented, problem_of
 from morelli.server._state import ServerState, settled, state_of, while_connected
 from morelli.server._uploads import Upload, read_uploads
@@ -35,7 +36,6 @@ BaseRate = Annotated[
 Fpr = Annotated[
     float | None, Query(gt=0, lt=1, description="Share of real images that may be called AI-generated.")
 ]
-BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 UPLOAD_BODY = {
     "requestBody": {
         "required": True,
@@ -202,12 +202,7 @@ async def case_image(
     tags=["check"],
     response_class=Response,
     responses={
-        200: {
-            "content": {"application/octet-stream": BINARY},
-            "headers": {
-                "X-Shape": {"schema": {"type": "string"}, "description": "Rows and columns, as 14,14."}
-            },
-        },
+        200: RELEVANCE_MAP,
         **documented(404, 409, 422, 503),
     },
 )

@@ -52,20 +52,12 @@ export interface Exemplar {
   readonly box: readonly [number, number, number, number] | null;
 }
 
-export interface Prototype {
-  readonly id: number;
-  readonly dimension: number;
-  /** +1 where the pattern raises its dimension's value, −1 where it lowers it. */
-  readonly sign: number;
-  readonly name: string;
-  readonly suggested: string;
-  /** Where in the picture it lies, in plain words. */
-  readonly description: string;
-  readonly note: string;
-  readonly hidden: boolean;
-  readonly merged_into: number | null;
-  readonly images: number;
-  readonly selected: number | null;
+/** Fields of a prototype that the views take as the server sends them. */
+type AsSent =
+  | "id" | "dimension" | "sign" | "name" | "suggested" | "description" | "note" | "hidden" | "merged_into" | "images" | "selected"
+  | "stability"; // prettier-ignore
+
+export interface Prototype extends Pick<PrototypeView, AsSent> {
   readonly coverage: number;
   /** Share of generated images among its labelled images. */
   readonly purity: number | null;
@@ -77,7 +69,6 @@ export interface Prototype {
   readonly generators: readonly { readonly name: string; readonly share: number; readonly lift: number }[];
   readonly exemplars: readonly Exemplar[];
   readonly p: number | null;
-  readonly stability: number | null;
   /** How far its impact exceeds what format, size and content explain, towards its own side. */
   readonly surprise: number;
   readonly warning: string;

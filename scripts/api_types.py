@@ -1,4 +1,4 @@
-"""Write the browser's types of requests and answers from the server's own description.
+"""Write the browser's types of requests and answers, and the columns of its tables, from the program.
 
     python scripts/api_types.py web/src/api/generated.ts
 
@@ -39,9 +39,24 @@ def types_of(document: Schema) -> str:
     answered = _reached([one["responses"] for one in operations], schemas)
     if asked & answered:
         raise SystemExit(f"{', '.join(sorted(asked & answered))}: requests and answers are two models")
-    return HEAD + "\n".join(
-        _interface(name, schemas[name], name in asked) for name in sorted(asked | answered)
-    )
+    interfaces = (_interface(name, schemas[name], name in asked) for name in sorted(asked | answered))
+    return HEAD + "\n".join([*interfaces, *_constants()])
+
+
+def _constants() -> Iterator[str]:
+    """What the app writes into a table of verdicts under the names of the command line."""
+    from morelli.cli._outputs import CLAIMS
+    from morelli.inspection.answers import COLUMNS, SECOND_COLUMNS
+
+    for name, columns, about in (
+        ("COLUMNS", COLUMNS, "Columns of a table of verdicts."),
+        ("SECOND_COLUMNS", SECOND_COLUMNS, "More of them where a second detector judges beside the first."),
+    ):
+        names = "".join(f"  {json.dumps(column)},\n" for column in columns)
+        yield f"{_comment(about, '')}export const {name} = [\n{names}] as const;\n"
+    words = "".join(f"  {claim}: {json.dumps(words)},\n" for claim, (_, words, _) in CLAIMS.items())
+    about = _comment("A claim in a cell of such a table.", "")
+    yield f"{about}export const CLAIM_WORDS = {{\n{words}}} as const;\n"
 
 
 def _reached(places: list[Any], schemas: dict[str, Schema]) -> set[str]:

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from morelli.audit import metadata_only_auc
 from morelli.audit._metadata_baseline import MetadataBaseline
 from morelli.detectors import Bundle, ExpertProbe, Recipe, fit_bundle, grouped_folds
-from morelli.detectors._bundle import verdict_thresholds
+from morelli.detectors._detector import verdict_thresholds
 from morelli.detectors._expert_probe import expert_codes
 from morelli.detectors._fit import FittedBundle
 from morelli.detectors._precision import PrecisionCost
@@ -48,7 +48,7 @@ from morelli.features import Features, FeatureTable, extract
 from morelli.images import ImageItem, decode, iter_source, perturbation
 from morelli.metrics import roc_auc
 
-NumberFormat = Literal["float32", "bfloat16", "int8"]
+DtypeChoice = Literal["float32", "bfloat16", "int8"]
 
 STANDARD = "longside:640+jpeg:88"
 SMALL = "align:180-320,75-100+jpeg:88+mirror:0.5"
@@ -367,7 +367,7 @@ def stability_table(views: Features, fitted: FittedBundle) -> str:
     return "\n".join(lines)
 
 
-def one_in_five(manifests: Sequence[Path], work: Path, dtype: NumberFormat) -> Features:
+def one_in_five(manifests: Sequence[Path], work: Path, dtype: DtypeChoice) -> Features:
     """Features of one image in five in the standard delivery, kept in `work` like the others."""
     some = [item for manifest in manifests for item in iter_source(manifest)]
     chosen = [some[i] for i in np.random.default_rng(0).permutation(len(some))[::STABILITY_EVERY]]

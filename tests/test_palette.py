@@ -6,7 +6,6 @@ import re
 import runpy
 from io import BytesIO
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +18,6 @@ from morelli.explanation.relevance import overlay
 from morelli.palette import css_variables, rgb
 from morelli.reports import Picture, contact_sheet
 from morelli.reports.plots import relevance_png
-from morelli.reports.plots._explanation import plot_evidence
 
 ROOT = Path(__file__).resolve().parent.parent
 PAIR = {rgb(palette.REAL), rgb(palette.GENERATED)}
@@ -108,14 +106,6 @@ def test_a_contact_sheet_frames_in_the_palette() -> None:
         contact_sheet([shown], title="one").save(stored, "PNG")
         found = colours(Image.open(stored))
         assert found[rgb(wanted)] > 4 * 5 * 210
-
-
-def test_a_plot_draws_its_bars_in_the_palette(tmp_path: Path) -> None:
-    parts = [SimpleNamespace(name="round", logit=1.5), SimpleNamespace(name="striped", logit=-1.5)]
-    one = SimpleNamespace(uri="a.png", logit=0.1, bias=0.4, parts=parts, rest=-0.3)
-    with Image.open(plot_evidence([one], tmp_path / "evidence.png")) as drawn:
-        found = colours(drawn)
-    assert min(found[colour] for colour in PAIR) > 3000
 
 
 def test_overlays_lean_towards_the_palette(photos: list[tuple[str, Image.Image]]) -> None:

@@ -88,8 +88,8 @@ from morelli.atlas import Atlas, AtlasOptions, build_atlas
 from morelli.atlas.distiller import DistilledMap
 from morelli.atlas.distiller._spelling import Spelling
 from morelli.encoders import LastBlock, load_encoder
-from morelli.explanation.relevance import relevance_maps
-from morelli.explanation.relevance._comparisons import attention_map, rollout_maps
+from morelli.explanation.relevance import relevance_maps, rollout_maps
+from morelli.explanation.relevance._comparisons import attention_map
 from morelli.explanation.relevance._deletion import deletion_curve, token_deletion_curve
 from morelli.features import FeatureTable, extract
 from morelli.images import decode, iter_source

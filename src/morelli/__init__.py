@@ -6,8 +6,9 @@ room (`morelli.images`, `morelli.encoders`, …) is loaded when it is first touc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from morelli._lazy import lazy_names
 from morelli._version import __version__
 
 if TYPE_CHECKING:
@@ -16,14 +17,4 @@ if TYPE_CHECKING:
 
 __all__ = ["__version__", "load", "show"]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "load":
-        from morelli.inspection import load
-
-        return load
-    if name == "show":
-        from morelli.notebook import show
-
-        return show
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, {"load": "inspection", "show": "notebook"})

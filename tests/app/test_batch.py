@@ -65,14 +65,14 @@ def test_many_files_are_a_table_with_sorting_and_a_csv_file(
     with page.expect_download() as saved:
         table.get_by_role("button", name="CSV").click()
     rows = list(csv.DictReader(io.StringIO(saved.value.path().read_text(encoding="utf-8-sig"))))
-    assert {row["name"] for row in rows} == {one.name for one in many}
+    assert {row["uri"] for row in rows} == {one.name for one in many}
     judged = [row for row in rows if row["verdict"]]
     given = [float(row["probability"]) for row in judged]
     assert len(judged) == 8 and given == sorted(given, reverse=True)
     for row in judged:
         case = judging.get(f"/cases/{row['sha256']}").json()
         assert float(row["probability"]) == case["probability"] and row["verdict"] == case["verdict"]
-    assert rows[-1]["name"] == "9-notes.png" and rows[-1]["failure"]
+    assert rows[-1]["uri"] == "9-notes.png" and rows[-1]["error_message"]
     # The order is part of the address, and a row opens its picture.
     other = open_page(page.url)
     expect(other.get_by_role("columnheader", name="Probability")).to_have_count(

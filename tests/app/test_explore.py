@@ -171,7 +171,7 @@ def test_a_pattern_selects_the_images_that_carry_it(
     settled(page)
     (clause,) = spec(page)
     expect(view(page, "Pattern view").locator("button[aria-pressed=true].crops")).to_have_count(1)
-    assert shown_images(page) == atlas.prototypes()[clause["prototype"]]["carriers"]
+    assert shown_images(page) == atlas.prototypes()[clause["prototype"]]["images"]
 
 
 def test_switching_a_dimension_off_judges_everything_again(
@@ -247,7 +247,7 @@ def test_merged_patterns_are_one(exploring: Running, open_page: Open, atlas: Atl
     page = settled(open_page(address(exploring, pane="patterns", patterns="coverage")))
     cards = view(page, "Pattern view").locator("ul > li")
     before = cards.count()
-    biggest = max(atlas.prototypes(), key=lambda one: one["carriers"])
+    biggest = max(atlas.prototypes(), key=lambda one: one["images"])
     cards.last.get_by_role("button", name=re.compile("^More about")).click()
     page.get_by_label("Merge into").select_option(str(biggest["id"]))
     expect(cards).to_have_count(before - 1)

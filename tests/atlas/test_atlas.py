@@ -23,6 +23,11 @@ from morelli.reports import export_atlas
 from tests.atlas.conftest import OPTIONS
 
 
+def own_impacts(atlas: Atlas) -> np.ndarray:
+    """(n, K) signed shares of the full fit's logit; with its bias they sum to it."""
+    return np.asarray(atlas.collection.values * atlas.distilled.w, dtype=np.float32)
+
+
 def test_impacts_and_bias_are_the_logit(atlas: Atlas, table: FeatureTable) -> None:
     features = table.load(["final"])
     for row in (0, 17, len(atlas) - 1):
@@ -31,12 +36,12 @@ def test_impacts_and_bias_are_the_logit(atlas: Atlas, table: FeatureTable) -> No
         probability = atlas.distilled.calibration.probability(np.array([item["logit"]]))[0]
         assert item["probability"] == pytest.approx(probability, abs=1e-6)
     logits = atlas.distilled.logits(features.matrix("final"))
-    own = atlas.collection.own_impacts.sum(axis=1) + atlas.distilled.bias
+    own = own_impacts(atlas).sum(axis=1) + atlas.distilled.bias
     assert np.allclose(own, logits, atol=1e-5)
 
 
 def test_scores_are_of_fits_that_did_not_see_the_group(atlas: Atlas) -> None:
-    held, own = atlas.collection.held_logits, atlas.collection.own_impacts.sum(axis=1) + atlas.distilled.bias
+    held, own = atlas.collection.held_logits, own_impacts(atlas).sum(axis=1) + atlas.distilled.bias
     labels = atlas.collection.labels
     assert not np.allclose(held, own)
     assert roc_auc(labels, held) <= roc_auc(labels, own) + 0.02
@@ -184,7 +189,7 @@ def test_names_notes_and_merges_are_kept(own_atlas: Atlas) -> None:
     assert again.prototypes()[a]["name"] == "chequered edges"
     assert again.dimension_names()[2] == "grid"
     both = again.select({"prototype": a})
-    assert both.counts["count"] >= max(shown[0]["carriers"], shown[1]["carriers"])
+    assert both.counts["count"] >= max(shown[0]["images"], shown[1]["images"])
     with pytest.raises(UsageError, match="merged into"):
         again.edit_prototype(a, {"merged_into": b})
     again.edit_prototype(a, {"name": ""})
@@ -407,7 +412,7 @@ def test_a_patterns_page_says_what_the_score_would_be_without_it(atlas: Atlas) -
     for one in atlas.prototypes():
         page = atlas.pattern_page(one["id"])
         rows = atlas.select({"prototype": one["id"]}).rows
-        assert page["without"]["images"] == len(rows) == page["prototype"]["carriers"]
+        assert page["without"]["images"] == len(rows) == page["prototype"]["images"]
         shown = [image["row"] for image in page["images"]]
         assert shown and set(shown) <= set(rows.tolist()) and len(set(shown)) == len(shown)
         for image in page["images"]:

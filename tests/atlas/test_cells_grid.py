@@ -63,12 +63,6 @@ def test_an_images_code_depends_on_its_place_alone(
     assert np.array_equal(together[len(fitted) :], grid.codes(others))
 
 
-@given(places, shares)
-def test_gathered_undoes_spread(xy: np.ndarray, equalise: float) -> None:
-    grid = Grid.fit(xy, equalise=min(equalise, 0.9))
-    assert np.allclose(grid.gathered(grid.spread(xy)), xy, atol=1e-6)
-
-
 def test_equalising_uses_more_cells_and_leaves_room_between_groups() -> None:
     xy = crowded(4000)
     used = {}

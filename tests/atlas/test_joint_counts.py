@@ -69,7 +69,7 @@ def test_prototypes_of_a_selection_are_counted_image_by_image(atlas: Atlas) -> N
     table = atlas.collection.prototypes
     chosen = atlas.select({"column": "label", "in": ["fake"]})
     for item in atlas.prototypes(chosen):
-        assert item["carriers"] == int((table == item["id"]).sum())
+        assert item["images"] == int((table == item["id"]).sum())
         assert item["selected"] == int((table[chosen.mask] == item["id"]).sum())
         mask = atlas.select({"prototype": item["id"]}).mask
         assert np.array_equal(mask, (table == item["id"]).any(axis=1))

@@ -16,7 +16,6 @@ from morelli.atlas.patterns._dimension_names import suggest_dimension_names
 from morelli.atlas.patterns._distinct_names import distinct_names
 from morelli.atlas.patterns._facts import Fact
 from morelli.atlas.patterns._find import FoundPrototypes, match_prototypes
-from morelli.atlas.patterns._image_patterns import image_patterns
 from morelli.atlas.patterns._presence import Presence
 from morelli.atlas.patterns._prototypes import Prototypes
 from morelli.atlas.patterns._regions import otsu, relevant_regions
@@ -351,16 +350,6 @@ def test_presence_is_as_sparse_as_asked_and_the_same_for_all_dimensions() -> Non
     assert np.abs(signs).sum(axis=1).mean() == pytest.approx(0.5, abs=0.01)
     assert np.abs(signs).mean(axis=0).round(2)[2:].tolist() == [0, 0]
     assert not Presence.fit(np.zeros((5, 2)), per_image=1, rng=rng).signs(np.zeros((5, 2))).any()
-
-
-def test_the_patterns_of_an_image_sum_to_its_logit() -> None:
-    rng = np.random.default_rng(0)
-    values, weights, bias = rng.normal(size=4), rng.normal(size=4), 0.3
-    patterns = image_patterns(values, values * weights, rng.random((5, 49)), np.array([3, -1, 0, -1]))
-    assert sum(p.impact for p in patterns) + bias == pytest.approx(values @ weights + bias, abs=1e-12)
-    sizes = [abs(p.impact) for p in patterns]
-    assert sizes == sorted(sizes, reverse=True)
-    assert {p.dimension: p.prototype for p in patterns} == {0: 3, 1: None, 2: 0, 3: None}
 
 
 def test_rescoring_equals_scoring_without_the_dimensions() -> None:

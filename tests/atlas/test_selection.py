@@ -74,11 +74,11 @@ def test_text_needs_every_word_in_any_case(atlas: Atlas) -> None:
     assert rows(atlas, {"text": "  "}) == set(range(len(atlas)))
 
 
-def test_prototypes_select_their_carriers(atlas: Atlas) -> None:
+def test_prototypes_select_their_images(atlas: Atlas) -> None:
     shown = atlas.prototypes()
     for item in shown:
         selected = atlas.select({"prototype": item["id"]})
-        assert selected.counts["count"] == item["carriers"] > 0
+        assert selected.counts["count"] == item["images"] > 0
 
 
 def test_counts_add_up(atlas: Atlas) -> None:

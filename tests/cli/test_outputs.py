@@ -17,13 +17,13 @@ from PIL import Image
 from rich.console import Console
 
 from morelli.artefacts.text import csv_table
-from morelli.cli._outputs import COLUMNS, Csv, JsonDocument, JsonLines, Parquet, flat, record
+from morelli.cli._outputs import Csv, JsonDocument, JsonLines, Parquet, flat, record
 from morelli.cli._verdict_table import BAR, MANY, SHOWN, Summary, bar, key, statements, verdict_table, why
 from morelli.detectors import Neighbor, Verdict
 from morelli.errors import ImageError
 from morelli.images import decode
 from morelli.inspection import Detection
-from morelli.inspection.answers import ProvenanceFinding
+from morelli.inspection.answers import COLUMNS, ProvenanceFinding
 from morelli.reports import Picture, contact_sheet
 
 VERDICT = Verdict(

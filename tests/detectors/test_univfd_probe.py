@@ -7,7 +7,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from morelli.detectors import UnivFDProbe
-from morelli.detectors._univfd_probe import _AdamW, univfd_views
+from morelli.detectors._univfd_probe import _AdamW
 from morelli.images import perturbation
 
 
@@ -54,7 +54,7 @@ def test_it_says_when_it_did_not_learn() -> None:
 
 
 def test_views_follow_the_papers_probabilities_and_are_perturbations() -> None:
-    views = univfd_views(2000, np.random.default_rng(0))
+    views = UnivFDProbe.training_views(2000, np.random.default_rng(0))
     blurred = np.mean(["blur" in view for view in views])
     pressed = np.mean(["jpeg" in view for view in views])
     both = np.mean(["blur" in view and "jpeg" in view for view in views])

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from scipy.special import expit
 
 from morelli.detectors import Bundle, LinearProbe, Recipe, default_bundle_path, fit_bundle
@@ -23,7 +22,6 @@ from morelli.explanation._faithfulness import concept_faithfulness
 from morelli.explanation._shipped_space import save_typical
 from morelli.explanation.concepts import ConceptBank, default_concepts_path
 from morelli.features import Features
-from morelli.reports.plots._explanation import plot_evidence
 
 D = 24
 
@@ -146,8 +144,6 @@ def test_a_fitted_bundle_is_explained_and_put_to_the_test(kinds: tuple[str, ...]
     document = outcome.to_json()
     assert document["faithful"] is True
     assert "random directions" in outcome.sentence()
-    with Image.open(plot_evidence(found[:2], tmp_path / "evidence.png")) as drawn:
-        assert min(drawn.size) > 300
 
 
 def test_other_spaces_and_neighbour_bundles_are_refused() -> None:

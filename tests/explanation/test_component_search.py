@@ -9,7 +9,7 @@ from sklearn.base import clone
 from morelli.errors import UsageError
 from morelli.explanation._transfer import difference, discriminant, transfer_matrix
 from morelli.explanation.components import ComponentMask
-from morelli.explanation.components._mask import fit_masked, select_components
+from morelli.explanation.components._mask import fit_masked
 
 CLEAN, PLANTED, GENERATORS = 32, np.arange(32, 48), 10
 OPTIONS = {"folds": 3, "stride": 3, "patience": 30, "max_steps": 36}
@@ -60,7 +60,9 @@ def test_planted_harm_is_found_and_transfer_restored(planted):
 
 def test_forward_search_keeps_planted_harm_out(planted):
     X, y, generator, groups = planted
-    mask = select_components(X, y, generator, groups, method="forward", controls=0, **OPTIONS)
+    mask = ComponentMask(method="forward", controls=0, **OPTIONS).fit(
+        X, y, generator=generator, groups=groups
+    )
     assert 3 <= len(mask.kept_) <= CLEAN + 2
     assert np.isin(mask.kept_, PLANTED).mean() <= 0.1
     assert mask.order_.tolist() != sorted(mask.order_.tolist())  # the order of entry, not of index
@@ -74,7 +76,7 @@ def test_noise_gives_no_gain_when_nested_but_a_gain_when_naive():
     )
 
     # Naive: the components are chosen on the very generators and reals that are then tested.
-    mask = select_components(X, y, generator, groups, n_removed=16)
+    mask = ComponentMask(n_removed=16).fit(X, y, generator=generator, groups=groups)
 
     def naive_fit(fake, real, context):
         w = discriminant(mask.transform(fake), mask.transform(real))
@@ -91,7 +93,7 @@ def test_noise_gives_no_gain_when_nested_but_a_gain_when_naive():
 @pytest.mark.parametrize("basis", ["pca", "residual"])
 def test_rotated_bases_are_orthonormal_and_the_mask_is_linear(planted, basis):
     X, y, generator, groups = planted
-    mask = select_components(X, y, generator, groups, basis=basis, n_removed=5)
+    mask = ComponentMask(basis=basis, n_removed=5).fit(X, y, generator=generator, groups=groups)
     np.testing.assert_allclose(mask.basis_.T @ mask.basis_, np.eye(48), atol=1e-9)
     assert mask.transform(X).shape == (len(X), 43)
     np.testing.assert_allclose(mask.transform(X[:3]), (X[:3] / mask.scale_) @ mask.basis_[:, mask.kept_])
@@ -99,7 +101,7 @@ def test_rotated_bases_are_orthonormal_and_the_mask_is_linear(planted, basis):
 
 def test_disagreement_ranks_the_planted_components_first(planted):
     X, y, generator, groups = planted
-    mask = select_components(X, y, generator, groups, method="disagreement", n_removed=len(PLANTED))
+    mask = ComponentMask("disagreement", n_removed=len(PLANTED)).fit(X, y, generator=generator, groups=groups)
     # Components without signal disagree too; what must not happen is that shared signal goes first.
     assert np.isin(mask.removed_, np.arange(16)).mean() <= 0.1
     assert np.isin(mask.removed_, PLANTED).sum() >= 6
@@ -107,7 +109,7 @@ def test_disagreement_ranks_the_planted_components_first(planted):
 
 def test_leace_of_the_generator_leaves_fakes_of_all_generators_with_one_mean(planted):
     X, y, generator, groups = planted
-    mask = select_components(X, y, generator, groups, method="leace-generator")
+    mask = ComponentMask(method="leace-generator").fit(X, y, generator=generator, groups=groups)
     Z = mask.transform(X)
     means = np.stack([Z[generator == f"g{g}"].mean(axis=0) for g in range(GENERATORS)])
     np.testing.assert_allclose(means, means[:1].repeat(GENERATORS, axis=0), atol=1e-6)
@@ -116,7 +118,7 @@ def test_leace_of_the_generator_leaves_fakes_of_all_generators_with_one_mean(pla
 
 def test_random_control_stands_beside_the_search(planted):
     X, y, generator, groups = planted
-    mask = select_components(X, y, generator, groups, n_removed=16)
+    mask = ComponentMask(n_removed=16).fit(X, y, generator=generator, groups=groups)
     mean, low, high = mask.control_
     assert low <= mean <= high < mask.control_reference_
     assert mask.to_json()["kept"] == 32 and mask.criterion_ == "surrogate"
@@ -125,13 +127,13 @@ def test_random_control_stands_beside_the_search(planted):
 def test_it_is_a_transformer_and_says_what_is_wrong(planted):
     X, y, generator, groups = planted
     assert clone(ComponentMask("variance", n_removed=3)).get_params()["n_removed"] == 3
-    mask = select_components(X, y, generator, groups, method="variance", n_removed=0)
+    mask = ComponentMask(method="variance", n_removed=0).fit(X, y, generator=generator, groups=groups)
     assert mask.kept_.tolist() == list(range(48))
     with pytest.raises(UsageError, match="48 components; got 47"):
         mask.transform(X[:, :47])
     with pytest.raises(UsageError, match="Unknown method"):
-        select_components(X, y, generator, groups, method="best")
+        ComponentMask(method="best").fit(X, y, generator=generator, groups=groups)
     with pytest.raises(UsageError, match="Unknown basis"):
-        select_components(X, y, generator, groups, basis="fourier")
+        ComponentMask(basis="fourier").fit(X, y, generator=generator, groups=groups)
     with pytest.raises(UsageError, match="n_removed"):
-        select_components(X, y, generator, groups, n_removed=48)
+        ComponentMask(n_removed=48).fit(X, y, generator=generator, groups=groups)

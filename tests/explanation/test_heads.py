@@ -18,7 +18,6 @@ from morelli.explanation._heads import generator_map, probe_transfer, row_number
 from morelli.explanation._transfer import fit_discriminant, transfer_matrix
 from morelli.explanation.concepts import ConceptBank
 from morelli.metrics import two_sample_auc
-from morelli.reports.plots._heads import plot_heads
 
 SHARED = (2, 7)
 
@@ -262,7 +261,7 @@ def test_ablation_is_what_replacing_the_contribution_does(unit):
     replaced = final - vectors.sum(axis=1) + vectors[real].mean(axis=0).sum(axis=0)
     np.testing.assert_allclose(found.logit + found.together, logit(replaced), atol=1e-6)
     y = rng.integers(0, 2, 30)
-    assert found.auc_without(y).shape == found.effect.shape == found.flipped.shape == (5,)
+    assert found.auc_without(y).shape == found.effect.shape == (5,)
 
 
 def test_heads_of_a_real_architecture_add_up_to_the_logit(tiny_clip_dir, photos):
@@ -280,9 +279,3 @@ def test_heads_of_a_real_architecture_add_up_to_the_logit(tiny_clip_dir, photos)
     np.testing.assert_allclose(found.together, found.shift.sum(axis=1), atol=1e-9)
     with pytest.raises(UsageError, match="--kinds final,headraws"):
         Heads.of(features, "raw")
-
-
-def test_the_heat_map_is_drawn(tmp_path):
-    values = np.random.default_rng(9).uniform(0.3, 0.9, size=(5, 3))
-    path = plot_heads(values, [f"head:2.{i}" for i in range(1, 6)], ["adm", "ldm", "sd"], tmp_path / "h.png")
-    assert path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 5000

@@ -15,7 +15,6 @@ from morelli.encoders._vit import attend, attention_weights, block_forward, embe
 from morelli.encoders._vit import queries_keys_values as qkv_of
 from morelli.errors import UsageError
 from morelli.explanation.relevance import relevance_maps
-from morelli.explanation.relevance._registers import registers, without_registers
 from tests.torch_reference import torch_values, torch_vit
 
 
@@ -225,32 +224,3 @@ def test_wrong_requests(tiny, photos):
         relevance_maps(block, class_token, tokens[0], values)
     with pytest.raises(UsageError, match="rule is one of"):
         relevance_maps(block, class_token, tokens, values, rule="raw")
-
-
-def test_registers_are_the_long_tokens_and_can_be_left_out_of_maps():
-    rng = np.random.default_rng(0)
-    tokens = rng.normal(size=(2, 36, 8))
-    tokens[0, 14] *= 12
-    tokens[1, [0, 35]] *= 12
-    found = registers(tokens)
-    assert np.argwhere(found).tolist() == [[0, 14], [1, 0], [1, 35]]
-    maps = np.ones((2, 3, 36), np.float32)
-    maps[:, :, 15] = 2.0
-    maps[found.nonzero()[0], :, found.nonzero()[1]] = 100.0
-    clean = without_registers(maps, found)
-    np.testing.assert_array_equal(clean[:, 0][~found], maps[:, 0][~found])
-    # The neighbours' mean, near ones first: between them, and nearer to one than to two.
-    assert 1.1 < clean[0, 0, 14] < 1.5
-    np.testing.assert_allclose(clean[1, :, [0, 35]], 1.0, atol=1e-3)
-    flat = without_registers(maps[:, -1], found)
-    np.testing.assert_allclose(flat, clean[:, -1])
-    with pytest.raises(UsageError, match="need registers"):
-        without_registers(maps, found[:, :9])
-
-
-@pytest.mark.encoder
-def test_the_real_encoder_has_registers(real_encoder, photos):
-    """A few patches of every photograph, and never most of them."""
-    batch = np.stack([real_encoder.transform(image) for _, image in photos[:4]])
-    share = registers(real_encoder.trace(batch, kinds=["tokens:11"])["tokens:11"]).mean(axis=1)
-    assert ((share > 0.005) & (share < 0.25)).all()

@@ -12,8 +12,8 @@ from torch.nn.functional import interpolate
 from morelli.atlas.distiller import DistilledMap
 from morelli.encoders import LastBlock, load_encoder
 from morelli.errors import UsageError
-from morelli.explanation.relevance import overlay, upsample
-from morelli.explanation.relevance._comparisons import attention_map, rollout_maps
+from morelli.explanation.relevance import overlay, rollout_maps, upsample
+from morelli.explanation.relevance._comparisons import attention_map
 from tests.torch_reference import torch_values
 
 

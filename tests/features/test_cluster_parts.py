@@ -258,7 +258,7 @@ def test_a_disk_that_stays_full_leaves_the_shard_to_the_coordinator() -> None:
     for number in (0, 1):
         found = _stream.done_by(full, Shard(number, b"", ()), pauses=(0.0, 0.0, 0.0))
         if number:
-            assert isinstance(found, _stream.NoRoom) and "No space left" in str(found.error)
+            assert isinstance(found, _stream.DiskFull) and "No space left" in str(found.error)
         else:
             assert isinstance(found, _stream.ShardResult) and found.value == "done"
     assert calls == [0, 0, 0, 1, 1, 1, 1]

@@ -280,7 +280,7 @@ def test_labels_that_come_too_late_are_counted(crops: Path, tiny_encoder: Encode
     def again(**said: object) -> int:
         report = extract([replace(item, **said) for item in items], out, encoder=tiny_encoder)  # type: ignore[arg-type]
         assert report.done + report.skipped == len(items) and not report.conflicts
-        return report.untold
+        return report.kept_unlabelled
 
     assert again() == 0  # new rows
     assert again() == 0  # the same again
@@ -288,6 +288,6 @@ def test_labels_that_come_too_late_are_counted(crops: Path, tiny_encoder: Encode
     assert FeatureTable.open(out).metadata(["label"]).column("label").null_count == len(items)
     other = tmp_path / "G.lance"
     extract([replace(item, label=1, generator="sdxl") for item in items], other, encoder=tiny_encoder)
-    for generator, untold in (("sdxl", 0), (None, 0), ("flux", len(items))):
+    for generator, kept_unlabelled in (("sdxl", 0), (None, 0), ("flux", len(items))):
         given = [replace(item, label=1, generator=generator) for item in items]
-        assert extract(given, other, encoder=tiny_encoder).untold == untold
+        assert extract(given, other, encoder=tiny_encoder).kept_unlabelled == kept_unlabelled

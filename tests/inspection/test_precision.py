@@ -22,7 +22,7 @@ def encoder(tiny_clip_dir: Path) -> Encoder:
 
 
 def extracted(dtype: str, tiny_clip_dir: Path, collection: Path, place: Path) -> Features:
-    """The collection's features in a quicker number format; skips where the processor does not have it."""
+    """The collection's features in a quicker dtype; skips where the processor does not have it."""
     if (obstacle := load_encoder(tiny_clip_dir, device="cpu").obstacle_to_quick(dtype)) is not None:
         pytest.skip(obstacle)
     quick = load_encoder(tiny_clip_dir, device="cpu", dtype=dtype)

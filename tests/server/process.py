@@ -22,7 +22,7 @@ from tests.server.running import API
 SERVE = """
 import sys
 from morelli.server import ServerSettings, serve
-serve(ServerSettings.from_json(sys.argv[1]), say=lambda line: print(line, file=sys.stderr, flush=True))
+serve(ServerSettings.from_json(sys.argv[1]), on_message=lambda line: print(line, file=sys.stderr, flush=True))
 """
 
 

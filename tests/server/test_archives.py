@@ -108,9 +108,9 @@ def test_archives_leave_no_file_behind(settings: ServerSettings, crops: dict[str
 
 def test_members_that_are_not_listed_are_said_to_be_missing() -> None:
     from morelli.images import Limits
-    from morelli.server._archives import MOST_MEMBERS, ArchiveShelf
+    from morelli.server._archives import MOST_MEMBERS, ArchiveStore
 
-    shelf = ArchiveShelf(60)
+    shelf = ArchiveStore(60)
     data = png(Image.new("RGB", (4, 4)))
     for count, more in ((MOST_MEMBERS, False), (MOST_MEMBERS + 5, True)):
         names = [f"{k}.png" for k in range(count)]

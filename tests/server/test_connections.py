@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from morelli.server import ServerSettings
-from morelli.server._protocol import ImpatientProtocol
+from morelli.server._protocol import IdleClosingProtocol
 from tests.server.conftest import png
 from tests.server.running import API, Running, running, until
 
@@ -93,7 +93,7 @@ def test_a_body_that_drips_is_given_up_as_well(with_limits) -> None:  # type: ig
 def test_headers_that_never_end_are_given_up(
     settings: ServerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ImpatientProtocol, "header_seconds", 0.3)
+    monkeypatch.setattr(IdleClosingProtocol, "header_seconds", 0.3)
     with running(settings, ready=False) as server:
         assert server.raw(b"GET / HTTP/1.1\r\nHost: 127") == b""
         assert server.raw(b"") == b""

@@ -22,7 +22,7 @@ from starlette.testclient import TestClient
 
 from morelli.errors import MorelliError, UsageError
 from morelli.server import ServerSettings
-from morelli.server.deployment import Judge, application, deployed_settings
+from morelli.server.deployment import Replica, application, deployed_settings
 from tests.server.conftest import png
 from tests.server.running import API, Running
 
@@ -52,7 +52,7 @@ def test_without_ray_the_message_names_the_extra() -> None:
 
 
 def test_a_replica_judges_and_remembers_nothing(settings: ServerSettings, picture: bytes) -> None:
-    judge = Judge(replace(settings, token=TOKEN, roots=(), feedback=None).to_json())
+    judge = Replica(replace(settings, token=TOKEN, roots=(), feedback=None).to_json())
     app = judge.__serve_build_asgi_app__()
     with TestClient(app, base_url="http://127.0.0.1", headers={"Authorization": f"Bearer {TOKEN}"}) as client:
         asyncio.run(judge.check_health())
@@ -67,7 +67,7 @@ def test_a_replica_judges_and_remembers_nothing(settings: ServerSettings, pictur
 
 
 def test_a_replica_without_its_encoder_is_not_healthy(settings: ServerSettings, tmp_path: Path) -> None:
-    judge = Judge(replace(settings, weights=tmp_path / "none").to_json())
+    judge = Replica(replace(settings, weights=tmp_path / "none").to_json())
     with TestClient(judge.__serve_build_asgi_app__()), pytest.raises(MorelliError, match="none"):
         asyncio.run(judge.check_health())
 

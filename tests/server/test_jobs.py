@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from morelli.cli._outputs import COLUMNS
+from morelli.inspection.answers import COLUMNS
 from morelli.server import ServerSettings
 from tests.server.running import Running, running
 

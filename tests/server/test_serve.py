@@ -145,5 +145,5 @@ import sys, time
 from morelli.server import ServerSettings, _state, serve
 real = _state.load
 _state.load = lambda *given, **named: (time.sleep(60), real(*given, **named))[1]
-serve(ServerSettings.from_json(sys.argv[1]), say=lambda line: print(line, file=sys.stderr, flush=True))
+serve(ServerSettings.from_json(sys.argv[1]), on_message=lambda line: print(line, file=sys.stderr, flush=True))
 """

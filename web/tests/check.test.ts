@@ -118,7 +118,7 @@ describe("what a detector's own record says of false alarms", () => {
   });
 
   it("is silent where nothing was measured", () => {
-    expect(falseAlarms({ thresholds: { ai: { observed: null, n: 0 } } })).toBeNull();
+    expect(falseAlarms({ thresholds: { ai: { observed: null, n: 0 } }, training: { n_real: null } })).toBeNull();
     expect(falseAlarms(null)).toBeNull();
   });
 });

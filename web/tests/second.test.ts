@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 
 import type { Agreement, Case } from "../src/api/types";
-import { csvOf, type Judged, narrowed, sorted } from "../src/check/table";
+import { csvOf } from "../src/check/csv";
+import { type Judged, narrowed, sorted } from "../src/check/table";
 import { agreementWords } from "../src/check/words";
 
 function entry(key: number, agreement: Agreement | null, verdict: Case["verdict"] = "ai"): Judged {
@@ -13,7 +14,9 @@ function entry(key: number, agreement: Agreement | null, verdict: Case["verdict"
     base_rate: 0.5,
     logit: 1,
     reasons: [],
-    facts: { width: 10, height: 10, format: "PNG", bytes: 5, sha256: "ab" },
+    facts: { width: 10, height: 10, format: "PNG", bytes: 5, sha256: "ab", notes: [] },
+    neighbors: { fake: [], real: [] },
+    provenance: [],
     second: agreement && { name: "=other", verdict, probability: 0.9, interval: [0.8, 1], agreement },
   } as unknown as Case;
   return { key, name: `${String(key)}.png`, from: "", state: "done", case: found, error: null };
@@ -31,9 +34,9 @@ describe("a second detector", () => {
 
   it("has its columns in the file, and none where it did not judge", () => {
     const [head, first, , third] = csvOf(entries).split("\r\n");
-    expect(head).toMatch(/failure,second_detector,second_verdict,second_probability,second_low,second_high,agreement$/);
-    expect(first).toMatch(/,'=other,ai,0\.9,0\.8,1,disagree$/);
-    expect(third).toMatch(/,,,,,,$/);
+    expect(head).toMatch(/flips,second_verdict,second_probability,second_low,second_high,agreement$/);
+    expect(first).toMatch(/,ai,0\.9,0\.8,1,disagree$/);
+    expect(third).toMatch(/,,,,,$/);
     expect(csvOf([entry(3, null)])).not.toContain("second");
   });
 

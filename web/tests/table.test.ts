@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 
+import { COLUMNS } from "../src/api/generated";
 import type { Case } from "../src/api/types";
 import { boxOf, pixelsOf } from "../src/check/box";
-import { csvOf, field, type Judged, sorted } from "../src/check/table";
+import { csvOf, field } from "../src/check/csv";
+import { type Judged, sorted } from "../src/check/table";
 
 function entry(key: number, name: string, probability: number | null, more: Partial<Judged> = {}): Judged {
   const found =
@@ -16,7 +18,11 @@ function entry(key: number, name: string, probability: number | null, more: Part
           base_rate: 0.5,
           logit: 1,
           reasons: ["one", 'two "quoted"'],
-          facts: { width: 10 * key, height: 10, format: "PNG", bytes: 5, sha256: "ab" },
+          facts: { width: 10 * key, height: 10, format: "PNG", bytes: 5, sha256: "ab", notes: [] },
+          neighbors: { fake: [{ id: "c".repeat(64), name: null, generator: "sdxl", label: "fake", distance: 0.25 }], real: [] },
+          provenance: [{ claims: "edited_with_ai", tool: "Tool", version: "2" }],
+          family: null,
+          stability: { low: 0.1, high: 0.8, flips: true },
         } as unknown as Case);
   return { key, name, from: "", state: found ? "done" : "failed", case: found, error: null, ...more };
 }
@@ -36,11 +42,17 @@ describe("the table of a batch", () => {
   it("is a file that spreadsheets read and none of them runs", () => {
     expect([field("=1+1"), field("-x"), field('a"b'), field(0.5), field(null)]).toEqual(["'=1+1", "'-x", '"a""b"', "0.5", ""]);
     const lines = csvOf(entries).split("\r\n");
-    expect(lines[0]?.startsWith("\uFEFFname,archive,verdict,probability,low,high")).toBe(true);
+    const head = lines[0]?.slice(1).split(",") ?? [];
+    expect(lines[0]?.startsWith("\uFEFFuri,sha256,label,generator,verdict,probability,probability_low")).toBe(true);
+    expect(head).toEqual(COLUMNS);
+    const first = Object.fromEntries(head.map((name, k) => [name, lines[1]?.split(",")[k]]));
+    expect(first).toMatchObject({ uri: "b.png", nearest_generated: "sdxl", nearest_generated_similarity: "0.75", nearest_real: "" });
+    expect(first).toMatchObject({ provenance: "edited with AI: Tool 2", flips: "True", error: "", family: "" });
+    expect(csvOf([entry(1, "f/b.png", 0.2, { from: "a.zip" })])).toContain("a.zip::f/b.png,");
     expect(lines).toHaveLength(5);
-    expect(lines[1]).toContain('real,0.2');
+    expect(lines[1]).toContain("real,0.2");
     expect(lines[1]).toContain('"one; two ""quoted"""');
-    expect(lines[2]).toMatch(/^a\.png,,,.*cut off$/);
+    expect(lines[2]).toMatch(/^a\.png,,,.*,failed,cut off,,,,,,$/);
   });
 });
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from morelli.artefacts._leftovers import real_path, remove, temporary
-from morelli.artefacts._lock import WAIT, Say, locked, log_message
+from morelli.artefacts._lock import WAIT, OnMessage, locked, log_message
 from morelli.artefacts._pipe import open_pipe
 from morelli.artefacts._sync import copy_mode, create, finish, make_folders, sync_folder
 from morelli.errors import UsageError
@@ -27,7 +27,7 @@ def write_file(
     *,
     lock: bool = True,
     wait: float = WAIT,
-    on_message: Say | None = None,
+    on_message: OnMessage | None = None,
 ) -> None:
     r"""Write one file whole or not at all; text is stored as UTF-8. See `replacing_file`.
 
@@ -52,7 +52,7 @@ def replacing_file(
     lock: bool = True,
     growing: str | None = None,
     wait: float = WAIT,
-    on_message: Say | None = None,
+    on_message: OnMessage | None = None,
 ) -> Iterator[IO[bytes]]:
     """An open binary file whose content takes the place of `path` when the block ends without an error.
 
@@ -77,7 +77,7 @@ def replacing_file(
         pipe = Path(path).is_fifo() and os.name == "posix"
         with (
             _naming(Path(path)),
-            open_pipe(Path(path), wait=min(wait, PIPE_WAIT), say=on_message or log_message)
+            open_pipe(Path(path), wait=min(wait, PIPE_WAIT), on_message=on_message or log_message)
             if pipe
             else Path(path).open("wb") as stream,
         ):

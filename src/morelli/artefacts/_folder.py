@@ -1,7 +1,7 @@
 """An artefact as a folder: a manifest that names every other file, and those files, written and read whole.
 
 The manifest is a JSON object with `format`, `version`, the document itself, `files` (tensors, JSON and
-other files: SHA-256, bytes, and of every tensor shape and number format), `texts` (pages for people, with
+other files: SHA-256, bytes, and of every tensor shape and dtype), `texts` (pages for people, with
 the same facts) and `digest`, which covers all of it.
 
 The one version rule: a reader takes the versions from `oldest` to `version`; `version` goes up when an
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from morelli.artefacts._json import LARGEST_JSON, document_digest, dump_json, parse_json, read_json
 from morelli.artefacts._leftovers import real_path, set_aside
-from morelli.artefacts._lock import WAIT, Say, locked
+from morelli.artefacts._lock import WAIT, OnMessage, locked
 from morelli.artefacts._reading import LARGEST, hash_file, inner_path, read_file
 from morelli.artefacts._replace import replacing_folder
 from morelli.artefacts._sync import create, finish, write_new
@@ -50,7 +50,7 @@ class Format:
         oldest: the oldest version that is still read.
         schema: of the manifest; see `check_schema`.
         suffixes: of the files that may be named; others than .safetensors and .json are checked, not loaded.
-        dtypes: number formats that tensors may have.
+        dtypes: dtypes that tensors may have.
         finite: refuse NaN and infinities in tensors.
         largest: bytes of one file at most.
         files_of: the files of a version that did not list them in `files`.
@@ -103,7 +103,7 @@ def write_folder(
     others: Mapping[str, Written] | None = None,
     unless_changed: str | None = None,
     wait: float = WAIT,
-    on_message: Say | None = None,
+    on_message: OnMessage | None = None,
 ) -> dict[str, Any]:
     """Write an artefact's folder whole or not at all, synced and locked; one of its kind is replaced.
 

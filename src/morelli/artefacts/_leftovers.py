@@ -47,7 +47,7 @@ def set_aside(path: Path) -> Path | None:
     return max(found, key=lambda one: one.lstat().st_ctime_ns, default=None)
 
 
-def recover(path: Path, say: Callable[[str], None]) -> None:
+def recover(path: Path, on_message: Callable[[str], None]) -> None:
     """Put back a former folder whose place is empty, and remove what else was left; both are said.
 
     The caller holds the lock of `path`.
@@ -55,10 +55,10 @@ def recover(path: Path, say: Callable[[str], None]) -> None:
     if not os.path.lexists(path) and (former := set_aside(path)) is not None:
         os.rename(former, path)  # noqa: PTH104
         sync_folder(path.parent)
-        say(f"{path} was put back as it was: a program that was replacing it was ended in between")
+        on_message(f"{path} was put back as it was: a program that was replacing it was ended in between")
     for one in _leftovers(path):
         remove(one)
-        say(f"removed {one}, left behind by a program that was ended while it wrote {path.name}")
+        on_message(f"removed {one}, left behind by a program that was ended while it wrote {path.name}")
 
 
 def remove(path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from morelli.artefacts._leftovers import lock_file, real_path, recover
 from morelli.errors import ArtifactError
 
-Say = Callable[[str], None]
+OnMessage = Callable[[str], None]
 """Called with one line for the user."""
 
 Release = Callable[[], None]
@@ -28,7 +28,7 @@ _ours = threading.local()
 
 
 @contextmanager
-def locked(path: str | Path, *, wait: float = WAIT, on_message: Say | None = None) -> Iterator[Path]:
+def locked(path: str | Path, *, wait: float = WAIT, on_message: OnMessage | None = None) -> Iterator[Path]:
     """Hold the artefact at `path` against other writers, in this process and in others.
 
     Whoever changes an artefact by reading and writing it holds the lock over both; every writer of this
@@ -59,30 +59,30 @@ def locked(path: str | Path, *, wait: float = WAIT, on_message: Say | None = Non
         ...     counter.read_text()
         '3'
     """
-    path, say = real_path(path), on_message or log_message
+    path, on_message = real_path(path), on_message or log_message
     held: set[Path] = _ours.__dict__.setdefault("held", set())
     if path in held:
         yield path
         return
-    with _file_lock(path, wait, say):
+    with _file_lock(path, wait, on_message):
         held.add(path)
         try:
-            recover(path, say)
+            recover(path, on_message)
             yield path
         finally:
             held.discard(path)
 
 
 def log_message(message: str) -> None:
-    """Say it where nobody asked to hear: in the log `morelli.artefacts`."""
+    """Write it where no caller takes messages: in the log `morelli.artefacts`."""
     logging.getLogger("morelli.artefacts").warning("%s", message)
 
 
 @contextmanager
-def _file_lock(path: Path, wait: float, say: Say) -> Iterator[None]:
+def _file_lock(path: Path, wait: float, on_message: OnMessage) -> Iterator[None]:
     started, said = time.monotonic(), False
     take = _take_with_filelock if os.name == "nt" else _take
-    while (release := _taken(path, take, say)) is None:
+    while (release := _taken(path, take, on_message)) is None:
         waited = time.monotonic() - started
         if waited >= wait:
             raise ArtifactError(
@@ -90,7 +90,7 @@ def _file_lock(path: Path, wait: float, say: Say) -> Iterator[None]:
             )
         if waited >= _QUIET and not said:
             said = True
-            say(f"waiting for another program that is writing {path}")
+            on_message(f"waiting for another program that is writing {path}")
         time.sleep(min(0.05, wait))
     try:
         yield
@@ -98,12 +98,12 @@ def _file_lock(path: Path, wait: float, say: Say) -> Iterator[None]:
         release()
 
 
-def _taken(path: Path, take: Callable[[Path], Release | None], say: Say) -> Release | None:
+def _taken(path: Path, take: Callable[[Path], Release | None], on_message: OnMessage) -> Release | None:
     try:
         return take(lock_file(path))
     except OSError as error:
         if error.errno in _NO_LOCKS:
-            say(f"the file system of {path} has no locks: let no other program write there meanwhile")
+            on_message(f"the file system of {path} has no locks: let no other program write there meanwhile")
             return lambda: None
         raise ArtifactError(
             f"{path} cannot be written: its folder {path.parent} takes no new file ({error.strerror})"

@@ -8,14 +8,14 @@ import time
 from pathlib import Path
 from typing import IO
 
-from morelli.artefacts._lock import Say
+from morelli.artefacts._lock import OnMessage
 from morelli.errors import UsageError
 
 _QUIET = 2.0  # seconds of waiting that are not worth a line
 _STEP = 0.02
 
 
-def open_pipe(path: Path, *, wait: float, say: Say) -> IO[bytes]:
+def open_pipe(path: Path, *, wait: float, on_message: OnMessage) -> IO[bytes]:
     """The pipe at `path`, open for writing.
 
     Raises:
@@ -37,6 +37,6 @@ def open_pipe(path: Path, *, wait: float, say: Say) -> IO[bytes]:
                 f"{path} is a pipe, and nothing read from it for {wait:g} s; start the program that reads it"
             )
         if waited > _QUIET and not announced:
-            say(f"{path} is a pipe: waiting for a program that reads it")
+            on_message(f"{path} is a pipe: waiting for a program that reads it")
             announced = True
         time.sleep(_STEP)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from morelli.artefacts._exchange import exchange
 from morelli.artefacts._leftovers import real_path, remove, temporary
-from morelli.artefacts._lock import WAIT, Say, locked
+from morelli.artefacts._lock import WAIT, OnMessage, locked
 from morelli.artefacts._sync import copy_mode, make_folders, sync_folder, sync_tree
 from morelli.errors import UsageError
 
@@ -24,7 +24,7 @@ def replacing_folder(
     ours: Callable[[Path], bool],
     replaced: Callable[[Path], Collection[str]] | None = None,
     wait: float = WAIT,
-    on_message: Say | None = None,
+    on_message: OnMessage | None = None,
 ) -> Iterator[Path]:
     """A new folder to fill, which takes the place of `path` when the block ends without an error.
 

@@ -35,7 +35,7 @@ def pack_tensors(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
 
 
 def declare_tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """Shape and number format of named arrays, as a manifest states them."""
+    """Shape and dtype of named arrays, as a manifest states them."""
     return {name: {"shape": list(array.shape), "dtype": str(array.dtype)} for name, array in arrays.items()}
 
 
@@ -53,11 +53,11 @@ def unpack_tensors(
     Args:
         declared: what `declare_tensors` gave, None if nothing was declared.
         declared_by: where it was declared, for messages.
-        dtypes: number formats that may occur.
+        dtypes: dtypes that may occur.
         finite: refuse NaN and infinities.
 
     Raises:
-        ArtifactError: damaged, other tensors than declared, another number format, or not finite.
+        ArtifactError: damaged, other tensors than declared, another dtype, or not finite.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -79,9 +79,7 @@ def unpack_tensors(
                     f"{facts['dtype']} {facts['shape']}"
                 )
         if str(array.dtype) not in dtypes:
-            raise ArtifactError(
-                f"{file}: tensor {name} has number format {array.dtype}, which does not belong here"
-            )
+            raise ArtifactError(f"{file}: tensor {name} has dtype {array.dtype}, which does not belong here")
         if finite and array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ArtifactError(f"{file}: tensor {name} holds values that are not finite")
     return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,28 +81,24 @@ def add_images(
         prototypes = np.full(held.impacts.shape, -1, dtype=np.int16)
         versions = dict(record.versions)
         if encoder is not None and record.patches:
-            scratch = folder / "adding"
-            shutil.rmtree(scratch, ignore_errors=True)
-            scratch.mkdir()
-            shutil.copy(folder / "pattern-basis.safetensors", scratch)
-            unreadable += write_pixels(
-                scratch,
-                table,
-                _only(added, where),
-                distilled,
-                held,
-                encoder=encoder,
-                pictures=Pictures(tuple(Path(one) for one in images)),
-                total=len(added),
-                workers=workers or default_workers(),
-                seed=record.seed,
-                on_progress=on_progress,
-            )
-            fresh = PixelTable.open(scratch / "pixels.lance")
-            if (folder / "prototypes").is_dir():
-                prototypes = Prototypes.load(folder / "prototypes").assign(held.impacts, fresh.pooled_of)
-            versions["pixels"] = append_pixels(folder / "pixels.lance", versions["pixels"], fresh)
-            shutil.rmtree(scratch)
+            with _scratch_pixels(folder) as scratch:
+                unreadable += write_pixels(
+                    scratch,
+                    table,
+                    _only(added, where),
+                    distilled,
+                    held,
+                    encoder=encoder,
+                    pictures=Pictures(tuple(Path(one) for one in images)),
+                    total=len(added),
+                    workers=workers or default_workers(),
+                    seed=record.seed,
+                    on_progress=on_progress,
+                )
+                fresh = PixelTable.open(scratch / "pixels.lance")
+                if (folder / "prototypes").is_dir():
+                    prototypes = Prototypes.load(folder / "prototypes").assign(held.impacts, fresh.pooled_of)
+                versions["pixels"] = append_pixels(folder / "pixels.lance", versions["pixels"], fresh)
         on_progress("cells", 0, 1)
         layout, grid = Layout.load(folder / "layout"), Grid.load(folder / "layout" / "grid.safetensors")
         xy = layout.place(held.impacts)
@@ -128,6 +125,17 @@ def add_images(
         replace(grown, files=files).write(folder)
         drop_old_versions(folder, grown.cells)
         return Atlas.open(folder, images=images)
+
+
+@contextmanager
+def _scratch_pixels(folder: Path) -> Iterator[Path]:
+    """A folder inside the atlas for thumbnails and maps of the added images, until they are in its table."""
+    scratch = folder / "adding"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    shutil.copy(folder / "pattern-basis.safetensors", scratch)
+    yield scratch
+    shutil.rmtree(scratch)
 
 
 def _only(added: Features, where: str | None) -> str:

@@ -220,12 +220,12 @@ class Atlas(MapView):
             cells=lambda level, ids: masked(self.pyramid.rows_in_cells(level, ids)),
             polygon=lambda points: masked(rows_in_polygon(self.collection.xy, points)),
             rect=lambda corners: masked(rows_in_rect(self.collection.xy, corners)),
-            carriers=self._carriers,
+            prototype=self._with_prototype,
             tagged=self.tags.mask,
             copies=self._copied,
         )
 
-    def _carriers(self, number: int) -> Mask:
+    def _with_prototype(self, number: int) -> Mask:
         found = self.prototypes_found
         if found is None or not 0 <= number < len(found):
             raise UsageError(f"The atlas has no prototype {number}.")
@@ -275,7 +275,7 @@ class Atlas(MapView):
 
     def pattern_page(self, number: int) -> dict[str, Any]:
         """One prototype with its images, and what their scores would be without it; see `pattern_page`."""
-        rows = np.flatnonzero(self._carriers(number))
+        rows = np.flatnonzero(self._with_prototype(number))
         return pattern_page(self.collection, self.prototypes()[number], rows, self.prototypes_found)
 
     def rows(
@@ -436,10 +436,10 @@ class Atlas(MapView):
     ) -> Mapping[str, Any]:
         """Name, note, hide or merge a prototype; a circle of merges is refused, and so is a change of what
         differs by now from `was`, the fields as the caller saw them."""
-        self._carriers(number)
+        self._with_prototype(number)
         into = fields.get("merged_into")
         if into is not None:
-            self._carriers(into)
+            self._with_prototype(into)
             if into in self._merged(number):
                 raise UsageError(f"Prototype {into} is merged into {number} already; take that back first.")
         return self._edited("prototypes", number, fields, was)

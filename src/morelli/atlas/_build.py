@@ -120,18 +120,13 @@ def build_atlas(
         fitted, prototypes, names = _patterns(
             out, features, fitted, held, concepts=concepts, seed=options.seed, on_progress=on_progress
         )
-        on_progress("cells", 0, 1)
-        layout, grid = lay_out(held.impacts, options)
-        layout.save(out / "layout")
-        grid.save(out / "layout" / "grid.safetensors")
-        version = write_images(
-            out, placed_rows(features, fitted, held, prototypes=prototypes, grid=grid, xy=layout.xy)
-        )
-        write_embeddings(out, features.matrix(options.kind))
         labels = labels_of(features)
         thresholds = thresholds_of(fitted, held, labels)
-        images_written = open_images(out / "images.lance", options.dimensions, version)
-        collection = Collection(images_written, fitted, thresholds)
+        on_progress("cells", 0, 1)
+        version = _placed(out, features, fitted, held, prototypes=prototypes, options=options)
+        collection = Collection(
+            open_images(out / "images.lance", options.dimensions, version), fitted, thresholds
+        )
         levels = write_cells(out / f"cells-{len(features)}", collection, picture_copies(features))
         on_progress("cells", 1, 1)
         record = AtlasRecord(
@@ -212,6 +207,25 @@ def _patterns(
         fitted.save(out / "distilled")
     on_progress("prototypes", 1, 1)
     return fitted, prototypes, names
+
+
+def _placed(
+    out: Path,
+    features: Features,
+    fitted: DistilledMap,
+    held: HeldOut,
+    *,
+    prototypes: NDArray[np.int16],
+    options: AtlasOptions,
+) -> int:
+    """Lay the images out and write their rows and embeddings; the version of the table of images."""
+    layout, grid = lay_out(held.impacts, options)
+    layout.save(out / "layout")
+    grid.save(out / "layout" / "grid.safetensors")
+    rows = placed_rows(features, fitted, held, prototypes=prototypes, grid=grid, xy=layout.xy)
+    version = write_images(out, rows)
+    write_embeddings(out, features.matrix(options.kind))
+    return version
 
 
 def _evidence(name: DimensionName) -> dict[str, Any]:

@@ -201,11 +201,6 @@ class Collection:
         return self.held_impacts
 
     @locked_cached_property
-    def own_impacts(self) -> Floats:
-        """(n, K) signed shares of the full fit's logit; with its bias they sum to it."""
-        return np.asarray(self.values * self.distilled.w, dtype=np.float32)
-
-    @locked_cached_property
     def held_impacts(self) -> Floats:
         """(n, K) the same of a fit that did not see the image's group."""
         return self._vectors("held_impacts", np.float32, self.dimensions)
@@ -247,11 +242,11 @@ class Collection:
         return self._vectors("prototypes", np.int16, self.dimensions)
 
     @locked_cached_property
-    def carriers(self) -> NDArray[np.int64]:
+    def images_by_prototype(self) -> NDArray[np.int64]:
         """Images whose pattern belongs to each prototype, up to the last that any belongs to."""
-        return self.carried()
+        return self.count_by_prototype()
 
-    def carried(self, rows: NDArray[np.integer] | None = None) -> NDArray[np.int64]:
+    def count_by_prototype(self, rows: NDArray[np.integer] | None = None) -> NDArray[np.int64]:
         """How many of some rows belong to each prototype, up to the last that any image belongs to."""
         numbers, joint = self._prototype_codes
         found = np.zeros(max((int(one[-1]) for one in numbers), default=-1) + 2, np.int64)
@@ -284,7 +279,7 @@ class Collection:
         return verdict_of(self.probabilities, self.base_thresholds)
 
     @locked_cached_property
-    def doubts(self) -> Floats:
+    def uncertainties(self) -> Floats:
         """(n,) 1 at even odds, 0 at certainty."""
         return np.asarray(1 - np.abs(2 * self.probabilities - 1), dtype=np.float32)
 

@@ -40,16 +40,16 @@ def with_facets(
     """
     import pyarrow as pa
 
-    verdicts, doubts = collection.verdicts, collection.doubts
+    verdicts, uncertainties = collection.verdicts, collection.uncertainties
     if probabilities is not None:
         verdicts = verdict_of(probabilities, collection.base_thresholds)
-        doubts = np.asarray(1 - np.abs(2 * probabilities - 1), dtype=np.float32)
+        uncertainties = np.asarray(1 - np.abs(2 * probabilities - 1), dtype=np.float32)
     real, unsure, ai = range(len(VERDICTS))
     # One pass for labels and verdicts together: the number of both, labels counted from unknown.
     both = np.int8(3) * verdicts + collection.labels + np.int8(1)
     table_of = part.counts_by(both, 9).reshape(-1, 3, 3).astype(np.int32)
     by_verdict = table_of.sum(axis=2, dtype=np.int32)
-    doubt = part.means(doubts).astype(np.float32)
+    doubt = part.means(uncertainties).astype(np.float32)
     chosen, groups = collection.main_generators(MOST_GENERATORS)
     by_generator = part.counts_by(groups, max(1, len(chosen))).astype(np.int32)
     columns = {

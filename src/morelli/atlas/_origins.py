@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morelli.atlas._collection import Collection
-from morelli.atlas.patterns._dimension_names import loud_images
+from morelli.atlas.patterns._dimension_names import images_of_large_impact
 from morelli.atlas.patterns._figures import lifted
 
 
@@ -46,7 +46,7 @@ def origins(collection: Collection, most: int = 6) -> list[list[dict[str, Any]]]
     total = np.bincount(codes[codes >= 0], minlength=len(names))
     found = []
     for column in collection.impact_columns:
-        loud = codes[loud_images(column)]
+        loud = codes[images_of_large_impact(column)]
         carried = np.bincount(loud[loud >= 0], minlength=len(names))
         found.append(lifted(names, carried, total, len(loud) / max(1, len(column)), most))
     return found

@@ -58,14 +58,14 @@ class Selection:
 @dataclass(frozen=True)
 class Places:
     """What a selection needs besides columns: `cells(level, ids)`, `polygon(points)` and `rect(corners)` give
-    masks (n,); `carriers(prototype)` those whose pattern belongs to it, merged ones included; `tagged(names)`
+    masks (n,); `prototype(number)` those whose pattern belongs to it, merged ones included; `tagged(names)`
     those with one of some tags, None standing for no tag; `copies(which)` near-duplicates of a row, or all
     that straddle something."""
 
     cells: Callable[[int, Sequence[int]], Mask]
     polygon: Callable[[NDArray[np.float64]], Mask]
     rect: Callable[[NDArray[np.float64]], Mask]
-    carriers: Callable[[int], Mask]
+    prototype: Callable[[int], Mask]
     tagged: Callable[[Sequence[str | None]], Mask]
     copies: Callable[[Any], Mask]
 
@@ -146,7 +146,7 @@ def _clause(clause: Any, collection: Collection, places: Places, budget: list[in
                 raise UsageError(f"Dimensions are 0 to {collection.dimensions - 1}, not {k}.")
             return _between(collection.impact_columns[k], low, high)
         case {"prototype": int(number), **rest} if not rest:
-            return places.carriers(number)
+            return places.prototype(number)
         case {"rows": list(rows), **rest} if not rest:
             chosen = np.zeros(n, dtype=bool)
             index = np.asarray(_whole(rows, "rows"), dtype=np.int64)

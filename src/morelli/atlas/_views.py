@@ -180,7 +180,7 @@ def prototype_views(
                 "note": given.get("note", ""),
                 "hidden": bool(given.get("hidden", False)),
                 "merged_into": given.get("merged_into"),
-                "carriers": int(counts[number]),
+                "images": int(counts[number]),
                 "selected": None if chosen is None else int(chosen[number]),
             }
         )
@@ -191,7 +191,7 @@ def prototype_counts(
     collection: Collection, rows: NDArray[np.integer] | None, count: int
 ) -> NDArray[np.int64]:
     """(count,) images, of some rows or of all, whose pattern belongs to each prototype."""
-    found = collection.carriers if rows is None else collection.carried(rows)
+    found = collection.images_by_prototype if rows is None else collection.count_by_prototype(rows)
     return np.pad(found, (0, max(0, count - len(found))))
 
 

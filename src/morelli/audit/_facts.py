@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from morelli.audit._statements import said as said_by
+from morelli.audit._statements import file_statements
 from morelli.errors import ImageError
 from morelli.images import (
     ImageFacts,
@@ -170,12 +170,12 @@ def file_facts(item: ImageItem, data: bytes, image: Image.Image, facts: ImageFac
 
     metadata = item.metadata
     quantisation, subsampling, progressive, camera, software = "", "", False, "", ""
-    said = said_by(data)
+    stated = file_statements(data)
     try:
         with quiet_pillow(), Image.open(io.BytesIO(data)) as header:
             quantisation, subsampling, progressive = _jpeg_facts(header)
             camera, software = _camera(header)
-            if "camera" not in said.kinds.split():
+            if "camera" not in stated.kinds.split():
                 camera = ""  # generators write their graph into the camera's fields
             has_alpha = "A" in header.mode or header.mode == "La" or "transparency" in header.info
     except Exception:  # `decode` read it by another way (without a bomb's text), or under wider limits
@@ -202,8 +202,8 @@ def file_facts(item: ImageItem, data: bytes, image: Image.Image, facts: ImageFac
         has_exif=facts.has_exif,
         camera=camera,
         software=software,
-        statements=said.kinds,
-        claim=said.claim,
+        statements=stated.kinds,
+        claim=stated.claim,
         has_icc=facts.has_icc,
         has_alpha=has_alpha,
         animated=facts.frames > 1 and facts.format not in _SEVERAL_PICTURES,

@@ -100,8 +100,8 @@ def _shortcut(baseline: MetadataBaseline | None, with_bytes: MetadataBaseline | 
         return []
     low, high = baseline.interval
     figure = f"AUC {baseline.auc:.2f} (90 % interval {low:.2f}–{high:.2f})"
-    carriers = [name for name, loss in baseline.importances.items() if loss >= 0.01][:3]
-    by = f", chiefly by {_listed([_FACTS.get(name, name) for name in carriers])}" if carriers else ""
+    chief = [name for name, loss in baseline.importances.items() if loss >= 0.01][:3]
+    by = f", chiefly by {_listed([_FACTS.get(name, name) for name in chief])}" if chief else ""
     note = f" ({baseline.note})" if baseline.note else ""
     extra = ""
     if with_bytes is not None and abs(with_bytes.auc - baseline.auc) >= 0.02:

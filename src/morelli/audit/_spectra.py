@@ -46,32 +46,6 @@ class Spectrum:
         """log10 of the magnitude, (side, side), for display."""
         return np.asarray(np.log10(np.maximum(self.magnitude, 1e-3)))
 
-    def peaks(self, ratio: float = 2.0, apart: int = 3) -> list[tuple[int, int, float]]:
-        """Frequencies that stand out from their ring's median, the strongest first.
-
-        Each is (fx, fy, ratio to the ring's median): cycles per side, fy ≥ 0. Upsampling by 2, 4, 8 in a
-        generator puts peaks at multiples of side / 2, side / 4, side / 8; JPEG blocks at side / 8 too.
-        """
-        side = len(self.magnitude)
-        rings = _rings(side)
-        level = np.ones(rings.max() + 1)
-        for ring in range(1, side // 2):
-            level[ring] = np.median(self.magnitude[rings == ring])
-        standing = self.magnitude / np.maximum(level[rings], 1e-9)
-        standing[(rings < 4) | (rings >= side // 2)] = 0
-        middle = side // 2
-        found: list[tuple[int, int, float]] = []
-        for flat in np.argsort(-standing, axis=None)[: 40 * side]:
-            row, column = divmod(int(flat), side)
-            fx, fy = column - middle, row - middle
-            if standing[row, column] < ratio or len(found) == 32:
-                break
-            if fy < 0 or (fy == 0 and fx < 0):  # the spectrum of a real image is symmetric
-                continue
-            if all(max(abs(fx - x), abs(fy - y)) >= apart for x, y, _ in found):
-                found.append((fx, fy, float(standing[row, column])))
-        return found
-
 
 def high_pass_magnitude(image: Image.Image, side: int, kernel: int = 3) -> Floats:
     """|FFT| of the grey centre crop minus its median blur, (side, side), zero frequency in the middle.

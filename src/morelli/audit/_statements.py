@@ -39,7 +39,7 @@ class ClassStatements:
         return {**asdict(self), "shares": {name: self.share(name) for name in STATEMENTS}}
 
 
-class Said(NamedTuple):
+class FileStatements(NamedTuple):
     """What a file says of itself.
 
     `kinds`: of statements, in the order of `STATEMENTS`, joined by spaces. `claim`: "generated",
@@ -50,20 +50,20 @@ class Said(NamedTuple):
     claim: str
 
 
-def said(data: bytes) -> Said:
+def file_statements(data: bytes) -> FileStatements:
     """What the file `data` says of itself.
 
     Generator metadata are statements outside of Content Credentials (parameters, graphs, IPTC types) that a
     generator made or changed the picture. Unreadable metadata say nothing.
 
     Example:
-        >>> said(b"no image")
-        Said(kinds='', claim='')
+        >>> file_statements(b"no image")
+        FileStatements(kinds='', claim='')
     """
     try:
         findings = read_provenance(data).findings
     except Exception:  # an audit reports files as they come; a reader's defect is no fact about one
-        return Said("", "")
+        return FileStatements("", "")
     found = set()
     for one in findings:
         if one.kind == "content_credentials":
@@ -74,7 +74,7 @@ def said(data: bytes) -> Said:
             found.add("generator")
     kinds = " ".join(name for name in STATEMENTS if name in found)
     claims = (one.claims for one in findings if one.strength != "weak" and one.claims in _ORIGINS)
-    return Said(kinds, next(claims, ""))
+    return FileStatements(kinds, next(claims, ""))
 
 
 def contradicting(table: pa.Table, label: int) -> list[str]:
@@ -87,10 +87,10 @@ def contradicting(table: pa.Table, label: int) -> list[str]:
 def statements_by_class(table: pa.Table) -> dict[str, ClassStatements]:
     """Counts for each class that has files: ``real``, ``generated``, ``unlabelled``."""
     labels = table.column("label").to_pylist()
-    said = [text.split() for text in table.column("statements").to_pylist()]
+    statements = [text.split() for text in table.column("statements").to_pylist()]
     found = {}
     for label, name in _CLASSES:
-        own = [words for value, words in zip(labels, said, strict=True) if value == label]
+        own = [words for value, words in zip(labels, statements, strict=True) if value == label]
         if own:
             counts = {kind: sum(kind in words for words in own) for kind in STATEMENTS}
             found[name] = ClassStatements(len(own), **counts)

@@ -255,7 +255,7 @@ def info(
         _verify(folder)
     found = Atlas.open(folder)
     if select is not None:
-        _tell_selection(found.evaluation(found.select(selection_document(found, select))), json_document)
+        _print_selection(found.evaluation(found.select(selection_document(found, select))), json_document)
     elif json_document:
         document = found.info() | {
             "dimensions_view": found.dimensions(),
@@ -263,7 +263,7 @@ def info(
         }
         typer.echo(json.dumps(document, indent=1))
     else:
-        _tell(found)
+        _print_atlas(found)
 
 
 @atlas.command()
@@ -337,12 +337,12 @@ class _steps:  # noqa: N801 - used like a function
 
     def __enter__(self) -> Callable[[str, int, int], None]:
         self.display.__enter__()
-        return self._tell
+        return self._on_progress
 
     def __exit__(self, *error: Any) -> None:
         self.display.__exit__(*error)
 
-    def _tell(self, step: str, done: int, total: int) -> None:
+    def _on_progress(self, step: str, done: int, total: int) -> None:
         if step not in self.tasks:
             self.tasks[step] = self.display.add_task(step, total=total)
             if self.display.disable and not self.quiet:
@@ -353,7 +353,7 @@ class _steps:  # noqa: N801 - used like a function
 def _finish(made: Atlas, quiet: bool) -> None:
     unreadable = made.record.unreadable
     if not quiet:
-        _tell(made)
+        _print_atlas(made)
         for uri, reason in unreadable[:10]:
             warn(f"{printable(uri)}: {reason}")
         if len(unreadable) > 10:
@@ -375,7 +375,7 @@ def _verify(folder: Path) -> None:
         warn(f"{name} was written by an earlier Morelli, without digests: it was read from end to end.")
 
 
-def _tell_selection(evaluation: dict[str, Any], json_document: bool) -> None:
+def _print_selection(evaluation: dict[str, Any], json_document: bool) -> None:
     if json_document:
         typer.echo(json.dumps(evaluation, indent=1))
         return
@@ -399,7 +399,7 @@ def _tell_selection(evaluation: dict[str, Any], json_document: bool) -> None:
         )  # fmt: skip
 
 
-def _tell(found: Atlas) -> None:
+def _print_atlas(found: Atlas) -> None:
     from rich.table import Table
 
     from morelli.atlas import by_evidence, p_text
@@ -433,7 +433,7 @@ def _tell(found: Atlas) -> None:
         )
         for item in sorted(prototypes, key=by_evidence)[:20]:
             table.add_row(
-                printable(item["name"]), str(item["dimension"] + 1), f"{item['carriers']:,}",
+                printable(item["name"]), str(item["dimension"] + 1), f"{item['images']:,}",
                 f"{item['mean_impact']:+.2f}", f"{item['purity_fake']:.0%}", p_text(item["p_value"]),
             )  # fmt: skip
         screen.print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ import typer
 
 from morelli.cli._console import console, printable, progress
 from morelli.cli._errors import outcome
-from morelli.cli._failures import say_failures
+from morelli.cli._failures import print_failures
 from morelli.cli._options import (
     ImageColumn,
     LabelColumn,
@@ -23,11 +24,11 @@ from morelli.cli._options import (
     Root,
     Sources,
 )
-from morelli.cli._sources import limits_of, reading_of, say_understood
+from morelli.cli._sources import limits_of, print_source_report, reading_of
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
-    from morelli.audit import AuditReport
+    from morelli.audit import AlignRecipe, AuditReport
 
 TONES = {"high": "bold red", "medium": "yellow", "low": "cyan", "info": "dim"}
 
@@ -113,13 +114,10 @@ def audit(
         offline=False,
     )
     understood = SourceReport()
-    if align is not None and align.exists() and any(align.resolve() == Path(s).resolve() for s in sources):
-        raise UsageError(f"{align} is what is audited; aligned copies need a folder of their own.")
-    if align is not None and align == Path():
-        raise UsageError("--align needs a folder of its own, not the current one.")
     source: str | list[str] = sources[0] if len(sources) == 1 else list(sources)
     recipe = AlignRecipe(side=side, codec=codec.value, quality=quality, small=small.value)
     if align is not None:
+        _check_folder(align, sources)
         recipe.check_target(align, source)
     with progress(quiet) as display:
         task = display.add_task("auditing", total=None)
@@ -132,7 +130,7 @@ def audit(
             **reading,
             report=understood,
         )
-    say_understood(understood, reading, quiet=quiet or json_document)
+    print_source_report(understood, reading, quiet=quiet or json_document)
     copies = None
     failed = list(found.failed)
     if align is not None:
@@ -151,34 +149,20 @@ def audit(
         failed += [one for one in made.failed if one.uri not in known]
         copies = look(made.manifest, workers=workers, seed=seed)
         if not quiet and not json_document:
-            left = sum(made.skipped.values())
-            console().print(
-                f"{align}: {made.written:,} aligned copies written, {made.reused:,} there already"
-                + (f", {left:,} too small" if left else "")
-                + f"; {made.recipe.id}",
-                highlight=False,
-                soft_wrap=True,
-            )
+            _print_copies(align, made.written, made.reused, sum(made.skipped.values()), made.recipe)
     if out is not None:
         from morelli.reports import write_audit_folder
 
         write_audit_folder(found, out, copies)
     if json_document:
-        import json
-
         document = {**found.to_json(), "aligned": copies.to_json() if copies else None}
         typer.echo(json.dumps(document, indent=1, ensure_ascii=False))
     elif not quiet:
         show(found)
-        if copies is not None and copies.baseline is not None and found.baseline is not None:
-            console().print(
-                f"After alignment file facts alone reach AUC {copies.baseline.auc:.3f} "
-                f"(before: {found.baseline.auc:.3f}).",
-                highlight=False,
-            )
+        _print_comparison(found, copies)
         if out is not None:
             console().print(f"Written: {out}", highlight=False, markup=False)
-    say_failures(
+    print_failures(
         [(one.uri, one.reason, one.message) for one in failed],
         "read",
         rest="--json lists up to 200",
@@ -186,6 +170,33 @@ def audit(
         done=found.table.num_rows,
     )
     raise typer.Exit(outcome(found.table.num_rows, len(failed)))
+
+
+def _check_folder(align: Path, sources: list[str]) -> None:
+    """Raise UsageError where aligned copies cannot be written."""
+    if align.exists() and any(align.resolve() == Path(source).resolve() for source in sources):
+        raise UsageError(f"{align} is what is audited; aligned copies need a folder of their own.")
+    if align == Path():
+        raise UsageError("--align needs a folder of its own, not the current one.")
+
+
+def _print_copies(align: Path, written: int, reused: int, small: int, recipe: AlignRecipe) -> None:
+    console().print(
+        f"{align}: {written:,} aligned copies written, {reused:,} there already"
+        + (f", {small:,} too small" if small else "")
+        + f"; {recipe.id}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _print_comparison(found: AuditReport, copies: AuditReport | None) -> None:
+    if copies is not None and copies.baseline is not None and found.baseline is not None:
+        console().print(
+            f"After alignment file facts alone reach AUC {copies.baseline.auc:.3f} "
+            f"(before: {found.baseline.auc:.3f}).",
+            highlight=False,
+        )
 
 
 def show(found: AuditReport) -> None:

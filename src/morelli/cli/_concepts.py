@@ -13,7 +13,7 @@ import typer
 from morelli.cli._console import console, printable, progress
 from morelli.cli._encoder_loading import named_encoder, weights_progress
 from morelli.cli._errors import warn
-from morelli.cli._options import Device, DeviceChoice, Dtype, NumberFormat, Offline, Quiet, WeightsPath
+from morelli.cli._options import Device, DeviceChoice, Dtype, DtypeChoice, Offline, Quiet, WeightsPath
 from morelli.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def build(
         int, typer.Option(min=4, help="How many photographs edits are tried on, at most.")
     ] = 100,
     seed: Annotated[int, typer.Option(help="Seed of the choice of photographs and of edits with noise.")] = 0,
-    dtype: Dtype = NumberFormat.auto,
+    dtype: Dtype = DtypeChoice.auto,
     weights: WeightsPath = None,
     device: Device = DeviceChoice.auto,
     offline: Offline = False,
@@ -216,17 +216,17 @@ def inspect(
     one = found.concepts[row]
     screen = console()
 
-    def say(text: str) -> None:
+    def print_line(text: str) -> None:
         screen.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
-    say(f"{one.name} (opposite: {one.opposite})")
-    say(f"  made from {one.source}: {one.description}")
+    print_line(f"{one.name} (opposite: {one.opposite})")
+    print_line(f"  made from {one.source}: {one.description}")
     if one.reliability is not None:
-        say(f"  reliability {one.reliability:.2f}, on {one.n:,} images")
+        print_line(f"  reliability {one.reliability:.2f}, on {one.n:,} images")
     cosine = found.directions @ found.directions[row]
     order = [i for i in np.argsort(-np.abs(cosine)) if i != row][:top]
     for i in order:
-        say(f"  {cosine[i]:+.2f}  {found.concepts[i].name}")
+        print_line(f"  {cosine[i]:+.2f}  {found.concepts[i].name}")
     if table is None:
         return
     from morelli.features import FeatureTable
@@ -239,9 +239,9 @@ def inspect(
     at = (at - at.mean()) / max(float(at.std()), 1e-12)
     uris = features.column("uri")
     for end, ranked in ((one.name, np.argsort(-at)[:top]), (one.opposite, np.argsort(at)[:top])):
-        say(f"{end}, in standard deviations:")
+        print_line(f"{end}, in standard deviations:")
         for i in ranked:
-            say(f"  {at[i]:+.1f}  {uris[i]}")
+            print_line(f"  {at[i]:+.1f}  {uris[i]}")
 
 
 def concept_bank(path: Path) -> ConceptBank:

@@ -16,7 +16,7 @@ import typer
 from morelli.cli._console import console, error_console, progress
 from morelli.cli._encoder_loading import detector_encoder, weights_progress
 from morelli.cli._errors import outcome, warn
-from morelli.cli._failures import say_failures
+from morelli.cli._failures import print_failures
 from morelli.cli._options import (
     BatchSize,
     Device,
@@ -46,7 +46,7 @@ from morelli.cli._options import (
 )
 from morelli.cli._output_names import SHEET_MARK, check_outputs, without_sheet
 from morelli.cli._outputs import Csv, JsonDocument, JsonLines, Output, Parquet
-from morelli.cli._sources import engine_of, limits_of, reading_of, say_understood
+from morelli.cli._sources import engine_of, limits_of, print_source_report, reading_of
 from morelli.cli._verdict_table import SHOWN, Summary, key, statements, verdict_table, why
 from morelli.errors import SourceError, UsageError
 
@@ -158,15 +158,12 @@ def detect(
     4 nothing could be judged.
     """
     targets = ["-" if json_document else None, jsonl, csv]
-    if [*targets, parquet].count("-") > 1:
-        raise UsageError(
-            "Only one of --json, --jsonl -, --csv - and --parquet - can have stdout: give the others a file."
-        )
+    _refuse_shared_stdout([*targets, parquet])
     check_outputs({"--jsonl": jsonl, "--csv": csv, "--parquet": parquet}, sheet, paths)
     from morelli.detectors import Ensemble, default_bundle_path, load_detector
     from morelli.images import iter_source
     from morelli.images.layouts import SourceReport
-    from morelli.inspection import Inspector, load
+    from morelli.inspection import Inspector
     from morelli.provenance import TrustList
 
     cluster = engine_of(engine, address=ray_address, actors=ray_actors, cpus=ray_cpus, offline=offline)
@@ -194,33 +191,19 @@ def detect(
         tuned = other if fpr is None else other.with_fpr(fpr)
         head["second"] = _head(tuned.with_base_rate(detector.base_rate))["bundle"]
     if isinstance(detector, Ensemble) and not quiet:
-        _say_cost(detector, thorough=thorough)
+        _print_cost(detector, thorough=thorough)
+
+    loading: dict[str, Any] = {"encoder": encoder, "weights": weights or [], "offline": offline}
 
     def inspector() -> Inspector:
         if other is not None:
-            with weights_progress(quiet) as on_progress:
-                both = load(
-                    detector,
-                    beside=other,
-                    encoder=encoder,
-                    weights=weights or [],
-                    device=device.value,
-                    offline=offline,
-                    precision=precision.value,
-                    explain=False,
-                    on_progress=on_progress,
-                )
-            head["precision"] = both.encoder.precision
-            second = both.second and both.second.at(detector.base_rate, fpr)
-            return replace(both, second=second, trust=anchors)
-        loaded = detector_encoder(
-            detector, encoder=encoder, weights=weights or [], device=device, offline=offline, quiet=quiet
-        )
-        found = Inspector(loaded, detector, trust=anchors)
-        if cluster == "local":
-            found = found.at_precision(precision.value)
+            found = _both(detector, other, fpr, device=device, precision=precision, quiet=quiet, **loading)
+        else:
+            found = Inspector(detector_encoder(detector, device=device, quiet=quiet, **loading), detector)
+            if cluster == "local":
+                found = found.at_precision(precision.value)
         head["precision"] = found.encoder.precision
-        return found
+        return replace(found, trust=anchors)
 
     how: dict[str, Any] = {
         "batch_size": batch_size,
@@ -243,10 +226,10 @@ def detect(
         raise _nothing_in(paths)
     if sheet is not None and pictures:
         _draw(sheet, pictures, summary, detector)
-    say_understood(report, reading, quiet=quiet)
+    print_source_report(report, reading, quiet=quiet)
     if not quiet:
-        _say(summary, table="-" not in targets)
-    say_failures(
+        _print_summary(summary, table="-" not in targets)
+    print_failures(
         summary.failures,
         "judged",
         rest="--csv, --jsonl, --json and --parquet hold them all",
@@ -256,6 +239,39 @@ def detect(
     if unread is not None:
         raise unread
     raise typer.Exit(outcome(summary.done, len(summary.failures)))
+
+
+def _both(
+    detector: Bundle | Ensemble,
+    other: Bundle | Ensemble,
+    fpr: float | None,
+    *,
+    device: DeviceChoice,
+    precision: PrecisionChoice,
+    quiet: bool,
+    **loading: Any,
+) -> Inspector:
+    """The inspector of two detectors, the second at the first one's base rate and at the same error rate."""
+    from morelli.inspection import load
+
+    with weights_progress(quiet) as on_progress:
+        both = load(
+            detector,
+            beside=other,
+            device=device.value,
+            precision=precision.value,
+            explain=False,
+            on_progress=on_progress,
+            **loading,
+        )
+    return replace(both, second=both.second and both.second.at(detector.base_rate, fpr))
+
+
+def _refuse_shared_stdout(targets: list[str | None]) -> None:
+    if targets.count("-") > 1:
+        raise UsageError(
+            "Only one of --json, --jsonl -, --csv - and --parquet - can have stdout: give the others a file."
+        )
 
 
 def _refuse_on_cluster(
@@ -387,7 +403,7 @@ def _draw(path: Path, pictures: list[Picture], summary: Summary, bundle: Bundle 
     write_file(path, picture.getvalue())
 
 
-def _say(summary: Summary, *, table: bool) -> None:
+def _print_summary(summary: Summary, *, table: bool) -> None:
     """The table on stdout, unless stdout holds data; the counts beside it, or on stderr."""
     screen = console() if table else error_console()
     if table and summary.shown:
@@ -402,7 +418,7 @@ def _say(summary: Summary, *, table: bool) -> None:
             screen.print(line, highlight=False, soft_wrap=True)
 
 
-def _say_cost(ensemble: Ensemble, *, thorough: bool) -> None:
+def _print_cost(ensemble: Ensemble, *, thorough: bool) -> None:
     """What an image costs, before any work begins."""
     from morelli.inspection import STABILITY_PERTURBATIONS
 

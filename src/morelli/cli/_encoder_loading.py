@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from morelli.cli._console import error_console, progress
-from morelli.cli._options import DeviceChoice, NumberFormat
+from morelli.cli._options import DeviceChoice, DtypeChoice
 
 if TYPE_CHECKING:
     from morelli.detectors import Bundle, Ensemble
@@ -101,7 +101,7 @@ def encoder_of(
 def named_encoder(
     name: str,
     *,
-    dtype: NumberFormat,
+    dtype: DtypeChoice,
     device: DeviceChoice,
     weights: Path | None,
     offline: bool,

@@ -100,7 +100,7 @@ def ensemble(
     made = fitted.ensemble
     made.save(out)
     if not quiet:
-        _say(made, out)
+        _print_ensemble(made, out)
     best = fitted.best_member
     if not fitted.better_than(best):
         change = made.metrics["compared"][best]["difference"]["auc"]
@@ -124,7 +124,7 @@ def _read(path: Path, bundles: list[Bundle]) -> Features:
     return table.load(kinds=list(dict.fromkeys(kinds)), where="label IS NOT NULL")
 
 
-def _say(made: Ensemble, out: Path) -> None:
+def _print_ensemble(made: Ensemble, out: Path) -> None:
     """The comparison, the weights, and what disagreement is worth; the model card has all of it."""
     from rich import box
     from rich.table import Table

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,20 +30,22 @@ from morelli.cli._options import (
     Device,
     DeviceChoice,
     Dtype,
+    DtypeChoice,
     ImageColumn,
     LabelColumn,
     LabelFrom,
     LayoutOption,
-    NumberFormat,
     Offline,
     OptionalBatchSize,
     OptionalWorkers,
     Quiet,
     WeightsPath,
 )
-from morelli.cli._sources import collection_of, say_understood
+from morelli.cli._sources import collection_of, print_source_report
 
 if TYPE_CHECKING:
+    from morelli.detectors import Bundle
+    from morelli.encoders import Encoder
     from morelli.reports import Report
 
 
@@ -81,7 +85,7 @@ def robustness(
     batch_size: OptionalBatchSize = None,
     workers: OptionalWorkers = None,
     device: Device = DeviceChoice.auto,
-    dtype: Dtype = NumberFormat.auto,
+    dtype: Dtype = DtypeChoice.auto,
     offline: Offline = False,
     seed: Seed = 0,
     rounds: Rounds = 1000,
@@ -119,36 +123,22 @@ def robustness(
         features = Path(source[0])
     else:
         features = table or out / "robustness.lance"
-        judges = [Bundle.load(default_bundle_path() if i.path == "default" else i.path) for i in inputs]
-        wanted = [*kinds.split(","), *(k for b in judges for k in b.kinds)]
-        if encoder is None and judges:
-            loaded = encoder_of(judges[0].build, weights=weights, device=device, offline=offline, quiet=quiet)
+        bundled = [Bundle.load(default_bundle_path() if i.path == "default" else i.path) for i in inputs]
+        how: dict[str, Any] = {"weights": weights, "device": device, "offline": offline, "quiet": quiet}
+        if encoder is None and bundled:
+            loaded = encoder_of(bundled[0].build, **how)
         else:
-            loaded = named_encoder(
-                encoder or "clip-vit-b16",
-                dtype=dtype,
-                device=device,
-                weights=weights,
-                offline=offline,
-                quiet=quiet,
-            )
-        from morelli.encoders import expand_kinds
-
+            loaded = named_encoder(encoder or "clip-vit-b16", dtype=dtype, **how)
         understood = SourceReport()
         items = listed(source, reading, understood)()
-        say_understood(understood, reading, quiet=quiet)
-        with progress(quiet) as display:
-            task = display.add_task("perturbing", total=None)
-
-            def advance(spec: str, number: int, count: int) -> None:
-                display.update(task, description=spec or "clean", completed=number, total=count)
-
+        print_source_report(understood, reading, quiet=quiet)
+        with _perturbing(quiet) as advance:
             extract_perturbed(
                 items,
                 features,
                 encoder=loaded,
                 perturbations=perturbations,
-                kinds=list(dict.fromkeys(expand_kinds(wanted, layers=loaded.layers))),
+                kinds=_kinds(kinds, bundled, loaded),
                 progress=advance,
                 workers=workers,
                 batch_size=batch_size,
@@ -177,6 +167,24 @@ def robustness(
     )
     if not quiet:
         _show_sweep(done)
+
+
+@contextmanager
+def _perturbing(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar of images under each perturbation, as a function that moves it."""
+    with progress(quiet) as display:
+        task = display.add_task("perturbing", total=None)
+        yield lambda spec, number, count: display.update(
+            task, description=spec or "clean", completed=number, total=count
+        )
+
+
+def _kinds(named: str, bundles: Sequence[Bundle], encoder: Encoder) -> list[str]:
+    """The kinds to keep: those named, by commas, and those that the bundles read."""
+    from morelli.encoders import expand_kinds
+
+    wanted = [*named.split(","), *(kind for bundle in bundles for kind in bundle.kinds)]
+    return list(dict.fromkeys(expand_kinds(wanted, layers=encoder.layers)))
 
 
 def _show_sweep(done: Report) -> None:

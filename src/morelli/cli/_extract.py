@@ -12,11 +12,12 @@ import typer
 from morelli.cli._console import printable, progress
 from morelli.cli._encoder_loading import named_encoder
 from morelli.cli._errors import outcome, warn
-from morelli.cli._failures import say_failures
+from morelli.cli._failures import print_failures
 from morelli.cli._options import (
     Device,
     DeviceChoice,
     Dtype,
+    DtypeChoice,
     Engine,
     EngineOption,
     ImageColumn,
@@ -25,7 +26,6 @@ from morelli.cli._options import (
     LayoutOption,
     MaxFiles,
     MaxPixels,
-    NumberFormat,
     Offline,
     OptionalBatchSize,
     OptionalWorkers,
@@ -39,7 +39,7 @@ from morelli.cli._options import (
     StoredFormat,
     WeightsPath,
 )
-from morelli.cli._sources import engine_of, limits_of, reading_of, say_understood
+from morelli.cli._sources import engine_of, limits_of, print_source_report, reading_of
 from morelli.errors import SourceError, UsageError
 
 
@@ -64,7 +64,7 @@ def extract(
         typer.Option(metavar="SPEC", help="Change each image first, such as jpeg:85 or align:288,85."),
     ] = None,
     stored: Annotated[StoredFormat, typer.Option(help="Dtype of vectors on disk.")] = StoredFormat.float16,
-    dtype: Dtype = NumberFormat.auto,
+    dtype: Dtype = DtypeChoice.auto,
     label: Annotated[
         str | None, typer.Option(metavar="real|fake", help="Label of every image that has none.")
     ] = None,
@@ -168,18 +168,16 @@ def extract(
         )
     here = report.skipped + report.duplicates
     understood.passed.merge(listed.passed)
-    say_understood(understood, reading, quiet=quiet)
+    print_source_report(understood, reading, quiet=quiet)
     _warn_about_labels(
-        understood.unlabelled if label_from else 0, understood.classes, report.conflicts, report.untold
+        understood.unlabelled if label_from else 0,
+        understood.classes,
+        report.conflicts,
+        report.kept_unlabelled,
     )
     if not quiet:
-        speed = f", {report.done / report.seconds:.1f} images/s" if report.seconds > 0 else ""
-        typer.echo(
-            f"{out}: {report.done:,} new, {here:,} already there or met twice, "
-            f"{len(report.failed):,} failed; {report.seconds:.1f} s{speed}",
-            err=True,
-        )
-    say_failures(
+        _print_counts(out, report.done, here, len(report.failed), report.seconds)
+    print_failures(
         [(failure.uri, failure.reason, failure.message) for failure in report.failed],
         "read",
         rest="`FeatureTable.open(…).failures()` gives them all"
@@ -193,7 +191,16 @@ def extract(
     raise typer.Exit(outcome(report.done + here, len(report.failed)))
 
 
-def _warn_about_labels(unlabelled: int, classes: int, conflicts: Sequence[str], untold: int) -> None:
+def _print_counts(out: Path, done: int, here: int, failed: int, seconds: float) -> None:
+    speed = f", {done / seconds:.1f} images/s" if seconds > 0 else ""
+    typer.echo(
+        f"{out}: {done:,} new, {here:,} already there or met twice, "
+        f"{failed:,} failed; {seconds:.1f} s{speed}",
+        err=True,
+    )
+
+
+def _warn_about_labels(unlabelled: int, classes: int, conflicts: Sequence[str], kept_unlabelled: int) -> None:
     if unlabelled:
         warn(
             f"images without a label: {unlabelled:,}; no folder of theirs is named real, fake, 0_real, "
@@ -204,10 +211,10 @@ def _warn_about_labels(unlabelled: int, classes: int, conflicts: Sequence[str], 
             f"images whose label is a class of another task: {classes:,}; it is kept in their metadata, and "
             "real or fake is unknown; give --label or a manifest"
         )
-    if untold:
+    if kept_unlabelled:
         warn(
-            f"images that came first without their label, or with another generator: {untold:,}; what the "
-            "table has was kept: extract into another table for what is said now"
+            f"images that came first without their label, or with another generator: {kept_unlabelled:,}; "
+            "what the table has was kept: extract into another table for what is said now"
         )
     if conflicts:
         more = f", and {len(conflicts) - 3:,} more" if len(conflicts) > 3 else ""

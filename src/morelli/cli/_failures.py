@@ -13,7 +13,7 @@ SHOWN = 10
 _MANIFESTS = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".arrow"}
 
 
-def say_failures(
+def print_failures(
     failed: Sequence[tuple[str, str, str]],
     what: str,
     *,

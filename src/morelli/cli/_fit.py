@@ -148,7 +148,7 @@ def fit(
     bundle.save(out)
     alone = _file_facts(features, real_groups.value)
     if not quiet:
-        _say(bundle, out, alone, unlabelled=len(source) - len(features))
+        _print_fit(bundle, out, alone, unlabelled=len(source) - len(features))
     _warn(bundle, features, alone)
 
 
@@ -298,7 +298,7 @@ def _in_both_classes(features: Features) -> int:
     return int((labels[pairs[:, 0]] != labels[pairs[:, 1]]).sum()) if len(pairs) else 0
 
 
-def _say(bundle: Bundle, out: Path, alone: MetadataBaseline | None, *, unlabelled: int) -> None:
+def _print_fit(bundle: Bundle, out: Path, alone: MetadataBaseline | None, *, unlabelled: int) -> None:
     """Held-out figures in short; the model card has all of them."""
     screen = console()
     training = bundle.training

@@ -30,7 +30,7 @@ class Engine(StrEnum):
     ray = "ray"
 
 
-class NumberFormat(StrEnum):
+class DtypeChoice(StrEnum):
     """Dtype of the encoder's matrix products; part of the build."""
 
     auto = "auto"
@@ -76,7 +76,7 @@ OptionalWorkers = Annotated[
 Device = Annotated[
     DeviceChoice, typer.Option(help="Where the encoder runs; auto takes a GPU if there is one.")
 ]
-Dtype = Annotated[NumberFormat, typer.Option(help="Dtype of the encoder; part of the build.")]
+Dtype = Annotated[DtypeChoice, typer.Option(help="Dtype of the encoder; part of the build.")]
 PrecisionOption = Annotated[
     PrecisionChoice,
     typer.Option(

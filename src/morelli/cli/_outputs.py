@@ -31,47 +31,6 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 
-# The flat record of CSV and Parquet; `neighbors` and `interval` of the JSON forms are spread over columns.
-COLUMNS: dict[str, type] = {
-    "uri": str,
-    "sha256": str,
-    "label": str,
-    "generator": str,
-    "verdict": str,
-    "probability": float,
-    "probability_low": float,
-    "probability_high": float,
-    "logit": float,
-    "domain_distance": float,
-    "nearest_generated": str,
-    "nearest_generated_similarity": float,
-    "nearest_real": str,
-    "nearest_real_similarity": float,
-    "reasons": str,
-    "width": int,
-    "height": int,
-    "format": str,
-    "bytes": int,
-    "notes": str,
-    "error": str,
-    "error_message": str,
-    "provenance": str,
-    "family": str,
-    "family_probability": float,
-    "stability_low": float,
-    "stability_high": float,
-    "flips": bool,
-}
-
-# Where a second detector judges beside the first.
-SECOND_COLUMNS: dict[str, type] = {
-    "second_verdict": str,
-    "second_probability": float,
-    "second_low": float,
-    "second_high": float,
-    "agreement": str,
-}
-
 LABELS = {0: "real", 1: "fake"}
 
 # A mark of its own for each claim: colour alone says nothing to a log file or to colour-blind eyes.
@@ -131,6 +90,8 @@ def record(detection: Detection) -> dict[str, Any]:
 
 def flat(row: Mapping[str, Any]) -> dict[str, Any]:
     """A JSON record spread over the columns of CSV and Parquet."""
+    from morelli.inspection.answers import COLUMNS
+
     flat_row: dict[str, Any] = {name: row.get(name) for name in COLUMNS if name not in {"error", "notes"}}
     if "error" in row:
         return flat_row | {
@@ -373,6 +334,8 @@ def _opened(target: str) -> Iterator[IO[bytes]]:
 
 
 def _columns(*, beside: bool) -> dict[str, type]:
+    from morelli.inspection.answers import COLUMNS, SECOND_COLUMNS
+
     return COLUMNS | SECOND_COLUMNS if beside else COLUMNS
 
 

@@ -10,10 +10,10 @@ import typer
 
 from morelli.cli._console import console, printable, progress
 from morelli.cli._errors import outcome
-from morelli.cli._failures import say_failures
+from morelli.cli._failures import print_failures
 from morelli.cli._options import ImageColumn, LabelColumn, LabelFrom, LayoutOption, Quiet, Root, Sources
 from morelli.cli._outputs import CLAIMS, STRENGTHS
-from morelli.cli._sources import collection_of, say_understood
+from morelli.cli._sources import collection_of, print_source_report
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -102,14 +102,14 @@ def provenance(
             elif len(shown) < SHOWN:
                 shown.append((item.uri, found))
             display.update(task, completed=done)
-    say_understood(understood, reading, quiet=quiet or json_document)
+    print_source_report(understood, reading, quiet=quiet or json_document)
     if json_document:
         summary = {"done": done, "failed": len(failed), "claims": {name: counts[name] for name in CLAIMS}}
         typer.echo(json.dumps({"files": records, "summary": summary}, indent=1, ensure_ascii=False))
     elif not quiet and done:
         _show(shown, counts, done)
     if not quiet:
-        say_failures(failed, "read", rest="--json lists them all", sources=sources, done=done)
+        print_failures(failed, "read", rest="--json lists them all", sources=sources, done=done)
     raise typer.Exit(outcome(done, len(failed)))
 
 

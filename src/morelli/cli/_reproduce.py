@@ -75,11 +75,11 @@ def reproduce(
     if json_document:
         typer.echo(json.dumps(outcome.to_json(), indent=1))
     else:
-        _say(report, outcome, tolerance)
+        _print_outcome(report, outcome, tolerance)
     raise typer.Exit(ExitCode.DONE if outcome.matches else ExitCode.SOME_FAILED)
 
 
-def _say(report: Path, outcome: Reproduction, tolerance: float) -> None:
+def _print_outcome(report: Path, outcome: Reproduction, tolerance: float) -> None:
     screen = console()
 
     def line(text: str) -> None:

@@ -136,4 +136,4 @@ def serve_command(
         workers=workers,
     )
     errors = error_console()
-    serve(settings, say=lambda line: errors.print(line, highlight=False, markup=False, soft_wrap=True))
+    serve(settings, on_message=lambda line: errors.print(line, highlight=False, markup=False, soft_wrap=True))

@@ -91,15 +91,15 @@ def limits_of(max_pixels: int | None, max_files: int | None = None) -> Limits:
     """The usual limits, with other numbers of pixels and of files where they were asked for."""
     from morelli.images import Limits
 
-    asked = {"max_pixels": max_pixels, "max_members": max_files}
-    return Limits(**{name: value for name, value in asked.items() if value is not None})
+    requested = {"max_pixels": max_pixels, "max_members": max_files}
+    return Limits(**{name: value for name, value in requested.items() if value is not None})
 
 
-def say_understood(report: SourceReport, reading: Mapping[str, Any], *, quiet: bool) -> None:
+def print_source_report(report: SourceReport, reading: Mapping[str, Any], *, quiet: bool) -> None:
     """What was understood, where labels were asked for or a known layout was met, and what was not read."""
-    asked = reading["label_from"] or reading["layout"] or reading["label_column"] or report.layouts
-    lines = [report.sentence() if asked else "", report.passed_over()]
-    if asked and report.images and report.unlabelled == report.images:
+    requested = reading["label_from"] or reading["layout"] or reading["label_column"] or report.layouts
+    lines = [report.sentence() if requested else "", report.passed_over()]
+    if requested and report.images and report.unlabelled == report.images:
         lines.append(
             "no image has a label: give each class alone with --label real and --label fake, or a manifest "
             "with the columns path, label and generator"

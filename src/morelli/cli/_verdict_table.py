@@ -104,7 +104,7 @@ class Summary:
             for label, counts in sorted(self.by_label.items(), reverse=True)
         ]
         if self.agreement:
-            words = ", ".join(f"{self.agreement[one]} {said}" for one, said in AGREEMENT.items())
+            words = ", ".join(f"{self.agreement[one]} {text}" for one, text in AGREEMENT.items())
             lines.append(f"beside the second detector: {words}")
         if self.bright:
             lines.append(
@@ -164,19 +164,19 @@ def why(summary: Summary) -> list[Text]:
     for row in summary.shown:
         for reason in row["reasons"]:
             if not reason.startswith(("nearest ", "members: ")):
-                said = _OWN_PROBABILITY.sub("", reason)
-                by_reason.setdefault((row["verdict"], said), []).append(row["uri"])
+                text = _OWN_PROBABILITY.sub("", reason)
+                by_reason.setdefault((row["verdict"], text), []).append(row["uri"])
     frequent = sorted(by_reason.items(), key=lambda entry: -len(entry[1]))[:REASONS]
     places = list(VERDICTS)
     shown = " shown" if summary.done > len(summary.shown) else ""
     lines = []
-    for (verdict, said), uris in sorted(frequent, key=lambda entry: places.index(entry[0][0])):
+    for (verdict, text), uris in sorted(frequent, key=lambda entry: places.index(entry[0][0])):
         mark, words, colour = VERDICTS[verdict]
         line = _text(f"{mark} ", colour)
         if len(summary.shown) > 1:
             of = "all" if len(uris) == rows[verdict] else f"{len(uris)} of"
             line.append(f"{of} {rows[verdict]} {words}{shown}: ", style="bold")
-        line.append(printable(said))
+        line.append(printable(text))
         if len(uris) == 1 < len(summary.shown):
             line.append(f" – {printable(uris[0])}", style="dim")
         lines.append(line)
@@ -205,9 +205,9 @@ def statements(summary: Summary) -> list[Text]:
             continue
         mark, _, colour = CLAIMS[finding["claims"]]
         tool = " ".join(filter(None, (finding["tool"], finding["version"])))
-        said = f"the file says that a generator {GENERATION[finding['claims']]} it"
+        text = f"the file says that a generator {GENERATION[finding['claims']]} it"
         line = _text(f"{mark} ", colour)
-        line.append(printable(f"{said}: {tool}" if tool else said))
+        line.append(printable(f"{text}: {tool}" if tool else text))
         line.append(f" ({STRENGTHS[finding['strength']]})")
         if len(summary.shown) > 1:
             line.append(f" – {printable(row['uri'])}", style="dim")

@@ -6,9 +6,9 @@ bundle, does not load scikit-learn; estimators and what fits them do.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from morelli._lazy import lazy_names
 from morelli.detectors._bank import Bank
 from morelli.detectors._bundle import Bundle, default_bundle_path
 from morelli.detectors._calibration import Calibration, fit_calibration
@@ -53,22 +53,19 @@ __all__ = [
     "training_hash",
 ]
 
-_PLACES = {
-    "ExpertProbe": "_expert_probe",
-    "LinearProbe": "_probe",
-    "NearestNeighborDetector": "_neighbors",
-    "Recipe": "_fit",
-    "UnivFDProbe": "_univfd_probe",
-    "cross_fit": "_folds",
-    "fit_bundle": "_fit",
-    "fit_ensemble": "_ensemble_fit",
-    "grouped_folds": "_folds",
-    "training_hash": "_fit",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # scikit-learn takes a second to load: when something is fitted, not when a picture is judged.
-    if name in _PLACES:
-        return getattr(import_module(f"morelli.detectors.{_PLACES[name]}"), name)
-    raise AttributeError(name)
+# scikit-learn takes a second to load: when something is fitted, not when a picture is judged.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "ExpertProbe": "_expert_probe",
+        "LinearProbe": "_probe",
+        "NearestNeighborDetector": "_neighbors",
+        "Recipe": "_fit",
+        "UnivFDProbe": "_univfd_probe",
+        "cross_fit": "_folds",
+        "fit_bundle": "_fit",
+        "fit_ensemble": "_ensemble_fit",
+        "grouped_folds": "_folds",
+        "training_hash": "_fit",
+    },
+)

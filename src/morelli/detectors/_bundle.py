@@ -10,22 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from morelli.artefacts.targets import check_folder_target
 from morelli.detectors._attribution import Attribution, FamilyGuess
 from morelli.detectors._bank import Bank
 from morelli.detectors._bundle_folder import FORM
 from morelli.detectors._bundle_parts import HeldOut, NeighborRule, Origin
 from morelli.detectors._bundle_record import read_record, write_record
 from morelli.detectors._calibration import Calibration, Method, fit_calibration
+from morelli.detectors._detector import Detector, verdict_thresholds
 from morelli.detectors._expert_head import ExpertHead
 from morelli.detectors._linear_head import LinearHead
 from morelli.detectors._precision import PrecisionCost, common_images, precision_cost
-from morelli.detectors._thresholds import Threshold, conformal_miss_threshold, conformal_threshold
+from morelli.detectors._thresholds import Threshold
 from morelli.detectors._verdict import Case, Neighbor, Verdict, decide
 from morelli.encoders import Encoder
-from morelli.errors import ArtifactError, BuildMismatchError, UsageError
+from morelli.errors import BuildMismatchError, UsageError
 from morelli.features import Features
 from morelli.metrics.resampling import percentile_interval
 
@@ -38,7 +38,7 @@ ABOUT_EVEN = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Bundle:
+class Bundle(Detector):
     """A fitted detector bound to its encoder build, calibration, thresholds, bank and history.
 
     Either `head` (linear, or of experts, over `head_kinds`, each image scaled to unit length first if
@@ -46,7 +46,7 @@ class Bundle:
     and the domain. `attribution`, over `head_kinds`, names the family of generators of an image called
     AI-generated. `base_rate` is the share of generated images that probabilities assume; thresholds
     are on logits and do not move with it. `training`, `recipe` and `metrics` are plain JSON values.
-    `quick_costs` says what features in bfloat16 and in int8 cost, by number format, where it was measured.
+    `quick_costs` says what features in bfloat16 and in int8 cost, by dtype, where it was measured.
     `origin` is where it was read from, and goes along with every change of it: `save` needs it.
 
     Made by `fit_bundle`, `import_univfd` or `Bundle.load`.
@@ -75,6 +75,12 @@ class Bundle:
     quick_costs: Mapping[str, PrecisionCost] = field(default_factory=dict)
     origin: Origin | None = field(default=None, repr=False)
     digest: str | None = field(default=None, init=False)  # of the folder it was read from; none once changed
+
+    form = FORM
+    recalibration = (
+        "; give it labelled images first: `morelli import univfd --calibrate F.lance`, or "
+        "Bundle.recalibrated(features)"
+    )
 
     def __post_init__(self) -> None:
         if (self.head is None) == (self.neighbor_rule is None):
@@ -124,10 +130,6 @@ class Bundle:
             UsageError: a feature kind is missing or has another length.
         """
         return self._logits(self._read(features))
-
-    def probabilities(self, features: Features, base_rate: float | None = None) -> NDArray[np.float64]:
-        """Calibrated probabilities (n,) of "generated" at `base_rate` (None: the bundle's)."""
-        return self.calibration.probability(self.logits(features), self._rate(base_rate))
 
     def intervals(self, features: Features, base_rate: float | None = None) -> NDArray[np.float64]:
         """Percentile intervals (n, 2) of the probability over the bootstrap heads.
@@ -184,33 +186,6 @@ class Bundle:
             return np.full(len(features), math.nan)
         return self.bank.distance(self.bank.near(self._prepared(features), self.bank.k))
 
-    def with_base_rate(self, base_rate: float) -> Self:
-        """This bundle with probabilities for a world where this share of images is generated."""
-        self.calibration.log_odds([0.0], base_rate)
-        return replace(self, base_rate=float(base_rate))
-
-    def with_fpr(self, fpr: float, miss_rate: float | None = None) -> Self:
-        """This bundle with thresholds for other error rates, from its own held-out logits.
-
-        Raises:
-            UsageError: the bundle carries no held-out logits (an imported head); `recalibrated` it first.
-        """
-        if self.held_out is None:
-            raise UsageError(
-                f"bundle {self.name} has no held-out scores to take a threshold from; "
-                "give it labelled images first: `morelli import univfd --calibrate F.lance`, or "
-                "Bundle.recalibrated(features)"
-            )
-        ai, real = verdict_thresholds(
-            self.held_out.logits,
-            self.held_out.labels,
-            self.calibration,
-            fpr=fpr,
-            miss_rate=self.real.rate if miss_rate is None else miss_rate,
-            groups=self.held_out.groups,
-        )
-        return replace(self, ai=ai, real=real)
-
     def recalibrated(
         self, features: Features, *, method: Method = "platt", fpr: float = 0.05, miss_rate: float = 0.05
     ) -> Self:
@@ -229,11 +204,11 @@ class Bundle:
         return replace(self, calibration=calibration, ai=ai, real=real, held_out=held_out, notes=notes)
 
     def with_quick(self, exact: Features, quick: Features) -> Self:
-        """This bundle with what features in a quicker number format cost it, from the images that both hold.
+        """This bundle with what features in a quicker dtype cost it, from the images that both hold.
 
         Args:
             exact: features of this bundle's build.
-            quick: features of the same build but for the number format, bfloat16 or int8.
+            quick: features of the same build but for the dtype, bfloat16 or int8.
 
         Raises:
             BuildMismatchError: another build.
@@ -302,11 +277,6 @@ class Bundle:
         if known:
             object.__setattr__(self, "origin", Origin(path.resolve(), digest))
 
-    @staticmethod
-    def check_target(path: str | Path) -> None:
-        """Raise UsageError where `save` could not write: ask before fitting, not after it."""
-        check_folder_target(path, FORM)
-
     def stored(self) -> dict[str, Any]:
         """What `save` writes: every field, and `kinds`."""
         return {one.name: getattr(self, one.name) for one in fields(self)} | {"kinds": self.kinds}
@@ -320,16 +290,7 @@ class Bundle:
         """
         path = Path(path)
         stored, digest = read_record(path)
-        try:
-            bundle = cls(**stored, origin=Origin(path.resolve(), digest))
-        except UsageError as error:
-            raise ArtifactError(f"{path}: {error}") from error
-        # A field that `replace` does not carry over: a changed bundle is no longer the one of this hash.
-        object.__setattr__(bundle, "digest", digest)
-        return bundle
-
-    def _rate(self, base_rate: float | None) -> float:
-        return self.base_rate if base_rate is None else base_rate
+        return cls.restored({**stored, "origin": Origin(path.resolve(), digest)}, digest, path)
 
     def _head(self) -> LinearHead | ExpertHead:
         assert self.head is not None
@@ -419,66 +380,6 @@ class Bundle:
             ]
             found.append(tuple(sorted(members, key=lambda one: -one.similarity)))
         return bank.distance(near), found
-
-
-def verdict_thresholds(
-    logits: ArrayLike,
-    labels: ArrayLike,
-    calibration: Calibration,
-    *,
-    fpr: float,
-    miss_rate: float,
-    groups: ArrayLike | None = None,
-) -> tuple[Threshold, Threshold]:
-    """The thresholds (ai, real) on held-out logits (n,): false alarms on reals, misses on generated.
-
-    With `groups` (n,) the rates hold both for a new image and for an image of a lineage or source that is
-    not among them: the stricter of the two thresholds. Both stay on their side of even odds: an image of
-    probability under one half is never called generated however rare such reals are, and the other way
-    round.
-    """
-    z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels)
-    even = _even_logit(calibration, z)
-    # Without a miss rate (an imported head) the lower threshold asks for the same rate as the upper one.
-    miss_rate = fpr if math.isnan(miss_rate) else miss_rate
-    ai = conformal_threshold(z[y == 0], fpr)
-    real = conformal_miss_threshold(z[y == 1], miss_rate)
-    if groups is not None:
-        of = np.asarray(groups)
-        ai = max(ai, conformal_threshold(z[y == 0], fpr, groups=of[y == 0]), key=_logit)
-        real = min(real, conformal_miss_threshold(z[y == 1], miss_rate, groups=of[y == 1]), key=_logit)
-    if ai.logit < even:
-        ai = _moved(ai, even, float((z[y == 0] > even).mean()))
-    if real.logit > even:
-        real = _moved(real, even, float((z[y == 1] <= even).mean()))
-    return ai, real
-
-
-def _logit(threshold: Threshold) -> float:
-    return threshold.logit
-
-
-def _moved(threshold: Threshold, even: float, observed: float) -> Threshold:
-    note = f"{threshold.note}; " if threshold.note else ""
-    return replace(
-        threshold, logit=even, observed=observed, note=f"{note}moved to even odds, which is stricter"
-    )
-
-
-def _even_logit(calibration: Calibration, logits: NDArray[np.float64]) -> float:
-    """The logit at which the calibrated probability is one half at even odds, by bisection."""
-    low, high = float(logits.min()), float(logits.max())
-    if calibration.log_odds([high], 0.5)[0] <= 0:
-        return high
-    if calibration.log_odds([low], 0.5)[0] >= 0:
-        return low
-    for _ in range(200):
-        middle = 0.5 * (low + high)
-        if calibration.log_odds([middle], 0.5)[0] < 0:
-            low = middle
-        else:
-            high = middle
-    return high
 
 
 def unit_rows(X: NDArray[np.float32]) -> NDArray[np.float32]:

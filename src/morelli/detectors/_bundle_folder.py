@@ -1,7 +1,7 @@
 """What a bundle's folder holds: the names of its files, and the schema of `bundle.json`.
 
-`bundle.json` names every other file with its SHA-256 and every tensor with its shape and number
-format, and carries a digest of itself. Nothing is unpickled; nothing in a bundle can run.
+`bundle.json` names every other file with its SHA-256 and every tensor with its shape and dtype, and carries
+a digest of itself. Nothing is unpickled; nothing in a bundle can run.
 """
 
 from __future__ import annotations
@@ -33,8 +33,21 @@ _BANK = {
     "quantile": Number(0, 1),
     "limit": (float, None),
 }
-_SCHEMA = {
+_COMMON = {
     "name": str,
+    "calibration": dict,
+    "thresholds": {"ai": _THRESHOLD, "real": _THRESHOLD},
+    "base_rate": Number(0, 1, inside=True),
+    "training": dict,
+    "recipe": dict,
+    "metrics": dict,
+    "licence": str,
+    "command": str,
+    "notes": [str],
+}
+"""What a bundle and an ensemble both state, see `common_document`."""
+_SCHEMA = {
+    **_COMMON,
     "build": dict,
     "detector": {
         "kinds": [str],
@@ -44,25 +57,16 @@ _SCHEMA = {
         "voting?": str,
         "experts?": [str],
     },
-    "calibration": dict,
-    "thresholds": {"ai": _THRESHOLD, "real": _THRESHOLD},
-    "base_rate": Number(0, 1, inside=True),
     "interval_level": Number(0, 1, inside=True),
     "bank": (_BANK, None),
     "attribution?": ({"families": [str], "least": Number(0, 1), "figures": dict}, None),
     "bfloat16?": dict,
     "int8?": dict,
-    "training": dict,
-    "recipe": dict,
-    "metrics": dict,
-    "licence": str,
-    "command": str,
-    "notes": [str],
 }
 
 _DTYPES = ("float16", "float32", "float64", "uint8", "int8", "int32")
 _ENSEMBLE = {
-    "name": str,
+    **_COMMON,
     "members": [
         {
             "folder": str,
@@ -73,8 +77,6 @@ _ENSEMBLE = {
             "scale": Number(0, 1e6, inside=True),
         }
     ],
-    "calibration": dict,
-    "thresholds": {"ai": _THRESHOLD, "real": _THRESHOLD},
     "disagreement": {
         "limit": Number(0, 1),
         "level": Number(0, 1),
@@ -86,13 +88,6 @@ _ENSEMBLE = {
         "others_wrong": COUNT,
         "promised": Number(0, 1),
     },
-    "base_rate": Number(0, 1, inside=True),
-    "training": dict,
-    "recipe": dict,
-    "metrics": dict,
-    "licence": str,
-    "command": str,
-    "notes": [str],
 }
 
 FORM = Format(

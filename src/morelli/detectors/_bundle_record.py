@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from morelli._version import __version__
 from morelli.artefacts import read_folder, write_folder
 from morelli.artefacts.tensors import Tensors
 from morelli.detectors._attribution import Attribution
@@ -26,12 +24,11 @@ from morelli.detectors._bundle_folder import (
     MEMBERS,
 )
 from morelli.detectors._bundle_parts import HeldOut, NeighborRule
-from morelli.detectors._calibration import Calibration
+from morelli.detectors._common_record import common_document, common_fields, errors_named, held_out_tensors
 from morelli.detectors._expert_head import ExpertHead
 from morelli.detectors._linear_head import LinearHead
 from morelli.detectors._model_card import model_card
 from morelli.detectors._precision import PrecisionCost
-from morelli.detectors._thresholds import Threshold
 from morelli.encoders import Build, Encoder
 from morelli.errors import ArtifactError, UsageError
 
@@ -82,22 +79,11 @@ def record_parts(stored: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, T
 def _document(stored: Mapping[str, Any]) -> dict[str, Any]:
     """Everything of a bundle that is no tensor, as plain JSON values."""
     document: dict[str, Any] = {
-        "name": stored["name"],
-        "morelli": __version__,
         "build": stored["build"].to_json(),
         "kinds": list(stored["kinds"]),
         "detector": {"kinds": list(stored["head_kinds"]), "unit": stored["unit"], "type": "linear"},
-        "calibration": stored["calibration"].to_json(),
-        "thresholds": {"ai": stored["ai"].to_json(), "real": stored["real"].to_json()},
-        "base_rate": stored["base_rate"],
         "interval_level": stored["interval_level"],
         "bank": None,
-        "training": dict(stored["training"]),
-        "recipe": dict(stored["recipe"]),
-        "metrics": dict(stored["metrics"]),
-        "licence": stored["licence"],
-        "command": stored["command"],
-        "notes": list(stored["notes"]),
     }
     costs: Mapping[str, PrecisionCost] = stored["quick_costs"]
     document |= {dtype: costs[dtype].to_json() for dtype in Encoder.quick_dtypes if dtype in costs}
@@ -123,7 +109,7 @@ def _document(stored: Mapping[str, Any]) -> dict[str, Any]:
             "quantile": bank.quantile,
             "limit": bank.limit,
         }
-    return document
+    return common_document(stored, document)
 
 
 def read_record(path: Path) -> tuple[dict[str, Any], str]:
@@ -145,26 +131,13 @@ def read_parts(
         return _fields(path, document, tensors, columns)
 
 
-@contextmanager
-def errors_named(path: Path, manifest: str) -> Iterator[None]:
-    """What is wrong with a document inside, as an `ArtifactError` that names its folder or file."""
-    try:
-        yield
-    except ArtifactError as error:
-        raise ArtifactError(f"{path}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ArtifactError(
-            f"{path / manifest} lacks something or has it in a wrong form: {error!r}"
-        ) from error
-
-
 def _fields(
     path: Path, document: dict[str, Any], tensors: dict[str, Tensors], columns: dict[str, Any]
 ) -> dict[str, Any]:
     detector = document["detector"]
     kinds = tuple(str(kind) for kind in detector["kinds"])
     head: LinearHead | ExpertHead | None = None
-    rule = held_out = None
+    rule = None
     if detector["type"] in ("linear", "experts"):
         named = detector["type"] == "experts"
         head = _head(path, tensors, tuple(detector.get("experts", ())) if named else None)
@@ -174,59 +147,22 @@ def _fields(
         rule = NeighborRule(int(detector["k"]), detector["voting"])
     else:
         raise ArtifactError(f"unknown type of detector {detector['type']!r}")
-    if HELD_OUT in tensors:
-        held_out = read_held_out(tensors[HELD_OUT])
     return {
-        "name": str(document["name"]),
+        **common_fields(document, tensors),
         "build": Build.from_json(document["build"]),
         "head_kinds": kinds,
-        "ai": Threshold.from_json(document["thresholds"]["ai"]),
-        "real": Threshold.from_json(document["thresholds"]["real"]),
         "head": head,
         "neighbor_rule": rule,
         "bank": None if document["bank"] is None else _bank(path, document["bank"], tensors, columns),
         "attribution": _attribution(path, document.get("attribution"), tensors),
         "unit": bool(detector["unit"]),
-        "calibration": Calibration.from_json(document["calibration"]),
-        "held_out": held_out,
-        "base_rate": float(document["base_rate"]),
         "interval_level": float(document["interval_level"]),
-        "training": dict(document["training"]),
-        "recipe": dict(document["recipe"]),
-        "metrics": dict(document["metrics"]),
-        "licence": str(document["licence"]),
-        "command": str(document["command"]),
-        "notes": tuple(str(note) for note in document["notes"]),
         "quick_costs": {
             dtype: PrecisionCost.from_json(document[dtype])
             for dtype in Encoder.quick_dtypes
             if dtype in document
         },
     }
-
-
-def held_out_tensors(held_out: HeldOut) -> Tensors:
-    """Held-out scores as the tensors of `held_out.safetensors`."""
-    found: Tensors = {"logits": held_out.logits, "labels": held_out.labels}
-    return found if held_out.groups is None else found | {"groups": held_out.groups}
-
-
-def read_held_out(tensors: Tensors) -> HeldOut:
-    """What `held_out_tensors` gave.
-
-    Raises:
-        ArtifactError: shapes or labels do not fit.
-    """
-    if not {"logits", "labels"} <= set(tensors):
-        raise ArtifactError(f"{HELD_OUT} needs the tensors logits and labels")
-    logits, labels, groups = tensors["logits"], tensors["labels"], tensors.get("groups")
-    if logits.ndim != 1 or logits.shape != labels.shape or not np.isin(labels, (0, 1)).all():
-        raise ArtifactError(f"{HELD_OUT}: logits and labels (0, 1) must be two lists of one length")
-    if groups is not None and groups.shape != logits.shape:
-        raise ArtifactError(f"{HELD_OUT}: groups {groups.shape} do not fit logits {logits.shape}")
-    return HeldOut(
-        logits.astype(np.float64), labels.astype(np.int8), None if groups is None else groups.astype(np.int32)
-    )
 
 
 def _head(

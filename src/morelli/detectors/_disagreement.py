@@ -127,15 +127,15 @@ def opinions(
     contradict = {"ai", "real"} <= {one.verdict for one in members}
     unusual = spread > measured.limit
     withheld = contradict and answered and measured.withholds
-    said = None
+    sentence = None
     if contradict or unusual:
-        each = ", ".join(f"{one.name} {_said(one)}" for one in members)
-        said = f"the members disagree: {each}" + (
+        each = ", ".join(f"{one.name} {_opinion_text(one)}" for one in members)
+        sentence = f"the members disagree: {each}" + (
             ""
             if contradict
             else f"; their probabilities lie wider apart than on {_share(measured)} of images"
         )
-    return Opinions(tuple(members), spread, measured.limit, contradict, unusual, withheld, said)
+    return Opinions(tuple(members), spread, measured.limit, contradict, unusual, withheld, sentence)
 
 
 def contradicting(words: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -182,7 +182,7 @@ def measure_disagreement(
     )
 
 
-def _said(one: Opinion) -> str:
+def _opinion_text(one: Opinion) -> str:
     words = {"ai": "says AI-generated", "real": "says real", "inconclusive": "does not decide"}
     return f"{words[one.verdict]} ({one.probability:.2f})"
 

@@ -7,21 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median_low
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.artefacts.targets import check_folder_target
-from morelli.detectors._bundle import Bundle, verdict_thresholds
+from morelli.detectors._bundle import Bundle
 from morelli.detectors._bundle_folder import ENSEMBLE, ENSEMBLE_FORM
 from morelli.detectors._bundle_parts import HeldOut
 from morelli.detectors._calibration import Calibration
+from morelli.detectors._detector import Detector
 from morelli.detectors._disagreement import Disagreement, Opinion, Opinions, member_words, opinions
 from morelli.detectors._ensemble_record import read_ensemble, write_ensemble
 from morelli.detectors._thresholds import Threshold
 from morelli.detectors._verdict import Case, Verdict, decide
-from morelli.errors import ArtifactError, BuildMismatchError, UsageError
+from morelli.errors import BuildMismatchError, UsageError
 from morelli.features import Features
 from morelli.metrics.odds import expit, logit
 
@@ -34,7 +34,7 @@ _LEAST = 1e-15
 
 
 @dataclass(frozen=True, eq=False)
-class Ensemble:
+class Ensemble(Detector):
     """Bundles of several encoders, joined: Σ weight × calibrated log-odds / scale, calibrated again.
 
     It answers like a `Bundle`, from features of all its encoders side by side, whose kinds are named by
@@ -75,6 +75,8 @@ class Ensemble:
     command: str = ""
     notes: tuple[str, ...] = ()
     digest: str | None = field(default=None, init=False)  # of the folder it was read from; none once changed
+
+    form = ENSEMBLE_FORM
 
     # What a bundle may have and an ensemble has not, for those who ask a detector of either kind.
     head = neighbor_rule = bank = attribution = None
@@ -186,10 +188,6 @@ class Ensemble:
         """
         return np.asarray(self._log_odds(self._parts(features)) @ self._factors)
 
-    def probabilities(self, features: Features, base_rate: float | None = None) -> NDArray[np.float64]:
-        """Calibrated probabilities (n,) of "generated" at `base_rate` (None: the ensemble's)."""
-        return self.calibration.probability(self.logits(features), self._rate(base_rate))
-
     def verdicts(self, features: Features, base_rate: float | None = None) -> list[Verdict]:
         """A verdict for each image, with the opinion of every member.
 
@@ -236,39 +234,14 @@ class Ensemble:
                     in_bank=next((of[sha] for of in known if (sha := shas[i]) in of), None),
                 )
             )
-            said = opinions(
+            joint = opinions(
                 [self._opinion(k, own[i, k], words[i, k]) for k in range(len(self.members))],
                 alone[i].tolist(),
                 self.disagreement,
                 answered=verdict.verdict in ("ai", "real"),
             )
-            found.append(self._with_opinions(verdict, said))
+            found.append(self._with_opinions(verdict, joint))
         return found
-
-    def with_base_rate(self, base_rate: float) -> Self:
-        """This ensemble with probabilities for a world where this share of images is generated."""
-        self.calibration.log_odds([0.0], base_rate)
-        return replace(self, base_rate=float(base_rate))
-
-    def with_fpr(self, fpr: float, miss_rate: float | None = None) -> Self:
-        """This ensemble with thresholds for other error rates, from its own held-out scores.
-
-        The members' thresholds, and with them what counts as a contradiction, stay.
-
-        Raises:
-            UsageError: it carries no held-out scores.
-        """
-        if self.held_out is None:
-            raise UsageError(f"ensemble {self.name} has no held-out scores to take a threshold from")
-        ai, real = verdict_thresholds(
-            self.held_out.logits,
-            self.held_out.labels,
-            self.calibration,
-            fpr=fpr,
-            miss_rate=self.real.rate if miss_rate is None else miss_rate,
-            groups=self.held_out.groups,
-        )
-        return replace(self, ai=ai, real=real)
 
     def save(self, path: str | Path) -> None:
         """Write the ensemble as a folder, its members inside, whole or not at all; another one is replaced.
@@ -279,11 +252,6 @@ class Ensemble:
         """
         write_ensemble({name: getattr(self, name) for name in self.__dataclass_fields__}, Path(path))
 
-    @staticmethod
-    def check_target(path: str | Path) -> None:
-        """Raise UsageError where `save` could not write: ask before fitting, not after it."""
-        check_folder_target(path, ENSEMBLE_FORM)
-
     @classmethod
     def load(cls, path: str | Path) -> Ensemble:
         """Read an ensemble's folder; runs no code from it.
@@ -291,21 +259,12 @@ class Ensemble:
         Raises:
             ArtifactError: says what is missing, changed, misshapen, not finite or of another version.
         """
-        path = Path(path)
-        stored, digest = read_ensemble(path)
-        try:
-            ensemble = cls(**stored)
-        except UsageError as error:
-            raise ArtifactError(f"{path}: {error}") from error
-        object.__setattr__(ensemble, "digest", digest)
-        return ensemble
+        stored, digest = read_ensemble(Path(path))
+        return cls.restored(stored, digest, path)
 
     @property
     def _factors(self) -> NDArray[np.float64]:
         return np.asarray(self.weights, dtype=np.float64) / np.asarray(self.scales, dtype=np.float64)
-
-    def _rate(self, base_rate: float | None) -> float:
-        return self.base_rate if base_rate is None else base_rate
 
     def _parts(self, features: Features) -> list[Features]:
         return [self.part(features, one) for one in self.members]
@@ -348,21 +307,21 @@ class Ensemble:
             verdict=_WORDS[int(word)],
         )
 
-    def _with_opinions(self, verdict: Verdict, said: Opinions) -> Verdict:
+    def _with_opinions(self, verdict: Verdict, joint: Opinions) -> Verdict:
         reasons = list(verdict.reasons)
-        if said.withheld:
+        if joint.withheld:
             d = self.disagreement
             reasons[0] = (
                 "the members contradict each other, and of the answers on such held-out images "
                 f"{d.wrong} of {d.answered} were wrong"
             )
-        if said.sentence is None:
-            each = ", ".join(f"{one.name} {one.probability:.2f}" for one in said.members)
+        if joint.sentence is None:
+            each = ", ".join(f"{one.name} {one.probability:.2f}" for one in joint.members)
             reasons.append(f"members: {each}")
         else:
-            reasons.insert(1, said.sentence)
-        word = "inconclusive" if said.withheld else verdict.verdict
-        return replace(verdict, verdict=word, reasons=tuple(reasons), ensemble=said)
+            reasons.insert(1, joint.sentence)
+        word = "inconclusive" if joint.withheld else verdict.verdict
+        return replace(verdict, verdict=word, reasons=tuple(reasons), ensemble=joint)
 
 
 def image_keys(features: Features) -> list[tuple[str, str]]:

@@ -9,15 +9,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from morelli.detectors._bundle import Bundle, verdict_thresholds
+from morelli.detectors._bundle import Bundle
 from morelli.detectors._bundle_parts import HeldOut
 from morelli.detectors._calibration import (
+    Method,
     cross_fitted_log_odds,
     cross_fitted_probabilities,
     fit_calibration,
     fit_mixture,
     spreads,
 )
+from morelli.detectors._detector import verdict_thresholds
 from morelli.detectors._disagreement import measure_disagreement, member_words
 from morelli.detectors._ensemble import Ensemble, image_keys
 from morelli.detectors._fit import Recipe, fit_bundle, training_hash
@@ -121,13 +123,7 @@ def fit_ensemble(
         >>> made.ensemble.build.encoder, round(sum(made.ensemble.weights), 6), made.better_than("a")
         ('a + b', 1.0, True)
     """
-    if combine not in ("fitted", "mean"):
-        raise UsageError(f"combine is {combine!r}; choose 'fitted' or 'mean'")
-    names = [member.name for member in members]
-    if len(set(names)) < max(2, len(names)):
-        raise UsageError(
-            f"an ensemble joins two bundles or more, each of another name, not {', '.join(names)}"
-        )
+    _check_choices(members, combine)
     tables = [_table_of(member, tables) for member in members]
     recipes = [_recipe(member) for member in members]
     for member, table in zip(members, tables, strict=True):
@@ -155,19 +151,7 @@ def fit_ensemble(
     )
 
     methods = [recipe.calibration for recipe in recipes]
-    odds = np.column_stack(
-        [cross_fitted_log_odds(logits[:, k], y, parts, method) for k, method in enumerate(methods)]
-    )
-    z = np.full(len(y), np.nan)
-    for fold in np.unique(parts):
-        own, rest = parts == fold, parts != fold
-        # Calibrated among the other folds alone, so that this one has no say in its weights.
-        inner = [
-            cross_fitted_log_odds(logits[rest, k], y[rest], parts[rest], method)
-            for k, method in enumerate(methods)
-        ]
-        chosen, scales = _mixture(np.column_stack(inner), y[rest], combine)
-        z[own] = odds[own] @ (chosen / scales)
+    odds, z = _combined(logits, y, parts, methods, combine)
     kept, scales = _mixture(odds, y, combine)
 
     calibration = fit_calibration(z, y)
@@ -205,6 +189,36 @@ def fit_ensemble(
     )
     keys = [image_keys(first)[row] for row in rows[0]]
     return FittedEnsemble(ensemble, tuple(keys), logits, z, parts, y, groups)
+
+
+def _check_choices(members: Sequence[Bundle], combine: str) -> None:
+    if combine not in ("fitted", "mean"):
+        raise UsageError(f"combine is {combine!r}; choose 'fitted' or 'mean'")
+    names = [member.name for member in members]
+    if len(set(names)) < max(2, len(names)):
+        raise UsageError(
+            f"an ensemble joins two bundles or more, each of another name, not {', '.join(names)}"
+        )
+
+
+def _combined(
+    logits: Array, y: NDArray[np.int8], folds: NDArray[np.int64], methods: Sequence[Method], combine: Combine
+) -> tuple[Array, Array]:
+    """Held-out log-odds (n, m) of the members, and their combination (n,) by weights of the other folds."""
+    odds = np.column_stack(
+        [cross_fitted_log_odds(logits[:, k], y, folds, method) for k, method in enumerate(methods)]
+    )
+    z = np.full(len(y), np.nan)
+    for fold in np.unique(folds):
+        own, rest = folds == fold, folds != fold
+        # Calibrated among the other folds alone, so that this one has no say in its weights.
+        inner = [
+            cross_fitted_log_odds(logits[rest, k], y[rest], folds[rest], method)
+            for k, method in enumerate(methods)
+        ]
+        chosen, scales = _mixture(np.column_stack(inner), y[rest], combine)
+        z[own] = odds[own] @ (chosen / scales)
+    return odds, z
 
 
 def _mixture(odds: Array, y: NDArray[np.int8], combine: Combine) -> tuple[Array, Array]:

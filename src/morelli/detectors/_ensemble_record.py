@@ -6,24 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from morelli._version import __version__
 from morelli.artefacts import read_folder, write_folder
 from morelli.artefacts.schema import check_schema
 from morelli.artefacts.tensors import Tensors
 from morelli.detectors._bundle import Bundle
 from morelli.detectors._bundle_folder import CARD, ENSEMBLE, ENSEMBLE_FORM, FORM, HELD_OUT, MANIFEST
-from morelli.detectors._bundle_record import (
-    errors_named,
-    held_out_tensors,
-    read_held_out,
-    read_parts,
-    record_parts,
-)
-from morelli.detectors._calibration import Calibration
+from morelli.detectors._bundle_record import read_parts, record_parts
+from morelli.detectors._common_record import common_document, common_fields, errors_named, held_out_tensors
 from morelli.detectors._disagreement import Disagreement
 from morelli.detectors._model_card import ensemble_card
-from morelli.detectors._thresholds import Threshold
-from morelli.errors import ArtifactError, UsageError
+from morelli.errors import ArtifactError
 
 
 def write_ensemble(stored: Mapping[str, Any], path: Path) -> str:
@@ -53,17 +45,7 @@ def write_ensemble(stored: Mapping[str, Any], path: Path) -> str:
         )
     if stored["held_out"] is not None:
         tensors[HELD_OUT] = held_out_tensors(stored["held_out"])
-    plain = {name: stored[name] for name in ("name", "base_rate", "licence", "command")}
-    document = {
-        **plain,
-        "morelli": __version__,
-        "members": members,
-        "calibration": stored["calibration"].to_json(),
-        "thresholds": {"ai": stored["ai"].to_json(), "real": stored["real"].to_json()},
-        "disagreement": stored["disagreement"].to_json(),
-        **{name: dict(stored[name]) for name in ("training", "recipe", "metrics")},
-        "notes": list(stored["notes"]),
-    }
+    document = common_document(stored, {"members": members, "disagreement": stored["disagreement"].to_json()})
     written = write_folder(
         path, ENSEMBLE_FORM, document, tensors=tensors, columns=columns, texts={CARD: ensemble_card(document)}
     )
@@ -76,21 +58,13 @@ def read_ensemble(path: Path) -> tuple[dict[str, Any], str]:
     document = found.document
     with errors_named(path, ENSEMBLE):
         fields = {
-            "name": str(document["name"]),
+            **common_fields(document, found.tensors),
             "members": tuple(
                 _member(path, facts, found.tensors, found.columns) for facts in document["members"]
             ),
             "weights": tuple(float(facts["weight"]) for facts in document["members"]),
             "scales": tuple(float(facts["scale"]) for facts in document["members"]),
-            "ai": Threshold.from_json(document["thresholds"]["ai"]),
-            "real": Threshold.from_json(document["thresholds"]["real"]),
-            "calibration": Calibration.from_json(document["calibration"]),
             "disagreement": Disagreement.from_json(document["disagreement"]),
-            "held_out": read_held_out(found.tensors[HELD_OUT]) if HELD_OUT in found.tensors else None,
-            "base_rate": float(document["base_rate"]),
-            **{name: dict(document[name]) for name in ("training", "recipe", "metrics")},
-            **{name: str(document[name]) for name in ("licence", "command")},
-            "notes": tuple(str(note) for note in document["notes"]),
         }
     return fields, str(document["digest"])
 
@@ -109,12 +83,8 @@ def _member(
         for all_ in (tensors, columns)
     ]
     stored = read_parts(path / folder, document, *own)
-    try:
-        bundle = Bundle(**stored)
-    except UsageError as error:
-        raise ArtifactError(f"{folder}: {error}") from error
+    # The digest says which folder it was fitted into; the ensemble's manifest hashes what it is now.
+    bundle = Bundle.restored(stored, facts["digest"], folder)
     if bundle.build.to_json() != facts["build"] or bundle.name != facts["name"]:
         raise ArtifactError(f"{folder} is another bundle than {ENSEMBLE} names")
-    # Which folder it was fitted into; the ensemble's manifest hashes what it is now.
-    object.__setattr__(bundle, "digest", facts["digest"])
     return bundle

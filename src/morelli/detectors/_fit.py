@@ -15,13 +15,14 @@ from sklearn.pipeline import make_pipeline
 
 from morelli.detectors._attribution import Attribution, fit_attribution
 from morelli.detectors._bank import Bank
-from morelli.detectors._bundle import Bundle, unit_rows, verdict_thresholds
+from morelli.detectors._bundle import Bundle, unit_rows
 from morelli.detectors._bundle_parts import HeldOut, NeighborRule
 from morelli.detectors._calibration import (
     Method,
     cross_fitted_probabilities,
     fit_calibration,
 )
+from morelli.detectors._detector import verdict_thresholds
 from morelli.detectors._expert_head import ExpertHead
 from morelli.detectors._expert_probe import ExpertProbe, FittedExperts, expert_codes
 from morelli.detectors._folds import CrossFit, cross_fit, fit_rows, grouped_folds
@@ -202,22 +203,9 @@ def fit_bundle(
     rng = np.random.default_rng(recipe.seed)
     by_neighbors = isinstance(recipe.estimator, NearestNeighborDetector)
     estimator = _estimator(features, recipe, rows)
-    experts: FittedExperts | None = None
-    if isinstance(estimator, ExpertProbe):
-        parts = grouped_folds(y, names, recipe.n_folds, recipe.seed) if folds is None else np.asarray(folds)
-        experts = _fitted_experts(features, recipe, rows, estimator, scored=scored, folds=parts, rng=rng)
-        crossed = CrossFit(experts.held_out_logits, parts, ())
-    else:
-        crossed = cross_fit(
-            estimator,
-            rows.X,
-            y,
-            names,
-            recipe.n_folds,
-            recipe.seed,
-            sample_weight=None if by_neighbors else rows.image_weight,
-            folds=folds,
-        )
+    crossed, experts = _held_out_scores(
+        features, recipe, rows, estimator, scored=scored, folds=folds, rng=rng
+    )
 
     z, target, kept, parts = crossed.logits[scored], y[scored], names[scored], crossed.folds[scored]
     weights = balanced_weights(target, kept, by_group=recipe.calibration_weight, by_class=False)
@@ -237,9 +225,6 @@ def fit_bundle(
         head = experts.head
     elif not by_neighbors:
         head, chosen = _head(estimator, recipe, rows, rng)
-    attribution = None
-    if recipe.families is not None:
-        attribution = _attribution(features, recipe, rows, scored)
     figures = held_out_figures(z, target, kept, honest, ai.logit, np.random.default_rng([recipe.seed, 1]))
     bundle = Bundle(
         name=recipe.name,
@@ -252,7 +237,7 @@ def fit_bundle(
         if by_neighbors
         else None,
         bank=bank,
-        attribution=attribution,
+        attribution=_attribution(features, recipe, rows, scored),
         unit=recipe.unit,
         calibration=calibration,
         held_out=HeldOut(z, np.asarray(target, dtype=np.int8), numbers),
@@ -280,6 +265,36 @@ def _estimator(features: Features, recipe: Recipe, rows: _Rows) -> Any:
         )
         return clone(recipe.estimator).set_params(C=whole.C_)
     return recipe.estimator
+
+
+def _held_out_scores(
+    features: Features,
+    recipe: Recipe,
+    rows: _Rows,
+    estimator: Any,
+    *,
+    scored: NDArray[np.int64],
+    folds: ArrayLike | None,
+    rng: np.random.Generator,
+) -> tuple[CrossFit, FittedExperts | None]:
+    """Every row scored without its group; experts, where they are the estimator, are fitted on the way."""
+    y, groups = rows.y, rows.groups
+    if isinstance(estimator, ExpertProbe):
+        parts = grouped_folds(y, groups, recipe.n_folds, recipe.seed) if folds is None else np.asarray(folds)
+        experts = _fitted_experts(features, recipe, rows, estimator, scored=scored, folds=parts, rng=rng)
+        return CrossFit(experts.held_out_logits, parts, ()), experts
+    by_neighbors = isinstance(recipe.estimator, NearestNeighborDetector)
+    crossed = cross_fit(
+        estimator,
+        rows.X,
+        y,
+        groups,
+        recipe.n_folds,
+        recipe.seed,
+        sample_weight=None if by_neighbors else rows.image_weight,
+        folds=folds,
+    )
+    return crossed, None
 
 
 def _fitted_experts(
@@ -347,9 +362,16 @@ def _bank(
     return bank
 
 
-def _attribution(features: Features, recipe: Recipe, rows: _Rows, scored: NDArray[np.int64]) -> Attribution:
-    """Families of the generated images, each lineage left out by its sources, unknown lineages as wholes."""
-    families = recipe.families or {}
+def _attribution(
+    features: Features, recipe: Recipe, rows: _Rows, scored: NDArray[np.int64]
+) -> Attribution | None:
+    """Families of the generated images, each lineage left out by its sources, unknown lineages as wholes.
+
+    None where the recipe names no families.
+    """
+    families = recipe.families
+    if families is None:
+        return None
     trains = np.isin(np.arange(len(rows.y)), np.concatenate([_rows_of(features, recipe.trained), scored]))
     fakes = np.flatnonzero((rows.y == 1) & trains)
     lineages = features.column("lineage")[fakes].astype(str)

@@ -1,4 +1,4 @@
-"""What every fitted linear probe does with new features, however its weights were found."""
+"""What estimators of two classes have in common, and every fitted linear probe, however it was fitted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from morelli.metrics.odds import expit
 
 
-class LinearDecision:
+class TwoClasses:
+    """An estimator of two classes, for scikit-learn's checks."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()  # type: ignore[misc]  # of scikit-learn's bases, which stand behind it
+        tags.classifier_tags.multi_class = False
+        return tags
+
+
+class LinearDecision(TwoClasses):
     """Scores by `coef_` (1, d) and `intercept_` (1,), and labels out of `classes_` (2,)."""
 
     coef_: NDArray[np.float64]

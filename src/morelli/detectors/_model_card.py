@@ -55,11 +55,8 @@ def model_card(document: Mapping[str, Any]) -> str:
         _thresholds(document["thresholds"]),
         "## Families of generators",
         _families(document.get("attribution")),
-        "## If it says AI, how often is it right?",
-        _predictive_values(document["thresholds"], document["metrics"]),
+        *_closing(document),
     ]
-    if document["notes"]:
-        parts += ["## Notes", "\n".join(f"- {note}" for note in document["notes"])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -99,12 +96,20 @@ def ensemble_card(document: Mapping[str, Any]) -> str:
         _disagreement(document["disagreement"]),
         "## Thresholds",
         _thresholds(document["thresholds"]),
+        *_closing(document),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _closing(document: Mapping[str, Any]) -> list[str]:
+    """The last sections of either card."""
+    parts = [
         "## If it says AI, how often is it right?",
         _predictive_values(document["thresholds"], document["metrics"]),
     ]
     if document["notes"]:
         parts += ["## Notes", "\n".join(f"- {note}" for note in document["notes"])]
-    return "\n\n".join(parts) + "\n"
+    return parts
 
 
 def _compared(compared: Mapping[str, Any]) -> str:
@@ -265,10 +270,10 @@ def _thresholds(thresholds: Mapping[str, Any]) -> str:
     rows = []
     for word, name in (("ai", "false alarms on real images"), ("real", "generated images called real")):
         one = thresholds[word]
-        asked = "not measured" if one["rate"] is None else f"{100 * one['rate']:.3g} %"
+        requested = "not measured" if one["rate"] is None else f"{100 * one['rate']:.3g} %"
         seen = "–" if one["observed"] is None else f"{100 * one['observed']:.3g} % of {one['n']}"
         upper = "–" if one["upper"] is None else f"{100 * one['upper']:.3g} %"
-        rows.append([word, f"{one['logit']:.4f}", name, asked, seen, upper, one["note"]])
+        rows.append([word, f"{one['logit']:.4f}", name, requested, seen, upper, one["note"]])
     head = [
         "verdict",
         "logit",

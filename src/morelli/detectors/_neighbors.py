@@ -10,12 +10,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from morelli.detectors._cosine_index import CosineIndex, IndexKind, check_index
+from morelli.detectors._linear_decision import TwoClasses
 from morelli.detectors._neighborhood import Neighborhood, Voting, nearest, neighbor_scores
 from morelli.detectors._probe import binary_data
 from morelli.errors import UsageError
 
 
-class NearestNeighborDetector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class NearestNeighborDetector(TwoClasses, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Cosine nearest neighbours among real and generated bank features.
 
     Args:
@@ -51,11 +52,6 @@ class NearestNeighborDetector(ClassifierMixin, BaseEstimator):  # type: ignore[m
         self.index = index
         self.ef_search = ef_search
         self.n_probe = n_probe
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
-        return tags
 
     def fit(
         self,

@@ -1,4 +1,4 @@
-"""What computing features in a quicker number format costs a detector, and which verdicts it could change."""
+"""What computing features in a quicker dtype costs a detector, and which verdicts it could change."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class PrecisionCost:
             value = data.get(one.name)
             known = isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
             if not known and not (value is None and one.name == "auc"):
-                raise ArtifactError(f"the cost of a number format lacks {one.name}, or has no number there")
+                raise ArtifactError(f"the cost of a dtype lacks {one.name}, or has no number there")
             values[one.name] = value
         return cls(**values)
 

@@ -75,11 +75,6 @@ class LinearProbe(LinearDecision, ClassifierMixin, BaseEstimator):  # type: igno
         self.max_iter = max_iter
         self.random_state = random_state
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
-        return tags
-
     def fit(
         self,
         X: ArrayLike,

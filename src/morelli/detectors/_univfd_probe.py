@@ -26,25 +26,6 @@ BLUR_SIGMA = (0.0, 3.0)
 JPEG_QUALITY = (30, 100)
 
 
-def univfd_views(n_views: int, rng: np.random.Generator) -> tuple[str, ...]:
-    """Perturbation specs of the training augmentation, to extract `n_views` views of a set of images.
-
-    Each view is blurred with probability 0.5 (sigma uniform in 0 … 3) and, independently, JPEG
-    compressed with probability 0.5 (quality 30 … 100); "" is the image as it is. Extract each spec and
-    put the rows together (`Features.concat`): views of one image share its group and its weight.
-
-    >>> univfd_views(4, np.random.default_rng(0))
-    ('jpeg:35', '', '', 'blur:2.57+jpeg:87')
-    """
-    views = []
-    for _ in range(n_views):
-        blurred, sigma = rng.random() < 0.5, rng.uniform(*BLUR_SIGMA)
-        pressed, quality = rng.random() < 0.5, int(rng.integers(JPEG_QUALITY[0], JPEG_QUALITY[1] + 1))
-        parts = [f"blur:{sigma:.2f}"] * blurred + [f"jpeg:{quality}"] * pressed
-        views.append("+".join(parts))
-    return tuple(views)
-
-
 class UnivFDProbe(LinearDecision, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Linear(d, 1) under binary cross-entropy, trained with UnivFD's recipe; raw features.
 
@@ -89,10 +70,28 @@ class UnivFDProbe(LinearDecision, ClassifierMixin, BaseEstimator):  # type: igno
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
         # One small step per batch: a hundred epochs over twenty rows do not move the weights far.
         tags.classifier_tags.poor_score = True
         return tags
+
+    @staticmethod
+    def training_views(n_views: int, rng: np.random.Generator) -> tuple[str, ...]:
+        """Perturbations of the training augmentation, to extract `n_views` views of a set of images.
+
+        Each view is blurred with probability 0.5 (sigma uniform in 0 … 3) and, independently, JPEG
+        compressed with probability 0.5 (quality 30 … 100); "" is the image as it is. Extract each and
+        put the rows together (`Features.concat`): views of one image share its group and its weight.
+
+        >>> UnivFDProbe.training_views(4, np.random.default_rng(0))
+        ('jpeg:35', '', '', 'blur:2.57+jpeg:87')
+        """
+        views = []
+        for _ in range(n_views):
+            blurred, sigma = rng.random() < 0.5, rng.uniform(*BLUR_SIGMA)
+            pressed, quality = rng.random() < 0.5, int(rng.integers(JPEG_QUALITY[0], JPEG_QUALITY[1] + 1))
+            parts = [f"blur:{sigma:.2f}"] * blurred + [f"jpeg:{quality}"] * pressed
+            views.append("+".join(parts))
+        return tuple(views)
 
     def fit(
         self,

@@ -15,7 +15,7 @@ DTYPES = ("float32", "bfloat16", "int8")
 
 @dataclass(frozen=True)
 class Build:
-    """Encoder weights, preprocessing and number format of a feature.
+    """Encoder weights, preprocessing and dtype of a feature.
 
     The device is recorded next to a build, not inside it: in float32 (TF32 off) CPU and CUDA
     agree to rounding, so that a bundle made on one serves on the other.
@@ -28,7 +28,7 @@ class Build:
     transform: str
     """Id of the image transform."""
     dtype: str
-    """Number format of the matrix products: `float32`, `bfloat16` or `int8`."""
+    """Dtype of the matrix products: `float32`, `bfloat16` or `int8`."""
 
     @property
     def fingerprint(self) -> str:

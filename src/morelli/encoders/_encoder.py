@@ -46,8 +46,8 @@ class Encoder:
             runtimes agree to rounding, so that it is no part of the build.
         checkpoint: where the weights are and came from.
         device: `cpu`, `cuda`, `cuda:1`, …
-        precision: number format of the matrix products in words; the build's, unless made by `quick`.
-        quick_dtypes: number formats that `quick` may take, from the more exact to the quicker.
+        precision: dtype of the matrix products in words; the build's, unless made by `quick`.
+        quick_dtypes: dtypes that `quick` may take, from the more exact to the quicker.
     """
 
     quick_dtypes: ClassVar[tuple[QuickDtype, ...]] = ("bfloat16", "int8")
@@ -110,7 +110,7 @@ class Encoder:
     def vision(self) -> VisionTransformer | None:
         """The image tower's weights as float32 arrays, read at first use and kept; None unless it is a CLIP.
 
-        They are for reading, and the same whatever the runtime and the build's number format.
+        They are for reading, and the same whatever the runtime and the build's dtype.
         """
         return None if self._vision is None else self._vision.keep()
 
@@ -208,7 +208,7 @@ class Encoder:
             ) from error
 
     def obstacle_to_quick(self, dtype: QuickDtype = "bfloat16") -> str | None:
-        """Why `quick` cannot be had in this number format, as a sentence; None where it can."""
+        """Why `quick` cannot be had in this dtype, as a sentence; None where it can."""
         from morelli.encoders._runtime import computes_in
 
         if self.build.dtype != "float32" or self._vision is None or not self.runtime.startswith("openvino"):
@@ -216,7 +216,7 @@ class Encoder:
         return None if computes_in(dtype) else f"This processor does not compute in {dtype}."
 
     def quick(self, unsure: Unsure | None, kinds: Collection[str], dtype: QuickDtype = "bfloat16") -> Encoder:
-        """This encoder with matrix products in a quicker number format, under the same build.
+        """This encoder with matrix products in a quicker dtype, under the same build.
 
         Args:
             unsure: from quick features by kind, rows of a batch, to a mask (b,) of those to compute in

@@ -15,7 +15,7 @@ from morelli.encoders._cache import Progress
 from morelli.encoders._encoder import Encoder
 from morelli.encoders._load import encoder_for_build
 from morelli.encoders._resolve import stderr_progress
-from morelli.encoders._tower import Passes
+from morelli.encoders._tower import ConcurrentPasses
 from morelli.errors import UsageError, WeightsError
 from morelli.images.transforms import JoinedTransform
 
@@ -35,7 +35,7 @@ class EncoderSet:
         transform: makes a row of an RGB image; decoding is paid once.
         device: of the encoders.
         runtime: libraries and versions that they run on.
-        precision: number formats of their matrix products, in words.
+        precision: dtypes of their matrix products, in words.
 
     Example:
         >>> from morelli.encoders import load_encoder
@@ -155,14 +155,14 @@ class _Towers:
     def __init__(self, encoders: Sequence[Encoder]) -> None:
         self._encoders = encoders
 
-    def share(self, *, most: int, processes: int) -> Passes:
+    def share(self, *, most: int, processes: int) -> ConcurrentPasses:
         """Get every tower ready for several passes at once."""
         passes = [one.tower.share(most=most, processes=processes) for one in self._encoders]
         # The largest: towers of one runtime share its threads, which the first has taken.
-        return Passes(max(one.count for one in passes), partial(_close, passes))
+        return ConcurrentPasses(max(one.count for one in passes), partial(_close, passes))
 
 
-def _close(passes: Sequence[Passes]) -> None:
+def _close(passes: Sequence[ConcurrentPasses]) -> None:
     # The last that changed the runtime's threads is the first to put them back.
     for one in reversed(passes):
         one.close()

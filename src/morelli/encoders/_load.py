@@ -50,7 +50,7 @@ def load_encoder(
     Args:
         name_or_path: a registered name (`encoder_cards`), a hub id (`owner/name`), or a local folder
             in hub format.
-        dtype: number format of the matrix products. `auto` is float32 everywhere, so that features
+        dtype: dtype of the matrix products. `auto` is float32 everywhere, so that features
             of different machines agree and bundles carry over; bfloat16 is about twice as fast on
             hardware that has it, and is another build.
         device: `cpu`, `cuda`, `cuda:1`, …; `auto` takes CUDA where torch is installed and sees one.

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from morelli.encoders._vit_weights import Floats
 
-GRAPH_VERSION = 1
-"""Raise when the same weights and kinds would give another graph."""
-
 Node = Any
 """A node or an output of a node; openvino's own types are not complete."""
 
@@ -84,19 +81,19 @@ def vit_graph(
 
     check_shapes({name: tensor.shape for name, tensor in state.items()}, config)
     tower = _Tower(state, config, int8)
-    asked, blocks = set(outputs), int(config["num_hidden_layers"])
-    whole = "final" in asked or f"stream:{blocks}" in asked
-    depth = blocks if whole else max(int(name.partition(":")[2]) for name in asked)
+    requested, blocks = set(outputs), int(config["num_hidden_layers"])
+    whole = "final" in requested or f"stream:{blocks}" in requested
+    depth = blocks if whole else max(int(name.partition(":")[2]) for name in requested)
     size = int(config["image_size"])
     pixels = ops.parameter([-1, 3, size, size], np.float32, name="pixels")
     found: dict[str, Node] = {}
 
     z = tower.embed(pixels)
-    if "stream:0" in asked:
+    if "stream:0" in requested:
         found["stream:0"] = _class_row(z)
     for number in range(1, depth + 1):
         block = f"vision_model.encoder.layers.{number - 1}"
-        here = {name.partition(":")[0] for name in asked if name.endswith(f":{number}")}
+        here = {name.partition(":")[0] for name in requested if name.endswith(f":{number}")}
         # Of the last block only the class token's row is needed, unless patches are asked for.
         alone = number == depth and not here & {"mean", "tokens"}
         q, k, v = tower.queries_keys_values(block, z, class_only=alone)
@@ -114,18 +111,18 @@ def vit_graph(
             found[f"added:{number}"] = _class_row(added)
         if here & {"layer", "stream"}:
             row = _class_row(z)
-            found |= {name: row for name in (f"layer:{number}", f"stream:{number}") if name in asked}
+            found |= {name: row for name in (f"layer:{number}", f"stream:{number}") if name in requested}
         if here & {"mean", "tokens"}:
             patches = ops.slice(z, [1], [np.iinfo(np.int64).max], [1], [1])
             if "mean" in here:
                 found[f"mean:{number}"] = ops.reduce_mean(patches, [1])
             if "tokens" in here:
                 found[f"tokens:{number}"] = patches
-    if "final" in asked:
+    if "final" in requested:
         found["final"] = tower.project(_class_row(z))
 
     results = []
-    for name in sorted(asked):
+    for name in sorted(requested):
         result = ops.result(found[name])
         result.set_friendly_name(name)
         results.append(result)

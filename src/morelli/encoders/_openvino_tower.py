@@ -16,7 +16,7 @@ from morelli.encoders._kinds import PARTS, Kind, refuse_pooling_head
 from morelli.encoders._openvino import core, load_openvino
 from morelli.encoders._openvino_graph import output_names, vit_graph
 from morelli.encoders._runtime import computes_in, processor_threads
-from morelli.encoders._tower import Passes
+from morelli.encoders._tower import ConcurrentPasses
 from morelli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class OpenVINOTower:
             values = class_parts(self._source.keep(), found, kinds)
         return {kind: values[kind] if kind in values else found[str(kind)] for kind in kinds}
 
-    def share(self, *, most: int, processes: int) -> Passes:
+    def share(self, *, most: int, processes: int) -> ConcurrentPasses:
         """As many passes at once as there are threads."""
         before = self._streams, self._threads
         self._threads = max(1, self._threads // processes)
@@ -81,7 +81,7 @@ class OpenVINOTower:
         def close() -> None:
             self._streams, self._threads = before
 
-        return Passes(self._streams, close)
+        return ConcurrentPasses(self._streams, close)
 
     def _graph(self, setting: _Setting) -> _Graph:
         with self._lock:

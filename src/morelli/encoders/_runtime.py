@@ -22,7 +22,7 @@ _DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/proc/driver/nvidia", "/dev/kfd",
 
 
 def choose_runtime(runtime: Runtime, device: str, *, family: str, dtype: str) -> tuple[Engine, str]:
-    """The library that runs an encoder of this family and number format, and the device's name.
+    """The library that runs an encoder of this family and dtype, and the device's name.
 
     Raises:
         UsageError: the runtime or the device is unknown, cannot run this, or needs torch, which is missing.
@@ -46,9 +46,9 @@ def choose_runtime(runtime: Runtime, device: str, *, family: str, dtype: str) ->
 
 def processor_threads() -> int:
     """Threads for one forward pass: `OMP_NUM_THREADS`, else the cores that this process may run on."""
-    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    if asked.isdecimal() and int(asked) > 0:
-        return int(asked)
+    requested = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if requested.isdecimal() and int(requested) > 0:
+        return int(requested)
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1
@@ -68,7 +68,7 @@ def _obstacle(family: str, device: str, dtype: str) -> str | None:
 
 
 def computes_in(dtype: str) -> bool:
-    """Whether the processor is known to multiply matrices in this number format: float32, bfloat16 or int8.
+    """Whether the processor is known to multiply matrices in this dtype: float32, bfloat16 or int8.
 
     OpenVINO runs int8 on any processor. Without instructions for dot products of 8-bit integers it is no
     quicker, and sums may saturate: such a processor counts as one without int8.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from morelli.encoders._kinds import Kind
-from morelli.encoders._tower import Passes, Tower
+from morelli.encoders._tower import ConcurrentPasses, Tower
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,7 +46,7 @@ class ScreenedTower:
                 found[kind][rows] = exact
         return {kind: found[kind] for kind in kinds}
 
-    def share(self, *, most: int, processes: int) -> Passes:
+    def share(self, *, most: int, processes: int) -> ConcurrentPasses:
         """As many passes at once as both towers are ready for."""
         both = [tower.share(most=most, processes=processes) for tower in (self.quick, self.exact)]
 
@@ -54,4 +54,4 @@ class ScreenedTower:
             for one in both:
                 one.close()
 
-        return Passes(min(one.count for one in both), close)
+        return ConcurrentPasses(min(one.count for one in both), close)

@@ -32,7 +32,7 @@ def read_state(files: Sequence[Path], *, prefixes: tuple[str, ...]) -> dict[str,
     Those that are stored as float32 in safetensors lie in the file still (mapped, private to this process).
 
     Raises:
-        WeightsError: a file cannot be read, or a tensor has another number format than float16, bfloat16,
+        WeightsError: a file cannot be read, or a tensor has another dtype than float16, bfloat16,
             float32 or float64.
         UsageError: a file is in torch's format, and torch is not installed.
     """

@@ -177,15 +177,3 @@ class TextBank:
             )
         norms = np.linalg.norm(array, axis=1, keepdims=True)
         return np.asarray(array / np.maximum(norms, np.finfo(np.float32).tiny) @ self.vectors.T)
-
-    def zero_shot(self, embeddings: ArrayLike, *, top: int = 1) -> list[list[tuple[str, float]]]:
-        """The `top` nearest names of each image with their cosines, best first.
-
-        Raises:
-            UsageError: the embeddings are of another encoder.
-        """
-        cosines = self.similarities(embeddings)
-        order = np.argsort(-cosines, axis=1, kind="stable")[:, :top]
-        return [
-            [(self.names[i], float(row[i])) for i in best] for row, best in zip(cosines, order, strict=True)
-        ]

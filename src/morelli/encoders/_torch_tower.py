@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from morelli.encoders._kinds import Kind
-from morelli.encoders._tower import Passes
+from morelli.encoders._tower import ConcurrentPasses
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,17 +49,17 @@ class TorchTower(ABC):
                     parts[kind].append(value.cpu().numpy())
         return {kind: np.concatenate(values) for kind, values in parts.items()}
 
-    def share(self, *, most: int, processes: int) -> Passes:
+    def share(self, *, most: int, processes: int) -> ConcurrentPasses:
         """As many passes at once as torch has threads; one on a GPU.
 
         Torch's number of threads is shared by the process; `close` sets it back.
         """
         if self.device.type != "cpu":
-            return Passes(1, lambda: None)
+            return ConcurrentPasses(1, lambda: None)
         before = torch.get_num_threads()
         count = max(1, min(before // processes, most))
         torch.set_num_threads(max(1, before // (count * processes)))
-        return Passes(count, lambda: torch.set_num_threads(before))
+        return ConcurrentPasses(count, lambda: torch.set_num_threads(before))
 
 
 @contextmanager

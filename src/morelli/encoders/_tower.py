@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Passes:
+class ConcurrentPasses:
     """How many passes a tower runs at once, and what ends that arrangement."""
 
     count: int
@@ -32,7 +32,7 @@ class Tower(Protocol):
     def trace(self, pixels: NDArray[np.float32], kinds: Collection[Kind]) -> dict[Kind, NDArray[np.float32]]:
         """Features of these kinds, one row per image; arrays of the caller's own. No image: no rows."""
 
-    def share(self, *, most: int, processes: int) -> Passes:
+    def share(self, *, most: int, processes: int) -> ConcurrentPasses:
         """Get ready for several passes at once, at most `most`, by threads that call `trace`.
 
         `processes` is how many processes share the machine's cores in the same way.

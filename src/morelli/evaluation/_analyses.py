@@ -70,16 +70,16 @@ def analyse(
     """
     if bank_kind not in features.kinds:
         raise UsageError(f"the table has no {bank_kind!r}; choose from {', '.join(features.kinds)}")
-    say = progress or (lambda step: None)
-    say("file facts")
+    on_step = progress or (lambda step: None)
+    on_step("file facts")
     baseline = metadata_only_auc(features, features.groups(), seed=seed)
-    say("feature kinds")
+    on_step("feature kinds")
     layers = layer_ablation(features, seed=seed)
-    say("banks")
+    on_step("banks")
     bank = tuple(bank_ablation(features, bank_kind, seed=seed))
-    say("unseen families")
+    on_step("unseen families")
     sinks = _sinks(features, bank_kind, seed)
-    say("maps")
+    on_step("maps")
     maps = tuple(feature_maps(features, map_kinds, method=method, seed=seed))
     return Analyses(len(features), baseline, layers, bank, maps, sinks)
 

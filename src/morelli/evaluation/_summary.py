@@ -176,17 +176,7 @@ def _result(
     else:
         means = measure_folds(rows, options, pooled=False, transfer=protocol == TRANSFER)
         metrics, notes = means.metrics, (f"means over {len(means.folds)} folds", *means.notes)
-        codes, names = rows.codes("fold")
-        folds = tuple(
-            FoldSummary(
-                name,
-                int(((codes == names.index(name)) & (labels == 0)).sum()),
-                int(((codes == names.index(name)) & (labels == 1)).sum()),
-                m.metrics,
-                m.groups,
-            )
-            for name, m in means.folds.items()
-        )
+        folds = _fold_summaries(rows, means)
         # Tested by one fold only, a generator is what that fold says; by many, see the matrix.
         once = [g for m in means.folds.values() for g in m.groups]
         groups = tuple(once) if len({g.name for g in once}) == len(once) else ()
@@ -195,12 +185,6 @@ def _result(
     fake = labels == 1
     images = rows.images()
     bundles = rows.names("bundle")
-    verdicts, words = rows.codes("verdict")
-    counted = {
-        word: {"real": int(((verdicts == c) & ~fake).sum()), "generated": int(((verdicts == c) & fake).sum())}
-        for c, word in enumerate(words)
-        if (verdicts == c).any()
-    }
     result = Result(
         protocol,
         detector,
@@ -219,11 +203,36 @@ def _result(
         folds,
         reliability_curve(labels, p, options.bins),
         risk_coverage_curve(labels, p),
-        counted,
+        _verdict_counts(rows),
         table,
         tuple(notes),
     )
     return result, means
+
+
+def _fold_summaries(rows: Predictions, means: FoldMeans) -> tuple[FoldSummary, ...]:
+    codes, names = rows.codes("fold")
+    return tuple(
+        FoldSummary(
+            name,
+            int(((codes == names.index(name)) & (rows.labels == 0)).sum()),
+            int(((codes == names.index(name)) & (rows.labels == 1)).sum()),
+            measured.metrics,
+            measured.groups,
+        )
+        for name, measured in means.folds.items()
+    )
+
+
+def _verdict_counts(rows: Predictions) -> dict[str, dict[str, int]]:
+    """Real and generated images of each verdict that occurs."""
+    fake = rows.labels == 1
+    verdicts, words = rows.codes("verdict")
+    return {
+        word: {"real": int(((verdicts == c) & ~fake).sum()), "generated": int(((verdicts == c) & fake).sum())}
+        for c, word in enumerate(words)
+        if (verdicts == c).any()
+    }
 
 
 def _baseline(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from morelli.errors import ArtifactError
-from morelli.metrics.streams import Between, StreamedScores
+from morelli.metrics.streams import Bounds, StreamedScores
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class StreamedMetrics:
     generators: Mapping[str, StreamedScores]
     threshold: float
 
-    def auc(self, generator: str | None = None) -> Between:
+    def auc(self, generator: str | None = None) -> Bounds:
         """Area under the ROC curve of all generated images, or of one generator's, against all reals."""
         return (self.scores if generator is None else self.generators[generator]).auc(self.scores)
 
-    def tpr_at_fpr(self, fpr: float, generator: str | None = None) -> Between:
+    def tpr_at_fpr(self, fpr: float, generator: str | None = None) -> Bounds:
         """The true-positive rate at a false-positive rate, of all generated images or of one generator's."""
         return (self.scores if generator is None else self.generators[generator]).tpr_at_fpr(fpr, self.scores)
 

@@ -15,7 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morelli.errors import UsageError
-from morelli.explanation._concept_tests import bootstrap_effects, concept_tests, permuted_residuals
+from morelli.explanation._concept_tests import (
+    ConceptTests,
+    bootstrap_effects,
+    concept_tests,
+    permuted_residuals,
+)
 from morelli.explanation._decomposition import decompose
 from morelli.explanation._residuals import normalize_rows
 
@@ -277,33 +282,11 @@ def explain_rows(
     beyond = _sources_beyond(PB, sources, spread, effect)
     one = identities or ([f"row {i}" for i in range(len(A))], [f"row {i}" for i in range(len(B))])
     two = hashes or ([""] * len(A), [""] * len(B))
-    found = []
-    for row in np.argsort(-np.abs(tests.score)):
-        # The sign of the cosine: "lies towards this end" is about the residual itself.
-        sign = 1 if tests.cosine[row] >= 0 else -1
-        ends = sorted((sign * low[row] / tests.length, sign * high[row] / tests.length))
-        furthest = np.argsort(-sign * PA[:, row])[:telling]
-        concept = bank.concepts[row]
-        found.append(
-            ConceptFinding(
-                name=concept.end(sign),
-                opposite=concept.end(-sign),
-                row=int(row),
-                sign=sign,
-                source=concept.source,
-                cosine=float(sign * tests.cosine[row]),
-                interval=(float(ends[0]), float(ends[1])),
-                effect=float(sign * effect[row]),
-                score=float(sign * tests.score[row]),
-                p=float(tests.p[row]),
-                p_family=float(tests.p_family[row]),
-                sources_beyond=None if beyond is None else float(beyond[row]),
-                telling=tuple(
-                    (one[0][i], float(sign * (PA[i, row] - PB[:, row].mean()) / spread[row]))
-                    for i in furthest
-                ),
-            )
-        )
+    readings = _Readings(PA, PB, spread, effect, low, high, beyond)
+    found = [
+        _finding(int(row), bank, tests, readings, identities=one[0], telling=telling)
+        for row in np.argsort(-np.abs(tests.score))
+    ]
     parts = [
         Part(bank.concepts[t.row].end(t.sign), t.weight / tests.length, t.explained)
         for t in decompose(tests.direction * tests.length, C, terms=terms)
@@ -327,6 +310,55 @@ def explain_rows(
         delivery=delivery,
         build=bank.build.fingerprint if bank.build is not None else "",
         direction=tests.direction,
+    )
+
+
+@dataclass(frozen=True)
+class _Readings:
+    """Of m concepts: projections (n1, m) and (n0, m), spread and effect (m,), the effect's interval `low` to
+    `high` (m,), and the share (m,) of real sources beyond it where sources are known."""
+
+    first: Array
+    second: Array
+    spread: Array
+    effect: Array
+    low: Array
+    high: Array
+    beyond: Array | None
+
+
+def _finding(
+    row: int,
+    bank: ConceptBank,
+    tests: ConceptTests,
+    of: _Readings,
+    *,
+    identities: Sequence[str],
+    telling: int,
+) -> ConceptFinding:
+    """What one concept says, with the images of the first set that lie furthest along it."""
+    # The sign of the cosine: "lies towards this end" is about the residual itself.
+    sign = 1 if tests.cosine[row] >= 0 else -1
+    ends = sorted((sign * of.low[row] / tests.length, sign * of.high[row] / tests.length))
+    furthest = np.argsort(-sign * of.first[:, row])[:telling]
+    concept = bank.concepts[row]
+    return ConceptFinding(
+        name=concept.end(sign),
+        opposite=concept.end(-sign),
+        row=row,
+        sign=sign,
+        source=concept.source,
+        cosine=float(sign * tests.cosine[row]),
+        interval=(float(ends[0]), float(ends[1])),
+        effect=float(sign * of.effect[row]),
+        score=float(sign * tests.score[row]),
+        p=float(tests.p[row]),
+        p_family=float(tests.p_family[row]),
+        sources_beyond=None if of.beyond is None else float(of.beyond[row]),
+        telling=tuple(
+            (identities[i], float(sign * (of.first[i, row] - of.second[:, row].mean()) / of.spread[row]))
+            for i in furthest
+        ),
     )
 
 

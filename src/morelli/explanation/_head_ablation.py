@@ -44,13 +44,6 @@ class HeadAblation:
         """Root mean square change of the logit, (m,)."""
         return np.asarray(np.sqrt((self.shift**2).mean(axis=0)))
 
-    @property
-    def flipped(self) -> Array:
-        """Share of images that change sides of the threshold, (m,)."""
-        before = self.logit > self.threshold
-        after = self.logit[:, None] + self.shift > self.threshold
-        return np.asarray((after != before[:, None]).mean(axis=0))
-
     def auc_without(self, y: Array) -> Array:
         """Area under the curve without each head, (m,), for labels y (n,)."""
         y = np.asarray(y)

@@ -12,7 +12,7 @@ what their removal does (`morelli.explanation._head_removal`), with the componen
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Literal
@@ -153,17 +153,11 @@ def select_heads(
     mixed = [str(g) for g in rng.permutation(np.asarray(names, dtype=object))]
     count = min(folds, len(names) // 2)
     table: list[list[float]] = []
-    ways = (halves, halves[::-1]) if removing else (halves,)
     for held in (mixed[i::count] for i in range(count)):
         others = [g for g in mixed if g not in held]
         training = others[: tasks or (len(others) if removing else TASKS)]
-        comparison = [
-            np.mean(
-                [_held_out(X, fakes, way, training=training, held=held, ridge=ridge) for way in ways], axis=0
-            )
-            for X in _growing(heads, ranked(others)[0], tried, np.concatenate([*fakes.values(), *halves]))
-        ]
-        table += np.array(comparison).T.tolist()
+        grown = _growing(heads, ranked(others)[0], tried, np.concatenate([*fakes.values(), *halves]))
+        table += _compared(grown, fakes, halves, training=training, held=held, ridge=ridge, both=removing)
     return _chosen_number(np.array(table), order, score, tried, cautious=removing)
 
 
@@ -186,7 +180,7 @@ def _growing(heads: Heads, order: NDArray[np.intp], tried: NDArray[np.intp], row
 
 def _held_out(
     X: Array,
-    fakes: dict[str, Rows],
+    fakes: Mapping[str, Rows],
     halves: tuple[Rows, Rows],
     *,
     training: Sequence[str],
@@ -201,6 +195,26 @@ def _held_out(
         float(np.mean([two_sample_auc(s(X[fakes[h]]), r) for s, r in zip(scores, real, strict=True)]))
         for h in held
     ]
+
+
+def _compared(
+    grown: Iterable[Array],
+    fakes: Mapping[str, Rows],
+    halves: tuple[Rows, Rows],
+    *,
+    training: Sequence[str],
+    held: Sequence[str],
+    ridge: float,
+    both: bool,
+) -> list[list[float]]:
+    """AUC of each generator of `held`, a column for each number of heads; mean of `both` ways of halving."""
+    ways = (halves, halves[::-1]) if both else (halves,)
+    found = [
+        np.mean([_held_out(X, fakes, way, training=training, held=held, ridge=ridge) for way in ways], axis=0)
+        for X in grown
+    ]
+    table: list[list[float]] = np.array(found).T.tolist()
+    return table
 
 
 def _chosen_number(

@@ -51,7 +51,7 @@ Array = NDArray[Any]
 THIRDS = 3
 """Bars of the picture and of the MLPs: early, middle and late blocks."""
 MOST_ROUNDING = 0.1
-"""Share of the logit by which the tower's pass here, in float32, may miss that of a coarser number format."""
+"""Share of the logit by which the tower's pass here, in float32, may miss that of a coarser dtype."""
 
 
 @dataclass(frozen=True)

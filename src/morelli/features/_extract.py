@@ -19,10 +19,10 @@ from morelli.errors import MorelliError, UsageError
 from morelli.features._append_once import AppendOnce
 from morelli.features._failures import Failure
 from morelli.features._features import Floats
-from morelli.features._prepare import Identity, Known, New, Preparation, Row
+from morelli.features._prepare import Identity, KnownImage, NewImage, Preparation, Row
 from morelli.features._report import ExtractReport, Progress
 from morelli.features._rows import NOT_FINITE, check_range, finite_rows
-from morelli.features._schema import Dtype, Said, TableSpec, metadata_schema
+from morelli.features._schema import Dtype, LabelAndGenerator, TableSpec, metadata_schema
 from morelli.features._table import FeatureTable, open_or_create
 from morelli.features._table_folder import is_table, write_lock
 
@@ -96,7 +96,7 @@ def extract(
         UsageError: an unknown kind or perturbation, or values beyond the range of float16.
         SourceError: the source cannot be read.
     """
-    from morelli.encoders import InferenceWorkers, encode_stream, expand_kinds, kind_shape
+    from morelli.encoders import expand_kinds, kind_shape
     from morelli.images import Limits
     from morelli.images import perturbation as named_perturbation
 
@@ -136,33 +136,19 @@ def extract(
         made = not is_table(out)
         table = open_or_create(out, spec)
         table.clean()
-        present = table.said()
+        present = table.labels_and_generators()
         run = _Run(table, flush_rows=flush_rows, present=present)
 
-        def admit(image: PreparedImage[New | Known | Failure]) -> bool:
+        def admit(image: PreparedImage[NewImage | KnownImage | Failure]) -> bool:
             new = run.take(image.about)
             if progress:
                 progress(run.done, total_of(), run.skipped + run.duplicates, len(run.failed))
             return new
 
-        with InferenceWorkers(encoder) as passes:
-            stream = encode_stream(
-                items,
-                Preparation(encoder.transform, perturbation, limits, present),
-                encoder,
-                names,
-                batch_size=batch_size,
-                threads=workers,
-                ahead=batch_size * (passes.count + 1) + workers + 1,
-                admit=admit,
-                workers=passes,
-            )
-            try:
-                with closing(stream):
-                    for batch in stream:
-                        run.collect([new.row for new in batch.images if isinstance(new, New)], batch.vectors)
-            finally:
-                run.flush()  # rows that are encoded stay, also after Ctrl-C or an error of the source
+        preparation = Preparation(encoder.transform, perturbation, limits, present)
+        _encode_into(
+            run, items, preparation, encoder, names, batch_size=batch_size, threads=workers, admit=admit
+        )
         if made and not run.done:
             shutil.rmtree(out)  # nothing could be used: no empty table is left behind
         else:
@@ -179,7 +165,7 @@ def extract(
         tuple(run.failed),
         time.monotonic() - started,
         tuple(run.conflicts),
-        run.untold,
+        run.kept_unlabelled,
     )
 
 
@@ -195,7 +181,9 @@ class _Run:
     same batches as an uninterrupted one, and its vectors are equal to the last bit.
     """
 
-    def __init__(self, table: FeatureTable, *, flush_rows: int, present: dict[Identity, Said]) -> None:
+    def __init__(
+        self, table: FeatureTable, *, flush_rows: int, present: dict[Identity, LabelAndGenerator]
+    ) -> None:
         self.table = table
         self.spec = table.spec
         self.appends = AppendOnce(table)
@@ -208,14 +196,14 @@ class _Run:
         self.done = self.skipped = self.duplicates = 0
         self.failed: list[Failure] = []
         self.conflicts: list[str] = []
-        self.untold = 0
+        self.kept_unlabelled = 0
 
-    def take(self, image: New | Known | Failure) -> bool:
+    def take(self, image: NewImage | KnownImage | Failure) -> bool:
         """Account for the next image of the source; True where it is to be encoded."""
         if isinstance(image, Failure):
             self.failed.append(image)
             return False
-        if isinstance(image, Known):
+        if isinstance(image, KnownImage):
             uri, label, generator = image.uri, image.label, image.generator
         else:
             uri, label, generator = (image.row[name] for name in ("uri", "label", "generator"))
@@ -224,10 +212,10 @@ class _Run:
             if label is not None and there[0] is not None and label != there[0]:
                 self.conflicts.append(uri)
             elif (label is not None and there[0] is None) or (generator and generator != there[1]):
-                self.untold += 1
+                self.kept_unlabelled += 1
         if image.identity in self.fresh:
             self.duplicates += 1
-        elif isinstance(image, Known):
+        elif isinstance(image, KnownImage):
             self.skipped += 1
         else:
             self.fresh.add(image.identity)
@@ -269,6 +257,40 @@ class _Run:
         self.encoded, self.waiting_rows = [], 0
         self.appends.landed()
         self.flushed = time.monotonic()
+
+
+def _encode_into(
+    run: _Run,
+    items: Iterable[ImageItem],
+    preparation: Preparation,
+    encoder: Encoder,
+    kinds: Sequence[str],
+    *,
+    batch_size: int,
+    threads: int,
+    admit: Callable[[PreparedImage[NewImage | KnownImage | Failure]], bool],
+) -> None:
+    """Encode the images that `admit` lets through, and keep their rows and vectors in `run`."""
+    from morelli.encoders import InferenceWorkers, encode_stream
+
+    with InferenceWorkers(encoder) as passes:
+        stream = encode_stream(
+            items,
+            preparation,
+            encoder,
+            kinds,
+            batch_size=batch_size,
+            threads=threads,
+            ahead=batch_size * (passes.count + 1) + threads + 1,
+            admit=admit,
+            workers=passes,
+        )
+        try:
+            with closing(stream):
+                for batch in stream:
+                    run.collect([new.row for new in batch.images if isinstance(new, NewImage)], batch.vectors)
+        finally:
+            run.flush()  # rows that are encoded stay, also after Ctrl-C or an error of the source
 
 
 def _items(

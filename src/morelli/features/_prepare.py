@@ -34,7 +34,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownImage:
     """An image that was there already, recognised by its content; it was read but not decoded."""
 
     identity: Identity
@@ -44,7 +44,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class New:
+class NewImage:
     """An image that the table does not hold: its row without vectors."""
 
     identity: Identity
@@ -60,7 +60,7 @@ class Preparation:
     limits: Limits
     present: Container[Identity]
 
-    def __call__(self, item: ImageItem) -> PreparedImage[New | Known | Failure]:
+    def __call__(self, item: ImageItem) -> PreparedImage[NewImage | KnownImage | Failure]:
         """Read and prepare one item, or state that it is known or why it cannot be used."""
         from morelli.encoders import PreparedImage
         from morelli.images import image_errors
@@ -71,7 +71,7 @@ class Preparation:
         except ImageError as error:
             return PreparedImage(Failure(item.uri, error.reason, str(error)))
 
-    def _prepare(self, item: ImageItem) -> PreparedImage[New | Known | Failure]:
+    def _prepare(self, item: ImageItem) -> PreparedImage[NewImage | KnownImage | Failure]:
         from morelli.encoders import PreparedImage
         from morelli.images import decode, image_generator, phash, read_bytes
 
@@ -80,12 +80,12 @@ class Preparation:
         changed = self.perturbation.id if self.perturbation else ""
         identity = (digest, changed)
         if identity in self.present:
-            return PreparedImage(Known(identity, item.uri, item.label, item.generator))
+            return PreparedImage(KnownImage(identity, item.uri, item.label, item.generator))
         decoded = decode(data, self.limits)
-        said = _said(data)
+        statements = _statements(data)
         del data
         image, facts = decoded.image, decoded.facts
-        others = said | {k: v for k, v in item.metadata.items() if k not in FIRST_CLASS and v}
+        others = statements | {k: v for k, v in item.metadata.items() if k not in FIRST_CLASS and v}
         row = {
             "sha256": digest.hex(),
             "perturbation": changed,
@@ -106,10 +106,10 @@ class Preparation:
         }
         if self.perturbation:
             image = self.perturbation(image, image_generator(digest, changed))
-        return PreparedImage(New(identity, row), self.transform(image))
+        return PreparedImage(NewImage(identity, row), self.transform(image))
 
 
-def _said(data: bytes) -> dict[str, str]:
+def _statements(data: bytes) -> dict[str, str]:
     """What the file says of itself, its strongest claim: `provenance_claims`, `_strength` and `_tool`."""
     from morelli.provenance import read_provenance
 

@@ -23,9 +23,9 @@ class ExtractReport:
     `done` images gave a new row, `skipped` were in the table already, `duplicates` had the content of
     an earlier image of the same source (one row stands for both, under the first uri), `failed` gave
     none and are listed. `conflicts` names the images whose content is in the table with the other
-    label: one of the two is wrong, and the label that came first stands. `untold` counts the images that
-    came first without the label or with another generator than the source gives now (with the engine ray:
-    without the label): what the table has stands there too.
+    label: one of the two is wrong, and the label that came first stands. `kept_unlabelled` counts the images
+    that came first without the label or with another generator than the source gives now (with the engine
+    ray: without the label): what the table has stands there too.
     """
 
     table: Path
@@ -35,4 +35,4 @@ class ExtractReport:
     failed: tuple[Failure, ...]
     seconds: float
     conflicts: tuple[str, ...] = ()
-    untold: int = 0
+    kept_unlabelled: int = 0

@@ -40,7 +40,7 @@ COLUMNS: tuple[str, ...] = (
     "notes",
     "phash",
 )
-Said = tuple[int | None, str | None]
+LabelAndGenerator = tuple[int | None, str | None]
 """Label (0 real, 1 fake) and generator of an image; None where they are unknown."""
 FIRST_CLASS = ("lineage", "source", "era")
 """Manifest columns that evaluation splits by, and that therefore are columns of their own."""

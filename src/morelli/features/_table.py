@@ -21,7 +21,7 @@ from morelli.features._lease import Lease
 from morelli.features._metadata import select_columns, stored_columns, with_entries
 from morelli.features._one_perturbation import one_perturbation
 from morelli.features._rows import arrow_rows
-from morelli.features._schema import Dtype, Said, TableSpec, column_of
+from morelli.features._schema import Dtype, LabelAndGenerator, TableSpec, column_of
 from morelli.features._table_folder import SIDE_FOLDER, is_table, refuse_foreign, write_lock
 
 if TYPE_CHECKING:
@@ -386,11 +386,11 @@ class FeatureTable:
         meta = self._dataset.to_table(columns=["sha256", "perturbation", "label"])
         return dict(zip(_identities(meta), meta.column("label").to_pylist(), strict=True))
 
-    def said(self) -> dict[tuple[bytes, str], Said]:
+    def labels_and_generators(self) -> dict[tuple[bytes, str], LabelAndGenerator]:
         """Label and generator of every row, by what `identities` gives."""
         meta = self._dataset.to_table(columns=["sha256", "perturbation", "label", "generator"])
         # A table has few different ones: rows share them.
-        shared: dict[Said, Said] = {}
+        shared: dict[LabelAndGenerator, LabelAndGenerator] = {}
         pairs = zip(meta.column("label").to_pylist(), meta.column("generator").to_pylist(), strict=True)
         return dict(zip(_identities(meta), (shared.setdefault(p, p) for p in pairs), strict=True))
 

@@ -23,6 +23,7 @@ from PIL import (
 
 from morelli.errors import ImageError
 from morelli.images._animations import (
+    FirstFrame,
     first_of_apng,
     keep_alpha,
     put_on_canvas,
@@ -142,23 +143,7 @@ def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
         notes += depth_notes(data, format, colour)
         if format in ("WEBP", "AVIF"):
             notes += _filled(data)
-        if format == "PNG":
-            check_png_complete(data, image)
-            image = with_key(image, png_bit_depth(data), notes)
-            frame.image = image
-            exponent = None if states_colour(data) else display_gamma(image.info)
-            if exponent is not None:
-                frame.change = partial(from_gamma, exponent)
-        if first is not None:
-            frame.image = put_on_canvas(image, first)
-        elif format == "BMP":
-            frame.image = without_empty_alpha(image, notes)
-        elif format == "TIFF":
-            frame.image = meant_samples(image, next(directories(data)), notes)
-        elif format == "GIF":
-            frame.image = uncovered_of_gif(image)
-        elif with_alpha:
-            frame.image = uncovered_of_webp(image)
+        _complete(frame, image, data, format, first, with_alpha=with_alpha)
     except ImageError:
         raise
     except MemoryError:
@@ -171,6 +156,29 @@ def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
     if first is not None and first.apart:
         frame.notes.append("the still picture for programs without animation is not judged")
     return frame
+
+
+def _complete(
+    frame: Frame, image: Any, data: bytes, format: str, first: FirstFrame | None, *, with_alpha: bool
+) -> None:
+    """Have the decoded picture as its format means it: colour keys, canvas, alpha, samples."""
+    if format == "PNG":
+        check_png_complete(data, image)
+        image = with_key(image, png_bit_depth(data), frame.notes)
+        frame.image = image
+        exponent = None if states_colour(data) else display_gamma(image.info)
+        if exponent is not None:
+            frame.change = partial(from_gamma, exponent)
+    if first is not None:
+        frame.image = put_on_canvas(image, first)
+    elif format == "BMP":
+        frame.image = without_empty_alpha(image, frame.notes)
+    elif format == "TIFF":
+        frame.image = meant_samples(image, next(directories(data)), frame.notes)
+    elif format == "GIF":
+        frame.image = uncovered_of_gif(image)
+    elif with_alpha:
+        frame.image = uncovered_of_webp(image)
 
 
 def _reduce(image: Any, limits: Limits, notes: list[str]) -> None:

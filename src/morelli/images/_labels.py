@@ -133,12 +133,12 @@ def contradiction(label: int | None, row: Mapping[str, str], generator: str | No
         kind = _kind_of_column(column)
         word = value.strip().lower() if kind else ""
         if kind == "question":
-            said = label_in_column(word, column)
+            stated = label_in_column(word, column)
         elif kind == "spelled":
-            said = None if word.isdigit() else label_of(word)
+            stated = None if word.isdigit() else label_of(word)
         else:
-            said = _FOLDERS.get(word) if word in ("real", "fake") else None
-        if said is not None and said != label:
+            stated = _FOLDERS.get(word) if word in ("real", "fake") else None
+        if stated is not None and stated != label:
             return f"{column} {value.strip()!r}"
     if label == FAKE and generator and generator.strip().lower() in _REAL_NAMES:
         return f"generator {generator.strip()!r}"

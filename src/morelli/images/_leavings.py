@@ -79,7 +79,7 @@ def may_be_apple_double(name: str) -> bool:
 
 
 @dataclass
-class PassedOver:
+class SkippedFiles:
     """What was met on the way to the images and not read, by its path; each counts once.
 
     `left` is what systems leave, `unread` the manifests and archives inside a folder, `apart` the pictures of
@@ -103,7 +103,7 @@ class PassedOver:
         if len(self.unread) < _MOST:
             self.unread.add(path)
 
-    def add_apart(self, path: str) -> None:
+    def add_split_sample(self, path: str) -> None:
         """Count a picture whose sidecars do not lie beside it."""
         if len(self.apart) < _MOST:
             self.apart.add(path)
@@ -118,7 +118,7 @@ class PassedOver:
         if len(self.against) < _MOST:
             self.against.add(uri)
 
-    def merge(self, other: PassedOver) -> None:
+    def merge(self, other: SkippedFiles) -> None:
         """Add what another one counted."""
         self.left |= other.left
         self.unread |= other.unread

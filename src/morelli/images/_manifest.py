@@ -40,7 +40,7 @@ _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _INLINE = re.compile(r"[A-Za-z0-9+/\s]{1000,}={0,2}$")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://|data:[a-z]+/", re.IGNORECASE)
 
-_Said = tuple[int | None, str | None]
+_LabelAndGenerator = tuple[int | None, str | None]
 """Label and generator of a row."""
 
 
@@ -110,7 +110,7 @@ def iter_manifest(
         rows_of = jsonl_rows if manifest.lower().endswith(JSONL) else csv_rows
         rows = rows_of(manifest, lambda header: _check_header(header, columns, name))
         reader = None
-    said: dict[str, _Said] = {}
+    recorded: dict[str, _LabelAndGenerator] = {}
     members = _Members(listed)
     for number, row in rows:
         if reader is None:
@@ -139,7 +139,7 @@ def iter_manifest(
         else:
             item = reader.described(members.item(path) or file_item(path, path, limits), row, number)
             same = os.path.abspath(path)  # noqa: PTH100 - resolve follows links
-            earlier = said.setdefault(same, (item.label, item.generator))
+            earlier = recorded.setdefault(same, (item.label, item.generator))
             if (found := _difference(earlier, (item.label, item.generator))) is not None:
                 raise UsageError(
                     f"{name}, row {number}: {printable(where)} has {found} in an earlier row; "
@@ -149,7 +149,7 @@ def iter_manifest(
                 yield item
 
 
-def _difference(earlier: _Said, now: _Said) -> str | None:
+def _difference(earlier: _LabelAndGenerator, now: _LabelAndGenerator) -> str | None:
     """What an earlier row has where a later one of the same image says something else, or None."""
     if now[0] is not None and earlier[0] != now[0]:
         return "no label" if earlier[0] is None else "the opposite label"

@@ -23,7 +23,7 @@ from morelli.images._files import (
 from morelli.images._instead import UnreadableTableError, instead_of_archive
 from morelli.images._item import ImageItem, printable, problem_item
 from morelli.images._labels import FAKE, group_of_folders, label_of_folders, plain_label_of_folders
-from morelli.images._leavings import PassedOver, is_left_member
+from morelli.images._leavings import SkippedFiles, is_left_member
 from morelli.images._limits import Limits
 from morelli.images._manifest import SUFFIXES as MANIFEST_SUFFIXES
 from morelli.images._manifest import Columns, NoImagesError, is_shard, iter_manifest
@@ -51,7 +51,7 @@ class _Reading:
     root: str | None
     columns: Columns
     remote: Literal["given", "all"] | None
-    passed: PassedOver
+    passed: SkippedFiles
     alone: bool
     """Whether this is the only source: then a table that cannot be read is an error and no problem."""
 
@@ -116,7 +116,7 @@ def iter_source(
     specs = [spec] if isinstance(spec, str | Path) else list(spec)
     columns = Columns(image_column, label_column, checked_layout(layout))
     where = None if root is None else os.fspath(root)
-    passed = PassedOver() if report is None else report.passed
+    passed = SkippedFiles() if report is None else report.passed
     reading = _Reading(limits or Limits(), label, recursive, where, columns, remote, passed, len(specs) == 1)
     return _iter_specs(specs, reading, label_from, generator, report)
 

@@ -20,13 +20,13 @@ from morelli.errors import ImageError
 from morelli.images._elsewhere import opened_elsewhere
 from morelli.images._files import is_image_name, os_problem, read_part, too_many_bytes
 from morelli.images._item import ImageItem, printable, problem_item
-from morelli.images._leavings import PassedOver, is_left_member, may_be_apple_double
+from morelli.images._leavings import SkippedFiles, is_left_member, may_be_apple_double
 from morelli.images._limits import Limits
 from morelli.images._sniff import HEAD_BYTES, sniff
 from morelli.images._webdataset import (
     MOST_SIDECAR,
-    Apart,
     Sample,
+    SplitSamples,
     finished,
     is_sidecar,
     key_of,
@@ -51,7 +51,7 @@ _ERRORS = (
 
 
 def iter_tar(
-    path: str, uri: str, limits: Limits, passed: PassedOver, label: int | None = None
+    path: str, uri: str, limits: Limits, passed: SkippedFiles, label: int | None = None
 ) -> Iterator[tuple[ImageItem, str]]:
     """The images of a tar archive in its order, each with its member name.
 
@@ -70,7 +70,7 @@ def iter_tar(
         return
     is_label = cache(lambda: not _other_task(path, limits))
     sample = Sample()
-    apart = Apart()
+    apart = SplitSamples()
     try:
         for info, offset in archive.members():
             name = info.name
@@ -109,7 +109,7 @@ def iter_tar(
     yield from finished(sample, is_label, label)
     apart.note(sample)
     for key in apart.both():
-        passed.add_apart(f"{uri}::{key}")
+        passed.add_split_sample(f"{uri}::{key}")
 
 
 def _other_task(path: str, limits: Limits) -> bool:

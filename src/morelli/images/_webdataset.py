@@ -53,7 +53,7 @@ class Sample:
 
 
 @dataclass
-class Apart:
+class SplitSamples:
     """Keys of samples that came in two parts, pictures here and labels there, which are not read then."""
 
     pictures: set[str] = field(default_factory=set)

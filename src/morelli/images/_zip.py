@@ -15,7 +15,7 @@ from morelli.errors import ImageError
 from morelli.images._elsewhere import opened_elsewhere
 from morelli.images._files import is_image_name, os_problem, read_part, too_many_bytes
 from morelli.images._item import ImageItem, printable, problem_item
-from morelli.images._leavings import PassedOver, is_left_member, may_be_apple_double
+from morelli.images._leavings import SkippedFiles, is_left_member, may_be_apple_double
 from morelli.images._limits import Limits
 from morelli.images._sniff import HEAD_BYTES, other_format, sniff
 
@@ -40,7 +40,7 @@ _RATIO_FLOOR = 1 << 20
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2})
 
 
-def iter_zip(path: str, uri: str, limits: Limits, passed: PassedOver) -> Iterator[tuple[ImageItem, str]]:
+def iter_zip(path: str, uri: str, limits: Limits, passed: SkippedFiles) -> Iterator[tuple[ImageItem, str]]:
     """The images of a zip archive in the order of its directory, each with its member name.
 
     Members with absolute names or ``..`` (zip-slip), links, encrypted members, nested archives and

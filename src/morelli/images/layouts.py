@@ -18,7 +18,7 @@ from morelli.images._labels import (
     is_generator_name,
     label_of_folders,
 )
-from morelli.images._leavings import PassedOver
+from morelli.images._leavings import SkippedFiles
 
 _SPLITS: Final = {
     **{"train": "train", "training": "train", "val": "validation", "valid": "validation"},
@@ -299,7 +299,7 @@ class SourceReport:
         self.layouts: Counter[str] = Counter()
         self.generators: set[str] = set()
         self.splits: Counter[str] = Counter()
-        self.passed = PassedOver()
+        self.passed = SkippedFiles()
 
     def count(self, item: ImageItem) -> None:
         """Count an image; what cannot be used does not count."""

@@ -1,4 +1,4 @@
-"""How exactly an inspector computes: float32, or a quicker number format with what it costs known."""
+"""How exactly an inspector computes: float32, or a quicker dtype with what it costs known."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def at_precision(
 
 
 def _unmeasured(bundle: Bundle, dtype: str) -> str | None:
-    """That the bundle does not know what this number format costs, as a sentence; None where it does."""
+    """That the bundle does not know what this dtype costs, as a sentence; None where it does."""
     if dtype in bundle.quick_costs:
         return None
     return (

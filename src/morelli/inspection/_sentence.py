@@ -16,7 +16,7 @@ _FOUND = {
     "inconclusive": "cannot decide whether {name} was made by AI",
     "out_of_domain": "knows no pictures like {name}, so its answer means little",
 }
-_SAID = {
+_CLAIM_SENTENCES = {
     "generated": ("was made with", "a generator"),
     "edited_with_ai": ("was changed with", "a generator"),
     "processed": ("was made or changed with", "software"),
@@ -57,7 +57,7 @@ def sentence(
         f"the estimated probability is {percent(verdict.probability)} (interval {percent(low)} to "
         f"{percent(high)}), assuming that {percent(bundle.base_rate)} of such pictures are generated. "
         f"{_members(verdict)}{_disagreeing(second)}This is a signal, not proof. {_bright(stored.facts.notes)}"
-        f"{_said(stored.provenance)}"
+        f"{_claim_clause(stored.provenance)}"
         f"SHA-256 of the file: {stored.facts.sha256}."
     )
 
@@ -87,16 +87,16 @@ def _bright(notes: Sequence[str]) -> str:
     return "The picture has a high dynamic range and was judged as its tone-mapped version. "
 
 
-def _said(findings: Sequence[ProvenanceFinding]) -> str:
+def _claim_clause(findings: Sequence[ProvenanceFinding]) -> str:
     """What the file says of itself, as its strongest finding has it; empty where it claims nothing.
 
     Camera data alone are no claim: they name a camera, and are copied in a second. The tool stands short and
     in quotation marks, so that a crafted name cannot pass for words of this program.
     """
-    if not findings or findings[0].claims not in _SAID:
+    if not findings or findings[0].claims not in _CLAIM_SENTENCES:
         return ""
     first = findings[0]
-    verb, something = _SAID[first.claims]
+    verb, something = _CLAIM_SENTENCES[first.claims]
     tool = " ".join(filter(None, (first.tool, first.version))).translate(_QUOTES)
     if len(tool) > _LONGEST_TOOL:
         tool = tool[: _LONGEST_TOOL - 1] + "…"

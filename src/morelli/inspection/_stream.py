@@ -126,13 +126,13 @@ def _with_stability(judged: Iterable[_Delivered]) -> Iterator[Detection]:
                 others[spec] = detection.verdict
             continue
         if own is not None:
-            yield _told(own, others)
+            yield _with_answers(own, others)
         own, others = detection, {}
     if own is not None:
-        yield _told(own, others)
+        yield _with_answers(own, others)
 
 
-def _told(detection: Detection, others: Mapping[str, Verdict]) -> Detection:
+def _with_answers(detection: Detection, others: Mapping[str, Verdict]) -> Detection:
     verdict = detection.verdict
     if verdict is None:
         return detection

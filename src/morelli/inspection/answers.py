@@ -29,6 +29,47 @@ Strength = Literal["signed_trusted", "signed_unknown", "statement", "weak"]
 Precision = Literal["auto", "exact", "fast", "fastest"]
 """How features are to be computed, see `morelli.load`."""
 
+COLUMNS: dict[str, type] = {
+    "uri": str,
+    "sha256": str,
+    "label": str,
+    "generator": str,
+    "verdict": str,
+    "probability": float,
+    "probability_low": float,
+    "probability_high": float,
+    "logit": float,
+    "domain_distance": float,
+    "nearest_generated": str,
+    "nearest_generated_similarity": float,
+    "nearest_real": str,
+    "nearest_real_similarity": float,
+    "reasons": str,
+    "width": int,
+    "height": int,
+    "format": str,
+    "bytes": int,
+    "notes": str,
+    "error": str,
+    "error_message": str,
+    "provenance": str,
+    "family": str,
+    "family_probability": float,
+    "stability_low": float,
+    "stability_high": float,
+    "flips": bool,
+}
+"""Columns of a flat table of verdicts (CSV, Parquet) of the command line, of a job and of the app."""
+
+SECOND_COLUMNS: dict[str, type] = {
+    "second_verdict": str,
+    "second_probability": float,
+    "second_low": float,
+    "second_high": float,
+    "agreement": str,
+}
+"""More of them where a second detector judges beside the first."""
+
 
 class Answer:
     """An answer: exactly these fields."""
@@ -155,7 +196,7 @@ class MemberOpinion(Answer):
 
     name: str
     encoder: str
-    dtype: str = field(metadata={"description": "Number format that the member was fitted on."})
+    dtype: str = field(metadata={"description": "Dtype that the member was fitted on."})
     weight: Share = field(metadata={"description": "Its share of the combination."})
     probability: Share = field(metadata={"description": "Its own, at the base rate of the answer."})
     verdict: Opinion = field(metadata={"description": "By its own thresholds alone."})

@@ -23,7 +23,7 @@ Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Between:
+class Bounds:
     """A value that lies between two bounds, ends included; NaN three times where a class is absent."""
 
     low: float
@@ -45,7 +45,7 @@ class StreamedScores:
         >>> streamed.add([0, 0], [0.1, 0.6])
         >>> streamed.add([1, 1], [0.5, 0.8])
         >>> streamed.auc()
-        Between(low=0.75, value=0.75, high=0.75)
+        Bounds(low=0.75, value=0.75, high=0.75)
         >>> streamed.rates_at(0.5).fake_accuracy
         0.5
     """
@@ -97,7 +97,7 @@ class StreamedScores:
         self._above += other._above
         self._n += other._n
 
-    def auc(self, reals: StreamedScores | None = None) -> Between:
+    def auc(self, reals: StreamedScores | None = None) -> Bounds:
         """Area under the ROC curve; its value counts a pair within a bin one half.
 
         Args:
@@ -108,13 +108,13 @@ class StreamedScores:
         # Python's integers: 10^8 reals by 10^9 fakes are more pairs than 64 bits sum safely.
         pairs = counted.n_real * self.n_fake
         if not pairs:
-            return Between(*[float("nan")] * 3)
+            return Bounds(*[float("nan")] * 3)
         below = np.cumsum(real) - real
         won = int(np.multiply(fake, below, dtype=object).sum())
         within = int(np.multiply(fake, real, dtype=object).sum())
-        return Between(won / pairs, (2 * won + within) / (2 * pairs), (won + within) / pairs)
+        return Bounds(won / pairs, (2 * won + within) / (2 * pairs), (won + within) / pairs)
 
-    def tpr_at_fpr(self, fpr: float, reals: StreamedScores | None = None) -> Between:
+    def tpr_at_fpr(self, fpr: float, reals: StreamedScores | None = None) -> Bounds:
         """The largest true-positive rate that a threshold with false-positive rate <= `fpr` reaches.
 
         Its value is that of the best threshold between two bins, and so the lower bound.
@@ -127,7 +127,7 @@ class StreamedScores:
             raise UsageError(f"a false-positive rate lies between 0 and 1, not {fpr}")
         counted = reals or self
         if not counted.n_real or not self.n_fake:
-            return Between(*[float("nan")] * 3)
+            return Bounds(*[float("nan")] * 3)
         real, fake = _together(counted._counts[0], self._counts[1])
         alarms, hits = np.cumsum(real[::-1]), np.cumsum(fake[::-1])
         allowed = int(np.floor(fpr * counted.n_real + 1e-9))
@@ -135,7 +135,7 @@ class StreamedScores:
         low = int(hits[whole - 1]) if whole else 0
         # In the next bin, fakes may all lie above the real image that is one too many.
         high = int(hits[whole]) if whole < len(hits) else low
-        return Between(low / self.n_fake, low / self.n_fake, high / self.n_fake)
+        return Bounds(low / self.n_fake, low / self.n_fake, high / self.n_fake)
 
     def rates_at(self, threshold: float) -> Rates:
         """Error rates at one of the thresholds, exact.

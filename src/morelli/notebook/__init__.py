@@ -6,9 +6,9 @@ travels with the kernel's own messages, so that they work wherever widgets do, o
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from morelli._lazy import lazy_names
 from morelli.notebook._show import show
 
 if TYPE_CHECKING:
@@ -17,11 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckWidget", "OverviewWidget", "show"]
 
-_PLACES = {"CheckWidget": "_check", "OverviewWidget": "_overview"}
-
-
-def __getattr__(name: str) -> Any:
-    # anywidget is an optional extra, and loaded when a widget is made.
-    if name in _PLACES:
-        return getattr(import_module(f"morelli.notebook.{_PLACES[name]}"), name)
-    raise AttributeError(name)
+# anywidget is an optional extra, and loaded when a widget is made.
+__getattr__ = lazy_names(
+    __name__,
+    {"CheckWidget": "_check", "OverviewWidget": "_overview"},
+)

@@ -57,7 +57,7 @@ class OverviewWidget(anywidget.AnyWidget):  # type: ignore[misc]
         self.set_trait("page_style", look)
         self.set_trait("name", self._embedded.name)
         self._count()
-        self.on_msg(self._asked)
+        self.on_msg(self._answer_page)
 
     @property
     def atlas(self) -> Atlas:
@@ -97,15 +97,15 @@ class OverviewWidget(anywidget.AnyWidget):  # type: ignore[misc]
 
     # Requests of the page
 
-    def _asked(self, widget: Any, content: Any, buffers: Any) -> None:
+    def _answer_page(self, widget: Any, content: Any, buffers: Any) -> None:
         """Answer one request of the page as the server would."""
         if not isinstance(content, Mapping):
             return
         method, address = str(content.get("method", "GET")), str(content.get("address", ""))
         body = content.get("body")
         answer = self._embedded.answer(method, address, body if isinstance(body, str) else None)
-        said = {"id": content.get("id"), "status": answer.status, "headers": answer.headers}
-        self.send(said, [answer.body])
+        head = {"id": content.get("id"), "status": answer.status, "headers": answer.headers}
+        self.send(head, [answer.body])
 
     def __repr__(self) -> str:
         counts = self.counts

@@ -41,7 +41,7 @@ Row = dict[str, str]
 
 
 @dataclass
-class Taken:
+class CollectedImages:
     """What has been taken so far."""
 
     rows: list[Row] = field(default_factory=list)
@@ -65,7 +65,7 @@ def collect(
     *,
     seed: int,
     on_progress: Callable[[int, int], None] | None = None,
-) -> Taken:
+) -> CollectedImages:
     """Take a part of a collection into the folder `out`.
 
     Args:
@@ -80,7 +80,7 @@ def collect(
     """
     wanted = collection.real + collection.fake
     out.mkdir(parents=True, exist_ok=True)
-    taken = Taken()
+    taken = CollectedImages()
     with locked(out / JOURNAL):
         done = _read_journal(out / JOURNAL, taken)
         for left in out.glob(".shard-*"):  # of a run that was ended
@@ -122,11 +122,11 @@ def _order(shards: Shards, seed: int) -> Iterable[str]:
     return [shards.names[i] for i in order]
 
 
-def _full(collection: Collection, taken: Taken) -> bool:
+def _full(collection: Collection, taken: CollectedImages) -> bool:
     return taken.labels["real"] >= collection.real and taken.labels["fake"] >= collection.fake
 
 
-def _shard_done(collection: Collection, shards: Shards, taken: Taken, before: int) -> bool:
+def _shard_done(collection: Collection, shards: Shards, taken: CollectedImages, before: int) -> bool:
     return shards.folder is None and len(taken.rows) - before >= collection.per_shard
 
 
@@ -161,7 +161,9 @@ def _shuffled(items: list[ImageItem], rng: np.random.Generator) -> Iterator[Imag
         yield items[index]
 
 
-def _take(collection: Collection, item: ImageItem, part: str, taken: Taken, out: Path, *, since: int) -> bool:
+def _take(
+    collection: Collection, item: ImageItem, part: str, taken: CollectedImages, out: Path, *, since: int
+) -> bool:
     """Keep an image if its class and its group still need one; True if it was kept."""
     label = _WORDS[int(item.label or 0)]
     generator, source = item.generator or "", item.metadata.get("source", "")
@@ -215,7 +217,7 @@ def _era(collection: Collection, item: ImageItem, generator: str) -> str:
 _ENTRY = {"shard": str, "rows": [Each(str)], "failed": str}
 
 
-def _read_journal(path: Path, taken: Taken) -> set[str]:
+def _read_journal(path: Path, taken: CollectedImages) -> set[str]:
     """The shards that are through; a half-written last line is ignored."""
     if not os.path.lexists(path):
         return set()

@@ -32,7 +32,7 @@ RECORD, PAGE = "recipe.json", "RECIPE.md"
 _WORK = "work"
 _ORIGIN = "origin.json"
 
-Say = Callable[[str, int, int | None], None]
+OnProgress = Callable[[str, int, int | None], None]
 """Called with what is being done, how many are done, and of how many where that is known."""
 
 
@@ -61,7 +61,7 @@ class _Job:
     seed: int
     command: str
     workers: int | None
-    say: Say
+    on_progress: OnProgress
 
 
 def run_plan(
@@ -75,7 +75,7 @@ def run_plan(
     command: str = "",
     workers: int | None = None,
     on_step: Callable[[str, bool], None] | None = None,
-    on_progress: Say | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Outcome:
     """Build a detector as a recipe says, into a folder.
 
@@ -104,8 +104,8 @@ def run_plan(
     (folder / _WORK).mkdir(parents=True, exist_ok=True)
     with locked(folder / RECORD):
         steps = Steps(folder / _WORK, on_step or (lambda name, again: None))
-        say = on_progress or (lambda what, done, total: None)
-        job = _Job(plan, folder, steps, seed, command, workers, say)
+        on_progress = on_progress or (lambda what, done, total: None)
+        job = _Job(plan, folder, steps, seed, command, workers, on_progress)
         manifests = [_collect(job, one, given.get(one.name), fetch=fetch) for one in plan.collections]
         aligned = _align(job, manifests)
         table = _extract(job, aligned, encoder)
@@ -176,7 +176,7 @@ def _collect(job: _Job, collection: Collection, data: Path | None, *, fetch: boo
             shards,
             folder,
             seed=job.seed,
-            on_progress=lambda done, total: job.say(what, done, total),
+            on_progress=lambda done, total: job.on_progress(what, done, total),
         )
         generators = {row["generator"] for row in taken.rows if row["label"] == "fake"} - {""}
         sources = {row["source"] for row in taken.rows if row["label"] == "real"} - {""}
@@ -239,7 +239,7 @@ def _align(job: _Job, manifests: Sequence[Path]) -> Path:
             folder,
             recipe,
             workers=job.workers,
-            progress=lambda done, total: job.say("aligning", done, total),
+            progress=lambda done, total: job.on_progress("aligning", done, total),
         )
         facts = {
             "recipe": recipe.id,
@@ -267,7 +267,7 @@ def _extract(job: _Job, manifest: Path, encoder: Encoder) -> FeatureTable:
             return None
 
     def advance(done: int, total: int | None, skipped: int, failed: int) -> None:
-        job.say("extracting", done + skipped + failed, total)
+        job.on_progress("extracting", done + skipped + failed, total)
 
     def work() -> tuple[str, Mapping[str, Any]]:
         report = extract(
@@ -378,7 +378,7 @@ def _evaluate(job: _Job, table: FeatureTable, manifest: Path) -> None:
 
     def work() -> tuple[str, Mapping[str, Any]]:
         report_folder(report)
-        job.say("auditing", 0, None)
+        job.on_progress("auditing", 0, None)
         found = audit(str(manifest), seed=job.seed)
         run = Run(
             kind="features",
@@ -394,7 +394,7 @@ def _evaluate(job: _Job, table: FeatureTable, manifest: Path) -> None:
             command=job.command,
             images=lambda: list(iter_source(str(manifest))),
             audit=found.to_json(),
-            progress=lambda what: job.say(what, 0, None),
+            progress=lambda what: job.on_progress(what, 0, None),
         )
         facts = {
             "predictions": written.predictions_sha256,

@@ -6,8 +6,9 @@ for, and matplotlib by the first plot.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from morelli._lazy import lazy_names
 
 if TYPE_CHECKING:
     from morelli.reports._analyses import write_analyses
@@ -44,30 +45,27 @@ __all__ = [
     "write_study",
 ]
 
-_PLACES = {
-    "Picture": "_contact_sheet",
-    "Report": "_write",
-    "Reproduction": "_reproduce",
-    "case_page": "_case_report",
-    "contact_sheet": "_contact_sheet",
-    "explanation_json": "_explanation_text",
-    "explanation_sentences": "_explanation_text",
-    "export_atlas": "_atlas_page",
-    "report_folder": "_folders",
-    "reproduce": "_reproduce",
-    "selection_document": "_atlas_page",
-    "study_json": "_study_report",
-    "study_page": "_study_page",
-    "write_analyses": "_analyses",
-    "write_audit_folder": "_audit_page",
-    "write_explanation": "_explanation_files",
-    "write_report": "_write",
-    "write_study": "_study_report",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # A contact sheet needs neither the atlas nor scikit-learn, which take a second to load.
-    if name in _PLACES:
-        return getattr(import_module(f"morelli.reports.{_PLACES[name]}"), name)
-    raise AttributeError(name)
+# A contact sheet needs neither the atlas nor scikit-learn, which take a second to load.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "Picture": "_contact_sheet",
+        "Report": "_write",
+        "Reproduction": "_reproduce",
+        "case_page": "_case_report",
+        "contact_sheet": "_contact_sheet",
+        "explanation_json": "_explanation_text",
+        "explanation_sentences": "_explanation_text",
+        "export_atlas": "_atlas_page",
+        "report_folder": "_folders",
+        "reproduce": "_reproduce",
+        "selection_document": "_atlas_page",
+        "study_json": "_study_report",
+        "study_page": "_study_page",
+        "write_analyses": "_analyses",
+        "write_audit_folder": "_audit_page",
+        "write_explanation": "_explanation_files",
+        "write_report": "_write",
+        "write_study": "_study_report",
+    },
+)

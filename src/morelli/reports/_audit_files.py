@@ -36,77 +36,109 @@ def audit_markdown(report: AuditReport, plots: Sequence[str] = ()) -> str:
     ]
     for finding in report.findings:
         lines += [f"- **{finding.severity}** – {finding.sentence} *{finding.advice}*"]
-    lines += [""]
-    if report.statement_shares:
-        lines += ["## What the files say of themselves", ""]
-        lines += [f"| share of files with | {' | '.join(report.statements)} |"]
-        lines += ["|---|" + "---|" * len(report.statements)]
-        lines += [
-            f"| {title} | {' | '.join(f'{share:.1%}' for share in row.values())} |"
-            for title, row in report.statement_shares.items()
-        ]
-        lines += [""]
-    if report.baseline is not None:
-        lines += ["## Metadata-only classifier", "", "| facts | AUC | 90 % interval |", "|---|---|---|"]
-        for name, entry in (
-            ("format and size", report.baseline),
-            ("format, size and bytes per pixel", report.with_bytes),
-        ):
-            if entry is not None:
-                lines.append(
-                    f"| {name} | {entry.auc:.3f} | {entry.interval[0]:.3f}–{entry.interval[1]:.3f} |"
-                )
-        lines += ["", "Loss in AUC when a fact is shuffled:", "", "| fact | loss |", "|---|---|"]
-        lines += [f"| {name} | {loss:.3f} |" for name, loss in report.baseline.importances.items()]
-        lines += [""]
+    lines += ["", *_statements_section(report), *_baseline_section(report)]
     for path in plots:
         lines += [f"![{Path(path).stem.replace('-', ' ')}]({path})", ""]
-    if report.associations:
-        lines += [
-            "## Facts by class",
-            "",
-            "Effect: Cramér's V of categories (bias-corrected), Kolmogorov–Smirnov distance of numbers.",
-            "",
-            "| fact | effect | AUC alone | real | generated |",
-            "|---|---|---|---|---|",
-        ]
-        lines += [
+    lines += [*_facts_section(report), *_duplicates_section(report), *_failures_section(report)]
+    lines += _fair_section(report)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _statements_section(report: AuditReport) -> list[str]:
+    if not report.statement_shares:
+        return []
+    return [
+        "## What the files say of themselves",
+        "",
+        f"| share of files with | {' | '.join(report.statements)} |",
+        "|---|" + "---|" * len(report.statements),
+        *(
+            f"| {title} | {' | '.join(f'{share:.1%}' for share in row.values())} |"
+            for title, row in report.statement_shares.items()
+        ),
+        "",
+    ]
+
+
+def _baseline_section(report: AuditReport) -> list[str]:
+    if report.baseline is None:
+        return []
+    lines = ["## Metadata-only classifier", "", "| facts | AUC | 90 % interval |", "|---|---|---|"]
+    for name, entry in (
+        ("format and size", report.baseline),
+        ("format, size and bytes per pixel", report.with_bytes),
+    ):
+        if entry is not None:
+            lines.append(f"| {name} | {entry.auc:.3f} | {entry.interval[0]:.3f}–{entry.interval[1]:.3f} |")
+    lines += ["", "Loss in AUC when a fact is shuffled:", "", "| fact | loss |", "|---|---|"]
+    lines += [f"| {name} | {loss:.3f} |" for name, loss in report.baseline.importances.items()]
+    return [*lines, ""]
+
+
+def _facts_section(report: AuditReport) -> list[str]:
+    if not report.associations:
+        return []
+    return [
+        "## Facts by class",
+        "",
+        "Effect: Cramér's V of categories (bias-corrected), Kolmogorov–Smirnov distance of numbers.",
+        "",
+        "| fact | effect | AUC alone | real | generated |",
+        "|---|---|---|---|---|",
+        *(
             f"| {entry.title} | {entry.effect:.2f} | {entry.auc:.2f} | "
             f"{_shares(entry.real, entry.kind)} | {_shares(entry.fake, entry.kind)} |"
             for entry in report.associations
-        ]
-        lines += [""]
-    if report.duplicates:
-        lines += [
-            "## Pictures that occur more than once",
-            "",
-            "| files | copy | across |",
-            "|---|---|---|",
-        ]
-        lines += [
+        ),
+        "",
+    ]
+
+
+def _duplicates_section(report: AuditReport) -> list[str]:
+    if not report.duplicates:
+        return []
+    return [
+        "## Pictures that occur more than once",
+        "",
+        "| files | copy | across |",
+        "|---|---|---|",
+        *(
             f"| {'<br>'.join(_cell(uri) for uri in group.uris[:6])} | "
             f"{'same bytes' if group.exact else 'encoded again'} | {', '.join(group.across) or '–'} |"
             for group in report.duplicates[:SHOWN]
-        ]
-        lines += _more(len(report.duplicates))
-    if report.failed:
-        lines += [
-            "## Files that cannot be read",
-            "",
-            "| file | reason | what happened |",
-            "|---|---|---|",
-        ]
-        lines += [
+        ),
+        *_more(len(report.duplicates)),
+    ]
+
+
+def _failures_section(report: AuditReport) -> list[str]:
+    if not report.failed:
+        return []
+    return [
+        "## Files that cannot be read",
+        "",
+        "| file | reason | what happened |",
+        "|---|---|---|",
+        *(
             f"| {_cell(entry.uri)} | {entry.reason} | {_cell(entry.message)} |"
             for entry in report.failed[:SHOWN]
-        ]
-        lines += _more(len(report.failed))
-    if report.fair is not None and report.fair.cells:
-        lines += ["## Fair subset", "", "| cell | images of each class |", "|---|---|"]
-        ranked = sorted(report.fair.cells.items(), key=lambda entry: -entry[1])
-        lines += [f"| {name} | {count} |" for name, count in ranked[:SHOWN]]
-        lines += _more(len(ranked))
-    return "\n".join(lines).rstrip() + "\n"
+        ),
+        *_more(len(report.failed)),
+    ]
+
+
+def _fair_section(report: AuditReport) -> list[str]:
+    if report.fair is None or not report.fair.cells:
+        return []
+    ranked = sorted(report.fair.cells.items(), key=lambda entry: -entry[1])
+    return [
+        "## Fair subset",
+        "",
+        "| cell | images of each class |",
+        "|---|---|",
+        *(f"| {name} | {count} |" for name, count in ranked[:SHOWN]),
+        *_more(len(ranked)),
+    ]
 
 
 def write_audit(report: AuditReport, folder: Path | str, *, plots: bool = True) -> Path:

@@ -49,7 +49,7 @@ def interval_bar(
         return 4 + (width - 8) * (min(max(v, low), high) - low) / (high - low)
 
     parts = [f'<svg class="bar" viewBox="0 0 {width} 18" width="{width}" height="18" role="img">']
-    parts.append(f"<title>{escape(_say(estimate, reference))}</title>")
+    parts.append(f"<title>{escape(_estimate_text(estimate, reference))}</title>")
     parts.append(f'<line class="axis" x1="4" x2="{width - 4}" y1="9" y2="9"/>')
     if low < 0.5 < high and tone != "rea":
         parts.append(f'<line class="tick" x1="{x(0.5):.1f}" x2="{x(0.5):.1f}" y1="4" y2="14"/>')
@@ -67,7 +67,7 @@ def interval_bar(
     return Markup("".join(parts))
 
 
-def _say(estimate: Mapping[str, float | None], reference: Mapping[str, float | None] | None) -> str:
+def _estimate_text(estimate: Mapping[str, float | None], reference: Mapping[str, float | None] | None) -> str:
     text = number(estimate)
     if reference and reference.get("value") is not None:
         text += f"; file facts alone {number(reference)}"
@@ -265,10 +265,10 @@ def heat_head(columns: Sequence[str], *, room: int, top: int, side: int, rows: i
 
 def heat_cell(x: float, y: float, side: int, value: float, title: str, *, framed: bool = False) -> list[str]:
     """One cell of an AUC, with its figure where there is room for one."""
-    said = f"<title>{escape(title)}</title>" if title else ""
+    tooltip = f"<title>{escape(title)}</title>" if title else ""
     out = [
         f'<rect class="q{" own" if framed else ""}" style="fill:{heat_colour(value)}" x="{x + 0.5}" '
-        f'y="{y + 0.5}" width="{side - 1}" height="{side - 1}">{said}</rect>'
+        f'y="{y + 0.5}" width="{side - 1}" height="{side - 1}">{tooltip}</rect>'
     ]
     if side >= 26:
         tone = "on" if value > 0.77 or value < 0.12 else "off"

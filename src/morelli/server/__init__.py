@@ -6,9 +6,9 @@ keeps no upload, and reads no path outside the folders that were declared.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from morelli._lazy import lazy_names
 from morelli.server._settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -17,11 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ServerSettings", "create_app", "new_token", "serve"]
 
-_PLACES = {"create_app": "_app", "new_token": "_serve", "serve": "_serve"}
-
-
-def __getattr__(name: str) -> Any:
-    # FastAPI is loaded when an application is made, not when a command reads the settings' defaults.
-    if name in _PLACES:
-        return getattr(import_module(f"morelli.server.{_PLACES[name]}"), name)
-    raise AttributeError(name)
+# FastAPI is loaded when an application is made, not when a command reads the settings' defaults.
+__getattr__ = lazy_names(
+    __name__,
+    {"create_app": "_app", "new_token": "_serve", "serve": "_serve"},
+)

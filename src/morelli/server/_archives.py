@@ -73,7 +73,7 @@ def _more(uri: str) -> ImageItem:
     return ImageItem(uri, bytes, problem=ImageError("too_many_members", text))
 
 
-class ArchiveShelf:
+class ArchiveStore:
     """The archives that are open, the longest unused of which make room."""
 
     def __init__(self, seconds: float) -> None:

@@ -16,7 +16,6 @@ from morelli.server._state import state_of
 
 PREFIX = "/api/v1/atlases"
 ARROW = "application/vnd.apache.arrow.stream"
-BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "The client has this version already."}}
 ERRORS = documented(404, 422)
 

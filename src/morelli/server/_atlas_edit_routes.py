@@ -33,7 +33,7 @@ def edit_dimension(
     request: Request, atlas: Name, k: Annotated[int, InPath(ge=0, le=10_000)], fields: m.DimensionEdit
 ) -> Response:
     """Name a dimension or note something about it; an empty name takes the edit back."""
-    found = opened_atlas(request, atlas).atlas.edit_dimension(k, *_asked(fields))
+    found = opened_atlas(request, atlas).atlas.edit_dimension(k, *_set_and_seen(fields))
     return json_answer(a.DimensionNotes, dict(found))
 
 
@@ -47,7 +47,7 @@ def edit_prototype(
     request: Request, atlas: Name, id: Annotated[int, InPath(ge=0, le=1_000_000)], fields: m.PrototypeEdit
 ) -> Response:
     """Name, note, hide or merge a prototype; null for `merged_into` takes a merge back."""
-    found = opened_atlas(request, atlas).atlas.edit_prototype(id, *_asked(fields))
+    found = opened_atlas(request, atlas).atlas.edit_prototype(id, *_set_and_seen(fields))
     return json_answer(a.PrototypeNotes, dict(found))
 
 
@@ -57,10 +57,10 @@ def edit_prototype(
     response_class=Response,
     responses={200: {"model": a.Rescored}, **documented(404, 413, 422)},
 )
-def rescore(request: Request, atlas: Name, asked: m.Rescore) -> Response:
+def rescore(request: Request, atlas: Name, body: m.Rescore) -> Response:
     """Say what switching dimensions off costs: AUC before and after, errors, and whose verdict changes."""
     opened = opened_atlas(request, atlas)
-    found = dict(opened.atlas.rescore(asked.off))
+    found = dict(opened.atlas.rescore(body.off))
     changed = opened.select({"and": [found.pop("selection")]})
     return json_answer(a.Rescored, {**found, "selection": changed.to_json()})
 
@@ -99,7 +99,7 @@ def delete_selection(request: Request, atlas: Name, name: SavedName) -> Response
     return Response(status_code=204)
 
 
-def _asked(fields: m.DimensionEdit | m.PrototypeEdit) -> tuple[dict[str, Any], dict[str, Any] | None]:
+def _set_and_seen(fields: m.DimensionEdit | m.PrototypeEdit) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """The fields to set, and those that the client saw."""
     given = fields.model_dump(exclude_unset=True)
     was = given.pop("was", None)

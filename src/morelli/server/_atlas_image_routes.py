@@ -11,7 +11,6 @@ from starlette.responses import FileResponse
 from morelli.server import _atlas_models as a
 from morelli.server import _models as m
 from morelli.server._atlas_answers import (
-    BINARY,
     ERRORS,
     NOT_MODIFIED,
     PREFIX,
@@ -22,6 +21,7 @@ from morelli.server._atlas_answers import (
 )
 from morelli.server._atlases import Opened
 from morelli.server._etags import cached, matches
+from morelli.server._openapi import BINARY, RELEVANCE_MAP
 from morelli.server._paths import inside
 from morelli.server._problems import ProblemError, documented
 from morelli.server._state import state_of
@@ -108,12 +108,7 @@ def thumbnail_sheet(
     tags=["atlas"],
     response_class=Response,
     responses={
-        200: {
-            "content": {"application/octet-stream": BINARY},
-            "headers": {
-                "X-Shape": {"schema": {"type": "string"}, "description": "Rows and columns, as 14,14."}
-            },
-        },
+        200: RELEVANCE_MAP,
         **NOT_MODIFIED,
         **ERRORS,
     },

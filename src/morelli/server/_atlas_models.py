@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from morelli.server._models import Answer, Counts, SelectionAnswer
+from morelli.server._models import Answer, Counts, EncoderBuild, SelectionAnswer
 
 
 def _no_default(schema: dict[str, Any]) -> None:
@@ -130,7 +130,7 @@ class AtlasInfo(OpenAnswer):
     )
     projection: str
     held_out: str
-    build: dict[str, Any]
+    build: EncoderBuild
     audit: FileAudit
     command: str
     version: str
@@ -215,7 +215,7 @@ class PrototypeView(Answer):
     hidden: bool
     merged_into: int | None
     count: int
-    carriers: int
+    images: int
     selected: int | None
     coverage: float | None
     purity_fake: float | None

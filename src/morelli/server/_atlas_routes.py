@@ -16,7 +16,6 @@ from morelli.server import _atlas_models as a
 from morelli.server import _models as m
 from morelli.server._atlas_answers import (
     ARROW,
-    BINARY,
     ERRORS,
     NOT_MODIFIED,
     PREFIX,
@@ -29,6 +28,7 @@ from morelli.server._atlas_answers import (
 )
 from morelli.server._atlases import off_numbers
 from morelli.server._etags import cached, matches
+from morelli.server._openapi import BINARY
 from morelli.server._problems import ProblemError, documented
 from morelli.server._state import state_of
 

@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 
 Direction = NDArray[Any]
 PROMPT = "a photo of {}"
-TEXTS = "By the encoder's own text tower: it knows what is shown better than how it was made."
 PICTURES = "Nearest by the encoder's embedding (cosine): what is shown weighs more than how it was made."
 
 
-def look_for(state: ServerState, atlas: Atlas, asked: m.SearchQuery) -> tuple[Direction, str, str]:
+def search_direction(state: ServerState, atlas: Atlas, body: m.SearchQuery) -> tuple[Direction, str, str]:
     """The direction (d,), by what it was found, and what the search is worth, in one line.
 
     Raises:
@@ -33,23 +32,23 @@ def look_for(state: ServerState, atlas: Atlas, asked: m.SearchQuery) -> tuple[Di
             409, the atlas has no embeddings, or words cannot be searched for.
     """
     embeddings = atlas.require_embeddings()
-    given = [name for name in ("image", "case", "text", "selection") if getattr(asked, name) is not None]
+    given = [name for name in ("image", "case", "text", "selection") if getattr(body, name) is not None]
     if len(given) != 1:
         raise ProblemError(
             422, "invalid-request", "A search is for exactly one of image, case, text and selection."
         )
-    if asked.image is not None:
-        if asked.image >= len(atlas):
-            raise ProblemError(404, "unknown-row", f"There is no image {asked.image}.", next="Ask for one.")
-        return embeddings.of(np.array([asked.image])), "image", PICTURES
-    if asked.selection is not None:
-        return embeddings.of(atlas.select(asked.selection).rows), "selection", PICTURES
-    if asked.case is not None:
-        case = state.cases.get(asked.case)
+    if body.image is not None:
+        if body.image >= len(atlas):
+            raise ProblemError(404, "unknown-row", f"There is no image {body.image}.", next="Ask for one.")
+        return embeddings.of(np.array([body.image])), "image", PICTURES
+    if body.selection is not None:
+        return embeddings.of(atlas.select(body.selection).rows), "selection", PICTURES
+    if body.case is not None:
+        case = state.cases.get(body.case)
         atlas.record.build.require_same(case.features.build, what="the picture's encoder")
         return case.features.matrix(atlas.record.kind)[0], "case", PICTURES
-    assert asked.text is not None
-    return _of_text(state, atlas, asked.text.strip())
+    assert body.text is not None
+    return _of_text(state, atlas, body.text.strip())
 
 
 def _of_text(state: ServerState, atlas: Atlas, text: str) -> tuple[Direction, str, str]:

@@ -18,7 +18,7 @@ from morelli.server._atlas_answers import (
     json_text,
     opened_atlas,
 )
-from morelli.server._atlas_search import look_for
+from morelli.server._atlas_search import search_direction
 from morelli.server._atlases import Opened
 from morelli.server._etags import cached, matches
 from morelli.server._problems import documented
@@ -62,12 +62,12 @@ def tags(request: Request, atlas: Name, *, selection: SelectionOf = None) -> Res
     response_class=Response,
     responses={200: {"model": list[a.Tag]}, **documented(404, 412, 413, 422)},
 )
-def change_tags(request: Request, atlas: Name, asked: m.TagChange) -> Response:
+def change_tags(request: Request, atlas: Name, body: m.TagChange) -> Response:
     """Give the images of a selection some tags and take others from them, in one step; list all tags."""
     opened = opened_atlas(request, atlas)
-    chosen = opened.select(asked.selection)
-    opened.atlas.tag_images(chosen, asked.add, asked.remove, count=asked.count)
-    return json_answer(list[a.Tag], _tags(opened, opened.select(asked.selection)))
+    chosen = opened.select(body.selection)
+    opened.atlas.tag_images(chosen, body.add, body.remove, count=body.count)
+    return json_answer(list[a.Tag], _tags(opened, opened.select(body.selection)))
 
 
 def _tags(opened: Opened, selection: Any) -> list[dict[str, Any]]:
@@ -106,11 +106,11 @@ def copies(
     response_class=Response,
     responses={200: {"model": a.Found}, **documented(404, 409, 413, 422)},
 )
-def search(request: Request, atlas: Name, asked: m.SearchQuery) -> Response:
+def search(request: Request, atlas: Name, body: m.SearchQuery) -> Response:
     """Find the images nearest to an image, a picture that was sent, a text, or a selection."""
     opened = opened_atlas(request, atlas)
-    wanted, by, note = look_for(state_of(request), opened.atlas, asked)
+    wanted, by, note = search_direction(state_of(request), opened.atlas, body)
     id = opened.atlas.require_embeddings().search(wanted)
-    rows, similarities = opened.atlas.nearest(id, top=asked.top)
+    rows, similarities = opened.atlas.nearest(id, top=body.top)
     found = {"id": id, "by": by, "note": note, "rows": rows, "similarities": similarities}
     return json_answer(a.Found, found)

@@ -12,8 +12,8 @@ from fastapi import APIRouter, Query, Request, Response
 
 from morelli.inspection import whole_picture
 from morelli.server import _models as m
-from morelli.server._atlas_answers import BINARY
 from morelli.server._etags import cached, etag_of
+from morelli.server._openapi import BINARY
 from morelli.server._paths import inside
 from morelli.server._problems import ProblemError, documented
 from morelli.server._state import ServerState, state_of

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from morelli.server._atlases import is_name
-from morelli.server._models import Answer, Asked
+from morelli.server._models import Answer, RequestBody
 
 BuildState = Literal["running", "done", "failed", "cancelled"]
 Labels = Literal["folders", "real", "fake", "unknown"]
@@ -32,7 +32,7 @@ BuildName = Annotated[
 ]
 
 
-class BuildRequest(Asked):
+class BuildRequest(RequestBody):
     """A folder of images from which an atlas is to be built."""
 
     path: Annotated[str, Field(max_length=4096, description="Folder, relative to the collections' folder.")]
@@ -46,7 +46,7 @@ class BuildRequest(Asked):
     )
 
 
-class NamedBuild(Asked):
+class NamedBuild(RequestBody):
     """An unfinished build."""
 
     name: BuildName

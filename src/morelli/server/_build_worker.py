@@ -124,21 +124,8 @@ def run(task: BuildTask, lines: _Lines) -> dict[str, Any]:
     from morelli.images.layouts import SourceReport
 
     settings = task.settings
-    most = settings.limits.job_images
     lines.step("listing", 0, None)
-    labels = [item.label for item in islice(task.items(), most + 1)]
-    count = len(labels)
-    if count > most:
-        raise UsageError(
-            f"There are more than {most:,} images, the most of one build; choose a smaller folder."
-        )
-    if not count:
-        raise UsageError("There is no image in the folder; choose another one.")
-    if task.dimensions == "fitted" and not {0, 1} <= set(labels):
-        raise UsageError(
-            "Dimensions are fitted to labelled images of both classes, and here one class has none. Put "
-            "the images into folders named real and fake, or take the shipped dimensions."
-        )
+    count = _checked_count(task)
     lines.step("encoder", 0, None)
     detector = load_detector(settings.bundle or default_bundle_path())
     # An atlas is of one encoder; of an ensemble, that of the member with the largest weight.
@@ -179,6 +166,24 @@ def run(task: BuildTask, lines: _Lines) -> dict[str, Any]:
         "reasons": dict(Counter(one.reason for one in report.failed)),
         "unlabelled": understood.unlabelled,
     }
+
+
+def _checked_count(task: BuildTask) -> int:
+    """How many images there are; raises UsageError where no atlas can be built of them."""
+    most = task.settings.limits.job_images
+    labels = [item.label for item in islice(task.items(), most + 1)]
+    if len(labels) > most:
+        raise UsageError(
+            f"There are more than {most:,} images, the most of one build; choose a smaller folder."
+        )
+    if not labels:
+        raise UsageError("There is no image in the folder; choose another one.")
+    if task.dimensions == "fitted" and not {0, 1} <= set(labels):
+        raise UsageError(
+            "Dimensions are fitted to labelled images of both classes, and here one class has none. Put "
+            "the images into folders named real and fake, or take the shipped dimensions."
+        )
+    return len(labels)
 
 
 def _map(settings: ServerSettings, build: Build) -> Any:

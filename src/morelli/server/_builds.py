@@ -94,16 +94,16 @@ class Builds:
             )
         return self._root.resolve()
 
-    def start(self, folder: Path, asked: b.BuildRequest) -> b.BuildProgress:
+    def start(self, folder: Path, body: b.BuildRequest) -> b.BuildProgress:
         """Build an atlas from a folder below the root.
 
         Raises:
             ProblemError: 409, a build runs, or something of that name is there.
         """
-        task = BuildTask(self._settings, self.root, folder, asked.name, asked.labels, asked.dimensions)
+        task = BuildTask(self._settings, self.root, folder, body.name, body.labels, body.dimensions)
         with self._lock:
             self._refuse_second()
-            for path in (task.atlas, task.table, self._note(asked.name)):
+            for path in (task.atlas, task.table, self._note(body.name)):
                 if path.exists() or path.is_symlink():
                     raise ProblemError(
                         409,

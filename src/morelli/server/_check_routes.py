@@ -18,13 +18,14 @@ from morelli.inspection import STABILITY_PERTURBATIONS, Inspector, StoredCase, s
 from morelli.inspection.answers import Case, Evidence, Neighbors, Stability
 from morelli.server import _models as m
 from morelli.server._etags import cached, etag_of
+from morelli.server._info import server_info
+from morelli.server._openapi import BINARY, RELEVANCE_MAP
 from morelli.server._problems import ProblemError, documented, problem_of
-from morelli.server._settings import artefact_name
 from morelli.server._state import ServerState, settled, state_of, while_connected
 from morelli.server._uploads import Upload, read_uploads
 
 if TYPE_CHECKING:
-    from morelli.detectors import Bundle, Ensemble, Verdict
+    from morelli.detectors import Verdict
 
 router = APIRouter(prefix="/api/v1")
 CaseId = Annotated[str, InPath(pattern=r"^[0-9a-f]{64}$", description="Id of a case that `detect` gave.")]
@@ -35,11 +36,6 @@ BaseRate = Annotated[
 Fpr = Annotated[
     float | None, Query(gt=0, lt=1, description="Share of real images that may be called AI-generated.")
 ]
-BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
-EDITS = [
-    "jpeg", "webp", "blur", "resize", "downup", "crop", "centercrop", "noise", "longside", "align",
-    "screenshot", "social",
-]  # fmt: skip
 UPLOAD_BODY = {
     "requestBody": {
         "required": True,
@@ -80,7 +76,7 @@ async def ready(request: Request) -> m.Readiness:
 @router.get("/info", tags=["server"], responses=documented())
 async def info(request: Request) -> m.Info:
     """Say what this server has and allows."""
-    return await asyncio.to_thread(_info, state_of(request))
+    return await asyncio.to_thread(server_info, state_of(request))
 
 
 @router.post(
@@ -206,12 +202,7 @@ async def case_image(
     tags=["check"],
     response_class=Response,
     responses={
-        200: {
-            "content": {"application/octet-stream": BINARY},
-            "headers": {
-                "X-Shape": {"schema": {"type": "string"}, "description": "Rows and columns, as 14,14."}
-            },
-        },
+        200: RELEVANCE_MAP,
         **documented(404, 409, 422, 503),
     },
 )
@@ -288,20 +279,20 @@ async def concepts(request: Request, id: CaseId) -> Evidence:
 
 
 @router.post("/cases/{id}/whatif", tags=["check"], responses=documented(404, 409, 413, 422, 503))
-async def whatif(request: Request, id: CaseId, asked: m.WhatIf) -> m.WhatIfAnswer:
+async def whatif(request: Request, id: CaseId, body: m.WhatIf) -> m.WhatIfAnswer:
     """Judge the picture after edits, with dimensions switched off; `after` is a case of its own."""
     state = state_of(request)
     inspector, stored = state.inspector, state.cases.get(id)
-    spec = edits_spec(asked.edits)
-    rates = {"base_rate": asked.base_rate, "fpr": asked.fpr}
+    spec = edits_spec(body.edits)
+    rates = {"base_rate": body.base_rate, "fpr": body.fpr}
     before = await state.answered(inspector.case, stored, **rates)
     edited = stored
     if spec:
         with state.admit(1):
             work = _edited(state, stored, spec)
             edited = await while_connected(request, work, state.limits.answer_seconds)
-    after = await state.answered(inspector.case, edited, off=asked.off, **rates)
-    return m.WhatIfAnswer(edits=edited.edits, off=sorted(set(asked.off)), before=before, after=after)
+    after = await state.answered(inspector.case, edited, off=body.off, **rates)
+    return m.WhatIfAnswer(edits=edited.edits, off=sorted(set(body.off)), before=before, after=after)
 
 
 def edits_spec(edits: Sequence[m.EditStep]) -> str:
@@ -357,68 +348,3 @@ def _keep(folder: Path, id: str, upload: Upload) -> None:
     """Store one file under its hash; the client's name never becomes a path."""
     # Without a lock: the name is the content's, so that two writers write the same.
     write_file(folder / id, upload.data, lock=False)
-
-
-def _info(state: ServerState) -> m.Info:
-    from morelli._version import __version__
-
-    inspector = state.loaded
-    queue = {} if inspector is None else {"waiting": state.admitted, "images_per_second": state.queue.rate}
-    bundle = second = encoder = distilled = None
-    if inspector is not None:
-        e = inspector.encoder
-        bundle = {
-            **_described(inspector.bundle),
-            "bank": 0 if inspector.bank is None else len(inspector.bank),
-        }
-        if inspector.second is not None:
-            other = inspector.second
-            second = {**_described(other.bundle), "encoder": other.bundle.build.to_json()}
-        encoder = {**e.build.to_json(), "device": e.device, "patches": e.patches}
-        if inspector.distilled is not None:
-            distilled = {
-                "names": list(inspector.distilled.names),
-                "weights": [float(w) for w in inspector.distilled.w],
-                "digest": inspector.distilled_digest,
-                "relevance": inspector.last_block is not None,
-            }
-    return m.Info(
-        morelli=__version__,
-        ready=state.ready,
-        problem=None if state.problem is None else str(state.problem),
-        bundle=bundle,
-        second=second,
-        encoder=encoder,
-        distilled=distilled,
-        concepts=[] if inspector is None else list(inspector.concepts),
-        atlases=state.atlases.names,
-        reports=[artefact_name(path) for path in state.settings.reports],
-        roots=[root.name or str(root) for root in state.settings.roots],
-        collections=state.settings.collections is not None,
-        keeps_uploads=state.settings.keep is not None,
-        takes_feedback=state.settings.feedback is not None,
-        perturbations=EDITS,
-        limits={
-            "file_bytes": state.limits.file_bytes,
-            "request_bytes": state.limits.request_bytes,
-            "files": state.limits.files,
-            "pixels": state.limits.pixels,
-            "case_seconds": state.limits.case_seconds,
-        },
-        queue=queue,
-    )
-
-
-def _described(detector: Bundle | Ensemble) -> dict[str, Any]:
-    return {
-        "name": detector.name,
-        "digest": detector.digest,
-        "kinds": list(detector.kinds),
-        "base_rate": detector.base_rate,
-        "thresholds": {"ai": detector.ai.to_json(), "real": detector.real.to_json()},
-        # Thresholds count scores, of which an image has one for each delivery.
-        "training": {
-            name: detector.training[name] for name in ("n_real", "n_fake") if name in detector.training
-        },
-        "licence": detector.licence,
-    }

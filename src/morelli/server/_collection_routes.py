@@ -59,36 +59,36 @@ def build(request: Request) -> b.BuildAnswer:
 
 
 @router.post("/build", status_code=202, responses=documented(403, 409, 413, 422, 503))
-def start_build(request: Request, asked: b.BuildRequest) -> b.BuildProgress:
+def start_build(request: Request, body: b.BuildRequest) -> b.BuildProgress:
     """Build an atlas from a folder, in the background; one at a time."""
     state = state_of(request)
     root = state.builds.root
-    folder = _folder(asked.path, root)
+    folder = _folder(body.path, root)
     inspector = state.inspector
-    if asked.name in state.atlases.names:
+    if body.name in state.atlases.names:
         raise ProblemError(
             409,
             "name-taken",
-            f"There is an atlas called {asked.name}, and nothing is written over.",
+            f"There is an atlas called {body.name}, and nothing is written over.",
             next="Choose another name.",
         )
-    if asked.dimensions == "shipped" and inspector.distilled is None:
+    if body.dimensions == "shipped" and inspector.distilled is None:
         raise ProblemError(
             409,
             "no-distilled-map",
             "This server has no distilled map of its detector's encoder.",
             next="Have the dimensions fitted to the images, or start the server with a map.",
         )
-    return state.builds.start(folder, asked)
+    return state.builds.start(folder, body)
 
 
 @router.post("/build/resume", status_code=202, responses=documented(403, 404, 409, 413, 422, 503))
-def resume_build(request: Request, asked: b.NamedBuild) -> b.BuildProgress:
+def resume_build(request: Request, body: b.NamedBuild) -> b.BuildProgress:
     """Go on with a build that was interrupted, cancelled or failed."""
     state = state_of(request)
     _ = state.builds.root
     _ = state.inspector
-    return state.builds.resume(asked.name)
+    return state.builds.resume(body.name)
 
 
 @router.post("/build/cancel", responses=documented(404, 409))
@@ -100,11 +100,11 @@ def cancel_build(request: Request) -> b.BuildProgress:
 
 
 @router.post("/build/discard", status_code=204, responses=documented(404, 409, 413, 422))
-def discard_build(request: Request, asked: b.NamedBuild) -> Response:
+def discard_build(request: Request, body: b.NamedBuild) -> Response:
     """Remove what an unfinished build has made; a finished atlas is never removed."""
     state = state_of(request)
     _ = state.builds.root
-    state.builds.discard(asked.name)
+    state.builds.discard(body.name)
     return Response(status_code=204)
 
 

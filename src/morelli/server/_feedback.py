@@ -23,8 +23,8 @@ NAMES: dict[int | None, Label] = {0: "real", 1: "fake", None: "unknown"}
 _WAIT = 10.0
 
 
-def note_case(
-    path: Path, inspector: Inspector, stored: StoredCase, asked: m.FeedbackRequest
+def store_feedback(
+    path: Path, inspector: Inspector, stored: StoredCase, body: m.FeedbackRequest
 ) -> m.FeedbackAnswer:
     """Keep what a case is said to be, in place of what was said of it before.
 
@@ -37,7 +37,7 @@ def note_case(
         BuildMismatchError: a table of another build or of other kinds.
         ArtifactError: somebody else is writing there.
     """
-    label = NUMBERS[asked.label]
+    label = NUMBERS[body.label]
     if path.suffix == ".lance":
         if stored.edits:
             raise ProblemError(
@@ -53,10 +53,10 @@ def note_case(
                 "A table holds features of one encoder, and an ensemble of several judges here.",
                 next="Start the server with a feedback file that ends in .jsonl.",
             )
-        before, kept = _into_table(path, _labelled(inspector, stored, label, asked.note), asked.note)
+        before, kept = _into_table(path, _labelled(inspector, stored, label, body.note), body.note)
         kind: Literal["file", "table"] = "table"
     else:
-        before, kept = _into_file(path, _line(inspector, stored, label, asked.note))
+        before, kept = _into_file(path, _line(inspector, stored, label, body.note))
         kind = "file"
     return m.FeedbackAnswer(
         stored=kind,
@@ -143,19 +143,19 @@ def _difference(inspector: Inspector, stored: StoredCase, label: int | None) -> 
     bank = bundle.bank
     if isinstance(bundle, Ensemble) or bank is None or label is None or stored.edits:
         return None
-    before = _judged(inspector, stored)
+    before = _bank_distances(inspector, stored)
     sha256 = stored.facts.sha256
     if sha256 in bank.label_of:
         known: Literal["real", "fake"] = "fake" if bank.label_of[sha256] else "real"
         return m.Difference(before=before, after=None, known_as=known, refit=False)
     grown = bundle.with_bank_added(_labelled(inspector, stored, label))
-    after = _judged(replace(inspector, bundle=grown), stored)
+    after = _bank_distances(replace(inspector, bundle=grown), stored)
     return m.Difference(before=before, after=after, known_as=None, refit=bundle.neighbor_rule is None)
 
 
-def _judged(inspector: Inspector, stored: StoredCase) -> m.Judged:
+def _bank_distances(inspector: Inspector, stored: StoredCase) -> m.BankDistances:
     verdict, near = inspector.verdict(stored), inspector.neighbors(stored, 1)
-    return m.Judged(
+    return m.BankDistances(
         verdict=verdict.verdict,
         probability=verdict.probability,
         nearest_real=near.real[0].distance if near.real else None,

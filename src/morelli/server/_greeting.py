@@ -20,26 +20,28 @@ def greeting(settings: ServerSettings, address: str, *, static: Path = STATIC) -
     """
     lines = [f"Morelli is at {address}"]
 
-    def say(what: str, text: str) -> None:
+    def add_line(what: str, text: str) -> None:
         lines.append(f"  {what:<10}{text}")
 
     detector = "the shipped detector" if settings.bundle is None else f"the detector {settings.bundle.name}"
     beside = "" if settings.beside is None else f", and beside it {_beside(settings.beside)}"
-    say("check", f"{detector}{beside}; its encoder is being loaded")
-    say(
+    add_line("check", f"{detector}{beside}; its encoder is being loaded")
+    add_line(
         "explore",
         _atlases(settings) or "no atlas: build one with `morelli atlas build`, then --atlas NAME.atlas",
     )
     if settings.reports:
-        say("evaluate", ", ".join(map(_report, settings.reports)))
+        add_line("evaluate", ", ".join(map(_report, settings.reports)))
     roots = ", ".join(str(root) for root in settings.roots)
-    say("files", roots or "none can be named in requests (--root FOLDER allows it); uploads work")
+    add_line("files", roots or "none can be named in requests (--root FOLDER allows it); uploads work")
     if not (static / "index.html").is_file():
-        say("app", "not built: run `make app` (needs Node), then reload. The HTTP interface works: /api/docs")
+        add_line(
+            "app", "not built: run `make app` (needs Node), then reload. The HTTP interface works: /api/docs"
+        )
     if settings.collections is not None:
-        say("build", f"atlases from folders below {settings.collections}, written into it")
+        add_line("build", f"atlases from folders below {settings.collections}, written into it")
     if settings.keep is not None:
-        say("kept", f"uploads, where a request asks for it, in {settings.keep}")
+        add_line("kept", f"uploads, where a request asks for it, in {settings.keep}")
     alone = is_loopback(settings.host)
     lines.append(
         "Only this machine can reach it. Ctrl-C stops it."

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as InPath
 
 from morelli.artefacts.text import csv_table
-from morelli.inspection.answers import Second
+from morelli.inspection.answers import COLUMNS, SECOND_COLUMNS, Second
 from morelli.server import _models as m
 from morelli.server._check_routes import check_rates
-from morelli.server._feedback import note_case
+from morelli.server._feedback import store_feedback
 from morelli.server._paths import allowed_path
 from morelli.server._problems import ProblemError, documented
 from morelli.server._state import state_of
@@ -22,19 +22,19 @@ JobId = Annotated[str, InPath(pattern=r"^[0-9a-f]{16}$", description="Id of a jo
 
 
 @router.post("/jobs", tags=["jobs"], status_code=202, responses=documented(409, 413, 422, 503))
-async def start_job(request: Request, asked: m.JobRequest) -> m.Job:
+async def start_job(request: Request, body: m.JobRequest) -> m.Job:
     """Judge a folder, archive, manifest or image inside the declared roots, in the background."""
     state = state_of(request)
-    check_rates(state.inspector, asked.base_rate, asked.fpr)
-    path = await asyncio.to_thread(allowed_path, asked.path, state.settings.roots)
+    check_rates(state.inspector, body.base_rate, body.fpr)
+    path = await asyncio.to_thread(allowed_path, body.path, state.settings.roots)
     reading: dict[str, Any] = {
-        "label_from": "folders" if asked.label_from_folders else None,
-        "layout": asked.layout,
-        "image_column": asked.image_column,
-        "label_column": asked.label_column,
+        "label_from": "folders" if body.label_from_folders else None,
+        "layout": body.layout,
+        "image_column": body.image_column,
+        "label_column": body.label_column,
     }
-    rates = (asked.base_rate, asked.fpr)
-    return state.jobs.start(path, asked.path, rates=rates, reading=reading)
+    rates = (body.base_rate, body.fpr)
+    return state.jobs.start(path, body.path, rates=rates, reading=reading)
 
 
 @router.get("/jobs", tags=["jobs"], responses=documented())
@@ -91,16 +91,16 @@ async def remove_job(request: Request, id: JobId) -> Response:
 
 
 @router.post("/feedback", tags=["check"], responses=documented(404, 409, 413, 422))
-async def feedback(request: Request, asked: m.FeedbackRequest) -> m.FeedbackAnswer:
+async def feedback(request: Request, body: m.FeedbackRequest) -> m.FeedbackAnswer:
     """Say what an image really is: into its atlas, or into the operator's feedback file or table."""
     state = state_of(request)
-    if asked.atlas is not None and asked.row is not None:
-        opened = await asyncio.to_thread(state.atlases.get, asked.atlas)
-        before, kept = await asyncio.to_thread(opened.atlas.feedback, asked.row, asked.label, asked.note)
+    if body.atlas is not None and body.row is not None:
+        opened = await asyncio.to_thread(state.atlases.get, body.atlas)
+        before, kept = await asyncio.to_thread(opened.atlas.feedback, body.row, body.label, body.note)
         return m.FeedbackAnswer(
             stored="atlas", place="feedback.csv", replaced=before, kept=kept, difference=None
         )
-    if asked.case is None:
+    if body.case is None:
         raise ProblemError(
             422, "invalid-request", "The feedback is about nothing.", next="Give case, or atlas and row."
         )
@@ -111,24 +111,20 @@ async def feedback(request: Request, asked: m.FeedbackRequest) -> m.FeedbackAnsw
             "This server stores no feedback about uploads.",
             next="Start it with a place for it: morelli serve --feedback corrections.lance.",
         )
-    stored = state.cases.get(asked.case)
-    return await state.answered(note_case, state.settings.feedback, state.inspector, stored, asked)
+    stored = state.cases.get(body.case)
+    return await state.answered(store_feedback, state.settings.feedback, state.inspector, stored, body)
 
 
-# Named as in the tables of `morelli detect`, so that one program reads both.
-_COLUMNS = (
-    *("uri", "sha256", "label", "verdict", "probability", "probability_low", "probability_high", "logit"),
-    *("reasons", "width", "height", "format", "error", "error_message"),
-)
-_SECOND = ("second_verdict", "second_probability", "second_low", "second_high", "agreement")
-"""What a CSV file holds of the second detector, where one judges beside the first."""
+_SPREAD = {"probability_low", "probability_high", "error", "error_message"}
+_KNOWN = [name for name in COLUMNS if name in _SPREAD | m.JobRow.model_fields.keys()]
+"""Columns of a table of verdicts that a job knows: its rows' fields, and those that other fields become."""
 
 
 def _csv(rows: list[m.JobRow]) -> Response:
     """All rows as CSV; text that a spreadsheet would take for a formula is made plain text."""
     beside = any(row.second is not None for row in rows)
     table = [_cells(row) + (_second(row.second) if beside else []) for row in rows]
-    columns = (*_COLUMNS, *(_SECOND if beside else ()))
+    columns = (*_KNOWN, *(SECOND_COLUMNS if beside else ()))
     return Response(csv_table(columns, table), media_type="text/csv; charset=utf-8")
 
 
@@ -141,10 +137,10 @@ def _cells(row: m.JobRow) -> list[Any]:
         "error": row.failure,
         "error_message": row.message,
     }
-    return [values[name] for name in _COLUMNS]
+    return [values[name] for name in _KNOWN]
 
 
 def _second(second: Second | None) -> list[Any]:
     if second is None:
-        return [None] * len(_SECOND)
+        return [None] * len(SECOND_COLUMNS)
     return [second.verdict, second.probability, *second.interval, second.agreement]

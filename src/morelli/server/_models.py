@@ -64,20 +64,20 @@ class Archive(Answer):
     members: list[ArchiveMember]
 
 
-class Asked(BaseModel):
+class RequestBody(BaseModel):
     """A request's body: nothing but these fields."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class EditStep(Asked):
+class EditStep(RequestBody):
     """One perturbation, such as jpeg 60, blur 1.5, resize 0.5, centercrop 0.9, screenshot."""
 
     name: Annotated[str, Field(max_length=32, pattern=r"^[a-z]+$")]
     value: Annotated[float | str | None, Field(union_mode="left_to_right")] = None
 
 
-class WhatIf(Asked):
+class WhatIf(RequestBody):
     """What to change: edits of the picture in order, and distilled dimensions to switch off."""
 
     edits: Annotated[list[EditStep], Field(max_length=8)] = []
@@ -95,7 +95,7 @@ class WhatIfAnswer(Answer):
     after: Case
 
 
-class JobRequest(Asked):
+class JobRequest(RequestBody):
     """A folder, archive, manifest or image inside the allowed roots."""
 
     path: Annotated[str, Field(min_length=1, max_length=4096)]
@@ -166,7 +166,7 @@ class BankPicture(Answer):
     state: PictureState
 
 
-class FeedbackRequest(Asked):
+class FeedbackRequest(RequestBody):
     """What a person thinks of a verdict; for a case, or for a row of an atlas."""
 
     case: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
@@ -176,7 +176,7 @@ class FeedbackRequest(Asked):
     note: Annotated[str, Field(max_length=2000)] = ""
 
 
-class Judged(Answer):
+class BankDistances(Answer):
     """A picture as one bank of known images has it."""
 
     verdict: Word
@@ -188,8 +188,8 @@ class Judged(Answer):
 class Difference(Answer):
     """What putting a picture into the detector's bank would change about it, and about copies of it."""
 
-    before: Judged
-    after: Judged | None = Field(description="Null where the bank has the picture already.")
+    before: BankDistances
+    after: BankDistances | None = Field(description="Null where the bank has the picture already.")
     known_as: Literal["real", "fake"] | None = Field(description="Its label in the bank, where it has it.")
     refit: bool = Field(description="The score comes from a fit, and moves only when that is done again.")
 
@@ -218,16 +218,109 @@ class Readiness(Answer):
     status: Literal["ready"]
 
 
+class EncoderBuild(Answer):
+    """An encoder's weights, preprocessing and dtype: what features and detectors are bound to."""
+
+    encoder: str
+    weights: str = Field(description="Their SHA-256.")
+    transform: str
+    dtype: str
+    fingerprint: str = Field(description="Of the other four.")
+
+
+class LoadedEncoder(EncoderBuild):
+    """The encoder that judges images, where it runs, and the patches that it makes of one."""
+
+    device: str
+    patches: int
+
+
+class DetectorThreshold(Answer):
+    """A threshold on the logit, and the error rate that it stands for."""
+
+    logit: float
+    rate: float | None = Field(description="The rate asked for, null where none was.")
+    observed: float | None = Field(description="Share of the `n` held-out scores beyond it.")
+    n: int
+    upper: float | None = Field(description="95 % upper bound of the true rate, were scores independent.")
+    guaranteed: bool = Field(description="Whether `n` suffice to keep the expected rate at or below `rate`.")
+    note: str
+
+
+class DetectorThresholds(Answer):
+    """Above `ai` an image is called AI-generated, at or below `real` it is called real."""
+
+    ai: DetectorThreshold
+    real: DetectorThreshold
+
+
+class TrainingCounts(Answer):
+    """Images that a detector was fitted to, null where it does not say. Thresholds count their deliveries."""
+
+    n_real: int | None
+    n_fake: int | None
+
+
+class LoadedDetector(Answer):
+    """A detector that judges images here."""
+
+    name: str
+    digest: str | None = Field(description="Of its folder.")
+    kinds: list[str]
+    base_rate: float
+    thresholds: DetectorThresholds
+    training: TrainingCounts
+    licence: str
+
+
+class LoadedBundle(LoadedDetector):
+    """The detector whose verdicts are given."""
+
+    bank: int = Field(description="Images in its bank.")
+
+
+class SecondDetector(LoadedDetector):
+    """The detector beside it."""
+
+    encoder: EncoderBuild
+
+
+class LoadedMap(Answer):
+    """The distilled map of the other reader: its dimensions and their weights in the logit."""
+
+    names: list[str]
+    weights: list[float]
+    digest: str | None
+    relevance: bool = Field(description="Whether its relevance maps can be had.")
+
+
+class ServerLimits(Answer):
+    """What a request may hold, and how long a case is kept."""
+
+    file_bytes: int
+    request_bytes: int
+    files: int
+    pixels: int
+    case_seconds: float
+
+
+class QueueState(Answer):
+    """Images that wait for the encoder, and how many it takes."""
+
+    waiting: int
+    images_per_second: float
+
+
 class Info(Answer):
     """What this server has and allows."""
 
     morelli: str
     ready: bool
     problem: str | None = Field(description="Why images cannot be judged, where that is so.")
-    bundle: dict[str, Any] | None
-    second: dict[str, Any] | None = Field(description="The detector beside it, where there is one.")
-    encoder: dict[str, Any] | None
-    distilled: dict[str, Any] | None
+    bundle: LoadedBundle | None = Field(description="Null until it is loaded, like `encoder` and `queue`.")
+    second: SecondDetector | None = Field(description="The detector beside it, where there is one.")
+    encoder: LoadedEncoder | None
+    distilled: LoadedMap | None
     concepts: list[str]
     atlases: list[str]
     reports: list[str]
@@ -236,8 +329,8 @@ class Info(Answer):
     keeps_uploads: bool
     takes_feedback: bool
     perturbations: list[str]
-    limits: dict[str, float]
-    queue: dict[str, float]
+    limits: ServerLimits
+    queue: QueueState | None
 
 
 class Report(Answer):
@@ -267,14 +360,14 @@ class SelectionAnswer(Counts):
     spec: dict[str, Any]
 
 
-class DimensionFields(Asked):
+class DimensionFields(RequestBody):
     """What people say of a dimension."""
 
     name: Annotated[str, Field(max_length=4000)] = ""
     note: Annotated[str, Field(max_length=4000)] = ""
 
 
-class PrototypeFields(Asked):
+class PrototypeFields(RequestBody):
     """What people say of a prototype."""
 
     name: Annotated[str, Field(max_length=4000)] = ""
@@ -298,7 +391,7 @@ class PrototypeEdit(PrototypeFields):
     was: PrototypeFields | None = Field(default=None, description=_WAS)
 
 
-class SearchQuery(Asked):
+class SearchQuery(RequestBody):
     """What to look for; exactly one of image, case, text and selection."""
 
     image: Annotated[int, Field(ge=0)] | None = Field(default=None, description="Row of an image.")
@@ -313,7 +406,7 @@ class SearchQuery(Asked):
 TagName = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class TagChange(Asked):
+class TagChange(RequestBody):
     """Tags to give to the images of a selection, and tags to take from them."""
 
     selection: dict[str, Any] = Field(description='A selection document; {"and": []} is everything.')
@@ -325,7 +418,7 @@ class TagChange(Asked):
     )
 
 
-class Rescore(Asked):
+class Rescore(RequestBody):
     """Dimensions to switch off."""
 
     off: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=1024)]

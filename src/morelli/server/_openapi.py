@@ -9,6 +9,13 @@ from fastapi.openapi.utils import get_openapi
 
 from morelli.server._problems import MEDIA_TYPE, ProblemDocument
 
+BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+RELEVANCE_MAP: dict[str, Any] = {
+    "content": {"application/octet-stream": BINARY},
+    "headers": {"X-Shape": {"schema": {"type": "string"}, "description": "Rows and columns, as 14,14."}},
+}
+"""An answer of float32 numbers, patch by patch."""
+
 
 def describe(app: FastAPI) -> None:
     """Let `app.openapi()` describe errors as problem documents, which they are."""

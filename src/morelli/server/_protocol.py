@@ -22,7 +22,7 @@ LINGER_SECONDS = 2.0
 class LingeringTransport:
     """A transport whose `close` lets an early answer arrive; everything else is the wrapped transport's."""
 
-    def __init__(self, transport: asyncio.Transport, protocol: ImpatientProtocol) -> None:
+    def __init__(self, transport: asyncio.Transport, protocol: IdleClosingProtocol) -> None:
         self._transport = transport
         self._protocol = protocol
         self.lingering = False
@@ -48,7 +48,7 @@ class LingeringTransport:
         self._protocol.loop.call_later(LINGER_SECONDS, self._transport.close)
 
 
-class ImpatientProtocol(H11Protocol):
+class IdleClosingProtocol(H11Protocol):
     """Closes connections that keep a place without asking anything (Slowloris)."""
 
     _waiting: asyncio.TimerHandle | None = None

@@ -40,11 +40,11 @@ def address_of(settings: ServerSettings, port: int | None = None) -> str:
     return f"http://{shown}:{port or settings.port}{query}"
 
 
-def serve(settings: ServerSettings, *, say: Callable[[str], None] = print) -> None:
+def serve(settings: ServerSettings, *, on_message: Callable[[str], None] = print) -> None:
     """Serve until interrupted; then requests that run are answered, jobs cancelled, and pictures forgotten.
 
-    `say` is told what a person wants to know at the start, the address first (it holds the token where there
-    is one), then when images can be judged, and when the server stops.
+    `on_message` gets what a person wants to know: at the start the address first (it holds the token where
+    there is one), then when images can be judged, and when the server stops.
 
     Raises:
         UsageError: the address cannot be had, mostly because another program has it.
@@ -53,28 +53,32 @@ def serve(settings: ServerSettings, *, say: Callable[[str], None] = print) -> No
     # A person may press Ctrl-C before uvicorn listens to it; it raises the same again once it has shut down.
     with contextlib.closing(bound(settings)) as listening, contextlib.suppress(KeyboardInterrupt):
         if settings.workers > 1:
-            _serve_by_several(settings, listening, say)
+            _serve_by_several(settings, listening, on_message)
         else:
-            _serve_alone(settings, listening, say)
+            _serve_alone(settings, listening, on_message)
 
 
-def _serve_alone(settings: ServerSettings, listening: socket.socket, say: Callable[[str], None]) -> None:
+def _serve_alone(
+    settings: ServerSettings, listening: socket.socket, on_message: Callable[[str], None]
+) -> None:
     import uvicorn
 
     from morelli.server._app import create_app
 
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            say("Stopping at once." if self.should_exit else "Stopping; Ctrl-C again does not wait.")
+            on_message("Stopping at once." if self.should_exit else "Stopping; Ctrl-C again does not wait.")
             super().handle_exit(sig, frame)
 
     server = Server(uvicorn.Config(create_app(settings), **uvicorn_options(settings)))
-    with _told(say):
-        _greet(settings, listening, say)
+    with _log_passed_on(on_message):
+        _greet(settings, listening, on_message)
         server.run(sockets=[listening])
 
 
-def _serve_by_several(settings: ServerSettings, listening: socket.socket, say: Callable[[str], None]) -> None:
+def _serve_by_several(
+    settings: ServerSettings, listening: socket.socket, on_message: Callable[[str], None]
+) -> None:
     import uvicorn
 
     if os.name != "posix":
@@ -91,26 +95,26 @@ def _serve_by_several(settings: ServerSettings, listening: socket.socket, say: C
             workers=settings.workers,
             **uvicorn_options(settings),
         )
-        _greet(settings, listening, say)
+        _greet(settings, listening, on_message)
         Multiprocess(config, sockets=[listening]).run()
 
 
-def _greet(settings: ServerSettings, listening: socket.socket, say: Callable[[str], None]) -> None:
+def _greet(settings: ServerSettings, listening: socket.socket, on_message: Callable[[str], None]) -> None:
     from morelli.server._greeting import greeting
 
     for line in greeting(settings, address_of(settings, listening.getsockname()[1])):
-        say(line)
+        on_message(line)
 
 
 @contextlib.contextmanager
-def _told(say: Callable[[str], None]) -> Iterator[None]:
+def _log_passed_on(on_message: Callable[[str], None]) -> Iterator[None]:
     """Meanwhile the server's own log goes to the person at the terminal."""
 
-    class Told(logging.Handler):
+    class MessageHandler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            say(self.format(record))
+            on_message(self.format(record))
 
-    log, handler = logging.getLogger("morelli.server"), Told()
+    log, handler = logging.getLogger("morelli.server"), MessageHandler()
     before, passed = log.level, log.propagate
     log.addHandler(handler)
     log.setLevel(logging.INFO)

@@ -191,7 +191,7 @@ class ServerSettings:
 
 def uvicorn_options(settings: ServerSettings) -> dict[str, Any]:
     """uvicorn's settings besides the application and the socket."""
-    from morelli.server._protocol import ImpatientProtocol
+    from morelli.server._protocol import IdleClosingProtocol
 
     return {
         "log_level": "warning",
@@ -202,7 +202,7 @@ def uvicorn_options(settings: ServerSettings) -> dict[str, Any]:
         "timeout_graceful_shutdown": 10,
         "limit_concurrency": 512,
         "h11_max_incomplete_event_size": 256 * 1024,  # a selection as JSON in an address
-        "http": ImpatientProtocol,
+        "http": IdleClosingProtocol,
         "ws": "none",
     }
 

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from morelli.errors import ImageError, MorelliError
 from morelli.images import Limits
 from morelli.inspection import Inspector, PreparedCase, StoredCase, Vectors, load
-from morelli.server._archives import ArchiveShelf
+from morelli.server._archives import ArchiveStore
 from morelli.server._cases import CaseStore
 from morelli.server._problems import ProblemError, busy
 from morelli.server._queue import EncodingQueue, QueueFullError
@@ -54,7 +54,7 @@ class ServerState:
         )
         self.cases = CaseStore(limits.case_bytes, limits.case_seconds)
         self.budget = UploadBudget(limits.uploads_bytes)
-        self.archives = ArchiveShelf(limits.case_seconds)
+        self.archives = ArchiveStore(limits.case_seconds)
         self.jobs: JobBoard = JobBoard(
             limits, self.image_limits, settings.roots, lambda: (self.inspector, self.queue)
         )

@@ -93,7 +93,7 @@ def application(arguments: dict[str, Any]) -> Any:
     # More requests at once than a batch holds, so that the next batch waits already; few enough that a queue
     # grows in the proxy, where autoscaling sees it, and not in the replica.
     deployment = serve.deployment(
-        serve.ingress()(Judge),
+        serve.ingress()(Replica),
         name="judge",
         max_ongoing_requests=32,
         health_check_period_s=10,
@@ -103,7 +103,7 @@ def application(arguments: dict[str, Any]) -> Any:
     return deployment.bind(settings.to_json())
 
 
-class Judge:
+class Replica:
     """A replica: the server's application, and whether it can judge."""
 
     def __init__(self, settings: str) -> None:
@@ -115,7 +115,7 @@ class Judge:
         from morelli.server._app import create_app
 
         self._inner = create_app(self._settings)
-        return OnlyJudging(self._inner)
+        return StatelessRoutes(self._inner)
 
     async def check_health(self) -> None:
         """Wait until the encoder is loaded; then raise where it could not be, or no longer answers.
@@ -134,7 +134,7 @@ def _check(state: ServerState) -> None:
         raise MorelliError(f"a picture has waited for the encoder for {state.queue.oldest:.0f} s")
 
 
-class OnlyJudging:
+class StatelessRoutes:
     """The part of an application that needs no memory of earlier requests; the rest is answered 404."""
 
     def __init__(self, app: ASGIApp) -> None:

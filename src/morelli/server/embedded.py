@@ -74,7 +74,7 @@ class EmbeddedAtlas:
             address: path and query, as in ``api/v1/atlases/faces/rows?limit=5``.
             body: JSON text.
         """
-        return self._thread.submit(asyncio.run, _asked(self._app, method, address, body)).result()
+        return self._thread.submit(asyncio.run, _request(self._app, method, address, body)).result()
 
 
 def _app(settings: ServerSettings) -> FastAPI:
@@ -96,7 +96,7 @@ def _app(settings: ServerSettings) -> FastAPI:
     return app
 
 
-async def _asked(app: FastAPI, method: str, address: str, body: str | None) -> Answer:
+async def _request(app: FastAPI, method: str, address: str, body: str | None) -> Answer:
     """One request by the application's own protocol (ASGI 3.0)."""
     from urllib.parse import unquote
 

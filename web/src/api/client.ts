@@ -50,13 +50,16 @@ export class ApiError extends Error {
   readonly next: string;
   /** Seconds after which the server wants to be asked again; 0 when asking again is of no use. */
   readonly retryAfter: number;
+  /** The problem in the server's stable word, such as `truncated`; empty where it said none. */
+  readonly reason: string;
 
-  constructor(status: number, message: string, next = "", retryAfter = 0) {
+  constructor(status: number, message: string, next = "", retryAfter = 0, reason = "") {
     super(message);
     this.name = "ApiError";
     this.status = status;
     this.next = next;
     this.retryAfter = retryAfter;
+    this.reason = reason;
   }
 }
 
@@ -102,7 +105,8 @@ export async function request(address: string, init: RequestInit = {}): Promise<
   // Only "busy" passes by itself: an encoder that could not be loaded also answers 503.
   const busy = problem.type?.endsWith(":busy") ?? false;
   const wait = busy ? Number(response.headers.get("retry-after") ?? 0) : 0;
-  throw new ApiError(response.status, message, problem.next, wait);
+  const reason = problem.type?.split(":").at(-1)?.replaceAll("-", "_");
+  throw new ApiError(response.status, message, problem.next, wait, reason);
 }
 
 export async function getJson<T>(address: string, signal?: AbortSignal): Promise<T> {

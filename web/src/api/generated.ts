@@ -34,7 +34,7 @@ export interface AtlasInfo {
   readonly thresholds: readonly [number, number];
   readonly projection: string;
   readonly held_out: string;
-  readonly build: Readonly<Record<string, unknown>>;
+  readonly build: EncoderBuild;
   readonly audit: FileAudit;
   readonly command: string;
   readonly version: string;
@@ -56,6 +56,16 @@ export interface AtlasInfo {
 /** The atlases of this server. */
 export interface Atlases {
   readonly atlases: readonly (AtlasInfo | UnopenedAtlas)[];
+}
+
+/** A picture as one bank of known images has it. */
+export interface BankDistances {
+  readonly verdict: "ai" | "real" | "inconclusive" | "out_of_domain";
+  readonly probability: number;
+  /** Cosine distance of the nearest known real image. */
+  readonly nearest_real: number | null;
+  /** Of the nearest known generated one. */
+  readonly nearest_fake: number | null;
 }
 
 /** Whether the picture of an image in the detector's bank can be shown. */
@@ -268,11 +278,32 @@ export interface Detected {
   readonly failures: readonly Failure[];
 }
 
+/** A threshold on the logit, and the error rate that it stands for. */
+export interface DetectorThreshold {
+  readonly logit: number;
+  /** The rate asked for, null where none was. */
+  readonly rate: number | null;
+  /** Share of the `n` held-out scores beyond it. */
+  readonly observed: number | null;
+  readonly n: number;
+  /** 95 % upper bound of the true rate, were scores independent. */
+  readonly upper: number | null;
+  /** Whether `n` suffice to keep the expected rate at or below `rate`. */
+  readonly guaranteed: boolean;
+  readonly note: string;
+}
+
+/** Above `ai` an image is called AI-generated, at or below `real` it is called real. */
+export interface DetectorThresholds {
+  readonly ai: DetectorThreshold;
+  readonly real: DetectorThreshold;
+}
+
 /** What putting a picture into the detector's bank would change about it, and about copies of it. */
 export interface Difference {
-  readonly before: Judged;
+  readonly before: BankDistances;
   /** Null where the bank has the picture already. */
-  readonly after: Judged | null;
+  readonly after: BankDistances | null;
   /** Its label in the bank, where it has it. */
   readonly known_as: "real" | "fake" | null;
   /** The score comes from a fit, and moves only when that is done again. */
@@ -344,6 +375,17 @@ export interface Distilled {
 export interface EditStep {
   readonly name: string;
   readonly value?: number | string | null;
+}
+
+/** An encoder's weights, preprocessing and dtype: what features and detectors are bound to. */
+export interface EncoderBuild {
+  readonly encoder: string;
+  /** Their SHA-256. */
+  readonly weights: string;
+  readonly transform: string;
+  readonly dtype: string;
+  /** Of the other four. */
+  readonly fingerprint: string;
 }
 
 /** What the members of an ensemble say, and whether they disagree. */
@@ -575,11 +617,12 @@ export interface Info {
   readonly ready: boolean;
   /** Why images cannot be judged, where that is so. */
   readonly problem: string | null;
-  readonly bundle: Readonly<Record<string, unknown>> | null;
+  /** Null until it is loaded, like `encoder` and `queue`. */
+  readonly bundle: LoadedBundle | null;
   /** The detector beside it, where there is one. */
-  readonly second: Readonly<Record<string, unknown>> | null;
-  readonly encoder: Readonly<Record<string, unknown>> | null;
-  readonly distilled: Readonly<Record<string, unknown>> | null;
+  readonly second: SecondDetector | null;
+  readonly encoder: LoadedEncoder | null;
+  readonly distilled: LoadedMap | null;
   readonly concepts: readonly string[];
   readonly atlases: readonly string[];
   readonly reports: readonly string[];
@@ -589,8 +632,8 @@ export interface Info {
   readonly keeps_uploads: boolean;
   readonly takes_feedback: boolean;
   readonly perturbations: readonly string[];
-  readonly limits: Readonly<Record<string, number>>;
-  readonly queue: Readonly<Record<string, number>>;
+  readonly limits: ServerLimits;
+  readonly queue: QueueState | null;
 }
 
 /** A batch and how far it is. */
@@ -650,21 +693,47 @@ export interface JobRow {
   readonly second: Second | null;
 }
 
-/** A picture as one bank of known images has it. */
-export interface Judged {
-  readonly verdict: "ai" | "real" | "inconclusive" | "out_of_domain";
-  readonly probability: number;
-  /** Cosine distance of the nearest known real image. */
-  readonly nearest_real: number | null;
-  /** Of the nearest known generated one. */
-  readonly nearest_fake: number | null;
+/** The detector whose verdicts are given. */
+export interface LoadedBundle {
+  readonly name: string;
+  /** Of its folder. */
+  readonly digest: string | null;
+  readonly kinds: readonly string[];
+  readonly base_rate: number;
+  readonly thresholds: DetectorThresholds;
+  readonly training: TrainingCounts;
+  readonly licence: string;
+  /** Images in its bank. */
+  readonly bank: number;
+}
+
+/** The encoder that judges images, where it runs, and the patches that it makes of one. */
+export interface LoadedEncoder {
+  readonly encoder: string;
+  /** Their SHA-256. */
+  readonly weights: string;
+  readonly transform: string;
+  readonly dtype: string;
+  /** Of the other four. */
+  readonly fingerprint: string;
+  readonly device: string;
+  readonly patches: number;
+}
+
+/** The distilled map of the other reader: its dimensions and their weights in the logit. */
+export interface LoadedMap {
+  readonly names: readonly string[];
+  readonly weights: readonly number[];
+  readonly digest: string | null;
+  /** Whether its relevance maps can be had. */
+  readonly relevance: boolean;
 }
 
 /** What one member of an ensemble says by itself. */
 export interface MemberOpinion {
   readonly name: string;
   readonly encoder: string;
-  /** Number format that the member was fitted on. */
+  /** Dtype that the member was fitted on. */
   readonly dtype: string;
   /** Its share of the combination. */
   readonly weight: number;
@@ -787,7 +856,7 @@ export interface PrototypeView {
   readonly hidden: boolean;
   readonly merged_into: number | null;
   readonly count: number;
-  readonly carriers: number;
+  readonly images: number;
   readonly selected: number | null;
   readonly coverage: number | null;
   readonly purity_fake: number | null;
@@ -824,6 +893,12 @@ export interface ProvenanceFinding {
   readonly sentence: string;
   /** The place in the file. */
   readonly where: string;
+}
+
+/** Images that wait for the encoder, and how many it takes. */
+export interface QueueState {
+  readonly waiting: number;
+  readonly images_per_second: number;
 }
 
 /** Rates at the threshold. */
@@ -910,6 +985,19 @@ export interface Second {
   readonly sentence: string;
 }
 
+/** The detector beside it. */
+export interface SecondDetector {
+  readonly name: string;
+  /** Of its folder. */
+  readonly digest: string | null;
+  readonly kinds: readonly string[];
+  readonly base_rate: number;
+  readonly thresholds: DetectorThresholds;
+  readonly training: TrainingCounts;
+  readonly licence: string;
+  readonly encoder: EncoderBuild;
+}
+
 /** A selection: its key, which stands for it in addresses, its document, and counts. */
 export interface SelectionAnswer {
   readonly count: number;
@@ -923,6 +1011,15 @@ export interface SelectionAnswer {
   readonly unanswered: number;
   readonly key: string;
   readonly spec: Readonly<Record<string, unknown>>;
+}
+
+/** What a request may hold, and how long a case is kept. */
+export interface ServerLimits {
+  readonly file_bytes: number;
+  readonly request_bytes: number;
+  readonly files: number;
+  readonly pixels: number;
+  readonly case_seconds: number;
 }
 
 /** A generator or a source: the share of its images that is called generated, with Wilson's interval. */
@@ -968,6 +1065,12 @@ export interface Thresholds {
   readonly ai: number;
   /** At or below it an image is called real. */
   readonly real: number;
+}
+
+/** Images that a detector was fitted to, null where it does not say. Thresholds count their deliveries. */
+export interface TrainingCounts {
+  readonly n_real: number | null;
+  readonly n_fake: number | null;
 }
 
 /** AUC of a detector fitted on one generator (line) and tested on another (column). */
@@ -1054,3 +1157,54 @@ export interface WrittenReport {
   readonly name?: string;
   readonly results?: readonly ReportResult[];
 }
+
+/** Columns of a table of verdicts. */
+export const COLUMNS = [
+  "uri",
+  "sha256",
+  "label",
+  "generator",
+  "verdict",
+  "probability",
+  "probability_low",
+  "probability_high",
+  "logit",
+  "domain_distance",
+  "nearest_generated",
+  "nearest_generated_similarity",
+  "nearest_real",
+  "nearest_real_similarity",
+  "reasons",
+  "width",
+  "height",
+  "format",
+  "bytes",
+  "notes",
+  "error",
+  "error_message",
+  "provenance",
+  "family",
+  "family_probability",
+  "stability_low",
+  "stability_high",
+  "flips",
+] as const;
+
+/** More of them where a second detector judges beside the first. */
+export const SECOND_COLUMNS = [
+  "second_verdict",
+  "second_probability",
+  "second_low",
+  "second_high",
+  "agreement",
+] as const;
+
+/** A claim in a cell of such a table. */
+export const CLAIM_WORDS = {
+  generated: "generated",
+  edited_with_ai: "edited with AI",
+  processed: "processed",
+  captured: "captured",
+  camera: "camera data",
+  none: "no claim",
+} as const;

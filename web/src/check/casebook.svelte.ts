@@ -173,7 +173,7 @@ class CaseBook {
 async function judged(file: File): Promise<Case> {
   const { cases, failures } = await patiently(() => api.detect([file]));
   const [found] = cases;
-  if (!found) throw new ApiError(422, failures[0]?.message ?? "This file could not be judged.");
+  if (!found) throw new ApiError(422, failures[0]?.message ?? "This file could not be judged.", "", 0, failures[0]?.reason);
   return found;
 }
 

@@ -1,5 +1,5 @@
 /** The verdict in words. What is said never goes further than the server's verdict does. */
-import type { Case, Claim, ProvenanceFinding, Second, Strength, Word } from "../api/types";
+import type { Case, Claim, DetectorThreshold, ProvenanceFinding, Second, Strength, TrainingCounts, Word } from "../api/types";
 import { count, percent, plural, probability } from "../ui/format";
 
 export type Side = "real" | "generated" | "unsure";
@@ -112,20 +112,21 @@ export function change(before: Judged, after: Judged): string {
 }
 
 /** What a bundle's manifest records of its threshold and of the images behind it. */
-interface Recorded {
-  thresholds?: { ai?: { observed?: number | null; n?: number } };
-  training?: { n_real?: number };
+/** Of a loaded bundle, what was measured of its false alarms. */
+interface Measured {
+  readonly thresholds: { readonly ai: Pick<DetectorThreshold, "observed" | "n"> };
+  readonly training: Pick<TrainingCounts, "n_real">;
 }
 
 /**
  * How often real pictures that the detector was not fitted on were called generated, null where that is not known.
  * A threshold counts scores, and a picture has one for each delivery that it was scored in.
  */
-export function falseAlarms(bundle: Readonly<Record<string, unknown>> | null | undefined): string | null {
-  const { thresholds, training } = (bundle ?? {}) as Recorded;
-  const { observed, n } = thresholds?.ai ?? {};
-  if (observed === null || observed === undefined || !n) return null;
-  const pictures = training?.n_real ?? n;
+export function falseAlarms(bundle: Measured | null | undefined): string | null {
+  if (!bundle) return null;
+  const { observed, n } = bundle.thresholds.ai;
+  if (observed === null || !n) return null;
+  const pictures = bundle.training.n_real ?? n;
   const deliveries = n / pictures;
   if (deliveries > 1 && Number.isInteger(deliveries)) {
     return `Of ${count(pictures)} real pictures, each scored in ${plural(deliveries, "delivery", "deliveries")}, ${percent(observed, 1)}`;

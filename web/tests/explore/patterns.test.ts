@@ -8,14 +8,14 @@ import { parseAgainst, parseOff, parseOverlay, parseRows, parseSort } from "../.
 
 const PLAIN: PrototypeView = {
   id: 0, dimension: 0, sign: 1, name: "", suggested: "", description: "", note: "", hidden: false, merged_into: null,
-  count: 10, carriers: 10, selected: null, coverage: 0.1, purity_fake: 0.5, purity_low: null, purity_high: null,
+  count: 10, images: 10, selected: null, coverage: 0.1, purity_fake: 0.5, purity_low: null, purity_high: null,
   share_fake: null, share_real: null, mean_impact: 0, impact_low: null, impact_high: null, interval_level: 0.9, excess: null, p_value: null,
   p_raw: null, stability: null, surprise: null, area: null, centre_x: null, centre_y: null, file_confound: null,
   generators: [], exemplars: [],
 };
 
 const make = (id: number, more: Partial<PrototypeView> = {}): Prototype =>
-  prototype({ ...PLAIN, id, name: `p${id}`, carriers: 10 * (id + 1), mean_impact: id - 1, surprise: -id, ...more });
+  prototype({ ...PLAIN, id, name: `p${id}`, images: 10 * (id + 1), mean_impact: id - 1, surprise: -id, ...more });
 
 describe("patterns", () => {
   it("that were merged count with what they were merged into, through chains", () => {

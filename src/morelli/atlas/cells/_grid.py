@@ -67,10 +67,6 @@ class Grid:
         """Places (n, 2) on the grid, in [0, 1]², of places (n, 2) of the layout."""
         return _mapped(_places(xy), self.x, self.y)
 
-    def gathered(self, uv: ArrayLike) -> NDArray[np.float64]:
-        """Places (n, 2) of the layout of places (n, 2) on the grid: the inverse of `spread`."""
-        return _mapped(_places(uv), self.x[::-1], self.y[::-1])
-
     def codes(self, xy: ArrayLike) -> NDArray[np.uint32]:
         """Morton codes (n,) of places (n, 2) of the layout, 16 bits an axis."""
         side = 1 << DEPTH

@@ -39,10 +39,10 @@ class DimensionName:
     p: float = float("nan")
 
 
-def loud_images(impacts: Array, share: float = LOUD) -> NDArray[np.int64]:
+def images_of_large_impact(impacts: Array, share: float = LOUD) -> NDArray[np.int64]:
     """Rows of the images in which a dimension is loudest, by the size of its impacts (n,); silent ones never.
 
-    >>> loud_images(np.array([0.0, -3.0, 0.1, 2.0, 0.0, -0.2]), 0.5).tolist()
+    >>> images_of_large_impact(np.array([0.0, -3.0, 0.1, 2.0, 0.0, -0.2]), 0.5).tolist()
     [1, 3, 5]
     """
     size = np.abs(impacts)
@@ -76,7 +76,7 @@ def suggest_dimension_names(  # noqa: PLR0917 - the columns of a collection
     details: list[list[str]] = []
     for k in range(impacts.shape[1]):
         column = np.asarray(impacts[:, k], dtype=float)
-        loud = loud_images(column)
+        loud = images_of_large_impact(column)
         members = np.zeros(len(column), dtype=bool)
         members[loud] = True
         mentioned = often(lifts(members, generator), share=_MENTIONED)

@@ -94,10 +94,10 @@ def shard_stream(
         here: Work[Result] | None = None
         try:
             for outcome in outcomes:
-                if isinstance(outcome, NoRoom):  # done in its turn, on the coordinator's machine
+                if isinstance(outcome, DiskFull):  # done in its turn, on the coordinator's machine
                     here = here or make(shared, processor_threads())
                     outcome = done_by(here, outcome.shard, pauses=())  # noqa: PLW2901
-                    if isinstance(outcome, NoRoom):
+                    if isinstance(outcome, DiskFull):
                         raise outcome.error
                 if isinstance(outcome, MorelliError):
                     raise outcome
@@ -132,7 +132,7 @@ class ShardWorker(Generic[Result]):
         except Exception as error:
             self._problem = _at(error)
 
-    def __call__(self, shard: Shard) -> ShardResult[Result] | NoRoom | SourceReport | MorelliError:
+    def __call__(self, shard: Shard) -> ShardResult[Result] | DiskFull | SourceReport | MorelliError:
         """The result of a shard, or why there is none: what ends the job, or leaves it to the coordinator."""
         problem = self._problem or shard.problem
         if problem is None and shard.passed is not None:
@@ -141,7 +141,7 @@ class ShardWorker(Generic[Result]):
 
 
 @dataclass(frozen=True)
-class NoRoom:
+class DiskFull:
     """A shard that a worker could not do, because a disk of its machine stayed full."""
 
     shard: Shard
@@ -150,7 +150,7 @@ class NoRoom:
 
 def done_by(
     work: Work[Result], shard: Shard, *, pauses: Sequence[float] = ROOM_PAUSES
-) -> ShardResult[Result] | NoRoom | MorelliError:
+) -> ShardResult[Result] | DiskFull | MorelliError:
     """The result of a shard, or why there is none; a full disk is given time."""
     began = time.monotonic()
     understood = SourceReport()
@@ -164,7 +164,7 @@ def done_by(
             if not disk_is_full(error):
                 return _at(error)
             if pause is None:
-                return NoRoom(shard, no_room(f"a disk of {socket.gethostname()}, where shards are written"))
+                return DiskFull(shard, no_room(f"a disk of {socket.gethostname()}, where shards are written"))
             time.sleep(pause)
         else:
             if refusals:

@@ -288,19 +288,6 @@ class ComponentMask(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         }
 
 
-def select_components(
-    X: NDArray[Any],
-    y: NDArray[Any],
-    generator: NDArray[Any],
-    groups: NDArray[Any] | None = None,
-    *,
-    method: MaskMethod = "backward",
-    **options: Any,
-) -> ComponentMask:
-    """Fit a `ComponentMask`; `options` are its constructor's."""
-    return ComponentMask(method, **options).fit(X, y, generator=generator, groups=groups)
-
-
 def fit_masked(
     X: NDArray[Any],
     y: NDArray[Any],

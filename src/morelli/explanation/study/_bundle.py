@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,8 +13,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from morelli.errors import UsageError
 from morelli.explanation._head_selection import HeadSelection, select_heads
 from morelli.explanation._heads import Heads, Reading
-from morelli.explanation.study._study import TransferStudy, fitted_mask, labelled
-from morelli.explanation.study._variants import HEADS_REMOVED, PROJECTED
+from morelli.explanation.study._study import StudyOptions, TransferStudy, fitted_mask, labelled
+from morelli.explanation.study._variants import HEADS_REMOVED, PROJECTED, Labelled
 
 if TYPE_CHECKING:
     from morelli.detectors import Bundle
@@ -75,55 +76,10 @@ def study_bundle(
     if winner == "residual":
         raise UsageError("The residual classifier won; it has no bundle of its own. Take the next best row.")
     data, names = labelled(features, options), study.rows[0].matrix.generators
-    probe: Any = LinearProbe(random_state=options.seed)
-    kinds: tuple[str, ...] = ("final",)
-    estimator: Any = probe
-
-    def chosen(heads: Heads, **more: Any) -> HeadSelection:
-        given = {"ridge": options.ridge, "random_state": options.seed, **options.heads, **more}
-        return select_heads(heads, data.y, data.generator, data.groups, names=names, **given)
-
-    directions = replace(options, mask=PROJECTED)
-    if winner.startswith("block"):
-        blocks = Heads(
-            tuple(data.blocks), np.stack([X.astype(np.float32) for X in data.blocks.values()], axis=1)
-        )
-        number = int(chosen(blocks, number=1).kept[0])
-        kinds = (blocks.names[number],)
-        if winner != "block":
-            mask = fitted_mask(blocks.combined([number]), data, names, directions)
-            estimator = make_pipeline(ChosenMap(mask.matrix_, mask.offset_), probe)
-    elif winner in ("components", "directions"):
-        mask = fitted_mask(data.final, data, names, options if winner == "components" else directions)
-        estimator = make_pipeline(ChosenMap(mask.matrix_, mask.offset_), probe)
-    elif winner.startswith(HEADS_REMOVED):
-        heads = data.heads["contribution"].beside(data.final)
-        kept = chosen(heads).kept
-        gone = np.setdiff1d(np.arange(len(heads)), kept)
-        kinds = ("final", *(heads.names[i] for i in gone))
-        # What is removed stands beside the embedding, and is taken away from it.
-        one = np.eye(data.final.shape[1])
-        matrix = np.concatenate([one, *(-one for _ in gone)])
-        offset = np.zeros(len(one))
-        if winner != HEADS_REMOVED:
-            mask = fitted_mask(heads.combined(kept), data, names, directions)
-            matrix, offset = matrix @ mask.matrix_, mask.offset_
-        estimator = make_pipeline(ChosenMap(matrix, offset), probe)
-    elif winner != "final":
-        reading: Reading = "raw" if "raw" in winner else "contribution"
-        heads = data.heads[reading]
-        kept = np.sort(chosen(heads).kept)
-        kinds = tuple(heads.names[i] for i in kept)
-        width = heads.vectors.shape[2]
-        # The chosen kinds stand side by side in a bundle; contributions are added up.
-        matrix = (
-            np.tile(np.eye(width), (len(kept), 1)) if reading == "contribution" else np.eye(len(kept) * width)
-        )
-        offset = np.zeros(matrix.shape[1])
-        if winner.endswith("directions"):
-            mask = fitted_mask(heads.combined(kept), data, names, directions)
-            matrix, offset = matrix @ mask.matrix_, mask.offset_
-        estimator = make_pipeline(ChosenMap(matrix, offset), probe)
+    kinds, chosen = _chosen_features(winner, data, names, options)
+    estimator: Any = LinearProbe(random_state=options.seed)
+    if chosen is not None:
+        estimator = make_pipeline(ChosenMap(*chosen), estimator)
     recipe = Recipe(
         name=name,
         kinds=kinds,
@@ -134,3 +90,54 @@ def study_bundle(
     )
     metrics = {"study": {"winner": winner, "ood_auc": study.winner.ood, "baseline": study.rows[0].ood}}
     return fit_bundle(features, recipe, metrics=metrics, command=command).bundle
+
+
+def _chosen_features(
+    winner: str, data: Labelled, names: Sequence[str], options: StudyOptions
+) -> tuple[tuple[str, ...], tuple[NDArray[Any], NDArray[Any]] | None]:
+    """The feature kinds of the winner's recipe, and the linear map from them side by side that it chose."""
+
+    def chosen(heads: Heads, **more: Any) -> HeadSelection:
+        given = {"ridge": options.ridge, "random_state": options.seed, **options.heads, **more}
+        return select_heads(heads, data.y, data.generator, data.groups, names=names, **given)
+
+    def without_directions(X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        mask = fitted_mask(X, data, names, replace(options, mask=PROJECTED))
+        return mask.matrix_, mask.offset_
+
+    if winner == "final":
+        return ("final",), None
+    if winner.startswith("block"):
+        blocks = Heads(
+            tuple(data.blocks), np.stack([X.astype(np.float32) for X in data.blocks.values()], axis=1)
+        )
+        number = int(chosen(blocks, number=1).kept[0])
+        found = None if winner == "block" else without_directions(blocks.combined([number]))
+        return (blocks.names[number],), found
+    if winner == "components":
+        mask = fitted_mask(data.final, data, names, options)
+        return ("final",), (mask.matrix_, mask.offset_)
+    if winner == "directions":
+        return ("final",), without_directions(data.final)
+    if winner.startswith(HEADS_REMOVED):
+        heads = data.heads["contribution"].beside(data.final)
+        kept = chosen(heads).kept
+        gone = np.setdiff1d(np.arange(len(heads)), kept)
+        kinds = ("final", *(heads.names[i] for i in gone))
+        # What is removed stands beside the embedding, and is taken away from it.
+        one = np.eye(data.final.shape[1])
+        matrix = np.concatenate([one, *(-one for _ in gone)])
+    else:
+        reading: Reading = "raw" if "raw" in winner else "contribution"
+        heads = data.heads[reading]
+        kept = np.sort(chosen(heads).kept)
+        kinds = tuple(heads.names[i] for i in kept)
+        width = heads.vectors.shape[2]
+        # The chosen kinds stand side by side in a bundle; contributions are added up.
+        matrix = (
+            np.tile(np.eye(width), (len(kept), 1)) if reading == "contribution" else np.eye(len(kept) * width)
+        )
+    if not winner.endswith("directions"):
+        return kinds, (matrix, np.zeros(matrix.shape[1]))
+    directions, offset = without_directions(heads.combined(kept))
+    return kinds, (matrix @ directions, offset)

@@ -101,7 +101,9 @@ def pooled_transfer(fit: Fit, X: NDArray[Any], rows: FoldedRows) -> PooledTransf
     return PooledTransfer(tuple(names), cells)
 
 
-def choose_ahead(fit: Callable[..., Any], X: NDArray[Any], rows: FoldedRows, *, workers: int = 2) -> None:
+def precompute_choices(
+    fit: Callable[..., Any], X: NDArray[Any], rows: FoldedRows, *, workers: int = 2
+) -> None:
     """Make every choice of a nested recipe once, several at a time, before its cells are filled.
 
     A choice (a search over components, a ranking of heads) belongs to a fold and a half of the reals, not to

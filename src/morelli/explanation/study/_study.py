@@ -33,9 +33,9 @@ from morelli.explanation.components import ComponentMask
 from morelli.explanation.study._pooled import (
     FoldedRows,
     PooledTransfer,
-    choose_ahead,
     pooled_difference,
     pooled_transfer,
+    precompute_choices,
 )
 from morelli.explanation.study._variants import (
     BASELINE,
@@ -200,7 +200,7 @@ def transfer_study(
         data, ridge=options.ridge, mask=options.mask, heads=options.heads, seed=options.seed, names=names,
         removed=removed if options.controls else None,
     )  # fmt: skip
-    for variant in _asked_for(every, options.variants):
+    for variant in _requested(every, options.variants):
         if progress:
             progress(variant.title)
         rows.append(_row(variant, data, layout, families, rows[0] if rows else None, options))
@@ -222,7 +222,7 @@ def transfer_study(
     )
 
 
-def _asked_for(every: Sequence[Variant], names: Sequence[str]) -> list[Variant]:
+def _requested(every: Sequence[Variant], names: Sequence[str]) -> list[Variant]:
     """The baseline and the variants of these names, or all."""
     if not names:
         return list(every)
@@ -247,7 +247,7 @@ def _row(  # noqa: PLR0917
     """Everything that is measured of one variant."""
     fit = held_out_together(variant.recipe(), layout.folds, data.generator, chooses=variant.chooses)
     if variant.chooses:
-        choose_ahead(fit, variant.X, layout, workers=options.workers)
+        precompute_choices(fit, variant.X, layout, workers=options.workers)
     matrix = transfer_matrix(
         variant.X, data.y, data.generator, data.groups, fit=fit, generators=list(layout.fakes),
         splits=options.splits, random_state=options.seed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -111,30 +111,14 @@ def variants(
         Variant(kind, f"class token of block {kind.split(':')[1]}", False, X, plain, contender=False)
         for kind, X in data.blocks.items()
     ]
-    pairs = []
-    if len(data.blocks) > 1:
-        stacked = Heads(
-            tuple(data.blocks), np.stack([X.astype(np.float32) for X in data.blocks.values()], axis=1)
-        )
-        found = choosing("one block chosen", stacked, **{**heads, "number": 1})
-        pairs.append(
-            [replace(v, name=n) for v, n in zip(found, ("block", "block and directions"), strict=True)]
-        )
-    for reading, these in data.heads.items():
-        word = "heads" if reading == "contribution" else "heads, raw"
-        found = choosing(
-            "heads selected" if reading == "contribution" else "raw heads selected", these, **heads
-        )
-        pairs.append(
-            [replace(v, name=n) for v, n in zip(found, (word, f"{word} and directions"), strict=True)]
-        )
-    if "contribution" in data.heads:
-        beside = data.heads["contribution"].beside(data.final)
-        found = choosing("heads removed, greedily", beside, **heads)
-        names_of = (HEADS_REMOVED, f"{HEADS_REMOVED} and directions")
-        pairs.append([replace(v, name=n) for v, n in zip(found, names_of, strict=True)])
+    pairs = [
+        tuple(replace(v, name=f"{name}{end}") for v, end in zip(found, ("", " and directions"), strict=True))
+        for name, title, these, more in _choices(data)
+        for found in [choosing(title, these, **{**heads, **more})]
+    ]
     out += [one for one, _ in pairs]
     if "contribution" in data.heads and removed is not None:
+        beside = data.heads["contribution"].beside(data.final)
         control, _ = choosing(
             "as many heads removed at random", beside,
             **{**heads, "ranking": "random", "number": lambda: len(beside) - removed(HEADS_REMOVED)},
@@ -151,6 +135,19 @@ def variants(
         )  # fmt: skip
     out.append(masking("directions", "generator directions removed", **PROJECTED))
     return out + [both for _, both in pairs]
+
+
+def _choices(data: Labelled) -> Iterator[tuple[str, str, Heads, dict[str, Any]]]:
+    """Name, title, and what is chosen among, with options of the choice, of each variant that chooses."""
+    if len(data.blocks) > 1:
+        blocks = np.stack([X.astype(np.float32) for X in data.blocks.values()], axis=1)
+        yield "block", "one block chosen", Heads(tuple(data.blocks), blocks), {"number": 1}
+    for reading, these in data.heads.items():
+        own = reading == "contribution"
+        yield "heads" if own else "heads, raw", "heads selected" if own else "raw heads selected", these, {}
+    if "contribution" in data.heads:
+        beside = data.heads["contribution"].beside(data.final)
+        yield HEADS_REMOVED, "heads removed, greedily", beside, {}
 
 
 def _value(given: Any) -> Any:

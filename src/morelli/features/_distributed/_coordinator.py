@@ -134,7 +134,7 @@ def extract_on_cluster(
         tuple(run.failed),
         time.monotonic() - started,
         tuple(run.conflicts),
-        run.untold,
+        run.kept_unlabelled,
     )
 
 
@@ -155,7 +155,7 @@ class _Run:
         self.done, self.skipped, self.copies = 0, ledger.skipped, ledger.copies
         self.failed = list(ledger.failures)
         self.conflicts = list(ledger.conflicts)
-        self.untold = 0  # of this run alone, where one is carried on
+        self.kept_unlabelled = 0  # of this run alone, where one is carried on
         self._noted = len(self.failed), len(self.conflicts)
         self._fragments: list[Any] = []
         self._appends = AppendOnce(table)
@@ -181,7 +181,7 @@ class _Run:
                 there = first if first != ABSENT else int(before[at])
                 if UNKNOWN not in (label, there) and there not in (ABSENT, label):
                     self.conflicts.append(rows.uris[at])
-                self.untold += there == UNKNOWN != label
+                self.kept_unlabelled += there == UNKNOWN != label
                 if first != ABSENT:
                     counts = replace(counts, copies=counts.copies + 1)
                 elif there != ABSENT:

@@ -13,7 +13,7 @@ import numpy as np
 from morelli.encoders import InferenceWorkers, PreparedImage, encode_stream
 from morelli.features._distributed._identities import ABSENT, UNKNOWN, Keys, SortedRun
 from morelli.features._failures import Failure
-from morelli.features._prepare import Identity, Known, New, Preparation, Row
+from morelli.features._prepare import Identity, KnownImage, NewImage, Preparation, Row
 from morelli.features._rows import arrow_rows, check_range, finite_rows
 from morelli.features._schema import Dtype, metadata_schema
 
@@ -63,10 +63,12 @@ class ShardRows:
     failures: list[Failure] = field(default_factory=list)
     fragment: str | None = None
 
-    def add(self, image: New | Known, state: int) -> None:
+    def add(self, image: NewImage | KnownImage, state: int) -> None:
         """Add the next image that could be read."""
         uri, label = (
-            (image.uri, image.label) if isinstance(image, Known) else (image.row["uri"], image.row["label"])
+            (image.uri, image.label)
+            if isinstance(image, KnownImage)
+            else (image.row["uri"], image.row["label"])
         )
         self.uris.append(uri)
         self.digests += image.identity[0]
@@ -100,12 +102,12 @@ class ExtractWorker:
         new: set[Identity] = set()
         places: list[int] = []  # of images to be encoded, among those that could be read
 
-        def admit(image: PreparedImage[New | Known | Failure]) -> bool:
+        def admit(image: PreparedImage[NewImage | KnownImage | Failure]) -> bool:
             about = image.about
             if isinstance(about, Failure):
                 done.failures.append(about)
                 return False
-            if isinstance(about, Known) or about.identity in new:
+            if isinstance(about, KnownImage) or about.identity in new:
                 done.add(about, SEEN)
                 return False
             new.add(about.identity)
@@ -115,7 +117,7 @@ class ExtractWorker:
 
         stream = encode_stream(
             shard.items,
-            Preparation(self._encoder.transform, plan.perturbation, plan.limits, _Known(plan.known)),
+            Preparation(self._encoder.transform, plan.perturbation, plan.limits, _TableImages(plan.known)),
             self._encoder,
             plan.kinds,
             batch_size=plan.batch_size,
@@ -127,7 +129,7 @@ class ExtractWorker:
         at = 0
         with closing(stream):
             for batch in stream:
-                found = [image.row for image in batch.images if isinstance(image, New)]
+                found = [image.row for image in batch.images if isinstance(image, NewImage)]
                 vectors = batch.vectors
                 finite = finite_rows(vectors, len(found))
                 for place, usable in zip(places[at : at + len(found)], finite, strict=True):
@@ -159,7 +161,7 @@ class ExtractWorker:
         return json.dumps(fragment.to_json())
 
 
-class _Known:
+class _TableImages:
     """The images that are in the table, as decode threads ask for them."""
 
     def __init__(self, known: SortedRun) -> None:

@@ -20,7 +20,7 @@ MOST = 24
 def patterns_chart(atlas: Atlas, selection: Selection | None = None) -> Figure:
     """Prototypes by mean impact, those beyond chance first: interval, share of generated, p, warnings.
 
-    A dot's filling is the share of generated images among the carriers; a hollow triangle beside the name
+    A dot's filling is the share of generated images among its images; a hollow triangle beside the name
     says that these images' files differ from the rest of their class.
     """
     from matplotlib.figure import Figure
@@ -40,12 +40,12 @@ def patterns_chart(atlas: Atlas, selection: Selection | None = None) -> Figure:
         axes.plot(p["mean_impact"], y, "o", color=colour, markersize=6)
         side.barh(y, 100 * p["purity_fake"], height=0.62, color=FAKE)
         side.barh(y, 100 * (1 - p["purity_fake"]), left=100 * p["purity_fake"], height=0.62, color=REAL)
-        text = f"{p['carriers']:,}" + ("" if p["p_value"] is None else f" · p {p_text(p['p_value'])}")
+        text = f"{p['images']:,}" + ("" if p["p_value"] is None else f" · p {p_text(p['p_value'])}")
         side.text(104, y, text + (" ▲" if p["file_confound"] else ""), va="center", fontsize=7.5, color=INK)
     axes.axvline(0, color=INK, linewidth=1)
     axes.set_yticks(range(len(shown)), names)
     axes.set_xlabel("mean impact on the logit, held out:  ← real   generated →", fontsize=8.5)
-    side.set_xlabel("share of carriers, %", fontsize=8.5)
+    side.set_xlabel("share of its images, %", fontsize=8.5)
     side.set_xlim(0, 100)
     side.set_title("generated | real    images · p   ▲ files differ", fontsize=8, color=INK, loc="left")
     for ax in (axes, side):

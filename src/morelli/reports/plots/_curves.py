@@ -1,108 +1,17 @@
-"""Pictures of sweeps and ablations."""
+"""Pictures of ablations."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from morelli.errors import UsageError
 from morelli.reports.plots._style import DASHES, FAKE, INK, LINES, MARKERS, PALE, REAL, panels, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from morelli.evaluation import Analyses, CurvePoint
-
-_AXES = {
-    "jpeg": "JPEG quality",
-    "webp": "WebP quality",
-    "blur": "Gaussian blur, σ in pixels",
-    "downup": "Scaled down and back up",
-    "resize": "Scaled by",
-    "crop": "Random crop, share of each side",
-    "centercrop": "Centre crop, share of each side",
-    "noise": "Gaussian noise, grey levels",
-    "delivery": "Ways of delivery",
-}
-_VALUES = {
-    "auc": "AUC",
-    "ap": "AP (base rate ½)",
-    "recall": "found at logit 0",
-    "recall_fixed": "found at 5 % false positives (clean)",
-    "fpr": "false positives at logit 0",
-    "fpr_fixed": "false positives, threshold fixed when clean",
-}
-
-
-def robustness_figure(points: Sequence[CurvePoint], *, value: str = "auc", lines: str = "family") -> Figure:
-    """One panel an axis of perturbation, strength growing to the right.
-
-    `value`: "auc", "ap", "recall", "recall_fixed", "fpr" or "fpr_fixed". `lines`: one for each "family" (of
-    the first detector) or for each "detector" (over all families). Each panel begins with the clean image.
-    """
-    if lines not in {"family", "detector"}:
-        raise UsageError("lines must be 'family' or 'detector'.")
-    if lines == "family":
-        shown = [point for point in points if point.detector == points[0].detector]
-    else:
-        shown = [point for point in points if point.family == "all"]
-    names = list(dict.fromkeys(getattr(point, lines) for point in shown))
-    axes_names = [name for name in dict.fromkeys(point.axis for point in shown) if name]
-    named = [n for n in axes_names if all(p.strength is not None for p in shown if p.axis == n)]
-    other = list(dict.fromkeys(p.perturbation for p in shown if p.axis and p.axis not in named))
-    kinds = [*named, *(["delivery"] if other else [])]
-    columns = min(3, max(1, len(kinds)))
-    figure, axes = panels(
-        -(-max(1, len(kinds)) // columns), columns, 4.2 * columns, 3.1 * -(-len(kinds) // columns) + 0.9
-    )
-    for ax, panel in zip(axes.flat, kinds, strict=False):
-        specs = (
-            other
-            if panel == "delivery" and panel not in named
-            else list(dict.fromkeys(p.perturbation for p in sorted(shown, key=_mildness) if p.axis == panel))
-        )
-        ticks = ["clean", *(_tick(spec, panel) for spec in specs)]
-        for k, name in enumerate(names):
-            own = {p.perturbation: p for p in shown if getattr(p, lines) == name}
-            chain = [own.get(spec) for spec in ["", *specs]]
-            x = [place for place, p in enumerate(chain) if p is not None]
-            y = [_value(p, value) for p in chain if p is not None]
-            colour = INK if name == "all" else LINES[k % len(LINES)]
-            ax.plot(
-                x,
-                y,
-                color=colour,
-                marker=MARKERS[k % 8],
-                markersize=4.5,
-                linestyle="none" if panel == "delivery" else DASHES[k % 8],
-                linewidth=2.4 if name == "all" else 1.5,
-                label=name,
-            )
-            if value == "auc" and name == "all":
-                low, high = np.asarray([(p.auc.low, p.auc.high) for p in chain if p is not None]).T
-                if panel == "delivery":  # no order, so nothing between the places
-                    ax.vlines(x, low, high, color=INK, alpha=0.35, linewidth=4)
-                else:
-                    ax.fill_between(x, low, high, color=INK, alpha=0.1, linewidth=0)
-        ax.set_xticks(np.arange(len(ticks)), ticks, rotation=25 if panel == "delivery" else 0)
-        ax.set_title(_AXES.get(panel, panel))
-        ax.set_ylabel(_VALUES.get(value, value))
-        if value in {"auc", "ap"}:
-            ax.axhline(0.5, color=PALE, linewidth=1)
-    seen = [_value(point, value) for point in shown]
-    if value == "auc":  # the band of all generators too
-        seen += [p.auc.low for p in shown if getattr(p, lines) == "all" and p.auc.low is not None]
-    for ax in axes.flat[: len(kinds)]:  # one scale, so that panels compare
-        ax.set_ylim(min(0.45, *seen) - 0.03 if value in {"auc", "ap"} else -0.03, 1.03)
-    for ax in axes.flat[len(kinds) :]:
-        ax.set_visible(False)
-    handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(names)), frameon=False)
-    who = f" – {shown[0].detector}" if lines == "family" and shown else ""
-    figure.suptitle(f"Robustness{who}", x=0.01, ha="left", fontweight="bold", color=INK)
-    return figure
+    from morelli.evaluation import Analyses
 
 
 def layers_figure(analyses: Analyses) -> Figure:
@@ -209,17 +118,3 @@ def sink_figure(analyses: Analyses, family: str, *, least: int = 5) -> Figure:
         color=INK,
     )
     return figure
-
-
-def _value(point: CurvePoint, value: str) -> float:
-    return point.auc.value if value == "auc" else float(getattr(point, value))
-
-
-def _mildness(point: CurvePoint) -> float:
-    """Sorts mild before strong: quality and scale fall, blur and noise grow."""
-    strength = point.strength or 0.0
-    return strength if point.axis in {"blur", "noise"} else -strength
-
-
-def _tick(spec: str, panel: str) -> str:
-    return spec.partition(":")[2] if spec.startswith(f"{panel}:") else spec.replace("social:", "")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from morelli.reports.plots._style import FAKE, INK, PALE, REAL
+from morelli.reports.plots._style import FAKE, INK, PALE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from morelli.explanation import Evidence, GeneratorExplanation
+    from morelli.explanation import GeneratorExplanation
 
 TITLE: dict[str, Any] = {"loc": "left", "fontsize": 9.5, "color": INK}
 
@@ -51,34 +50,6 @@ def plot_explanation(explanation: GeneratorExplanation, path: str | Path, *, mos
     right.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     right.set_xlabel("share of the residual explained")
     for ax in (left, right):
-        _style(ax)
-    return _write(figure, path)
-
-
-def plot_evidence(evidence: Sequence[Evidence], path: str | Path, *, most: int = 10) -> Path:
-    """One panel per image: bias, named parts and rest as a waterfall that ends at the logit."""
-    figure = _figure(7.0, len(evidence) * (0.27 * (most + 3) + 0.8))
-    panels = figure.subplots(len(evidence), 1, squeeze=False)[:, 0]
-    for ax, one in zip(panels, evidence, strict=True):
-        bars = [("bias", one.bias), *((p.name, p.logit) for p in one.parts[:most])]
-        others = sum(p.logit for p in one.parts[most:])
-        if one.parts[most:]:
-            bars.append((f"{len(one.parts) - most} other concepts", others))
-        bars.append(("rest (without a name)", one.rest))
-        at = 0.0
-        for row, (_, value) in enumerate(bars):
-            ax.barh(row, value, left=at, color=FAKE if value > 0 else REAL, height=0.7)
-            at += value
-            below = 1.35 if row + 1 < len(bars) else 0.35
-            ax.plot([at, at], [row - 0.35, row + below], color=INK, linewidth=0.7)
-        ax.axvline(0, color=INK, linewidth=0.8)
-        ax.set_yticks(range(len(bars)), [_short(name) for name, _ in bars])
-        ax.use_sticky_edges = False
-        ax.margins(x=0.05)
-        ax.autoscale_view()
-        ax.set_ylim(len(bars) - 0.4, -0.6)
-        ax.set_title(f"{_short(one.uri, 50)}: logit {one.logit:+.2f}", **TITLE)
-        ax.set_xlabel("logit: real  ←   → generated")
         _style(ax)
     return _write(figure, path)
 

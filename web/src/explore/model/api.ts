@@ -52,22 +52,14 @@ export interface Exemplar {
   readonly box: readonly [number, number, number, number] | null;
 }
 
-export interface Prototype {
-  readonly id: number;
-  readonly dimension: number;
-  /** +1 where the pattern raises its dimension's value, −1 where it lowers it. */
-  readonly sign: number;
-  readonly name: string;
-  readonly suggested: string;
-  /** Where in the picture it lies, in plain words. */
-  readonly description: string;
-  readonly note: string;
-  readonly hidden: boolean;
-  readonly merged_into: number | null;
-  readonly carriers: number;
-  readonly selected: number | null;
+/** Fields of a prototype that the views take as the server sends them. */
+type AsSent =
+  | "id" | "dimension" | "sign" | "name" | "suggested" | "description" | "note" | "hidden" | "merged_into" | "images" | "selected"
+  | "stability"; // prettier-ignore
+
+export interface Prototype extends Pick<PrototypeView, AsSent> {
   readonly coverage: number;
-  /** Share of generated images among its labelled carriers. */
+  /** Share of generated images among its labelled images. */
   readonly purity: number | null;
   readonly purityInterval: readonly [number, number] | null;
   readonly impact: number;
@@ -77,7 +69,6 @@ export interface Prototype {
   readonly generators: readonly { readonly name: string; readonly share: number; readonly lift: number }[];
   readonly exemplars: readonly Exemplar[];
   readonly p: number | null;
-  readonly stability: number | null;
   /** How far its impact exceeds what format, size and content explain, towards its own side. */
   readonly surprise: number;
   readonly warning: string;
@@ -247,7 +238,7 @@ export function prototype(raw: PrototypeView): Prototype {
     note: raw.note,
     hidden: raw.hidden,
     merged_into: raw.merged_into,
-    carriers: raw.carriers,
+    images: raw.images,
     selected: raw.selected,
     coverage: raw.coverage ?? 0,
     purity: raw.purity_fake,

@@ -28,7 +28,7 @@ export class Explore {
   columns = $state.raw<readonly ColumnView[]>([]);
   /** The side bar of columns is open. */
   sidebar = $state(false);
-  /** Selected images among which the prototypes' carriers were counted; null where no selection was. */
+  /** Selected images among which the prototypes' images were counted; null where no selection was. */
   counted = $state.raw<number | null>(null);
   rescored = $state.raw<Rescored | null>(null);
   /** What went wrong last, until the same thing works again. */

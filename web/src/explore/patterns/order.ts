@@ -50,7 +50,7 @@ export function gathered(prototypes: readonly Prototype[], hidden: boolean): Sho
     .map((one) => {
       const merged = members.get(one.id) ?? [];
       const sum = (pick: (p: Prototype) => number): number => [one, ...merged].reduce((total, p) => total + pick(p), 0);
-      return { ...one, merged, all: sum((p) => p.carriers), chosen: one.selected === null ? null : sum((p) => p.selected ?? 0) };
+      return { ...one, merged, all: sum((p) => p.images), chosen: one.selected === null ? null : sum((p) => p.selected ?? 0) };
     });
 }
 

@@ -487,6 +487,14 @@ def test_a_dash_is_said_to_be_no_file(tmp_path: Path, monkeypatch: pytest.Monkey
     assert item.read() == encoded("PNG")
 
 
+OUTPUTS = {
+    "F.lance": ("_morelli/lock", "_versions/1.manifest"),
+    "x.atlas": ("atlas.json", "images.lance/a"),
+    "y.atlas": ("building.json", "distilled/a"),
+    ".r.morelli-0123abcd.new": ("report.html",),
+}
+
+
 def test_results_of_this_program_among_the_pictures_are_not_read(tmp_path: Path) -> None:
     """An audit written into the folder it looked at has charts, which are no pictures of the collection."""
     folder = tmp_path / "set"
@@ -497,8 +505,16 @@ def test_results_of_this_program_among_the_pictures_are_not_read(tmp_path: Path)
     report = SourceReport()
     found = [Path(item.uri).name for item in iter_source(folder, report=report)]
     assert found == ["a.png", "b.png", "c.png"]  # another publisher's sums and report are no results of ours
-    assert "1 folder of Morelli's own results" in report.passed_over() and "set/audit" in report.passed_over()
+    assert "1 of Morelli's own outputs" in report.passed_over() and "set/audit" in report.passed_over()
     assert [Path(item.uri).name for item in iter_source(folder / "audit")]  # given by its name it is read
+    names = {f"{name}/{file}": b"{}" for name, files in OUTPUTS.items() for file in files}
+    write_folder(folder, {"t/map.json": b'{"format": "morelli-map"}', **names, "d/bundle.json": b'{"a": 1}'})
+    (folder / "d" / "d.png").write_bytes(encoded("PNG"))
+    for name in ("t", *OUTPUTS):
+        (folder / name / "e.png").write_bytes(encoded("PNG"))
+    report = SourceReport()
+    found = [Path(item.uri).name for item in iter_source(folder, report=report)]
+    assert found == ["a.png", "d.png", "b.png", "c.png"] and len(report.passed.outputs) == 2 + len(OUTPUTS)
 
 
 @pytest.mark.parametrize("kind", ["csv", "tar"])

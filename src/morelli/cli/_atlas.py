@@ -269,7 +269,7 @@ def export(
     folder: AtlasFolder,
     *,
     out: Annotated[
-        Path,
+        str,
         typer.Option(
             "--output",
             "-o",

@@ -6,9 +6,11 @@ import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path, PurePath
 from typing import Literal
 
+from morelli.artefacts.outputs import is_output_file, is_output_folder
 from morelli.errors import ImageError, UsageError
 from morelli.images._files import (
     file_item,
@@ -77,6 +79,8 @@ def iter_source(
     a tar (.tar, .tar.gz, .tar.bz2; webdataset shards among them), or one member ``set.zip::a.png``.
     What cannot be used is yielded too, with its `problem`, so that nothing is passed over in
     silence: a path that does not exist, a damaged archive, a link that leads in a circle.
+    What this program wrote (contact sheets, charts, reports, bundles, tables) is left out of folders,
+    globs and lists of several sources; given alone it is read.
     Archives and manifests that lie inside a folder are not entered; name them, or use a glob. Shards of a
     data set are: files such as ``train-00000-of-00002.parquet``, ``train/0000.parquet`` or
     ``data-00000-of-00001.arrow``, as Hugging Face names them.
@@ -162,6 +166,22 @@ def _iter_specs(
             yield item
 
 
+def _places(base: str, below: str) -> Iterator[str]:
+    """The folders between `base` and what lies below it, and that itself."""
+    place = PurePath(base)
+    for part in PurePath(below).parts:
+        place /= part
+        yield str(place)
+
+
+def _is_output(path: str) -> bool:
+    """Whether this program wrote a file or a folder."""
+    try:
+        return is_output_folder(path, os.listdir(path)) if _is_folder(path) else is_output_file(path)  # noqa: PTH208
+    except OSError:
+        return False
+
+
 def _is_folder(spec: str) -> bool:
     try:
         return os.path.isdir(spec)  # noqa: PTH112 - see _files
@@ -202,7 +222,9 @@ def _iter_one(spec: str, reading: _Reading, claim: _Claim) -> Iterator[tuple[Ima
         exists = os.path.lexists(spec)
     except ValueError:  # a NUL in the name
         exists = False
-    if _is_folder(spec):
+    if exists and not reading.alone and _is_output(spec):
+        reading.passed.add_output(spec)
+    elif _is_folder(spec):
         yield from _iter_folder(spec, reading, claim)
     elif exists:
         yield from _iter_file(spec, reading, claim) if reading.alone else _iter_one_of(spec, reading, claim)
@@ -220,10 +242,14 @@ def _iter_one(spec: str, reading: _Reading, claim: _Claim) -> Iterator[tuple[Ima
         if not matches:
             yield _unmatched(spec), ()
         base = fixed_part(spec)
+        is_output = cache(_is_output)
         for match in matches:
             below = os.path.relpath(match, base)
             if is_left_member(below):
                 reading.passed.add_left(match)
+                continue
+            if own := next(filter(is_output, _places(base, below)), None):
+                reading.passed.add_output(own)
                 continue
             above = (PurePath(base).name, *PurePath(below).parent.parts)
             if os.path.isdir(match):  # noqa: PTH112 - see _files
@@ -273,8 +299,8 @@ def _iter_folder(
     def note(kind: str, path: str) -> None:
         if kind == "left":
             reading.passed.add_left(path)
-        elif kind == "results":
-            reading.passed.add_results(path)
+        elif kind == "output":
+            reading.passed.add_output(path)
         elif is_shard(path):
             shards.append(path)
         elif path.lower().endswith((*ARCHIVE_SUFFIXES, *MANIFEST_SUFFIXES)):

@@ -350,12 +350,9 @@ class SourceReport:
             which = "them by their names" if len(unread) > 1 else "it by its name"
             listed = f"{', '.join(unread[:2])}{more}"
             found.append(f"{len(unread):,} {words} inside {place} ({listed}); {step} {which}")
-        if results := sorted(self.passed.results):
-            more = ", …" if len(results) > 2 else ""
-            words = (
-                "folders of Morelli's own results" if len(results) > 1 else "folder of Morelli's own results"
-            )
-            found.append(f"{len(results):,} {words} ({', '.join(results[:2])}{more})")
+        if outputs := sorted(self.passed.outputs):
+            more = ", …" if len(outputs) > 2 else ""
+            found.append(f"{len(outputs):,} of Morelli's own outputs ({', '.join(outputs[:2])}{more})")
         if apart := len(self.passed.apart):
             found.append(
                 f"labels of {apart:,} pictures of a tar, which lie apart from them; write the files of each "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from morelli.reports.plots._style import FAKE, INK, PALE, REAL
+from morelli.reports.plots._style import FAKE, INK, PALE, REAL, said_of_itself
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,8 +91,9 @@ def _figure(width: float, height: float) -> Figure:
 
 def _write(figure: Figure, path: str | Path) -> Path:
     # `savefig` of a bare Figure uses the Agg canvas: no display, no state of pyplot.
-    figure.savefig(path, dpi=130, facecolor="white")
-    return Path(path)
+    path = Path(path)
+    figure.savefig(path, dpi=130, facecolor="white", metadata=said_of_itself(path.suffix))
+    return path
 
 
 def _style(ax: Any) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from morelli.errors import UsageError
 from morelli.palette import AUC
 from morelli.reports._head_figures import place
+from morelli.reports.plots._style import said_of_itself
 
 
 def plot_heads(
@@ -48,5 +49,5 @@ def plot_heads(
     bar = figure.colorbar(image, ax=ax, shrink=0.6)
     bar.set_label("AUC", fontsize=8)
     path = Path(path)
-    figure.savefig(path)
+    figure.savefig(path, metadata=said_of_itself(path.suffix))
     return path

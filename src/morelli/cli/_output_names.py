@@ -55,7 +55,7 @@ def check_outputs(outputs: dict[str, str | None], sources: Sequence[str]) -> Non
             raise UsageError(
                 f"{option} {name} is among what is read, and would be replaced; name another file"
             )
-    for place, option in places.items():
+    for option in places.values():
         _check_suffix(option, str(outputs[option]))
 
 

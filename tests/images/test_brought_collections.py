@@ -7,7 +7,9 @@ import gzip
 import io
 import json
 import os
+import tarfile
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +21,7 @@ import pytest
 from morelli.errors import ImageError, UsageError
 from morelli.images import decode, iter_source
 from morelli.images.layouts import SourceReport
-from tests.images.hostile import encoded
+from tests.images.hostile import encoded, photo
 from tests.images.test_collections import write_folder, write_tar, write_zip
 
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -485,6 +487,76 @@ def test_a_dash_is_said_to_be_no_file(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "-").write_bytes(encoded("PNG"))
     (item,) = iter_source("-")
     assert item.read() == encoded("PNG")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+def test_members_of_one_name_are_told_apart(tmp_path: Path, kind: str) -> None:
+    """Archives that were added to hold them: each is read, by a name of its own, with its own sidecar."""
+    pictures = [encoded("PNG", photo((40 + k, 40))) for k in range(3)]
+    path = tmp_path / f"set.{kind}"
+    members = [("a.png", pictures[0]), ("a.json", b'{"label": "real"}'), ("a.png", pictures[1])]
+    members += [("a.json", b'{"label": "fake"}'), ("b/c.png", pictures[0]), ("a.png", pictures[2])]
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for name, data in members:
+                archive.writestr(name, data)
+    else:
+        with tarfile.open(path, "w:gz" if kind == "tar.gz" else "w") as shard:
+            for name, data in members:
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                shard.addfile(info, io.BytesIO(data))
+    report = SourceReport()
+    found = {item.uri.rpartition("::")[2]: item for item in iter_source(path, report=report)}
+    assert list(found) == ["a.png", "a (2).png", "b/c.png", "a (3).png"]
+    assert [decode(item.read()).facts.width for item in found.values()] == [40, 41, 40, 42]
+    if kind != "zip":
+        assert [item.label for item in found.values()] == [0, 1, None, None]
+    assert "2 images are called by a number" in report.same_names()
+    (again,) = iter_source(f"{path}::a (2).png")
+    assert again.read() == pictures[1]
+
+
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [
+        ({"a.json": b'{"label": 1}'}, True),
+        ({"a.png.json": b'{"is_ai": true}'}, True),
+        ({"b.cls": b"1"}, True),
+        ({"a.json": b'{"title": "x", "people": []}'}, False),
+        ({"c.json": b'{"label": 1}', "b.json": b"[1, 2]", "a.json": b"{"}, False),
+    ],
+)
+def test_labels_in_files_beside_pictures_are_said_to_be_unread(
+    tmp_path: Path, stated: dict[str, bytes], said: bool
+) -> None:
+    folder = write_folder(tmp_path / "set", {"a.png": encoded("PNG"), "b.png": encoded("PNG"), **stated})
+    report = SourceReport()
+    assert [item.label for item in iter_source(folder, report=report)] == [None, None]
+    assert ("labels beside pictures, in 1 of" in report.passed_over()) == said
+
+
+@pytest.mark.parametrize(
+    ("sidecars", "column", "labels"),
+    [
+        (('{"label": true}', '{"label": false}'), None, [None, None]),
+        (('{"label": 1}', '{"label": 0}'), None, [1, 0]),
+        (('{"is_ai": true}', '{"is_ai": false}'), "is_ai", [1, 0]),
+        (('{"is_real": 1, "label": 7}', '{"is_real": 0, "label": 3}'), "is_real", [0, 1]),
+        (('{"kind": "photo"}', '{"kind": "fake"}'), "kind", ["bad_sidecar", 1]),
+        (('{"kind": null}', "{}"), "kind", [None, None]),
+    ],
+)
+def test_true_is_no_label_and_any_key_of_a_sidecar_may_be(
+    tmp_path: Path, sidecars: tuple[str, str], column: str | None, labels: list[object]
+) -> None:
+    members = {f"{k}{end}": data for k, text in enumerate(sidecars) for end, data in
+               ((".png", encoded("PNG")), (".json", text.encode()))}  # fmt: skip
+    report = SourceReport()
+    items = list(iter_source(write_tar(tmp_path / "s.tar", members), label_column=column, report=report))
+    assert [item.problem.reason if item.problem else item.label for item in items] == labels
+    assert ("'True'" in report.sentence()) == ("true" in sidecars[0] and column is None)
 
 
 OUTPUTS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -41,6 +41,9 @@ from morelli.cli._options import (
 )
 from morelli.cli._sources import engine_of, limits_of, reading_of, say_understood
 from morelli.errors import SourceError, UsageError
+
+if TYPE_CHECKING:
+    from morelli.images.layouts import SourceReport
 
 
 def extract(
@@ -169,9 +172,7 @@ def extract(
     here = report.skipped + report.duplicates
     understood.passed.merge(listed.passed)
     say_understood(understood, reading, quiet=quiet)
-    _warn_about_labels(
-        understood.unlabelled if label_from else 0, understood.classes, report.conflicts, report.untold
-    )
+    _warn_about_labels(understood, report.conflicts, report.untold, asked=bool(label_from))
     if not quiet:
         speed = f", {report.done / report.seconds:.1f} images/s" if report.seconds > 0 else ""
         typer.echo(
@@ -193,7 +194,11 @@ def extract(
     raise typer.Exit(outcome(report.done + here, len(report.failed)))
 
 
-def _warn_about_labels(unlabelled: int, classes: int, conflicts: Sequence[str], untold: int) -> None:
+def _warn_about_labels(
+    understood: SourceReport, conflicts: Sequence[str], untold: int, *, asked: bool
+) -> None:
+    unlabelled, classes = understood.unlabelled if asked else 0, understood.classes
+    named = f" (such as {max(understood.class_names)!r})" if understood.class_names else ""
     if unlabelled:
         warn(
             f"images without a label: {unlabelled:,}; no folder of theirs is named real, fake, 0_real, "
@@ -201,8 +206,8 @@ def _warn_about_labels(unlabelled: int, classes: int, conflicts: Sequence[str], 
         )
     if classes:
         warn(
-            f"images whose label is a class of another task: {classes:,}; it is kept in their metadata, and "
-            "real or fake is unknown; give --label or a manifest"
+            f"images whose label is a class of another task: {classes:,}{named}; it is kept in their "
+            "metadata, and real or fake is unknown; write real/0 and fake/1, or give --label or a manifest"
         )
     if untold:
         warn(

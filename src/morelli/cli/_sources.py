@@ -104,8 +104,8 @@ def say_understood(report: SourceReport, reading: Mapping[str, Any], *, quiet: b
             "no image has a label: give each class alone with --label real and --label fake, or a manifest "
             "with the columns path, label and generator"
         )
-    if against := report.contradictions():
-        warn(printable(against))
+    for warning in filter(None, (report.contradictions(), report.same_names())):
+        warn(printable(warning))
     for line in filter(None, lines):
         if not quiet:
             error_console().print(printable(line), highlight=False, markup=False, soft_wrap=True)

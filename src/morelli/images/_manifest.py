@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path, PurePath
 from urllib.parse import unquote
 
@@ -105,14 +106,15 @@ def iter_manifest(
         if table.pictures is not None:
             yield from _iter_pictures(table, base, limits, claim, reader)
             return
-        rows = table.rows()
+        read_rows = table.rows
     else:
         rows_of = jsonl_rows if manifest.lower().endswith(JSONL) else csv_rows
-        rows = rows_of(manifest, lambda header: _check_header(header, columns, name))
+        read_rows = partial(rows_of, manifest, lambda header: _check_header(header, columns, name))
         reader = None
     said: dict[str, _Said] = {}
     members = _Members(listed)
-    for number, row in rows:
+    others = _OtherRows(read_rows, base)
+    for number, row in read_rows():
         if reader is None:
             roles = _roles(list(row), columns, name, None)
             reader = _Rows(name, roles, other_task=False, split=None, chosen=columns.label is not None)
@@ -133,6 +135,7 @@ def iter_manifest(
                 yield reader.described(_inline(manifest, number), row, number)
             continue
         path = _local_path(base, where)
+        row = others.filled(row, reader.roles)  # noqa: PLW2901
         if path is None:
             if claim(where):
                 yield reader.described(_remote(where, limits, remote), row, number)
@@ -162,6 +165,51 @@ def _difference(earlier: _Said, now: _Said) -> str | None:
 
 def _folded(name: str | None) -> str | None:
     return None if name is None else name.strip().lower()
+
+
+class _OtherRows:
+    """What other rows of an image say, for one that lacks its label or its generator.
+
+    They are read once, when the first such row is met: a table joined of two lists has them in any order.
+    """
+
+    def __init__(self, rows: Callable[[], Iterator[tuple[int, dict[str, str]]]], base: Path) -> None:
+        self._rows, self._base = rows, base
+        self._said: dict[str, dict[str, str]] | None = None
+
+    def filled(self, row: dict[str, str], roles: _Roles) -> dict[str, str]:
+        """The row with the label and the generator that others give, where it has none."""
+        lacking = self._lacking(row, roles)
+        if not lacking or _is_real(row, roles):
+            return row
+        if self._said is None:
+            self._said = {}
+            for _, other in self._rows():
+                missing = self._lacking(other, roles)
+                kept = {
+                    c: other[c]
+                    for c in (roles.label, roles.generator)
+                    if c and c in other and c not in missing
+                }
+                if kept:
+                    self._said[self._place(other, roles)] = kept | self._said.get(
+                        self._place(other, roles), {}
+                    )
+        found = self._said.get(self._place(row, roles), {})
+        return row | {column: found[column] for column in lacking if column in found}
+
+    @staticmethod
+    def _lacking(row: Mapping[str, str], roles: _Roles) -> list[str]:
+        columns = [column for column in (roles.label, roles.generator) if column is not None]
+        return [column for column in columns if row.get(column, "").strip().lower() in UNKNOWN]
+
+    def _place(self, row: Mapping[str, str], roles: _Roles) -> str:
+        return os.path.abspath(self._base / row.get(roles.image, "").strip())  # noqa: PTH100
+
+
+def _is_real(row: Mapping[str, str], roles: _Roles) -> bool:
+    """Whether a row is of a real image, which needs no generator."""
+    return roles.label is not None and label_in_column(row.get(roles.label, ""), roles.label) == REAL
 
 
 class _Members:

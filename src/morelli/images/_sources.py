@@ -32,6 +32,7 @@ from morelli.images._manifest import Columns, NoImagesError, is_shard, iter_mani
 from morelli.images._remote import is_address, iter_remote
 from morelli.images._sniff import sniff
 from morelli.images._tar import iter_tar
+from morelli.images._webdataset import states_label
 from morelli.images._zip import ARCHIVE_SUFFIXES, TAR_SUFFIXES, iter_zip
 from morelli.images.layouts import SourceReport, checked_layout, place_of
 
@@ -103,7 +104,8 @@ def iter_source(
             of `morelli.images.layouts.LAYOUTS`, or "auto" for the first that fits each image. An image that
             does not fit gets no label.
         image_column: a manifest's column of paths or pictures, instead of the usual names.
-        label_column: a manifest's column of labels, instead of ``label``.
+        label_column: a manifest's column of labels, instead of ``label``; likewise the key in a shard's
+            ``.json``.
         remote: addresses (http, https, s3, gs, hf): None refuses them, ``"given"`` reads those that `spec`
             names, ``"all"`` those in manifests as well: then whoever wrote a manifest chooses what this
             machine contacts.
@@ -305,6 +307,8 @@ def _iter_folder(
             shards.append(path)
         elif path.lower().endswith((*ARCHIVE_SUFFIXES, *MANIFEST_SUFFIXES)):
             reading.passed.add_unread(path)
+        elif path.lower().endswith((".json", ".cls")) and reading.passed.may_look() and states_label(path):
+            reading.passed.add_sidecar(path)
 
     yield from iter_folder(folder, reading.limits, reading.recursive, claim, leading, on_other=note)
     for shard in sorted(shards):
@@ -365,7 +369,8 @@ def _iter_file(
     if name.endswith(".zip") or (head.startswith(b"PK\x03\x04") and not is_image_name(name)):
         members = iter_zip(path, printable(path), limits, reading.passed)
     elif name.endswith(TAR_SUFFIXES):
-        members = iter_tar(path, printable(path), limits, reading.passed, reading.label)
+        column = reading.columns.label
+        members = iter_tar(path, printable(path), limits, reading.passed, reading.label, column=column)
     else:
         if claim(path):
             yield file_item(path, path, limits), (PurePath(path).parent.name,) if above is None else above

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from morelli.images._files import is_image_name, read_part
 from morelli.images._item import ImageItem, problem_item
-from morelli.images._labels import REAL, UNKNOWN, contradiction, label_of
+from morelli.images._labels import (
+    REAL,
+    UNKNOWN,
+    contradiction,
+    is_label_column,
+    label_in_column,
+    label_of,
+)
 
 SIDECARS = (".cls", ".json", ".txt")
 MOST_SIDECAR = 1 << 20
@@ -20,6 +29,7 @@ MOST_SAMPLE = 64
 _MOST_SIDECARS = 4 << 20
 _MOST_KEYS = 100_000
 _KNOWN = frozenset({"label", "generator", "lineage", "source", "era", "family", "split"})
+_SUFFIXES = (".jpg", ".png", ".jpeg", ".webp", ".JPG", ".PNG")
 _NUMBERS = ("0", "1", "0.0", "1.0")
 
 
@@ -40,6 +50,8 @@ class Sample:
         """True where the member `name` belongs to this sample, or may."""
         if key_of(name) != self.key:
             return False
+        if split_suffix(name) in self.sidecars or any(name == own for _, own in self.images):
+            return False  # a second sample of the same name
         if len(self.images) < MOST_SAMPLE and self.size < _MOST_SIDECARS:
             return True
         # A full sample is cut between two images, not between an image and its sidecars.
@@ -72,13 +84,13 @@ class Apart:
 
 
 def finished(
-    sample: Sample, is_label: Callable[[], bool], label: int | None = None
+    sample: Sample, is_label: Callable[[], bool], label: int | None = None, *, column: str | None = None
 ) -> Iterator[tuple[ImageItem, str]]:
     """The images of a sample, with the label and metadata that its sidecars give.
 
     `is_label` is asked whether the shard's bare numbers 0 and 1 stand for real and fake; else they are
     the class indices of another task, kept in the metadata. So is a bare number in a ``.cls`` where the
-    caller knows the `label`.
+    caller knows the `label`. `column`: the key of labels in ``.json``, instead of ``label``.
     """
     for item, name in sample.images:
         # The sidecar with the longer name is about fewer images, and decides.
@@ -88,7 +100,7 @@ def finished(
             if _belongs(name, stem)
         }
         try:
-            found, generator, metadata = _read(own, is_label, label is None)
+            found, generator, metadata = _read(own, is_label, label is None, column)
         except ValueError as error:
             yield problem_item(item.uri, "bad_sidecar", f"{item.uri}: {error}"), name
             continue
@@ -98,7 +110,7 @@ def finished(
 
 
 def _read(
-    sidecars: Mapping[str, bytes], is_label: Callable[[], bool], class_numbers: bool
+    sidecars: Mapping[str, bytes], is_label: Callable[[], bool], class_numbers: bool, column: str | None
 ) -> tuple[int | None, str | None, dict[str, str]]:
     label: int | None = None
     generator: str | None = None
@@ -110,7 +122,11 @@ def _read(
         for name, value in found_keys.items():
             low = str(name).lower()
             key = low if low in _KNOWN and low not in found_keys else name
-            if key == "label" and value is not None:
+            if name == column and value is not None:
+                label = label_in_column(str(value), column)
+                if label is None and str(value).strip().lower() not in UNKNOWN:
+                    raise ValueError(f"its {column} {value!r} is not understood; use real/0 or fake/1")
+            elif key == "label" and column is None and value is not None:
                 label = _label(str(value), is_label)
                 if label is None and isinstance(value, str | int | float) and str(value).strip():
                     metadata["label"] = str(value)
@@ -127,7 +143,7 @@ def _read(
             raise ValueError(f"its .cls {text!r} and the label of its .json contradict each other")
         else:
             label = found
-    if (other := contradiction(label, metadata, generator)) is not None:
+    if column is None and (other := contradiction(label, metadata, generator)) is not None:
         raise ValueError(
             f"its label means {'real' if label == REAL else 'generated'} and {other} the opposite"
         )
@@ -145,6 +161,21 @@ def speaks_of_another_task(name: str, data: bytes) -> bool:
             return False
     # -1 is how class numbers write "unknown".
     return text.strip().lower() not in UNKNOWN | {"-1"} and label_of(text) is None
+
+
+def states_label(path: str) -> bool:
+    """Whether a file beside a picture of its name states a label: such files are read in tars alone."""
+    stem, suffix = split_suffix(path)
+    pictures = [stem] if is_image_name(stem) else [f"{stem}{one}" for one in _SUFFIXES]
+    if suffix not in (".cls", ".json") or not any(map(os.path.lexists, pictures)):
+        return False
+    if suffix == ".cls":
+        return True
+    try:
+        data = read_part(path, MOST_SIDECAR + 1)
+        return len(data) <= MOST_SIDECAR and any(map(is_label_column, _object(data)))
+    except (OSError, ValueError):
+        return False
 
 
 def is_sidecar(name: str) -> bool:

@@ -14,7 +14,7 @@ from functools import partial
 from morelli.errors import ImageError
 from morelli.images._elsewhere import opened_elsewhere
 from morelli.images._files import is_image_name, os_problem, read_part, too_many_bytes
-from morelli.images._item import ImageItem, printable, problem_item
+from morelli.images._item import DistinctNames, ImageItem, printable, problem_item
 from morelli.images._leavings import PassedOver, is_left_member, may_be_apple_double
 from morelli.images._limits import Limits
 from morelli.images._sniff import HEAD_BYTES, other_format, sniff
@@ -53,6 +53,7 @@ def iter_zip(path: str, uri: str, limits: Limits, passed: PassedOver) -> Iterato
     except ImageError as error:
         yield problem_item(uri, error.reason, str(error)), ""
         return
+    names = DistinctNames()
     for info in archive.members():
         if info.filename.endswith("/"):  # is_dir() asks for a last character, and a name may be empty
             continue
@@ -66,12 +67,14 @@ def iter_zip(path: str, uri: str, limits: Limits, passed: PassedOver) -> Iterato
         where = f"{uri}::{printable(name)}"
         problem = _member_problem(info, limits)
         if problem is not None:
-            yield problem_item(where, problem.reason, f"{where}: {problem}"), name
+            yield problem_item(names.of(where), problem.reason, f"{where}: {problem}"), name
         elif is_image_name(name) or archive.looks_like_image(info):
+            where = names.of(where)
             # Some programs of Windows divide folders by backslashes, which no archiver puts into a name.
             yield ImageItem(where, partial(archive.read, info)), name.replace("\\", "/")
         elif name.lower().endswith(TABLE_SUFFIXES):
             passed.add_unread(where)
+    passed.add_renamed(names.changed)
 
 
 def unsafe_name(name: str) -> bool:

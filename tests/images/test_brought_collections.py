@@ -353,14 +353,17 @@ def test_rows_may_name_members_as_outputs_do(tmp_path: Path) -> None:
     assert [bool(item.read()) for item in iter_source(tmp_path / "n.csv")] == [True]
 
 
+@pytest.mark.parametrize("prefix", ["", "data:image/png;base64,"])
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-def test_pictures_as_base64_text_are_refused_by_the_row(suffix: str, tmp_path: Path) -> None:
-    text = base64.b64encode(encoded("PNG")).decode()
+def test_pictures_as_base64_text_are_refused_by_the_row(suffix: str, prefix: str, tmp_path: Path) -> None:
+    text = prefix + base64.b64encode(encoded("PNG")).decode()
     path = tmp_path / f"m.{suffix}"
     if suffix == "parquet":
         pq.write_table(pa.table({"image": [text], "label": [1]}), path)
     else:
-        path.write_text(f"image,label\n{text},1\n" if suffix == "csv" else json.dumps({"image": text}) + "\n")
+        path.write_text(
+            f'image,label\n"{text}",1\n' if suffix == "csv" else json.dumps({"image": text}) + "\n"
+        )
     (item,) = iter_source(path)
     assert item.problem is not None
     assert "base64" in str(item.problem)
@@ -546,6 +549,7 @@ def test_labels_in_files_beside_pictures_are_said_to_be_unread(
         (('{"is_real": 1, "label": 7}', '{"is_real": 0, "label": 3}'), "is_real", [0, 1]),
         (('{"kind": "photo"}', '{"kind": "fake"}'), "kind", ["bad_sidecar", 1]),
         (('{"kind": null}', "{}"), "kind", [None, None]),
+        (('{"label": NaN}', '{"label": -1, "generator": ["x"]}'), None, [None, None]),
     ],
 )
 def test_true_is_no_label_and_any_key_of_a_sidecar_may_be(
@@ -557,6 +561,50 @@ def test_true_is_no_label_and_any_key_of_a_sidecar_may_be(
     items = list(iter_source(write_tar(tmp_path / "s.tar", members), label_column=column, report=report))
     assert [item.problem.reason if item.problem else item.label for item in items] == labels
     assert ("'True'" in report.sentence()) == ("true" in sidecars[0] and column is None)
+    assert report.classes == 2 * ("true" in sidecars[0] and column is None)
+    assert not any(item.generator for item in items)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "m.csv",
+            'path, label\n"u\u0308 1.png", "fake"\n',
+        ),  # accents as a Mac writes them, quotes behind a space
+        ("m.csv", 'label, path\nfake, "\u00fc 1.png"\n'),
+        ("m.jsonl", '{"image": {"path": "\u00fc 1.png", "bytes": null}, "label": 1}\n'),
+    ],
+)
+def test_a_path_is_found_however_it_is_written(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / "\u00fc 1.png").write_bytes(encoded("PNG"))
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    (item,) = iter_source(tmp_path / name)
+    assert item.label == 1 and item.read() == encoded("PNG") and Path(item.uri).is_file()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("**/*.png", ["a.png", "x/a.png", "x/real/2.png", "x/y.png/z.png"]),
+        ("x/**/real/*", ["x/real/2.png"]),
+        ("**", ["a.png", "x/a.png", "x/real/2.png", "x/y.png/z.png"]),
+        ("**/.h/*.png", ["x/.h/c.png"]),
+        ("*/**/[yz].png", ["x/y.png/z.png"]),
+        ("**/*.jpg", []),
+    ],
+)
+def test_a_pattern_looks_into_each_folder_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, expected: list[str]
+) -> None:
+    """Two links in a circle lead to more paths than there are atoms."""
+    names = ("a.png", "x/a.png", "x/.h/c.png", "x/real/2.png", "x/y.png/z.png")
+    folder = write_folder(tmp_path / "set", dict.fromkeys(names, encoded("PNG")))
+    for link, to in (("loop", "."), ("x/up", ".."), ("x/again", "../x"), ("first", "x/real")):
+        (folder / link).symlink_to(to)
+    monkeypatch.chdir(folder)
+    found = [item for item in iter_source(pattern) if item.problem is None]
+    assert [item.uri for item in found] == expected
 
 
 OUTPUTS = {

@@ -190,7 +190,12 @@ def test_a_column_named_exactly_comes_before_one_in_capitals(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "address",
-    ["https://example.org/a.jpg", "s3://bucket/a.jpg", "hf://datasets/x/a.png", "data:image/png;base64,AAAA"],
+    [
+        "https://example.org/a.jpg",
+        "s3://bucket/a.jpg",
+        "hf://datasets/x/a.png",
+        f"https://x.org/{'y' * 300}.jpg",
+    ],
 )
 def test_remote_addresses_in_manifests_have_one_reason(tmp_path: Path, address: str) -> None:
     (tmp_path / "m.csv").write_text(f'path,label\n"{address}",fake\n')

@@ -137,6 +137,13 @@ def test_a_bmp_whose_fourth_byte_is_empty_is_no_blank_page() -> None:
     assert np.array_equal(shown(half), np.where(pixels[::-1, :, 3:] == 255, RGB, 255))
 
 
+def test_a_bigtiff_is_read_or_named() -> None:
+    assert np.array_equal(shown(tiff(RGB, bigtiff=True, photometric="rgb")), RGB)
+    with pytest.raises(ImageError, match="BigTIFF in big-endian order") as caught:
+        decode(tiff(RGB, bigtiff=True, photometric="rgb", byteorder=">"))
+    assert caught.value.reason == "unsupported_format"
+
+
 def test_a_png_made_for_iphone_apps_is_named() -> None:
     data = encoded("PNG", Image.fromarray(RGB))
     changed = data[:8] + chunk(b"CgBI", b"P\0 \2") + data[8:]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import glob
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -166,22 +165,6 @@ def iter_folder(
             text = f"{printable(folder)} holds more than {most}; give its parts"
             yield problem_item(printable(folder), "too_many_members", text), parts
             return
-
-
-def iter_glob(pattern: str) -> list[str]:
-    """The paths that match `pattern` (``**`` for any depth), sorted by name."""
-    return sorted(glob.glob(pattern, recursive=True), key=os.fsencode)  # noqa: PTH207 - see read_file
-
-
-def fixed_part(pattern: str) -> str:
-    """The folder of a glob before its first part with a wildcard; "." where there is none.
-
-    >>> fixed_part("data/sets/*/train/*.jpg"), fixed_part("*.jpg")
-    ('data/sets', '.')
-    """
-    parts = PurePath(pattern).parts
-    wild = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
-    return str(PurePath(*parts[:wild]))
 
 
 def _look(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -118,7 +120,7 @@ def iter_manifest(
         if reader is None:
             roles = _roles(list(row), columns, name, None)
             reader = _Rows(name, roles, other_task=False, split=None, chosen=columns.label is not None)
-        where = row[reader.roles.image].strip()
+        where = _path_in(row[reader.roles.image].strip())
         if not where:
             raise UsageError(
                 f"{name}, row {number}: column {reader.roles.image!r} is empty; every row must name an image"
@@ -130,7 +132,7 @@ def iter_manifest(
             )
         if "\x00" in where:
             raise UsageError(f"{name}, row {number}: column {reader.roles.image!r} holds a NUL character")
-        if _INLINE.match(where):
+        if _INLINE.match(where) or where[:5].lower() == "data:":
             if claim(f"{manifest}::{number}"):
                 yield reader.described(_inline(manifest, number), row, number)
             continue
@@ -165,6 +167,18 @@ def _difference(earlier: _Said, now: _Said) -> str | None:
 
 def _folded(name: str | None) -> str | None:
     return None if name is None else name.strip().lower()
+
+
+def _path_in(cell: str) -> str:
+    """The path that a cell holds, also as ``{"path": "a.png", "bytes": null}``, as `datasets` writes it."""
+    if not cell.startswith("{"):
+        return cell
+    try:
+        found = json.loads(cell)
+    except (ValueError, RecursionError):
+        return cell
+    path = found.get("path") if isinstance(found, dict) and not found.get("bytes") else None
+    return path.strip() if isinstance(path, str) else cell
 
 
 class _OtherRows:
@@ -286,12 +300,13 @@ def _iter_pictures(
 def _remote(where: str, limits: Limits, remote: bool) -> ImageItem:
     if remote and "://" in where:
         return remote_item(where, limits)
+    # Signed addresses differ behind their first hundreds of characters.
     text = printable(where if len(where) <= 200 else where[:200] + "…")
     message = (
         f"{text} is a remote address; download it first and give the local path, or ask for addresses in "
         "manifests (--remote)"
     )
-    return problem_item(text, "remote_address", message)
+    return problem_item(printable(where), "remote_address", message)
 
 
 @dataclass(frozen=True)
@@ -387,6 +402,9 @@ def _local_path(base: Path, where: str) -> str | None:
     if "%" in where and not os.path.lexists(path):
         decoded = str(base / unquote(where))  # as addresses write it
         return decoded if "\x00" not in decoded and os.path.lexists(decoded) else path
+    if not where.isascii() and not os.path.lexists(path):  # accents are one character on Linux, two on a Mac
+        other_forms = (str(base / unicodedata.normalize(form, where)) for form in ("NFC", "NFD"))
+        return next(filter(os.path.lexists, other_forms), path)
     return path
 
 

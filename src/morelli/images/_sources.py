@@ -14,14 +14,13 @@ from morelli.artefacts.outputs import is_output_file, is_output_folder
 from morelli.errors import ImageError, UsageError
 from morelli.images._files import (
     file_item,
-    fixed_part,
     is_image_name,
     iter_folder,
-    iter_glob,
     no_regular_file,
     os_problem,
     read_head,
 )
+from morelli.images._globs import fixed_part, iter_glob
 from morelli.images._instead import UnreadableTableError, instead_of_archive
 from morelli.images._item import ImageItem, printable, problem_item
 from morelli.images._labels import FAKE, group_of_folders, label_of_folders, plain_label_of_folders

@@ -128,9 +128,9 @@ def _read(
                     raise ValueError(f"its {column} {value!r} is not understood; use real/0 or fake/1")
             elif key == "label" and column is None and value is not None:
                 label = _label(str(value), is_label)
-                if label is None and isinstance(value, str | int | float) and str(value).strip():
+                if label is None and isinstance(value, str | int | float) and _is_known(str(value)):
                     metadata["label"] = str(value)
-            elif key == "generator" and value:
+            elif key == "generator" and value and isinstance(value, str | int | float):
                 generator = str(value)
             elif isinstance(value, str | int | float | bool):
                 metadata[str(key)] = str(value)
@@ -138,7 +138,8 @@ def _read(
         text = sidecars[".cls"].decode("utf-8", "replace").strip()
         found = _label(text, is_label if class_numbers else lambda: False)
         if found is None:
-            metadata["cls"] = text  # a class index of another task
+            if _is_known(text):
+                metadata["cls"] = text  # a class index of another task
         elif label is not None and found != label:
             raise ValueError(f"its .cls {text!r} and the label of its .json contradict each other")
         else:
@@ -159,8 +160,7 @@ def speaks_of_another_task(name: str, data: bytes) -> bool:
             text = str(_object(data).get("label") or "")
         except ValueError:
             return False
-    # -1 is how class numbers write "unknown".
-    return text.strip().lower() not in UNKNOWN | {"-1"} and label_of(text) is None
+    return _is_known(text) and label_of(text) is None
 
 
 def states_label(path: str) -> bool:
@@ -176,6 +176,11 @@ def states_label(path: str) -> bool:
         return len(data) <= MOST_SIDECAR and any(map(is_label_column, _object(data)))
     except (OSError, ValueError):
         return False
+
+
+def _is_known(label: str) -> bool:
+    """Whether a label is more than a way to write "unknown", of which -1 is that of class numbers."""
+    return label.strip().lower() not in UNKNOWN | {"-1", "-1.0"}
 
 
 def is_sidecar(name: str) -> bool:

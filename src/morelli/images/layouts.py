@@ -363,10 +363,10 @@ class SourceReport:
             more = ", …" if len(outputs) > 2 else ""
             found.append(f"{len(outputs):,} of Morelli's own outputs ({', '.join(outputs[:2])}{more})")
         if sidecars := sorted(self.passed.sidecars):
-            more = ", …" if len(sidecars) > 2 else ""
+            listed = f"{', '.join(sidecars[:2])}{', …' if len(sidecars) > 2 else ''}"
             found.append(
-                f"labels beside pictures, in {len(sidecars):,} of their files ({', '.join(sidecars[:2])}{more}); "
-                "give a manifest with the columns path and label"
+                f"labels beside pictures, in {len(sidecars):,} of their files ({listed}); give a manifest "
+                "with the columns path and label"
             )
         if apart := len(self.passed.apart):
             found.append(

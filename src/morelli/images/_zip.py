@@ -17,7 +17,7 @@ from morelli.images._files import is_image_name, os_problem, read_part, too_many
 from morelli.images._item import DistinctNames, ImageItem, printable, problem_item
 from morelli.images._leavings import PassedOver, is_left_member, may_be_apple_double
 from morelli.images._limits import Limits
-from morelli.images._sniff import HEAD_BYTES, other_format, sniff
+from morelli.images._sniff import HEAD_BYTES, other_format, sniff, with_article
 
 TAR_SUFFIXES = (
     ".tar",
@@ -208,7 +208,7 @@ def _check_directory(path: str, limits: Limits) -> None:
     head = read_part(path, HEAD_BYTES)
     if at < 0 and not head.startswith(b"PK"):
         found = sniff(head) or other_format(head)
-        instead = f"begins as a {found} does" if found else "does not begin as one does"
+        instead = f"begins as {with_article(found)} does" if found else "does not begin as one does"
         raise ImageError("damaged_archive", f"{printable(path)} is no zip archive: it {instead}")
     if at < 0 or at + 22 > len(tail):
         raise ImageError("damaged_archive", f"{printable(path)} has no zip directory; it may be cut off")

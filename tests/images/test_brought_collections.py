@@ -538,6 +538,10 @@ def test_labels_in_files_beside_pictures_are_said_to_be_unread(
     report = SourceReport()
     assert [item.label for item in iter_source(folder, report=report)] == [None, None]
     assert ("labels beside pictures, in 1 of" in report.passed_over()) == said
+    archive = write_zip(tmp_path / "set.zip", {"a.png": encoded("PNG"), "b.png": encoded("PNG"), **stated})
+    report = SourceReport()
+    assert [item.label for item in iter_source(archive, report=report)] == [None, None]
+    assert ("labels beside pictures, in 1 of" in report.passed_over()) == said
 
 
 @pytest.mark.parametrize(

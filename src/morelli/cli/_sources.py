@@ -102,7 +102,7 @@ def say_understood(report: SourceReport, reading: Mapping[str, Any], *, quiet: b
     if asked and report.images and report.unlabelled == report.images:
         lines.append(
             "no image has a label: give each class alone with --label real and --label fake, or a manifest "
-            "with the columns path, label and generator"
+            "with the columns path, label and generator (--label-column names another one)"
         )
     for warning in filter(None, (report.contradictions(), report.same_names())):
         warn(printable(warning))

@@ -31,7 +31,7 @@ from morelli.images._manifest import Columns, NoImagesError, is_shard, iter_mani
 from morelli.images._remote import is_address, iter_remote
 from morelli.images._sniff import sniff
 from morelli.images._tar import iter_tar
-from morelli.images._webdataset import states_label
+from morelli.images._webdataset import may_be_sidecar, states_label
 from morelli.images._zip import ARCHIVE_SUFFIXES, TAR_SUFFIXES, iter_zip
 from morelli.images.layouts import SourceReport, checked_layout, place_of
 
@@ -306,7 +306,7 @@ def _iter_folder(
             shards.append(path)
         elif path.lower().endswith((*ARCHIVE_SUFFIXES, *MANIFEST_SUFFIXES)):
             reading.passed.add_unread(path)
-        elif path.lower().endswith((".json", ".cls")) and reading.passed.may_look() and states_label(path):
+        elif may_be_sidecar(path) and reading.passed.may_look() and states_label(path):
             reading.passed.add_sidecar(path)
 
     yield from iter_folder(folder, reading.limits, reading.recursive, claim, leading, on_other=note)

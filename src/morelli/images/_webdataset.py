@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from morelli.errors import ImageError
 from morelli.images._files import is_image_name, read_part
 from morelli.images._item import ImageItem, problem_item
 from morelli.images._labels import (
@@ -163,18 +164,21 @@ def speaks_of_another_task(name: str, data: bytes) -> bool:
     return _is_known(text) and label_of(text) is None
 
 
-def states_label(path: str) -> bool:
-    """Whether a file beside a picture of its name states a label: such files are read in tars alone."""
+def may_be_sidecar(path: str, is_there: Callable[[str], bool] = os.path.lexists) -> bool:
+    """Whether a file lies beside a picture of its name and may state a label, which is read in tars alone."""
     stem, suffix = split_suffix(path)
     pictures = [stem] if is_image_name(stem) else [f"{stem}{one}" for one in _SUFFIXES]
-    if suffix not in (".cls", ".json") or not any(map(os.path.lexists, pictures)):
-        return False
-    if suffix == ".cls":
+    return suffix in (".cls", ".json") and any(map(is_there, pictures))
+
+
+def states_label(path: str, read: Callable[[str, int], bytes] = read_part) -> bool:
+    """Whether a sidecar states a label; `read` gives so many bytes of it at most."""
+    if split_suffix(path)[1] == ".cls":
         return True
     try:
-        data = read_part(path, MOST_SIDECAR + 1)
+        data = read(path, MOST_SIDECAR + 1)
         return len(data) <= MOST_SIDECAR and any(map(is_label_column, _object(data)))
-    except (OSError, ValueError):
+    except (OSError, ValueError, ImageError):
         return False
 
 

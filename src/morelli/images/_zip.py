@@ -18,6 +18,7 @@ from morelli.images._item import DistinctNames, ImageItem, printable, problem_it
 from morelli.images._leavings import PassedOver, is_left_member, may_be_apple_double
 from morelli.images._limits import Limits
 from morelli.images._sniff import HEAD_BYTES, other_format, sniff, with_article
+from morelli.images._webdataset import may_be_sidecar, states_label
 
 TAR_SUFFIXES = (
     ".tar",
@@ -53,7 +54,7 @@ def iter_zip(path: str, uri: str, limits: Limits, passed: PassedOver) -> Iterato
     except ImageError as error:
         yield problem_item(uri, error.reason, str(error)), ""
         return
-    names = DistinctNames()
+    names, given = DistinctNames(), {info.filename for info in archive.members()}
     for info in archive.members():
         if info.filename.endswith("/"):  # is_dir() asks for a last character, and a name may be empty
             continue
@@ -74,6 +75,13 @@ def iter_zip(path: str, uri: str, limits: Limits, passed: PassedOver) -> Iterato
             yield ImageItem(where, partial(archive.read, info)), name.replace("\\", "/")
         elif name.lower().endswith(TABLE_SUFFIXES):
             passed.add_unread(where)
+        elif (
+            info.compress_type in _METHODS
+            and may_be_sidecar(name, given.__contains__)
+            and passed.may_look()
+            and states_label(name, partial(archive.part, info))
+        ):
+            passed.add_sidecar(where)
     passed.add_renamed(names.changed)
 
 
@@ -129,6 +137,9 @@ class _Zip:
         if len(data) > self._limits.max_bytes:
             raise too_many_bytes(self._member(info), len(data), self._limits)
         return data
+
+    def part(self, info: zipfile.ZipInfo, _name: str, size: int) -> bytes:
+        return self._take(info, size)
 
     def _take(self, info: zipfile.ZipInfo, size: int) -> bytes:
         name = self._member(info)

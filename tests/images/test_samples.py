@@ -50,6 +50,21 @@ def test_deep_values_in_planes_are_refused_where_they_would_be_garbage() -> None
     with pytest.raises(ImageError, match="interleaved") as caught:
         decode(tiff(planes, photometric="rgb", planarconfig="separate"))
     assert caught.value.reason == "unsupported_format"
+    pair = np.stack([GREY, np.full_like(GREY, 255)])
+    five = np.concatenate([planes >> 8, [GREY, GREY]]).astype(np.uint8)
+    grey_alpha = {"photometric": "minisblack", "extrasamples": ["UNASSALPHA"]}
+    for data in (
+        tiff(pair, planarconfig="separate", compression="zlib", **grey_alpha),
+        tiff(pair, planarconfig="separate", photometric="minisblack"),
+        tiff(five, planarconfig="separate", photometric="rgb"),
+    ):
+        with pytest.raises(ImageError, match=r"[25] channels in planes") as caught:
+            decode(data)
+        assert caught.value.reason == "unsupported_format"
+    assert np.array_equal(grey(tiff(pair.transpose(1, 2, 0).copy(), **grey_alpha)), GREY)
+    assert np.array_equal(
+        shown(tiff(five, planarconfig="separate", photometric="rgb", compression="zlib")), RGB
+    )
     for readable in (
         tiff(planes, photometric="rgb", planarconfig="separate", compression="zlib"),
         tiff((planes >> 8).astype(np.uint8), photometric="rgb", planarconfig="separate"),

@@ -57,10 +57,14 @@ def test_deep_values_in_planes_are_refused_where_they_would_be_garbage() -> None
         tiff(pair, planarconfig="separate", compression="zlib", **grey_alpha),
         tiff(pair, planarconfig="separate", photometric="minisblack"),
         tiff(five, planarconfig="separate", photometric="rgb"),
+        tiff(five[:3], planarconfig="separate", photometric="cielab", compression="zlib"),
     ):
-        with pytest.raises(ImageError, match=r"[25] channels in planes") as caught:
+        with pytest.raises(ImageError, match=r"[235] channels in planes") as caught:
             decode(data)
         assert caught.value.reason == "unsupported_format"
+    with pytest.raises(ImageError) as caught:
+        decode(tiff(five[:4], planarconfig="separate", photometric="rgb", extrasamples=["ASSOCALPHA"]))
+    assert caught.value.reason == "unsupported_format"
     assert np.array_equal(grey(tiff(pair.transpose(1, 2, 0).copy(), **grey_alpha)), GREY)
     assert np.array_equal(
         shown(tiff(five, planarconfig="separate", photometric="rgb", compression="zlib")), RGB

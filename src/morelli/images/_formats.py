@@ -81,6 +81,7 @@ _SCAN_PIXELS_PER_SECOND = 50e6
 _UNREAD = (
     "unknown pixel mode",
     "unknown data organization",
+    "unknown raw mode",
     "unrecognized image mode",
     "not available",
     "unsupported",

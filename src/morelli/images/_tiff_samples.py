@@ -14,14 +14,15 @@ from morelli.images._tiff import Directory
 _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES = 258, 259, 262, 277
 _PLANAR, _EXTRA, _SAMPLE_FORMAT = 284, 338, 339
 _ALPHA = (1, 2)
+_LAB = 8
 _WHITE_IS_ZERO, _SEPARATE, _UNCOMPRESSED, _SIGNED = 0, 2, 1, 2
 
 
 def check_planes(first: Directory) -> None:
     """Refuse planes of a TIFF that are decoded into a wrong picture, or not at all.
 
-    Pillow takes deep samples of uncompressed planes for bytes, a second plane's alpha for grey, and knows no
-    uncompressed planes of other than three or four channels.
+    Pillow takes deep samples of uncompressed planes for bytes, loses the alpha of a second plane and the
+    signs of Lab, and knows no uncompressed planes of other than three or four channels.
 
     Raises:
         ImageError: the TIFF is of this kind.
@@ -31,7 +32,8 @@ def check_planes(first: Directory) -> None:
         return
     plain = (first.integer(_COMPRESSION) or _UNCOMPRESSED) == _UNCOMPRESSED
     deep = (first.integer(_BITS) or 1) > 8
-    if (plain and (deep or samples not in (3, 4))) or (samples == 2 and extra in _ALPHA):
+    lab = first.integer(_PHOTOMETRIC) == _LAB
+    if (plain and (deep or samples not in (3, 4))) or (samples == 2 and extra in _ALPHA) or lab:
         what = (
             "more than 8 bits in uncompressed planes"
             if deep

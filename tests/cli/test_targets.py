@@ -192,6 +192,8 @@ def test_what_this_program_wrote_among_the_pictures_is_not_judged(
         (("own/a.png",), "--sheet", "own/a.png"),
         (("own",), "--sheet", "own/a.png"),
         (("own/*.png",), "--sheet", "own/a.png"),
+        (("**/*.png",), "--sheet", "own/a.png"),
+        (("own/**/[ab].png",), "--sheet", "own/a.png"),
         (("own/b.jpg", "set.zip"), "--parquet", "set.zip"),
     ],
 )

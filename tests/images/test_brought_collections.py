@@ -499,6 +499,7 @@ def test_members_of_one_name_are_told_apart(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"set.{kind}"
     members = [("a.png", pictures[0]), ("a.json", b'{"label": "real"}'), ("a.png", pictures[1])]
     members += [("a.json", b'{"label": "fake"}'), ("b/c.png", pictures[0]), ("a.png", pictures[2])]
+    members += [("e.x/plain", pictures[0]), ("e.x/plain", pictures[1])]
     if kind == "zip":
         with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -512,11 +513,12 @@ def test_members_of_one_name_are_told_apart(tmp_path: Path, kind: str) -> None:
                 shard.addfile(info, io.BytesIO(data))
     report = SourceReport()
     found = {item.uri.rpartition("::")[2]: item for item in iter_source(path, report=report)}
-    assert list(found) == ["a.png", "a (2).png", "b/c.png", "a (3).png"]
-    assert [decode(item.read()).facts.width for item in found.values()] == [40, 41, 40, 42]
+    plain = ["e.x/plain", "e.x/plain (2)"]
+    assert list(found) == ["a.png", "a (2).png", "b/c.png", "a (3).png", *plain]
+    assert [decode(item.read()).facts.width for item in found.values()] == [40, 41, 40, 42, 40, 41]
     if kind != "zip":
-        assert [item.label for item in found.values()] == [0, 1, None, None]
-    assert "2 images are called by a number" in report.same_names()
+        assert [item.label for item in found.values()] == [0, 1, *[None] * 4]
+    assert "3 images are called by a number" in report.same_names()
     (again,) = iter_source(f"{path}::a (2).png")
     assert again.read() == pictures[1]
 

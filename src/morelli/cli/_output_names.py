@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
@@ -91,11 +92,21 @@ def _is_read(place: str, sources: Sequence[str]) -> bool:
         if os.path.realpath(source) == place:
             return True
         if glob.has_magic(source) and not os.path.lexists(source):
-            if place in map(os.path.realpath, glob.iglob(source, recursive=True)):  # noqa: PTH207
+            if _is_matched(place, source):
                 return True
         elif Path(place).is_relative_to(os.path.realpath(source)) and _is_picture(place):
             return True
     return False
+
+
+def _is_matched(place: str, pattern: str) -> bool:
+    """Whether a pattern names a file; with ``**`` folders are not listed, which links may lead round in."""
+    if "**" not in pattern:
+        return place in map(os.path.realpath, glob.iglob(pattern))  # noqa: PTH207
+    parts = Path(os.path.abspath(pattern)).parts  # noqa: PTH100 - resolve follows links
+    at = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    base, rest = os.path.realpath(Path(*parts[:at])), "/".join(parts[at:]).replace("**/", "*")
+    return fnmatchcase(Path(place).as_posix(), f"{glob.escape(Path(base).as_posix().rstrip('/'))}/{rest}")
 
 
 def _is_picture(place: str) -> bool:

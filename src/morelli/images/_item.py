@@ -44,7 +44,9 @@ class DistinctNames:
         >>> names = DistinctNames()
         >>> names.of("s.zip::a.png"), names.of("s.zip::a.png"), names.of("s.zip::a (2).png")
         ('s.zip::a.png', 's.zip::a (2).png', 's.zip::a (2) (2).png')
-        >>> sorted(names.changed)
+        >>> names.of("s.zip::b"), names.of("s.zip::b")
+        ('s.zip::b', 's.zip::b (2)')
+        >>> sorted(names.changed)[:2]
         ['s.zip::a (2) (2).png', 's.zip::a (2).png']
     """
 
@@ -56,7 +58,7 @@ class DistinctNames:
         """`name`, or a number in it where an earlier image has that name."""
         found, count = name, 2
         stem, dot, suffix = name.rpartition(".")
-        if not dot or "/" in suffix:
+        if not dot or "/" in suffix or "::" in suffix:
             stem, dot, suffix = name, "", ""
         while found in self._given:
             found, count = f"{stem} ({count}){dot}{suffix}", count + 1

@@ -23,6 +23,7 @@ ROOMS = [
     "metrics.resampling",
     "metrics.streams",
     "artefacts",
+    "artefacts.outputs",
     "artefacts.schema",
     "artefacts.targets",
     "artefacts.tensors",

@@ -333,7 +333,7 @@ def test_an_interrupted_build_goes_on(
         {k: v for k, v in one.record.files.items() if ".lance/" not in k} for one in (ours, whole)
     )
     assert mine == theirs and len(mine) > 10
-    with pytest.raises(ArtifactError, match="finished atlas"):
+    with pytest.raises(UsageError, match="finished atlas"):
         build_atlas(table, out, OPTIONS, encoder=tiny_encoder)
 
 
@@ -385,7 +385,7 @@ def test_wrong_requests_say_what_to_do(tmp_path: Path, table: FeatureTable, atla
         Atlas.open(tmp_path / "nothing.atlas")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").write_text("dear")
-    with pytest.raises(ArtifactError, match="no atlas"):
+    with pytest.raises(UsageError, match="no atlas"):
         build_atlas(table, tmp_path / "full", OPTIONS)
     with pytest.raises(UsageError, match="no rows"):
         build_atlas(table, tmp_path / "x.atlas", AtlasOptions(where="width > 99999"))

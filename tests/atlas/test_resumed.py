@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from morelli.atlas import Atlas, AtlasOptions, build_atlas, verify_atlas
-from morelli.errors import ArtifactError
+from morelli.errors import ArtifactError, UsageError
 from morelli.features import FeatureTable
 
 OPTIONS = AtlasOptions(dimensions=4, projection="pca")
@@ -53,14 +53,14 @@ def test_a_build_takes_what_an_ended_one_left(
     assert "building.json" not in names
     assert not any(name.endswith(".part") for name in (path.name for path in out.rglob(".*")))
     assert Atlas.open(out).record == atlas.record
-    with pytest.raises(ArtifactError, match="finished atlas"):
+    with pytest.raises(UsageError, match="finished atlas"):
         build_atlas(table, out, OPTIONS)
 
 
 def test_a_folder_of_others_is_refused(table: FeatureTable, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / ".hidden").write_text("mine")
-    with pytest.raises(ArtifactError, match="is no atlas"):
+    with pytest.raises(UsageError, match="is no atlas"):
         build_atlas(table, tmp_path / "photos", OPTIONS)
     assert [path.name for path in (tmp_path / "photos").iterdir()] == [".hidden"]
 

@@ -14,8 +14,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from morelli.errors import ArtifactError, UsageError
+from morelli.errors import UsageError
 from tests.cli.conftest import morelli
 from tests.images.hostile import encoded
 
@@ -53,7 +54,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_folder_of_results_is_refused_first(desk: Path, command: str, target: str) -> None:
     before = sorted(desk.rglob("*"))
     run = morelli(*FOLDERS[command], target)
-    assert run.code in (2, 4)
+    assert run.code == 2
     assert target in run.err and "another" in run.err.replace("name a folder", "another"), run.err
     assert "absent" not in run.err and "broken" not in run.err
     assert sorted(desk.rglob("*")) == before
@@ -66,7 +67,31 @@ def test_a_file_of_verdicts_is_refused_first(desk: Path, option: str, target: st
     assert run.code == 2 and target in run.err and "name a" in run.err
     assert "absent" not in run.err
     run = morelli(*FILES[option], "x" * 300)
-    assert run.code in (2, 4) and "name too long" in run.err.lower()
+    assert run.code == 2 and "name too long" in run.err.lower()
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("detect", "absent", "--csv", "new/"), "name of a folder"),
+        (("detect", "absent", "--sheet", "new/"), "name of a folder"),
+        (("detect", "absent", "--sheet", "new.gif"), "neither .png nor .jpg"),
+        (("detect", "absent", "--sheet", "-"), "not stdout"),
+        (("detect", "absent", "--csv", "new.xlsx"), "name new.csv"),
+        (("detect", "absent", "--csv", "new.tsv"), "name new.csv"),
+        (("detect", "absent", "--jsonl", "new.json"), "name new.jsonl"),
+        (("detect", "absent", "--parquet", "new.csv"), "name new.parquet"),
+        (("evaluate", "univfd-sets", "letters", "-o", "new/"), "name of a folder"),
+        (("evaluate", "univfd-sets", "letters", "-o", "new.parquet"), "end in .csv"),
+        (("serve", "--feedback", "new.csv"), "neither .jsonl nor .lance"),
+    ],
+)
+def test_a_file_is_refused_whose_name_promises_something_else(
+    desk: Path, command: tuple[str, ...], words: str
+) -> None:
+    run = morelli(*command)
+    assert run.code == 2 and words in run.err and run.err.count("\n") == 1, run.err
+    assert not list(desk.glob("new*"))
 
 
 def test_copies_by_another_recipe_are_refused_before_the_audit(desk: Path) -> None:
@@ -82,7 +107,8 @@ def test_copies_by_another_recipe_are_refused_before_the_audit(desk: Path) -> No
 def test_a_page_of_an_atlas_is_refused_before_its_files_are_checked(desk: Path) -> None:
     from morelli.reports import export_atlas
 
-    for name, words in (("set.docx", "neither"), ("letters", "neither"), ("letter.txt/a.html", "is a file")):
+    refused = {"set.docx": "neither", "letters": "neither", "letter.txt/a.html": "is a file"}
+    for name, words in (refused | {"new.csv/": "name of a folder"}).items():
         with pytest.raises(UsageError, match=words):
             export_atlas(None, name)  # type: ignore[arg-type]
 
@@ -97,7 +123,7 @@ def test_what_python_can_ask_beforehand(desk: Path) -> None:
     asked = (Atlas, AlignRecipe(), Bundle, Ensemble, ConceptBank, FeatureTable)
     for one in asked:
         one.check_target(desk / "new" / "below")
-        with pytest.raises((UsageError, ArtifactError), match="letters"):
+        with pytest.raises(UsageError, match="letters"):
             one.check_target("letters")
     assert not (desk / "new").exists()
 
@@ -122,17 +148,40 @@ def test_a_folder_of_somebody_else_is_refused_first() -> None:
             assert run.returncode == 2 and "takes no new files from you" in run.stderr, run.stderr
 
 
-def test_a_contact_sheet_among_the_pictures_is_not_judged_again(
-    bundle: Path, tiny_clip_dir: Path, desk: Path
+def test_what_this_program_wrote_among_the_pictures_is_not_judged(
+    bundle: Path, tiny_clip_dir: Path, table: Path, desk: Path
 ) -> None:
+    """Sheets and tables of verdicts, a bundle and a feature table, whatever they are called and read with."""
     (desk / "own").mkdir()
     for name in ("a.png", "b.jpg"):
         (desk / "own" / name).write_bytes(encoded("PNG" if name.endswith("png") else "JPEG"))
-    outputs = ("--sheet", "own/verdicts.png", "--jsonl", "-", "-q")
-    for _ in range(2):
-        run = morelli("detect", "own", "--bundle", bundle, "--weights", tiny_clip_dir, *outputs)
+    shutil.copytree(bundle, desk / "own" / "detector")
+    shutil.copytree(table, desk / "own" / "features")
+    outputs = ("--csv", "own/v.csv", "--jsonl", "own/v.jsonl", "--parquet", "own/v.parquet")
+    judge = ("--bundle", bundle, "--weights", tiny_clip_dir)
+    for sheet in ("verdicts.png", "verdicts.jpg"):
+        run = morelli("detect", "own", *judge, "--sheet", f"own/{sheet}", *outputs)
         assert run.code == 0, run.err
+        rows = [json.loads(line)["uri"] for line in (desk / "own" / "v.jsonl").read_text().splitlines()]
+        assert rows == ["own/a.png", "own/b.jpg"]
+    with Image.open("own/verdicts.jpg") as drawn:
+        assert drawn.format == "JPEG"
+    every = sorted(str(path) for path in Path("own").iterdir())
+    for sources in (("own",), ("own/**/*",), ("own/*",), every):
+        run = morelli("detect", *sources, *judge, "--sheet", "own/verdicts.png", "--jsonl", "-")
         assert [json.loads(line)["uri"] for line in run.out.splitlines()] == ["own/a.png", "own/b.jpg"]
+        assert run.code == 0 and "7 of Morelli's own outputs (own/detector, own/features, …)" in run.err
+    for command in ("audit", "provenance", "extract"):
+        more = ("-o", f"{command}-made", *(("--encoder", tiny_clip_dir) if command == "extract" else ()))
+        run = morelli(command, "own", *(() if command == "provenance" else more))
+        assert run.code == 0 and "7 of Morelli's own outputs" in run.err, run.err
+    alone = morelli("detect", "own/verdicts.jpg", *judge, "--jsonl", "-", "-q")
+    assert json.loads(alone.out)["uri"] == "own/verdicts.jpg"
+    shutil.rmtree("own/features")
+    for path in ("own/a.png", "own/b.jpg"):
+        Path(path).unlink()
+    run = morelli("detect", "own", *judge)
+    assert run.code == 4 and "6 of Morelli's own outputs" in run.err
 
 
 @pytest.mark.parametrize(
@@ -143,6 +192,8 @@ def test_a_contact_sheet_among_the_pictures_is_not_judged_again(
         (("own/a.png",), "--sheet", "own/a.png"),
         (("own",), "--sheet", "own/a.png"),
         (("own/*.png",), "--sheet", "own/a.png"),
+        (("**/*.png",), "--sheet", "own/a.png"),
+        (("own/**/[ab].png",), "--sheet", "own/a.png"),
         (("own/b.jpg", "set.zip"), "--parquet", "set.zip"),
     ],
 )

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from morelli.encoders import Encoder, load_encoder
-from morelli.errors import ArtifactError, BuildMismatchError, UsageError
+from morelli.errors import BuildMismatchError, UsageError
 from morelli.features import FeatureTable, extract
 from morelli.images import decode, iter_source, perturbation, phash
 from tests.provenance.made import png
@@ -155,7 +155,7 @@ def test_another_build_or_other_kinds_are_refused_before_any_work(
         extract(source, out, encoder=tiny_encoder, kinds=["layer:2"])
     with pytest.raises(BuildMismatchError, match="stored precision: float32 in the table, float16 now"):
         extract(source, out, encoder=tiny_encoder, dtype="float16")
-    with pytest.raises(ArtifactError, match="not a feature table"):
+    with pytest.raises(UsageError, match="not a feature table"):
         extract(source, source, encoder=tiny_encoder)
     assert not (source / "_morelli").exists()
 

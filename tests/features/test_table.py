@@ -149,8 +149,10 @@ def test_what_is_no_table_is_said(tmp_path: Path) -> None:
         FeatureTable.open(tmp_path / "other.lance")
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_bytes(b"")
-    with pytest.raises(ArtifactError, match="is not a feature table; choose another name"):
+    with pytest.raises(UsageError, match="is not a feature table; choose another name"):
         FeatureTable.create(tmp_path / "photos", BUILD, KINDS)
+    with pytest.raises(UsageError, match="of another program; choose another name"):
+        FeatureTable.check_target(tmp_path / "other.lance")
 
 
 def test_a_damaged_table_is_said(table: FeatureTable) -> None:

@@ -7,7 +7,9 @@ import gzip
 import io
 import json
 import os
+import tarfile
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +21,7 @@ import pytest
 from morelli.errors import ImageError, UsageError
 from morelli.images import decode, iter_source
 from morelli.images.layouts import SourceReport
-from tests.images.hostile import encoded
+from tests.images.hostile import encoded, photo
 from tests.images.test_collections import write_folder, write_tar, write_zip
 
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -351,14 +353,17 @@ def test_rows_may_name_members_as_outputs_do(tmp_path: Path) -> None:
     assert [bool(item.read()) for item in iter_source(tmp_path / "n.csv")] == [True]
 
 
+@pytest.mark.parametrize("prefix", ["", "data:image/png;base64,"])
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-def test_pictures_as_base64_text_are_refused_by_the_row(suffix: str, tmp_path: Path) -> None:
-    text = base64.b64encode(encoded("PNG")).decode()
+def test_pictures_as_base64_text_are_refused_by_the_row(suffix: str, prefix: str, tmp_path: Path) -> None:
+    text = prefix + base64.b64encode(encoded("PNG")).decode()
     path = tmp_path / f"m.{suffix}"
     if suffix == "parquet":
         pq.write_table(pa.table({"image": [text], "label": [1]}), path)
     else:
-        path.write_text(f"image,label\n{text},1\n" if suffix == "csv" else json.dumps({"image": text}) + "\n")
+        path.write_text(
+            f'image,label\n"{text}",1\n' if suffix == "csv" else json.dumps({"image": text}) + "\n"
+        )
     (item,) = iter_source(path)
     assert item.problem is not None
     assert "base64" in str(item.problem)
@@ -487,6 +492,135 @@ def test_a_dash_is_said_to_be_no_file(tmp_path: Path, monkeypatch: pytest.Monkey
     assert item.read() == encoded("PNG")
 
 
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+def test_members_of_one_name_are_told_apart(tmp_path: Path, kind: str) -> None:
+    """Archives that were added to hold them: each is read, by a name of its own, with its own sidecar."""
+    pictures = [encoded("PNG", photo((40 + k, 40))) for k in range(3)]
+    path = tmp_path / f"set.{kind}"
+    members = [("a.png", pictures[0]), ("a.json", b'{"label": "real"}'), ("a.png", pictures[1])]
+    members += [("a.json", b'{"label": "fake"}'), ("b/c.png", pictures[0]), ("a.png", pictures[2])]
+    members += [("e.x/plain", pictures[0]), ("e.x/plain", pictures[1])]
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for name, data in members:
+                archive.writestr(name, data)
+    else:
+        with tarfile.open(path, "w:gz" if kind == "tar.gz" else "w") as shard:
+            for name, data in members:
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                shard.addfile(info, io.BytesIO(data))
+    report = SourceReport()
+    found = {item.uri.rpartition("::")[2]: item for item in iter_source(path, report=report)}
+    plain = ["e.x/plain", "e.x/plain (2)"]
+    assert list(found) == ["a.png", "a (2).png", "b/c.png", "a (3).png", *plain]
+    assert [decode(item.read()).facts.width for item in found.values()] == [40, 41, 40, 42, 40, 41]
+    if kind != "zip":
+        assert [item.label for item in found.values()] == [0, 1, *[None] * 4]
+    assert "3 images are called by a number" in report.same_names()
+    (again,) = iter_source(f"{path}::a (2).png")
+    assert again.read() == pictures[1]
+
+
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [
+        ({"a.json": b'{"label": 1}'}, True),
+        ({"a.png.json": b'{"is_ai": true}'}, True),
+        ({"b.cls": b"1"}, True),
+        ({"a.json": b'{"title": "x", "people": []}'}, False),
+        ({"c.json": b'{"label": 1}', "b.json": b"[1, 2]", "a.json": b"{"}, False),
+    ],
+)
+def test_labels_in_files_beside_pictures_are_said_to_be_unread(
+    tmp_path: Path, stated: dict[str, bytes], said: bool
+) -> None:
+    folder = write_folder(tmp_path / "set", {"a.png": encoded("PNG"), "b.png": encoded("PNG"), **stated})
+    report = SourceReport()
+    assert [item.label for item in iter_source(folder, report=report)] == [None, None]
+    assert ("labels beside pictures, in 1 of" in report.passed_over()) == said
+    archive = write_zip(tmp_path / "set.zip", {"a.png": encoded("PNG"), "b.png": encoded("PNG"), **stated})
+    report = SourceReport()
+    assert [item.label for item in iter_source(archive, report=report)] == [None, None]
+    assert ("labels beside pictures, in 1 of" in report.passed_over()) == said
+
+
+@pytest.mark.parametrize(
+    ("sidecars", "column", "labels"),
+    [
+        (('{"label": true}', '{"label": false}'), None, [None, None]),
+        (('{"label": 1}', '{"label": 0}'), None, [1, 0]),
+        (('{"is_ai": true}', '{"is_ai": false}'), "is_ai", [1, 0]),
+        (('{"is_real": 1, "label": 7}', '{"is_real": 0, "label": 3}'), "is_real", [0, 1]),
+        (('{"kind": "photo"}', '{"kind": "fake"}'), "kind", ["bad_sidecar", 1]),
+        (('{"kind": null}', "{}"), "kind", [None, None]),
+        (('{"label": NaN}', '{"label": -1, "generator": ["x"]}'), None, [None, None]),
+    ],
+)
+def test_true_is_no_label_and_any_key_of_a_sidecar_may_be(
+    tmp_path: Path, sidecars: tuple[str, str], column: str | None, labels: list[object]
+) -> None:
+    members = {f"{k}{end}": data for k, text in enumerate(sidecars) for end, data in
+               ((".png", encoded("PNG")), (".json", text.encode()))}  # fmt: skip
+    report = SourceReport()
+    items = list(iter_source(write_tar(tmp_path / "s.tar", members), label_column=column, report=report))
+    assert [item.problem.reason if item.problem else item.label for item in items] == labels
+    assert ("'True'" in report.sentence()) == ("true" in sidecars[0] and column is None)
+    assert report.classes == 2 * ("true" in sidecars[0] and column is None)
+    assert not any(item.generator for item in items)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "m.csv",
+            'path, label\n"u\u0308 1.png", "fake"\n',
+        ),  # accents as a Mac writes them, quotes behind a space
+        ("m.csv", 'label, path\nfake, "\u00fc 1.png"\n'),
+        ("m.jsonl", '{"image": {"path": "\u00fc 1.png", "bytes": null}, "label": 1}\n'),
+    ],
+)
+def test_a_path_is_found_however_it_is_written(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / "\u00fc 1.png").write_bytes(encoded("PNG"))
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    (item,) = iter_source(tmp_path / name)
+    assert item.label == 1 and item.read() == encoded("PNG") and Path(item.uri).is_file()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("**/*.png", ["a.png", "x/a.png", "x/real/2.png", "x/y.png/z.png"]),
+        ("x/**/real/*", ["x/real/2.png"]),
+        ("**", ["a.png", "x/a.png", "x/real/2.png", "x/y.png/z.png"]),
+        ("**/.h/*.png", ["x/.h/c.png"]),
+        ("*/**/[yz].png", ["x/y.png/z.png"]),
+        ("**/*.jpg", []),
+    ],
+)
+def test_a_pattern_looks_into_each_folder_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, expected: list[str]
+) -> None:
+    """Two links in a circle lead to more paths than there are atoms."""
+    names = ("a.png", "x/a.png", "x/.h/c.png", "x/real/2.png", "x/y.png/z.png")
+    folder = write_folder(tmp_path / "set", dict.fromkeys(names, encoded("PNG")))
+    for link, to in (("loop", "."), ("x/up", ".."), ("x/again", "../x"), ("first", "x/real")):
+        (folder / link).symlink_to(to)
+    monkeypatch.chdir(folder)
+    found = [item for item in iter_source(pattern) if item.problem is None]
+    assert [item.uri for item in found] == expected
+
+
+OUTPUTS = {
+    "F.lance": ("_morelli/lock", "_versions/1.manifest"),
+    "x.atlas": ("atlas.json", "images.lance/a"),
+    "y.atlas": ("building.json", "distilled/a"),
+    ".r.morelli-0123abcd.new": ("report.html",),
+}
+
+
 def test_results_of_this_program_among_the_pictures_are_not_read(tmp_path: Path) -> None:
     """An audit written into the folder it looked at has charts, which are no pictures of the collection."""
     folder = tmp_path / "set"
@@ -497,8 +631,16 @@ def test_results_of_this_program_among_the_pictures_are_not_read(tmp_path: Path)
     report = SourceReport()
     found = [Path(item.uri).name for item in iter_source(folder, report=report)]
     assert found == ["a.png", "b.png", "c.png"]  # another publisher's sums and report are no results of ours
-    assert "1 folder of Morelli's own results" in report.passed_over() and "set/audit" in report.passed_over()
+    assert "1 of Morelli's own outputs" in report.passed_over() and "set/audit" in report.passed_over()
     assert [Path(item.uri).name for item in iter_source(folder / "audit")]  # given by its name it is read
+    names = {f"{name}/{file}": b"{}" for name, files in OUTPUTS.items() for file in files}
+    write_folder(folder, {"t/map.json": b'{"format": "morelli-map"}', **names, "d/bundle.json": b'{"a": 1}'})
+    (folder / "d" / "d.png").write_bytes(encoded("PNG"))
+    for name in ("t", *OUTPUTS):
+        (folder / name / "e.png").write_bytes(encoded("PNG"))
+    report = SourceReport()
+    found = [Path(item.uri).name for item in iter_source(folder, report=report)]
+    assert found == ["a.png", "d.png", "b.png", "c.png"] and len(report.passed.outputs) == 2 + len(OUTPUTS)
 
 
 @pytest.mark.parametrize("kind", ["csv", "tar"])

@@ -102,7 +102,7 @@ def test_only_the_picture_that_is_shown_counts() -> None:
         }
     first = decode(heic(plain, bright, primary_index=0))
     assert first.image.size == plain.size
-    assert first.facts.notes == ("first of 2 frames",)
+    assert first.facts.notes == ("first of 2 frames", "BT.2020 converted")
     second = decode(heic(plain, bright, primary_index=1))
     assert second.image.size == bright.size
     assert PQ in second.facts.notes

@@ -190,7 +190,12 @@ def test_a_column_named_exactly_comes_before_one_in_capitals(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "address",
-    ["https://example.org/a.jpg", "s3://bucket/a.jpg", "hf://datasets/x/a.png", "data:image/png;base64,AAAA"],
+    [
+        "https://example.org/a.jpg",
+        "s3://bucket/a.jpg",
+        "hf://datasets/x/a.png",
+        f"https://x.org/{'y' * 300}.jpg",
+    ],
 )
 def test_remote_addresses_in_manifests_have_one_reason(tmp_path: Path, address: str) -> None:
     (tmp_path / "m.csv").write_text(f'path,label\n"{address}",fake\n')
@@ -313,8 +318,6 @@ def test_columns_that_agree_or_are_about_something_else_are_kept(
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        (("a.png,,", "a.png,fake,"), "no label"),
-        (("a.png,fake,", "./a.png,fake,flux"), "no generator"),
         (("a.png,fake,sdxl", "x/../a.png,fake,flux"), "another generator"),
         (("a.png,fake,sdxl", "a.png,real,"), "opposite label"),
     ],
@@ -329,6 +332,34 @@ def test_an_image_that_two_rows_describe_differently_is_refused(
         "path,label,generator,caption\na.png,fake,sdxl,one\na.png,fake,sdxl,two\n"
     )
     assert len(list(iter_source(tmp_path / "m.csv"))) == 1
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (("a.png,,", "a.png,fake,"), (1, None)),
+        (("a.png,fake,", "./a.png,,"), (1, None)),
+        (("a.png,unknown,", "x/../a.png,real,"), (0, None)),
+        (("a.png,fake,", "./a.png,fake,flux"), (1, "flux")),
+        (("a.png,,", "a.png,fake,", "b.png,,", "a.png,,flux"), (1, "flux")),
+    ],
+)
+def test_a_row_that_says_nothing_adds_nothing(
+    tmp_path: Path, kind: str, rows: tuple[str, ...], expected: tuple[int | None, str | None]
+) -> None:
+    """A list of all pictures joined with a list of labels, in any order."""
+    columns = [dict(zip(("path", "label", "generator"), row.split(","), strict=True)) for row in rows]
+    if kind == "csv":
+        text = "path,label,generator\n" + "\n".join(rows)
+    else:
+        text = "\n".join(json.dumps(row) for row in columns)
+    (tmp_path / f"m.{kind}").write_text(text)
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(columns), tmp_path / "m.parquet")
+    first, *others = iter_source(tmp_path / f"m.{kind}")
+    assert (first.label, first.generator) == expected
+    assert [(item.label, item.generator) for item in others] == [(None, None)] * ("b.png,," in rows)
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,15 @@ def test_other_whole_files(format: str) -> None:
     assert refused(encoded(format, photo((64, 64)))).reason == "unsupported_format"
 
 
+def test_pictures_that_are_not_read_are_listed(tmp_path: Path) -> None:
+    names = [f"a.{suffix}" for suffix in ("PCX", "dds", "xcf", "mng", "jxr", "pnm", "jpf")]
+    for name in [*names, "notes.txt", "film.mp4", "text.pdf"]:
+        (tmp_path / name).write_bytes(b"\x8aMNG\r\n\x1a\n" + bytes(60))
+    found = [item.uri.rpartition("/")[2] for item in iter_source(tmp_path)]
+    assert found == sorted(names)
+    assert "an MNG" in str(refused((tmp_path / "a.mng").read_bytes()))
+
+
 @pytest.mark.parametrize(
     "data", [b"<html><body>not found</body></html>", b"<?xml version='1.0'?><rss/>", bytes(200)]
 )
@@ -110,13 +119,13 @@ def test_what_is_no_image_stays_none(data: bytes) -> None:
     assert refused(data).reason == "not_an_image"
 
 
-@pytest.mark.parametrize(("format", "name"), [("PCX", "PCX"), ("SGI", "SGI image"), ("TGA", "TGA")])
+@pytest.mark.parametrize(("format", "name"), [("PCX", "a PCX"), ("SGI", "an SGI image"), ("TGA", "a TGA")])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_pictures_of_old_programs_are_named(format: str, name: str, mode: str) -> None:
     stored = io.BytesIO()
     photo((96, 64)).convert(mode).save(stored, format)
     problem = refused(stored.getvalue())
-    assert problem.reason == "unsupported_format" and f"a {name}," in str(problem)
+    assert problem.reason == "unsupported_format" and f"{name}," in str(problem)
 
 
 @pytest.mark.parametrize(

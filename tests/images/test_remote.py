@@ -95,6 +95,8 @@ def test_an_address_is_read_where_it_is_asked_for(server: Server) -> None:
 
 def test_what_goes_wrong_has_its_reason(server: Server) -> None:
     assert reason(f"{server.url}/none.jpg") == "missing"
+    assert reason(f"{server.url}/two words \u00fc%21.jpg?a=1&b=c d") == "missing"
+    assert server.asked[-1] == "/two%20words%20%C3%BC%21.jpg?a=1&b=c%20d"  # as browsers ask for it
     assert reason(f"{server.url}/to-file") == "unreadable"
     assert reason(f"{server.url}/endless", Limits(max_bytes=1 << 18)) == "too_many_bytes"
     assert reason(f"{server.url}/a.jpg", Limits(max_bytes=100)) == "too_many_bytes"

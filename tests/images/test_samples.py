@@ -50,6 +50,25 @@ def test_deep_values_in_planes_are_refused_where_they_would_be_garbage() -> None
     with pytest.raises(ImageError, match="interleaved") as caught:
         decode(tiff(planes, photometric="rgb", planarconfig="separate"))
     assert caught.value.reason == "unsupported_format"
+    pair = np.stack([GREY, np.full_like(GREY, 255)])
+    five = np.concatenate([planes >> 8, [GREY, GREY]]).astype(np.uint8)
+    grey_alpha = {"photometric": "minisblack", "extrasamples": ["UNASSALPHA"]}
+    for data in (
+        tiff(pair, planarconfig="separate", compression="zlib", **grey_alpha),
+        tiff(pair, planarconfig="separate", photometric="minisblack"),
+        tiff(five, planarconfig="separate", photometric="rgb"),
+        tiff(five[:3], planarconfig="separate", photometric="cielab", compression="zlib"),
+    ):
+        with pytest.raises(ImageError, match=r"[235] channels in planes") as caught:
+            decode(data)
+        assert caught.value.reason == "unsupported_format"
+    with pytest.raises(ImageError) as caught:
+        decode(tiff(five[:4], planarconfig="separate", photometric="rgb", extrasamples=["ASSOCALPHA"]))
+    assert caught.value.reason == "unsupported_format"
+    assert np.array_equal(grey(tiff(pair.transpose(1, 2, 0).copy(), **grey_alpha)), GREY)
+    assert np.array_equal(
+        shown(tiff(five, planarconfig="separate", photometric="rgb", compression="zlib")), RGB
+    )
     for readable in (
         tiff(planes, photometric="rgb", planarconfig="separate", compression="zlib"),
         tiff((planes >> 8).astype(np.uint8), photometric="rgb", planarconfig="separate"),
@@ -135,6 +154,13 @@ def test_a_bmp_whose_fourth_byte_is_empty_is_no_blank_page() -> None:
     pixels[..., 3] = np.where(np.arange(96) < 48, 255, 0)
     half = data[:122] + pixels.tobytes()
     assert np.array_equal(shown(half), np.where(pixels[::-1, :, 3:] == 255, RGB, 255))
+
+
+def test_a_bigtiff_is_read_or_named() -> None:
+    assert np.array_equal(shown(tiff(RGB, bigtiff=True, photometric="rgb")), RGB)
+    with pytest.raises(ImageError, match="BigTIFF in big-endian order") as caught:
+        decode(tiff(RGB, bigtiff=True, photometric="rgb", byteorder=">"))
+    assert caught.value.reason == "unsupported_format"
 
 
 def test_a_png_made_for_iphone_apps_is_named() -> None:

@@ -16,9 +16,13 @@ from morelli.artefacts._leftovers import real_path
 from morelli.artefacts._replace import refuse_other
 from morelli.errors import UsageError
 
+_SLASHES = ("/", os.sep)
+
 
 def check_file_target(path: str | Path) -> None:
     """Raise UsageError where `write_file` could not write: a folder is there, or its folder is read-only.
+
+    A text that ends in a slash names a folder, also where none is there.
 
     Example:
         >>> import tempfile
@@ -29,6 +33,8 @@ def check_file_target(path: str | Path) -> None:
         morelli.errors.UsageError: ...
     """
     with_name = Path(path)
+    if str(path).endswith(_SLASHES):
+        raise UsageError(f"{path} is the name of a folder; name a file in it")
     if written_directly(with_name):
         return
     _check_place(with_name)

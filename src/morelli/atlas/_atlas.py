@@ -101,8 +101,7 @@ class Atlas(MapView):
         """Raise where `build_atlas` could not build: ask before an encoder is loaded, not after it.
 
         Raises:
-            ArtifactError: a finished atlas or something else is there.
-            UsageError: nothing can be written there.
+            UsageError: a finished atlas or something else is there, or nothing can be written there.
         """
         refuse_taken(Path(path))
 

@@ -87,8 +87,8 @@ def build_atlas(
         progress: called after every piece of work.
 
     Raises:
-        ArtifactError: `out` is something else, or an atlas that is finished.
-        UsageError: no image, no labels and no map, several deliveries and none chosen, or a missing kind.
+        UsageError: `out` is something else, or an atlas that is finished; no image, no labels and no map,
+            several deliveries and none chosen, or a missing kind.
         BuildMismatchError: encoder or map of another build than the table.
     """
     options, out = options or AtlasOptions(), Path(out)

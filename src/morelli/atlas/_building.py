@@ -17,7 +17,7 @@ from morelli.atlas._held_out import HeldOut
 from morelli.atlas._pixels import PixelTable
 from morelli.atlas._place import STATE, refuse_taken
 from morelli.atlas._record import MANIFEST
-from morelli.errors import ArtifactError
+from morelli.errors import ArtifactError, UsageError
 
 if TYPE_CHECKING:
     from morelli.atlas.distiller import DistilledMap
@@ -37,7 +37,7 @@ _WAIT = 10.0
 def held_folder(folder: Path) -> Iterator[None]:
     """Hold an atlas against other builds and additions, which is there or becomes one."""
     if folder.exists() and not folder.is_dir():
-        raise ArtifactError(f"{folder} exists and is no atlas; choose another name")
+        raise UsageError(f"{folder} exists and is no atlas; choose another name")
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / MANIFEST, wait=_WAIT):
         yield

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from morelli.artefacts.targets import check_inside
 from morelli.atlas._record import MANIFEST
-from morelli.errors import ArtifactError
+from morelli.errors import UsageError
 
 STATE = "building.json"
 _LEFTOVER = re.compile(r"\..+\.(lock|new|old|part)")
@@ -17,13 +17,12 @@ def refuse_taken(out: Path) -> None:
     """Raise where no atlas can be built.
 
     Raises:
-        ArtifactError: a finished atlas or something else is there.
-        UsageError: nothing can be written there.
+        UsageError: a finished atlas or something else is there, or nothing can be written there.
     """
     if (out / MANIFEST).is_file():
-        raise ArtifactError(f"{out} is a finished atlas; choose another name, or remove it")
+        raise UsageError(f"{out} is a finished atlas; choose another name, or remove it")
     if out.exists() and (not out.is_dir() or _is_foreign(out)):
-        raise ArtifactError(f"{out} exists and is no atlas; choose another name")
+        raise UsageError(f"{out} exists and is no atlas; choose another name")
     check_inside(out)
 
 

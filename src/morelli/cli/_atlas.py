@@ -271,7 +271,7 @@ def export(
     folder: AtlasFolder,
     *,
     out: Annotated[
-        Path,
+        str,
         typer.Option(
             "--output",
             "-o",

@@ -288,8 +288,12 @@ def _pictures(paths: list[str], limit: int, seed: int) -> Iterator[Image.Image]:
     import numpy as np
 
     from morelli.images import decode, iter_source
+    from morelli.images.layouts import SourceReport
 
-    items = list(iter_source(paths))
+    report = SourceReport()
+    items = list(iter_source(paths, report=report))
+    if passed := report.passed_over():
+        warn(printable(passed))
     order = np.random.default_rng(seed).permutation(len(items))
     taken = 0
     for i in order:

@@ -44,7 +44,7 @@ from morelli.cli._options import (
     WeightsPaths,
     Workers,
 )
-from morelli.cli._output_names import SHEET_MARK, check_outputs, without_sheet
+from morelli.cli._output_names import SHEETS, check_outputs
 from morelli.cli._outputs import Csv, JsonDocument, JsonLines, Output, Parquet
 from morelli.cli._sources import engine_of, limits_of, print_source_report, reading_of
 from morelli.cli._verdict_table import SHOWN, Summary, key, statements, verdict_table, why
@@ -96,9 +96,10 @@ def detect(
     ] = None,
     parquet: Annotated[str | None, typer.Option(metavar="FILE", help="Parquet, one image a row.")] = None,
     sheet: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE.png", help=f"Contact sheet: the first {SHEET_LIMIT} pictures with their verdicts."
+            metavar="FILE.png",
+            help=f"Contact sheet, as PNG or JPEG: the first {SHEET_LIMIT} pictures with their verdicts.",
         ),
     ] = None,
     thorough: Annotated[
@@ -159,7 +160,7 @@ def detect(
     """
     targets = ["-" if json_document else None, jsonl, csv]
     _refuse_shared_stdout([*targets, parquet])
-    check_outputs({"--jsonl": jsonl, "--csv": csv, "--parquet": parquet}, sheet, paths)
+    check_outputs({"--jsonl": jsonl, "--csv": csv, "--parquet": parquet, "--sheet": sheet}, paths)
     from morelli.detectors import Ensemble, default_bundle_path, load_detector
     from morelli.images import iter_source
     from morelli.images.layouts import SourceReport
@@ -212,8 +213,14 @@ def detect(
         "thumbnails": sheet is not None,
         "stability": thorough,
     }
+
+    def nothing() -> SourceError:
+        text = f"No image found in {', '.join(paths)}. Name image files, or folders and archives with some."
+        passed = report.passed_over()
+        return SourceError(f"{text} {passed[:1].upper()}{passed[1:]}".strip())
+
     if cluster == "local":
-        stream = _judged_here(without_sheet(sheet, listing(report=report)), inspector, how, paths)
+        stream = _judged_here(listing(report=report), inspector, how, nothing)
     else:
         stream = inspector().detect(listing, **how, understood=report, engine=cluster)
 
@@ -223,7 +230,7 @@ def detect(
         stream, outputs, counts, sheet=sheet is not None, bar=progress(quiet, lines=not json_document)
     )
     if not summary.done + len(summary.failures):
-        raise _nothing_in(paths)
+        raise nothing()
     if sheet is not None and pictures:
         _draw(sheet, pictures, summary, detector)
     print_source_report(report, reading, quiet=quiet)
@@ -338,7 +345,7 @@ def _judged_here(
     items: Iterator[ImageItem],
     inspector: Callable[[], Inspector],
     how: dict[str, Any],
-    paths: list[str],
+    nothing: Callable[[], SourceError],
 ) -> Iterator[Detection]:
     """Verdicts on this machine. Weights are large: none are fetched before something needs them."""
     from morelli.inspection import Detection
@@ -349,14 +356,8 @@ def _judged_here(
             return chain(unusable, inspector().detect(chain([item], items), **how))
         unusable.append(Detection(item.uri, item.label, item.generator, failure=item.problem))
     if not unusable:
-        raise _nothing_in(paths)
+        raise nothing()
     return iter(unusable)
-
-
-def _nothing_in(paths: list[str]) -> SourceError:
-    return SourceError(
-        f"No image found in {', '.join(paths)}. Name image files, or folders and archives with some."
-    )
 
 
 def _outputs(
@@ -387,10 +388,11 @@ def _collect(pictures: list[Picture], detection: Detection) -> None:
     pictures.append(Picture(detection.thumbnail, name, detection.verdict, SECTIONS[detection.label]))
 
 
-def _draw(path: Path, pictures: list[Picture], summary: Summary, bundle: Bundle | Ensemble) -> None:
+def _draw(path: str, pictures: list[Picture], summary: Summary, bundle: Bundle | Ensemble) -> None:
     from PIL.PngImagePlugin import PngInfo
 
     from morelli.artefacts import write_file
+    from morelli.artefacts.outputs import MARK
     from morelli.reports import contact_sheet
 
     title = f"Morelli: {summary.done} images judged by {bundle.name}"
@@ -398,8 +400,10 @@ def _draw(path: Path, pictures: list[Picture], summary: Summary, bundle: Bundle 
     if summary.done > len(pictures):
         note = f"The first {len(pictures)} of {summary.done}. {note}"
     picture, marks = io.BytesIO(), PngInfo()
-    marks.add_text("Software", SHEET_MARK)
-    contact_sheet(pictures, title=title, note=note).save(picture, format="PNG", pnginfo=marks)
+    marks.add_text("Software", MARK)
+    form = SHEETS.get(Path(path).suffix.lower(), "PNG")
+    drawn = contact_sheet(pictures, title=title, note=note)
+    drawn.save(picture, format=form, pnginfo=marks, comment=MARK, quality=90)
     write_file(path, picture.getvalue())
 
 

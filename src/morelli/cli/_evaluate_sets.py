@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from morelli.cli._console import console
+from morelli.errors import UsageError
 
 
 def univfd_sets(
@@ -17,7 +18,7 @@ def univfd_sets(
     ],
     *,
     out: Annotated[
-        Path,
+        str,
         typer.Option("--output", "-o", metavar="FILE.csv", show_default=False, help="Manifest to write."),
     ],
     published_counts: Annotated[
@@ -39,10 +40,14 @@ def univfd_sets(
     """
 
     from morelli.artefacts import write_file
+    from morelli.artefacts.targets import check_file_target
     from morelli.artefacts.text import csv_table
     from morelli.evaluation import univfd_items
     from morelli.evaluation import univfd_sets as read
 
+    check_file_target(out)
+    if Path(out).suffix.lower() != ".csv" and (Path(out).is_file() or not Path(out).exists()):
+        raise UsageError(f"{out} does not end in .csv, by which other commands know the manifest; add it")
     sets = read(root, sample=(1000, 100) if published_counts else None, seed=seed)
     rows = [
         (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -41,6 +41,9 @@ from morelli.cli._options import (
 )
 from morelli.cli._sources import engine_of, limits_of, print_source_report, reading_of
 from morelli.errors import SourceError, UsageError
+
+if TYPE_CHECKING:
+    from morelli.images.layouts import SourceReport
 
 
 def extract(
@@ -169,12 +172,7 @@ def extract(
     here = report.skipped + report.duplicates
     understood.passed.merge(listed.passed)
     print_source_report(understood, reading, quiet=quiet)
-    _warn_about_labels(
-        understood.unlabelled if label_from else 0,
-        understood.classes,
-        report.conflicts,
-        report.kept_unlabelled,
-    )
+    _warn_about_labels(understood, report.conflicts, report.kept_unlabelled, asked=bool(label_from))
     if not quiet:
         _print_counts(out, report.done, here, len(report.failed), report.seconds)
     print_failures(
@@ -200,7 +198,11 @@ def _print_counts(out: Path, done: int, here: int, failed: int, seconds: float) 
     )
 
 
-def _warn_about_labels(unlabelled: int, classes: int, conflicts: Sequence[str], kept_unlabelled: int) -> None:
+def _warn_about_labels(
+    understood: SourceReport, conflicts: Sequence[str], kept_unlabelled: int, *, asked: bool
+) -> None:
+    unlabelled, classes = understood.unlabelled if asked else 0, understood.classes
+    named = f" (such as {max(understood.class_names)!r})" if understood.class_names else ""
     if unlabelled:
         warn(
             f"images without a label: {unlabelled:,}; no folder of theirs is named real, fake, 0_real, "
@@ -208,8 +210,8 @@ def _warn_about_labels(unlabelled: int, classes: int, conflicts: Sequence[str], 
         )
     if classes:
         warn(
-            f"images whose label is a class of another task: {classes:,}; it is kept in their metadata, and "
-            "real or fake is unknown; give --label or a manifest"
+            f"images whose label is a class of another task: {classes:,}{named}; it is kept in their "
+            "metadata, and real or fake is unknown; write real/0 and fake/1, or give --label or a manifest"
         )
     if kept_unlabelled:
         warn(

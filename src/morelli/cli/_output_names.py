@@ -4,37 +4,44 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final
 
 from morelli.errors import UsageError
 
-if TYPE_CHECKING:
-    from morelli.images import ImageItem
-
-SHEET_MARK = "Morelli contact sheet"
-"""What a contact sheet says of itself in its PNG text: by it a later run knows that it may replace it."""
 _HEAD = 512
+SHEETS: Final = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+"""Format of a contact sheet by the suffix of its name; without a suffix it is a PNG."""
+_FORMS: Final = {
+    "--csv": ("CSV", (".csv",)),
+    "--jsonl": ("JSON Lines", (".jsonl", ".ndjson")),
+    "--parquet": ("Parquet", (".parquet",)),
+}
+# Programs choose how to read a file by these.
+_TELLING: Final = frozenset(
+    {".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather", ".lance", ".sqlite"}
+    | {".xlsx", ".xls", ".ods", ".html", ".htm", ".pdf", ".zip", ".gz", ".bz2", ".xz", ".zst", *SHEETS}
+)
 
 
-def check_outputs(outputs: dict[str, str | None], sheet: Path | None, sources: Sequence[str]) -> None:
+def check_outputs(outputs: dict[str, str | None], sources: Sequence[str]) -> None:
     """Refuse outputs without a name, two of one name, those that cannot be written, and those that are read.
 
     Args:
-        outputs: name by option; None and ``-`` are no files.
-        sheet: the contact sheet.
+        outputs: name by option, --sheet among them; None and ``-`` are no files.
         sources: what is judged.
 
     Raises:
-        UsageError: one of them is of this kind.
+        UsageError: one of them is of this kind, or its suffix promises another format.
     """
     from morelli.artefacts.targets import check_file_target
 
-    if sheet is not None and sheet.is_dir():
-        raise UsageError(f"--sheet {sheet} is a folder; name a file such as verdicts.png")
     places: dict[str, str] = {}
-    for option, name in {**outputs, "--sheet": None if sheet is None else str(sheet)}.items():
+    for option, name in outputs.items():
+        if name == "-" and option == "--sheet":
+            raise UsageError("--sheet is a file and not stdout; name one, such as verdicts.png")
         if name is None or name == "-":
             continue
         if not name.strip():
@@ -49,45 +56,64 @@ def check_outputs(outputs: dict[str, str | None], sheet: Path | None, sources: S
             raise UsageError(
                 f"{option} {name} is among what is read, and would be replaced; name another file"
             )
+    for option in places.values():
+        _check_suffix(option, str(outputs[option]))
 
 
-def without_sheet(sheet: Path | None, items: Iterator[ImageItem]) -> Iterator[ImageItem]:
-    """The images without the contact sheet that an earlier run of the command wrote among them."""
-    if sheet is None or not sheet.is_file():
-        return items
-    place = os.path.realpath(sheet)
-    return (item for item in items if os.path.realpath(item.uri) != place)
+def _check_suffix(option: str, name: str) -> None:
+    """Refuse a name by which other programs would take the file for another format."""
+    suffix = Path(name).suffix.lower()
+    if not suffix or (os.path.lexists(name) and not os.path.isfile(name)):  # noqa: PTH113 - a pipe, a device
+        return
+    if option == "--sheet":
+        if suffix not in SHEETS:
+            raise UsageError(f"--sheet {name} ends in neither .png nor .jpg; choose one of them")
+        return
+    form, own = _FORMS[option]
+    if suffix in _TELLING and suffix not in own:
+        better = Path(name).with_suffix(own[0])
+        raise UsageError(
+            f"{option} {name}: {form} is written, and {suffix} means another format; name {better}"
+        )
 
 
 def _is_read(place: str, sources: Sequence[str]) -> bool:
-    """Whether a file is one of the sources, or a picture in one of their folders that is no contact sheet."""
+    """Whether a file is one of the sources, or a picture in one of their folders.
+
+    What this program wrote is read only where it is the one source, see `iter_source`.
+    """
+    from morelli.artefacts.outputs import is_output_file
+
     if not os.path.isfile(place):  # noqa: PTH113 - names may hold bytes that are no text
+        return False
+    if is_output_file(place) and (len(sources) > 1 or os.path.realpath(sources[0]) != place):
         return False
     for source in sources:
         if os.path.realpath(source) == place:
             return True
         if glob.has_magic(source) and not os.path.lexists(source):
-            found = map(os.path.realpath, glob.iglob(source, recursive=True))  # noqa: PTH207
-            if place in found and not _is_contact_sheet(place):
+            if _is_matched(place, source):
                 return True
         elif Path(place).is_relative_to(os.path.realpath(source)) and _is_picture(place):
-            return not _is_contact_sheet(place)
+            return True
     return False
+
+
+def _is_matched(place: str, pattern: str) -> bool:
+    """Whether a pattern names a file; with ``**`` folders are not listed, which links may lead round in."""
+    if "**" not in pattern:
+        return place in map(os.path.realpath, glob.iglob(pattern))  # noqa: PTH207
+    parts = Path(os.path.abspath(pattern)).parts  # noqa: PTH100 - resolve follows links
+    at = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    base, rest = os.path.realpath(Path(*parts[:at])), "/".join(parts[at:]).replace("**/", "*")
+    return fnmatchcase(Path(place).as_posix(), f"{glob.escape(Path(base).as_posix().rstrip('/'))}/{rest}")
 
 
 def _is_picture(place: str) -> bool:
     from morelli.images import sniff
 
-    return sniff(_head(place)) is not None
-
-
-def _is_contact_sheet(place: str) -> bool:
-    return SHEET_MARK.encode() in _head(place)
-
-
-def _head(place: str) -> bytes:
     try:
         with open(place, "rb") as file:  # noqa: PTH123
-            return file.read(_HEAD)
+            return sniff(file.read(_HEAD)) is not None
     except OSError:
-        return b""
+        return False

@@ -102,10 +102,10 @@ def print_source_report(report: SourceReport, reading: Mapping[str, Any], *, qui
     if requested and report.images and report.unlabelled == report.images:
         lines.append(
             "no image has a label: give each class alone with --label real and --label fake, or a manifest "
-            "with the columns path, label and generator"
+            "with the columns path, label and generator (--label-column names another one)"
         )
-    if against := report.contradictions():
-        warn(printable(against))
+    for warning in filter(None, (report.contradictions(), report.same_names())):
+        warn(printable(warning))
     for line in filter(None, lines):
         if not quiet:
             error_console().print(printable(line), highlight=False, markup=False, soft_wrap=True)

@@ -77,7 +77,7 @@ class FeatureTable:
                 halves the table and changes a vector by about 2e-4 of its length.
 
         Raises:
-            ArtifactError: there is a table already.
+            UsageError: there is a table already, or something else.
         """
         import lance
 
@@ -85,7 +85,7 @@ class FeatureTable:
         shapes = {kind: (shape,) if isinstance(shape, int) else tuple(shape) for kind, shape in kinds.items()}
         spec = TableSpec(build, shapes, dtype)
         if is_table(path):
-            raise ArtifactError(f"{path} exists already; open it, or choose another name")
+            raise UsageError(f"{path} exists already; open it, or choose another name")
         refuse_foreign(path)
         path.mkdir(parents=True, exist_ok=True)
         schema = spec.schema()
@@ -98,8 +98,7 @@ class FeatureTable:
         """Raise where no table can be made or added to at `path`: ask before images are read, not after it.
 
         Raises:
-            ArtifactError: something else than a table is there.
-            UsageError: nothing can be written there.
+            UsageError: something else than a table is there, or nothing can be written there.
         """
         refuse_foreign(Path(path))
         check_inside(path)

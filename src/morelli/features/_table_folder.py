@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from morelli.errors import ArtifactError
+from morelli.errors import ArtifactError, UsageError
+from morelli.features._lance import open_dataset
 
 SIDE_FOLDER = "_morelli"
 """Inside the dataset's folder, where Lance looks at its own subfolders only: the lock and the failures."""
@@ -18,12 +19,15 @@ def is_table(path: Path) -> bool:
 
 
 def refuse_foreign(path: Path) -> None:
-    """Raise `ArtifactError` where `path` is a file, or a folder with anything that is not a table's."""
+    """Raise `UsageError` where `path` is a file, or a folder with anything that is not a feature table's."""
     ours = {SIDE_FOLDER, "data", "_versions", "_transactions"}
     if is_table(path):
+        with suppress(ArtifactError):  # damaged, which whoever reads it says
+            if b"morelli.format" not in (open_dataset(path).schema.metadata or {}):
+                raise UsageError(f"{path} is a Lance dataset of another program; choose another name")
         return
     if path.is_file() or (path.is_dir() and any(entry.name not in ours for entry in path.iterdir())):
-        raise ArtifactError(f"{path} exists and is not a feature table; choose another name")
+        raise UsageError(f"{path} exists and is not a feature table; choose another name")
 
 
 @contextmanager

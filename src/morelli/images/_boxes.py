@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
-from morelli.images._codec_headers import UNSPECIFIED, Colour, av1_colour, hevc_colour
+from morelli.images._codec_headers import Colour, av1_colour, hevc_colour
 
 _MOST_BOXES = 2_000
 _MOST_ITEMS = 10_000
@@ -40,19 +40,19 @@ class Boxes:
     coded: bytes = b""
 
     def colour(self) -> Colour:
-        """Primaries and transfer characteristics by the container, else by the codec, else unspecified."""
+        """Primaries and transfer characteristics, each by the container, else by the codec, else 2."""
+        found: list[Colour] = []
         for kind, body in self.properties:
             if kind == b"colr" and body[:4] == b"nclx" and len(body) >= 8:
                 said = int.from_bytes(body[4:6], "big"), int.from_bytes(body[6:8], "big")
-                if said[1] != UNSPECIFIED[1]:
-                    return said
+                found.append(said)
         for kind, body in self.properties:
             if kind == b"hvcC":
-                return hevc_colour(body)
-            if kind == b"av1C":
-                said = av1_colour(body[4:])
-                return said if said[1] != UNSPECIFIED[1] else av1_colour(self.coded)
-        return UNSPECIFIED
+                found.append(hevc_colour(body))
+            elif kind == b"av1C":
+                found += [av1_colour(body[4:]), av1_colour(self.coded)]
+        primaries, transfer = (next((said[k] for said in found if said[k] != 2), 2) for k in (0, 1))
+        return primaries, transfer
 
 
 def read_boxes(data: bytes) -> Boxes:

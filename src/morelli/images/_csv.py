@@ -77,6 +77,7 @@ def _parsed(file: TextIO, delimiter: str) -> Iterator[list[str]]:
     that uses this reader keeps its own.
     """
     reader = csv.reader(file, delimiter=delimiter, strict=True)
+    spaced = None
     while True:
         with _limit:
             before = csv.field_size_limit()
@@ -87,6 +88,11 @@ def _parsed(file: TextIO, delimiter: str) -> Iterator[list[str]]:
                 csv.field_size_limit(before)
         if values is None:
             return
+        if spaced is None and len(values) > 1:
+            # "path, label": then quotes behind a space are quotes.
+            spaced = all(value.startswith(" ") for value in values[1:])
+            if spaced:
+                reader = csv.reader(file, delimiter=delimiter, strict=True, skipinitialspace=True)
         yield values
 
 

@@ -15,7 +15,7 @@ from morelli.images._formats import Frame, open_frame
 from morelli.images._limits import Limits
 from morelli.images._problems import image_errors
 from morelli.images._quiet import quiet_pillow
-from morelli.images._sniff import HEAD_BYTES, SUFFIXES, next_step, other_format, sniff, stand_in
+from morelli.images._sniff import HEAD_BYTES, SUFFIXES, next_step, other_format, sniff, stand_in, with_article
 
 _OTHER_BYTES = 4096
 _TURNS = {
@@ -110,7 +110,7 @@ def _decode(data: bytes, limits: Limits, name: str | None) -> Decoded:
         if other:
             raise ImageError(
                 "unsupported_format",
-                f"the content is a {other}, which is not read; {next_step(other)}",
+                f"the content is {with_article(other)}, which is not read; {next_step(other)}",
             )
         instead = stand_in(data[:_OTHER_BYTES])
         text = f"the content is {instead}" if instead else "the content is not an image in any known format"

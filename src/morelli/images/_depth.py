@@ -67,9 +67,17 @@ def hdr_colour(data: bytes, format: str, icc: bytes | None) -> Colour | None:
     return next((colour for colour in said if colour[1] in _TRANSFER), None)
 
 
-def states_colour(data: bytes) -> bool:
-    """Whether a PNG states its colours by code points (``cICP``), which come before all else."""
-    return any(kind == b"cICP" for kind, _ in _chunks(data[:_HEAD]))
+def stated_colour(data: bytes, format: str) -> Colour | None:
+    """The colours that AVIF, HEIF and PNG (``cICP``) state by code points; None where nothing is stated."""
+    if format in ("AVIF", "HEIF"):
+        colour = read_boxes(data).colour()
+        return None if colour == UNSPECIFIED else colour
+    if format != "PNG":
+        return None
+    return next(
+        ((body[0], body[1]) for kind, body in _chunks(data[:_HEAD]) if kind == b"cICP" and len(body) == 4),
+        None,
+    )
 
 
 def _profile_colour(icc: bytes) -> Colour:

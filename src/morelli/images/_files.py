@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import errno
-import glob
 import os
 import stat
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePath
 
+from morelli.artefacts.outputs import is_output_file, is_output_folder
 from morelli.errors import ImageError
 from morelli.images._item import ImageItem, printable, problem_item
-from morelli.images._leavings import is_left_file, is_left_folder, is_results_folder, may_be_apple_double
+from morelli.images._leavings import is_left_file, is_left_folder, may_be_apple_double
 from morelli.images._limits import Limits
 from morelli.images._sniff import HEAD_BYTES, OTHER_IMAGE_SUFFIXES, SUFFIXES, sniff
 
@@ -117,8 +117,8 @@ def iter_folder(
     links reach twice is listed once. Pipes, sockets and devices with an image's name are reported
     and never opened. Without an image's suffix a file is taken when its first bytes are an image's.
     What systems keep for themselves (``Thumbs.db``, ``._a.jpg``, ``@eaDir``, …) is passed over.
-    `on_other` is given everything that is no image: its kind, "left" for what systems keep, "results" for a
-    folder of results of this program, "" for other files, and its path.
+    `on_other` is given everything that is no image: its kind, "left" for what systems keep, "output" for
+    what this program wrote, "" for other files, and its path.
     """
     # An explicit stack: a hostile tree may be deeper than Python's.
     root = _identity(folder)
@@ -140,6 +140,9 @@ def iter_folder(
         except OSError as error:
             problem = os_problem(error, path)
             yield problem_item(printable(path), problem.reason, str(problem)), parts
+            continue
+        if path != folder and is_output_folder(path, [entry.name for entry in entries]):
+            on_other("output", path)
             continue
         found: list[tuple[str, tuple[str, ...], frozenset[tuple[int, int]], bool]] = []
         for entry in entries:
@@ -164,22 +167,6 @@ def iter_folder(
             return
 
 
-def iter_glob(pattern: str) -> list[str]:
-    """The paths that match `pattern` (``**`` for any depth), sorted by name."""
-    return sorted(glob.glob(pattern, recursive=True), key=os.fsencode)  # noqa: PTH207 - see read_file
-
-
-def fixed_part(pattern: str) -> str:
-    """The folder of a glob before its first part with a wildcard; "." where there is none.
-
-    >>> fixed_part("data/sets/*/train/*.jpg"), fixed_part("*.jpg")
-    ('data/sets', '.')
-    """
-    parts = PurePath(pattern).parts
-    wild = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
-    return str(PurePath(*parts[:wild]))
-
-
 def _look(
     entry: os.DirEntry[str],
     path: str,
@@ -187,7 +174,7 @@ def _look(
     seen: set[tuple[int, int]],
     recursive: bool,
 ) -> str | ImageError:
-    """'folder', 'image', 'left', 'results' or '' as `iter_folder` says, or the problem to report."""
+    """'folder', 'image', 'left', 'output' or '' as `iter_folder` says, or the problem to report."""
     if is_left_file(entry.name):
         return "left"
     # AppleDouble files repeat the picture's name: only their content can make them a picture.
@@ -202,8 +189,6 @@ def _look(
             return "left"
         if not recursive:
             return ""
-        if is_results_folder(path):
-            return "results"
         identity = (status.st_dev, status.st_ino)
         if identity in above:
             return ImageError("cyclic_link", f"{printable(path)} is a link to a folder that contains it")
@@ -212,9 +197,9 @@ def _look(
         if not by_name:
             return ""
         return ImageError("not_a_file", f"{printable(path)} is {_kind(status.st_mode)}, not a file")
-    if by_name:
-        return "image"
-    if sniff(read_head(path)) is not None:
+    if is_output_file(path):
+        return "output"
+    if by_name or sniff(read_head(path)) is not None:
         return "image"
     return "left" if may_be_apple_double(entry.name) else ""
 

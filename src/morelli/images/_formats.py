@@ -30,14 +30,16 @@ from morelli.images._animations import (
     uncovered_of_gif,
     uncovered_of_webp,
 )
+from morelli.images._codec_headers import Colour
 from morelli.images._colour import Change, without_empty_alpha
-from morelli.images._depth import depth_notes, hdr_colour, states_colour
+from morelli.images._depth import depth_notes, hdr_colour
 from morelli.images._guards import check_container, check_pixels, frame_count
 from morelli.images._hdr import to_sdr
 from morelli.images._jpeg import jpeg_has_end, jpeg_quality, jpeg_scans
 from morelli.images._limits import Limits
 from morelli.images._png import check_png_complete, drop_png_metadata, png_bit_depth
-from morelli.images._png_samples import display_gamma, from_gamma, with_key
+from morelli.images._png_samples import with_key
+from morelli.images._stated import stated_change
 from morelli.images._tiff import ORIENTATION, directories, exif_is_broken, exif_orientation
 from morelli.images._tiff_samples import meant_samples
 
@@ -80,6 +82,7 @@ _SCAN_PIXELS_PER_SECOND = 50e6
 _UNREAD = (
     "unknown pixel mode",
     "unknown data organization",
+    "unknown raw mode",
     "unrecognized image mode",
     "not available",
     "unsupported",
@@ -138,8 +141,7 @@ def open_frame(data: bytes, format: str, limits: Limits) -> Frame:
         if format == "PNG" and not frame.has_exif:
             _read_exif(frame)  # which may stand behind the pixels (PNG 3rd edition, 5.6)
         colour = hdr_colour(data, format, frame.icc)
-        if colour is not None:
-            frame.change = partial(to_sdr, colour[1], colour[0])
+        frame.change = _change(data, format, frame.icc, colour, image.info)
         notes += depth_notes(data, format, colour)
         if format in ("WEBP", "AVIF"):
             notes += _filled(data)
@@ -166,9 +168,6 @@ def _complete(
         check_png_complete(data, image)
         image = with_key(image, png_bit_depth(data), frame.notes)
         frame.image = image
-        exponent = None if states_colour(data) else display_gamma(image.info)
-        if exponent is not None:
-            frame.change = partial(from_gamma, exponent)
     if first is not None:
         frame.image = put_on_canvas(image, first)
     elif format == "BMP":
@@ -179,6 +178,11 @@ def _complete(
         frame.image = uncovered_of_gif(image)
     elif with_alpha:
         frame.image = uncovered_of_webp(image)
+
+
+def _change(data: bytes, format: str, icc: bytes | None, hdr: Colour | None, info: Any) -> Change | None:
+    """What takes the samples to sRGB, where the container says so; `hdr`: what `hdr_colour` found."""
+    return stated_change(data, format, icc, info) if hdr is None else partial(to_sdr, hdr[1], hdr[0])
 
 
 def _reduce(image: Any, limits: Limits, notes: list[str]) -> None:
@@ -312,8 +316,7 @@ def _open_heif(data: bytes, limits: Limits) -> Frame:
     if int(info.get("bit_depth", 8)) > 8:
         frame.notes.append(f"{info['bit_depth']}-bit reduced")
     colour = hdr_colour(data, "HEIF", frame.icc)
-    if colour is not None:
-        frame.change = partial(to_sdr, colour[1], colour[0])
+    frame.change = _change(data, "HEIF", frame.icc, colour, info)
     frame.notes += [*depth_notes(data, "HEIF", colour), *_filled(data)]
     if frame.frames > 1:
         place = container.primary_index

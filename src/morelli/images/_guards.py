@@ -87,6 +87,10 @@ def _check_webp(data: bytes, limits: Limits) -> None:
 
 
 def _check_tiff(data: bytes, limits: Limits) -> None:
+    if data.startswith(b"MM\0\x2b"):
+        # Pillow 13 knows the mark of a BigTIFF in the other order alone.
+        text = "the content is a BigTIFF in big-endian order, which is not read; save it as TIFF or PNG first"
+        raise ImageError("unsupported_format", text)
     first = next(directories(data), None)
     if first is None:
         raise ImageError("damaged", "the TIFF file has no readable directory; it may be cut off")

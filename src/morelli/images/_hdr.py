@@ -5,6 +5,8 @@ Detectors know pictures of standard range. Read as they are stored, samples of P
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -59,6 +61,18 @@ def to_sdr(transfer: int, primaries: int, image: Image.Image, notes: list[str]) 
             part = part * (_rolled_off(brightest, peak) / np.maximum(brightest, 1e-6))
         if primaries != _BT709:
             part = part @ matrix
+        shown[top : top + step] = _SRGB[(np.clip(part, 0, 1) * 65535).round().astype(np.uint16)]
+    return Image.fromarray(shown)
+
+
+def srgb_of_light(image: Image.Image, light: NDArray[Any], matrix: NDArray[Any]) -> Image.Image:
+    """An 8-bit RGB image as sRGB: `light` (256,) is the light of each sample, `matrix` takes it to BT.709."""
+    curve, turned = light.astype(np.float32), matrix.T.astype(np.float32)
+    pixels = np.asarray(image)
+    shown = np.empty_like(pixels)
+    step = max(1, _ROWS // image.width)
+    for top in range(0, image.height, step):
+        part = curve[pixels[top : top + step]] @ turned
         shown[top : top + step] = _SRGB[(np.clip(part, 0, 1) * 65535).round().astype(np.uint16)]
     return Image.fromarray(shown)
 

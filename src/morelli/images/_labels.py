@@ -156,6 +156,15 @@ def _kind_of_column(column: str) -> str:
     return "class" if _CLASS_COLUMN.fullmatch(name) else ""
 
 
+def is_label_column(name: str) -> bool:
+    """True for a column or a key that states the label, or asks for it.
+
+    >>> is_label_column("Label"), is_label_column("is_ai"), is_label_column("caption")
+    (True, True, False)
+    """
+    return name.strip().lower() == "label" or _kind_of_column(name) in ("question", "spelled")
+
+
 def plain_label_of_folders(parts: Sequence[str]) -> int | None:
     """The label of the innermost folder called real or fake, with a number or not; no other names count.
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Set
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 _MOST = 100_000
+_MOST_LOOKS = 1_000
 
 _FILES: Final = frozenset({"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", ".ds_store"})
-# Data sets have a SHA256SUMS and a report.json of their own: of a report both files are looked for.
-_RESULTS: Final = (
-    *(("audit.json", "audit.md"), ("report.json", "report.md"), ("study.json", "study.md")),
-    *(("explanation.json", "explanation.md"), ("analyses.json",)),
-)
 _FOLDERS: Final = frozenset(
     {
         "__macosx",  # zip archives of the Finder
@@ -54,13 +51,6 @@ def is_left_file(name: str) -> bool:
     return name.lower() in _FILES
 
 
-def is_results_folder(path: str) -> bool:
-    """True for a folder of results that this program wrote: its charts are no pictures to judge."""
-    if not os.path.lexists(os.path.join(path, "SHA256SUMS")):  # noqa: PTH118 - see `morelli.images._files`
-        return False
-    return any(all(os.path.lexists(os.path.join(path, n)) for n in names) for names in _RESULTS)  # noqa: PTH118
-
-
 def is_left_member(name: str) -> bool:
     """`is_left_file` and `is_left_folder` for the whole name of an archive's member."""
     parts = name.replace("\\", "/").rstrip("/").split("/")
@@ -83,15 +73,20 @@ class SkippedFiles:
     """What was met on the way to the images and not read, by its path; each counts once.
 
     `left` is what systems leave, `unread` the manifests and archives inside a folder, `apart` the pictures of
-    a tar whose labels lie elsewhere in it, `results` the folders of results of this program. `against` are
-    pictures that are read, with a label that the name of their folder contradicts.
+    a tar whose labels lie elsewhere in it, `outputs` what this program wrote, see
+    `morelli.artefacts.outputs`. `against` are pictures that are read, with a label that the name of their
+    folder contradicts, and `renamed` those whose name in an archive an earlier one has.
+    `sidecars` are files beside pictures of their name that state a label.
     """
 
     left: set[str] = field(default_factory=set)
     unread: set[str] = field(default_factory=set)
     apart: set[str] = field(default_factory=set)
-    results: set[str] = field(default_factory=set)
+    outputs: set[str] = field(default_factory=set)
     against: set[str] = field(default_factory=set)
+    renamed: set[str] = field(default_factory=set)
+    sidecars: set[str] = field(default_factory=set)
+    looks: int = 0
 
     def add_left(self, path: str) -> None:
         """Count what a system left."""
@@ -108,20 +103,35 @@ class SkippedFiles:
         if len(self.apart) < _MOST:
             self.apart.add(path)
 
-    def add_results(self, path: str) -> None:
-        """Count a folder of results that is not entered."""
-        if len(self.results) < _MOST:
-            self.results.add(path)
+    def add_output(self, path: str) -> None:
+        """Count a file or a folder that this program wrote."""
+        if len(self.outputs) < _MOST:
+            self.outputs.add(path)
 
     def add_against(self, uri: str) -> None:
         """Count a picture whose label says the opposite of its folder."""
         if len(self.against) < _MOST:
             self.against.add(uri)
 
+    def add_renamed(self, uris: Set[str]) -> None:
+        """Count members of an archive whose name an earlier member has."""
+        self.renamed |= set(islice(uris, _MOST - len(self.renamed)))
+
+    def may_look(self) -> bool:
+        """Whether one more file may be looked into for a label; so many are enough to say it."""
+        self.looks += 1
+        return self.looks <= _MOST_LOOKS
+
+    def add_sidecar(self, path: str) -> None:
+        """Count a file that states the label of a picture beside it."""
+        self.sidecars.add(path)
+
     def merge(self, other: SkippedFiles) -> None:
         """Add what another one counted."""
         self.left |= other.left
         self.unread |= other.unread
         self.apart |= other.apart
-        self.results |= other.results
+        self.outputs |= other.outputs
         self.against |= other.against
+        self.renamed |= other.renamed
+        self.sidecars |= other.sidecars

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path, PurePath
 from urllib.parse import unquote
 
@@ -105,18 +108,19 @@ def iter_manifest(
         if table.pictures is not None:
             yield from _iter_pictures(table, base, limits, claim, reader)
             return
-        rows = table.rows()
+        read_rows = table.rows
     else:
         rows_of = jsonl_rows if manifest.lower().endswith(JSONL) else csv_rows
-        rows = rows_of(manifest, lambda header: _check_header(header, columns, name))
+        read_rows = partial(rows_of, manifest, lambda header: _check_header(header, columns, name))
         reader = None
     recorded: dict[str, _LabelAndGenerator] = {}
     members = _Members(listed)
-    for number, row in rows:
+    others = _OtherRows(read_rows, base)
+    for number, row in read_rows():
         if reader is None:
             roles = _roles(list(row), columns, name, None)
             reader = _Rows(name, roles, other_task=False, split=None, chosen=columns.label is not None)
-        where = row[reader.roles.image].strip()
+        where = _path_in(row[reader.roles.image].strip())
         if not where:
             raise UsageError(
                 f"{name}, row {number}: column {reader.roles.image!r} is empty; every row must name an image"
@@ -128,11 +132,12 @@ def iter_manifest(
             )
         if "\x00" in where:
             raise UsageError(f"{name}, row {number}: column {reader.roles.image!r} holds a NUL character")
-        if _INLINE.match(where):
+        if _INLINE.match(where) or where[:5].lower() == "data:":
             if claim(f"{manifest}::{number}"):
                 yield reader.described(_inline(manifest, number), row, number)
             continue
         path = _local_path(base, where)
+        row = others.filled(row, reader.roles)  # noqa: PLW2901
         if path is None:
             if claim(where):
                 yield reader.described(_remote(where, limits, remote), row, number)
@@ -162,6 +167,63 @@ def _difference(earlier: _LabelAndGenerator, now: _LabelAndGenerator) -> str | N
 
 def _folded(name: str | None) -> str | None:
     return None if name is None else name.strip().lower()
+
+
+def _path_in(cell: str) -> str:
+    """The path that a cell holds, also as ``{"path": "a.png", "bytes": null}``, as `datasets` writes it."""
+    if not cell.startswith("{"):
+        return cell
+    try:
+        found = json.loads(cell)
+    except (ValueError, RecursionError):
+        return cell
+    path = found.get("path") if isinstance(found, dict) and not found.get("bytes") else None
+    return path.strip() if isinstance(path, str) else cell
+
+
+class _OtherRows:
+    """What other rows of an image say, for one that lacks its label or its generator.
+
+    They are read once, when the first such row is met: a table joined of two lists has them in any order.
+    """
+
+    def __init__(self, rows: Callable[[], Iterator[tuple[int, dict[str, str]]]], base: Path) -> None:
+        self._rows, self._base = rows, base
+        self._said: dict[str, dict[str, str]] | None = None
+
+    def filled(self, row: dict[str, str], roles: _Roles) -> dict[str, str]:
+        """The row with the label and the generator that others give, where it has none."""
+        lacking = self._lacking(row, roles)
+        if not lacking or _is_real(row, roles):
+            return row
+        if self._said is None:
+            self._said = {}
+            for _, other in self._rows():
+                missing = self._lacking(other, roles)
+                kept = {
+                    c: other[c]
+                    for c in (roles.label, roles.generator)
+                    if c and c in other and c not in missing
+                }
+                if kept:
+                    self._said[self._place(other, roles)] = kept | self._said.get(
+                        self._place(other, roles), {}
+                    )
+        found = self._said.get(self._place(row, roles), {})
+        return row | {column: found[column] for column in lacking if column in found}
+
+    @staticmethod
+    def _lacking(row: Mapping[str, str], roles: _Roles) -> list[str]:
+        columns = [column for column in (roles.label, roles.generator) if column is not None]
+        return [column for column in columns if row.get(column, "").strip().lower() in UNKNOWN]
+
+    def _place(self, row: Mapping[str, str], roles: _Roles) -> str:
+        return os.path.abspath(self._base / row.get(roles.image, "").strip())  # noqa: PTH100
+
+
+def _is_real(row: Mapping[str, str], roles: _Roles) -> bool:
+    """Whether a row is of a real image, which needs no generator."""
+    return roles.label is not None and label_in_column(row.get(roles.label, ""), roles.label) == REAL
 
 
 class _Members:
@@ -238,12 +300,13 @@ def _iter_pictures(
 def _remote(where: str, limits: Limits, remote: bool) -> ImageItem:
     if remote and "://" in where:
         return remote_item(where, limits)
+    # Signed addresses differ behind their first hundreds of characters.
     text = printable(where if len(where) <= 200 else where[:200] + "…")
     message = (
         f"{text} is a remote address; download it first and give the local path, or ask for addresses in "
         "manifests (--remote)"
     )
-    return problem_item(text, "remote_address", message)
+    return problem_item(printable(where), "remote_address", message)
 
 
 @dataclass(frozen=True)
@@ -339,6 +402,9 @@ def _local_path(base: Path, where: str) -> str | None:
     if "%" in where and not os.path.lexists(path):
         decoded = str(base / unquote(where))  # as addresses write it
         return decoded if "\x00" not in decoded and os.path.lexists(decoded) else path
+    if not where.isascii() and not os.path.lexists(path):  # accents are one character on Linux, two on a Mac
+        other_forms = (str(base / unicodedata.normalize(form, where)) for form in ("NFC", "NFD"))
+        return next(filter(os.path.lexists, other_forms), path)
     return path
 
 

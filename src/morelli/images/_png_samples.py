@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,17 +33,21 @@ def with_key(image: Any, depth: int, notes: list[str]) -> Any:
     return image
 
 
-def display_gamma(info: dict[Any, Any]) -> float | None:
-    """The exponent that takes samples to light, where a PNG states another one than screens have.
+def stated_gamma(info: Mapping[Any, Any]) -> float | None:
+    """The gamma that a PNG states (``gAMA``), where it makes sense.
 
     A profile, ``sRGB`` and ``cICP`` say more and come first; ``cICP`` is the caller's to look for.
     """
     stated = info.get("gamma")
     if not isinstance(stated, float) or "srgb" in info or info.get("icc_profile"):
         return None
-    if not _LEAST <= stated <= _MOST or abs(stated * _DISPLAY - 1) < _USUAL:
-        return None
-    return 1 / stated
+    return stated if _LEAST <= stated <= _MOST else None
+
+
+def display_gamma(info: Mapping[Any, Any]) -> float | None:
+    """The exponent that takes samples to light, where a PNG states another one than screens have."""
+    stated = stated_gamma(info)
+    return None if stated is None or abs(stated * _DISPLAY - 1) < _USUAL else 1 / stated
 
 
 def from_gamma(exponent: float, image: Image.Image, notes: list[str]) -> Image.Image:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from pathlib import PurePosixPath
 from typing import IO, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from morelli.errors import ImageError, UsageError
 from morelli.images._files import is_image_name, too_many_bytes
@@ -209,7 +209,7 @@ def _read_http(address: str, limits: Limits) -> bytes:
         _WebOnly(),
     ):
         opener.add_handler(handler)
-    request = urllib.request.Request(address, headers={"User-Agent": "morelli"})
+    request = urllib.request.Request(_encoded(address), headers={"User-Agent": "morelli"})
     with opener.open(request, timeout=_SECONDS) as answer:
         stated = answer.headers.get("Content-Length", "")
         if stated.isdigit() and int(stated) > limits.max_bytes:
@@ -218,6 +218,19 @@ def _read_http(address: str, limits: Limits) -> bytes:
         if stated.isdigit() and len(data) < int(stated):
             raise ImageError("truncated", f"{printable(address)}: the connection ended early")
         return data
+
+
+def _encoded(address: str) -> str:
+    """The address as browsers send it: spaces and letters beyond ASCII by percent signs, hosts as IDNA.
+
+    >>> _encoded("https://a.example/b c/ü.png?x=1&y=%20")
+    'https://a.example/b%20c/%C3%BC.png?x=1&y=%20'
+    """
+    parts = urlsplit(address)
+    if parts.netloc.isascii():
+        return quote(address, safe="%/:?#[]@!$&'()*+,;=~")
+    host = parts.netloc.encode("idna").decode("ascii")
+    return _encoded(address.replace(parts.netloc, host, 1))
 
 
 def _bounded(file: IO[bytes], name: str, limits: Limits) -> bytes:

@@ -32,7 +32,9 @@ SUFFIXES: Final = {
 """Suffixes of accepted formats, lower case."""
 
 OTHER_IMAGE_SUFFIXES: Final = frozenset(
-    {".jp2", ".j2k", ".jxl", ".psd", ".ico", ".svg", ".tga", ".exr", ".hdr", ".ppm", ".pgm", ".pbm", ".qoi"}
+    {".jpf", ".jpx", ".jpc", ".j2c", ".jxr", ".wdp", ".hdp", ".bpg", ".flif", ".mng", ".jng", ".cur", ".icns"}
+    | {".pcx", ".sgi", ".dds", ".xcf", ".kra", ".pnm", ".pam", ".pfm", ".xpm", ".fits", ".djvu"}
+    | {".jp2", ".j2k", ".jxl", ".psd", ".ico", ".svg", ".tga", ".exr", ".hdr", ".ppm", ".pgm", ".pbm", ".qoi"}
     | {".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".raf", ".orf", ".rw2", ".rwl"}
     | {".pef", ".srw", ".3fr", ".fff", ".iiq", ".mef", ".mos", ".mrw", ".erf", ".dcr", ".kdc", ".x3f"}
 )
@@ -67,6 +69,8 @@ _OTHERS: Final = (
     (b"PF\n", "PFM"),
     (b"Pf\n", "PFM"),
     (b"8BPS", "PSD"),
+    (b"\x8aMNG\r\n\x1a\n", "MNG"),
+    (b"\x8bJNG\r\n\x1a\n", "JNG"),
     (b"\x00\x00\x01\x00", "ICO"),
     (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
@@ -100,6 +104,16 @@ _OTHERS: Final = (
 
 
 _SVG: Final = re.compile(r"<(?:[a-z]+:)?svg[\s>/]")
+
+
+def with_article(name: str) -> str:
+    """A format's name behind "a" or "an", as it is spoken.
+
+    >>> with_article("ICO"), with_article("SVG"), with_article("JPEG XL")
+    ('an ICO', 'an SVG', 'a JPEG XL')
+    """
+    spoken_as_vowel = name[:1] in "AEIOaeio" or name.startswith(("SVG", "SGI", "MNG", "XPM", "LZ4", "xz"))
+    return f"{'an' if spoken_as_vowel else 'a'} {name}"
 
 
 def sniff(head: bytes) -> str | None:

@@ -6,20 +6,21 @@ import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path, PurePath
 from typing import Literal
 
+from morelli.artefacts.outputs import is_output_file, is_output_folder
 from morelli.errors import ImageError, UsageError
 from morelli.images._files import (
     file_item,
-    fixed_part,
     is_image_name,
     iter_folder,
-    iter_glob,
     no_regular_file,
     os_problem,
     read_head,
 )
+from morelli.images._globs import fixed_part, iter_glob
 from morelli.images._instead import UnreadableTableError, instead_of_archive
 from morelli.images._item import ImageItem, printable, problem_item
 from morelli.images._labels import FAKE, group_of_folders, label_of_folders, plain_label_of_folders
@@ -30,6 +31,7 @@ from morelli.images._manifest import Columns, NoImagesError, is_shard, iter_mani
 from morelli.images._remote import is_address, iter_remote
 from morelli.images._sniff import sniff
 from morelli.images._tar import iter_tar
+from morelli.images._webdataset import may_be_sidecar, states_label
 from morelli.images._zip import ARCHIVE_SUFFIXES, TAR_SUFFIXES, iter_zip
 from morelli.images.layouts import SourceReport, checked_layout, place_of
 
@@ -77,6 +79,8 @@ def iter_source(
     a tar (.tar, .tar.gz, .tar.bz2; webdataset shards among them), or one member ``set.zip::a.png``.
     What cannot be used is yielded too, with its `problem`, so that nothing is passed over in
     silence: a path that does not exist, a damaged archive, a link that leads in a circle.
+    What this program wrote (contact sheets, charts, reports, bundles, tables) is left out of folders,
+    globs and lists of several sources; given alone it is read.
     Archives and manifests that lie inside a folder are not entered; name them, or use a glob. Shards of a
     data set are: files such as ``train-00000-of-00002.parquet``, ``train/0000.parquet`` or
     ``data-00000-of-00001.arrow``, as Hugging Face names them.
@@ -99,7 +103,8 @@ def iter_source(
             of `morelli.images.layouts.LAYOUTS`, or "auto" for the first that fits each image. An image that
             does not fit gets no label.
         image_column: a manifest's column of paths or pictures, instead of the usual names.
-        label_column: a manifest's column of labels, instead of ``label``.
+        label_column: a manifest's column of labels, instead of ``label``; likewise the key in a shard's
+            ``.json``.
         remote: addresses (http, https, s3, gs, hf): None refuses them, ``"given"`` reads those that `spec`
             names, ``"all"`` those in manifests as well: then whoever wrote a manifest chooses what this
             machine contacts.
@@ -162,6 +167,22 @@ def _iter_specs(
             yield item
 
 
+def _places(base: str, below: str) -> Iterator[str]:
+    """The folders between `base` and what lies below it, and that itself."""
+    place = PurePath(base)
+    for part in PurePath(below).parts:
+        place /= part
+        yield str(place)
+
+
+def _is_output(path: str) -> bool:
+    """Whether this program wrote a file or a folder."""
+    try:
+        return is_output_folder(path, os.listdir(path)) if _is_folder(path) else is_output_file(path)  # noqa: PTH208
+    except OSError:
+        return False
+
+
 def _is_folder(spec: str) -> bool:
     try:
         return os.path.isdir(spec)  # noqa: PTH112 - see _files
@@ -202,7 +223,9 @@ def _iter_one(spec: str, reading: _Reading, claim: _Claim) -> Iterator[tuple[Ima
         exists = os.path.lexists(spec)
     except ValueError:  # a NUL in the name
         exists = False
-    if _is_folder(spec):
+    if exists and not reading.alone and _is_output(spec):
+        reading.passed.add_output(spec)
+    elif _is_folder(spec):
         yield from _iter_folder(spec, reading, claim)
     elif exists:
         yield from _iter_file(spec, reading, claim) if reading.alone else _iter_one_of(spec, reading, claim)
@@ -220,10 +243,14 @@ def _iter_one(spec: str, reading: _Reading, claim: _Claim) -> Iterator[tuple[Ima
         if not matches:
             yield _unmatched(spec), ()
         base = fixed_part(spec)
+        is_output = cache(_is_output)
         for match in matches:
             below = os.path.relpath(match, base)
             if is_left_member(below):
                 reading.passed.add_left(match)
+                continue
+            if own := next(filter(is_output, _places(base, below)), None):
+                reading.passed.add_output(own)
                 continue
             above = (PurePath(base).name, *PurePath(below).parent.parts)
             if os.path.isdir(match):  # noqa: PTH112 - see _files
@@ -273,12 +300,14 @@ def _iter_folder(
     def note(kind: str, path: str) -> None:
         if kind == "left":
             reading.passed.add_left(path)
-        elif kind == "results":
-            reading.passed.add_results(path)
+        elif kind == "output":
+            reading.passed.add_output(path)
         elif is_shard(path):
             shards.append(path)
         elif path.lower().endswith((*ARCHIVE_SUFFIXES, *MANIFEST_SUFFIXES)):
             reading.passed.add_unread(path)
+        elif may_be_sidecar(path) and reading.passed.may_look() and states_label(path):
+            reading.passed.add_sidecar(path)
 
     yield from iter_folder(folder, reading.limits, reading.recursive, claim, leading, on_other=note)
     for shard in sorted(shards):
@@ -339,7 +368,8 @@ def _iter_file(
     if name.endswith(".zip") or (head.startswith(b"PK\x03\x04") and not is_image_name(name)):
         members = iter_zip(path, printable(path), limits, reading.passed)
     elif name.endswith(TAR_SUFFIXES):
-        members = iter_tar(path, printable(path), limits, reading.passed, reading.label)
+        column = reading.columns.label
+        members = iter_tar(path, printable(path), limits, reading.passed, reading.label, column=column)
     else:
         if claim(path):
             yield file_item(path, path, limits), (PurePath(path).parent.name,) if above is None else above

@@ -19,7 +19,7 @@ from typing import IO, Any, cast
 from morelli.errors import ImageError
 from morelli.images._elsewhere import opened_elsewhere
 from morelli.images._files import is_image_name, os_problem, read_part, too_many_bytes
-from morelli.images._item import ImageItem, printable, problem_item
+from morelli.images._item import DistinctNames, ImageItem, printable, problem_item
 from morelli.images._leavings import SkippedFiles, is_left_member, may_be_apple_double
 from morelli.images._limits import Limits
 from morelli.images._sniff import HEAD_BYTES, sniff
@@ -51,7 +51,13 @@ _ERRORS = (
 
 
 def iter_tar(
-    path: str, uri: str, limits: Limits, passed: SkippedFiles, label: int | None = None
+    path: str,
+    uri: str,
+    limits: Limits,
+    passed: SkippedFiles,
+    label: int | None = None,
+    *,
+    column: str | None = None,
 ) -> Iterator[tuple[ImageItem, str]]:
     """The images of a tar archive in its order, each with its member name.
 
@@ -61,7 +67,7 @@ def iter_tar(
     at all sidecars), and in ``.cls`` where the caller knows the `label`. A plain archive's
     members are read by position; a compressed one is one stream, of which a little is kept so that
     reading along with the listing, or slightly out of order, costs one pass. What systems leave is counted
-    in `passed`.
+    in `passed`. `column` is the key of labels in ``.json``, where another than ``label`` was asked for.
     """
     try:
         archive = _Tar(path, limits)
@@ -70,7 +76,7 @@ def iter_tar(
         return
     is_label = cache(lambda: not _other_task(path, limits))
     sample = Sample()
-    apart = SplitSamples()
+    apart, names = SplitSamples(), DistinctNames()
     try:
         for info, offset in archive.members():
             name = info.name
@@ -86,28 +92,30 @@ def iter_tar(
                 passed.add_left(f"{uri}::{name}")
                 continue
             if not sample.takes(name):
-                yield from finished(sample, is_label, label)
+                yield from finished(sample, is_label, label, column=column)
                 apart.note(sample)
                 sample = Sample(key_of(name))
             where = f"{uri}::{printable(name)}"
             problem = _member_problem(info)
             if problem is not None:
-                yield problem_item(where, problem.reason, f"{where}: {problem}"), name
+                yield problem_item(names.of(where), problem.reason, f"{where}: {problem}"), name
             elif not info.isreg():
                 continue
             elif is_sidecar(name):
                 if info.size <= MOST_SIDECAR:
                     sample.add_sidecar(name, archive.sidecar(offset, info.size))
             elif is_image_name(name) or archive.looks_like_image(offset, info.size):
-                sample.images.append((archive.image(where, offset, info.size), name))
+                sample.images.append((archive.image(names.of(where), offset, info.size), name))
             elif name.lower().endswith(TABLE_SUFFIXES):
                 passed.add_unread(where)
     except ImageError as error:
-        yield from finished(sample, is_label, label)
+        yield from finished(sample, is_label, label, column=column)
+        passed.add_renamed(names.changed)
         yield problem_item(uri, error.reason, str(error)), ""
         return
-    yield from finished(sample, is_label, label)
+    yield from finished(sample, is_label, label, column=column)
     apart.note(sample)
+    passed.add_renamed(names.changed)
     for key in apart.both():
         passed.add_split_sample(f"{uri}::{key}")
 

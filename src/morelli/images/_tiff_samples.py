@@ -12,26 +12,36 @@ from morelli.images._colour import stretched, to_8_bit
 from morelli.images._tiff import Directory
 
 _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES = 258, 259, 262, 277
-_PLANAR, _SAMPLE_FORMAT = 284, 339
+_PLANAR, _EXTRA, _SAMPLE_FORMAT = 284, 338, 339
+_ALPHA = (1, 2)
+_LAB = 8
 _WHITE_IS_ZERO, _SEPARATE, _UNCOMPRESSED, _SIGNED = 0, 2, 1, 2
 
 
 def check_planes(first: Directory) -> None:
-    """Refuse what is decoded into a wrong picture: deep samples in planes, which Pillow takes for bytes.
+    """Refuse planes of a TIFF that are decoded into a wrong picture, or not at all.
+
+    Pillow takes deep samples of uncompressed planes for bytes, loses the alpha of a second plane and the
+    signs of Lab, and knows no uncompressed planes of other than three or four channels.
 
     Raises:
         ImageError: the TIFF is of this kind.
     """
-    if (
-        first.integer(_PLANAR) == _SEPARATE
-        and (first.integer(_SAMPLES) or 1) > 1
-        and (first.integer(_BITS) or 1) > 8
-        and (first.integer(_COMPRESSION) or _UNCOMPRESSED) == _UNCOMPRESSED
-    ):
+    samples, extra = first.integer(_SAMPLES) or 1, first.integer(_EXTRA)
+    if first.integer(_PLANAR) != _SEPARATE or samples < 2:
+        return
+    plain = (first.integer(_COMPRESSION) or _UNCOMPRESSED) == _UNCOMPRESSED
+    deep = (first.integer(_BITS) or 1) > 8
+    lab = first.integer(_PHOTOMETRIC) == _LAB
+    if (plain and (deep or samples not in (3, 4))) or (samples == 2 and extra in _ALPHA) or lab:
+        what = (
+            "more than 8 bits in uncompressed planes"
+            if deep
+            else f"{samples} channels in planes of their own"
+        )
         raise ImageError(
             "unsupported_format",
-            "a TIFF with more than 8 bits in uncompressed planes is not read; save it with interleaved "
-            "channels, or as PNG",
+            f"a TIFF with {what} is not read; save it with interleaved channels, or as PNG",
         )
 
 

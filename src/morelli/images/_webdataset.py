@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from morelli.errors import ImageError
+from morelli.images._files import is_image_name, read_part
 from morelli.images._item import ImageItem, problem_item
-from morelli.images._labels import REAL, UNKNOWN, contradiction, label_of
+from morelli.images._labels import (
+    REAL,
+    UNKNOWN,
+    contradiction,
+    is_label_column,
+    label_in_column,
+    label_of,
+)
 
 SIDECARS = (".cls", ".json", ".txt")
 MOST_SIDECAR = 1 << 20
@@ -20,6 +30,7 @@ MOST_SAMPLE = 64
 _MOST_SIDECARS = 4 << 20
 _MOST_KEYS = 100_000
 _KNOWN = frozenset({"label", "generator", "lineage", "source", "era", "family", "split"})
+_SUFFIXES = (".jpg", ".png", ".jpeg", ".webp", ".JPG", ".PNG")
 _NUMBERS = ("0", "1", "0.0", "1.0")
 
 
@@ -40,6 +51,8 @@ class Sample:
         """True where the member `name` belongs to this sample, or may."""
         if key_of(name) != self.key:
             return False
+        if split_suffix(name) in self.sidecars or any(name == own for _, own in self.images):
+            return False  # a second sample of the same name
         if len(self.images) < MOST_SAMPLE and self.size < _MOST_SIDECARS:
             return True
         # A full sample is cut between two images, not between an image and its sidecars.
@@ -72,13 +85,13 @@ class SplitSamples:
 
 
 def finished(
-    sample: Sample, is_label: Callable[[], bool], label: int | None = None
+    sample: Sample, is_label: Callable[[], bool], label: int | None = None, *, column: str | None = None
 ) -> Iterator[tuple[ImageItem, str]]:
     """The images of a sample, with the label and metadata that its sidecars give.
 
     `is_label` is asked whether the shard's bare numbers 0 and 1 stand for real and fake; else they are
     the class indices of another task, kept in the metadata. So is a bare number in a ``.cls`` where the
-    caller knows the `label`.
+    caller knows the `label`. `column`: the key of labels in ``.json``, instead of ``label``.
     """
     for item, name in sample.images:
         # The sidecar with the longer name is about fewer images, and decides.
@@ -88,7 +101,7 @@ def finished(
             if _belongs(name, stem)
         }
         try:
-            found, generator, metadata = _read(own, is_label, label is None)
+            found, generator, metadata = _read(own, is_label, label is None, column)
         except ValueError as error:
             yield problem_item(item.uri, "bad_sidecar", f"{item.uri}: {error}"), name
             continue
@@ -98,7 +111,7 @@ def finished(
 
 
 def _read(
-    sidecars: Mapping[str, bytes], is_label: Callable[[], bool], class_numbers: bool
+    sidecars: Mapping[str, bytes], is_label: Callable[[], bool], class_numbers: bool, column: str | None
 ) -> tuple[int | None, str | None, dict[str, str]]:
     label: int | None = None
     generator: str | None = None
@@ -110,11 +123,15 @@ def _read(
         for name, value in found_keys.items():
             low = str(name).lower()
             key = low if low in _KNOWN and low not in found_keys else name
-            if key == "label" and value is not None:
+            if name == column and value is not None:
+                label = label_in_column(str(value), column)
+                if label is None and str(value).strip().lower() not in UNKNOWN:
+                    raise ValueError(f"its {column} {value!r} is not understood; use real/0 or fake/1")
+            elif key == "label" and column is None and value is not None:
                 label = _label(str(value), is_label)
-                if label is None and isinstance(value, str | int | float) and str(value).strip():
+                if label is None and isinstance(value, str | int | float) and _is_known(str(value)):
                     metadata["label"] = str(value)
-            elif key == "generator" and value:
+            elif key == "generator" and value and isinstance(value, str | int | float):
                 generator = str(value)
             elif isinstance(value, str | int | float | bool):
                 metadata[str(key)] = str(value)
@@ -122,12 +139,13 @@ def _read(
         text = sidecars[".cls"].decode("utf-8", "replace").strip()
         found = _label(text, is_label if class_numbers else lambda: False)
         if found is None:
-            metadata["cls"] = text  # a class index of another task
+            if _is_known(text):
+                metadata["cls"] = text  # a class index of another task
         elif label is not None and found != label:
             raise ValueError(f"its .cls {text!r} and the label of its .json contradict each other")
         else:
             label = found
-    if (other := contradiction(label, metadata, generator)) is not None:
+    if column is None and (other := contradiction(label, metadata, generator)) is not None:
         raise ValueError(
             f"its label means {'real' if label == REAL else 'generated'} and {other} the opposite"
         )
@@ -143,8 +161,30 @@ def speaks_of_another_task(name: str, data: bytes) -> bool:
             text = str(_object(data).get("label") or "")
         except ValueError:
             return False
-    # -1 is how class numbers write "unknown".
-    return text.strip().lower() not in UNKNOWN | {"-1"} and label_of(text) is None
+    return _is_known(text) and label_of(text) is None
+
+
+def may_be_sidecar(path: str, is_there: Callable[[str], bool] = os.path.lexists) -> bool:
+    """Whether a file lies beside a picture of its name and may state a label, which is read in tars alone."""
+    stem, suffix = split_suffix(path)
+    pictures = [stem] if is_image_name(stem) else [f"{stem}{one}" for one in _SUFFIXES]
+    return suffix in (".cls", ".json") and any(map(is_there, pictures))
+
+
+def states_label(path: str, read: Callable[[str, int], bytes] = read_part) -> bool:
+    """Whether a sidecar states a label; `read` gives so many bytes of it at most."""
+    if split_suffix(path)[1] == ".cls":
+        return True
+    try:
+        data = read(path, MOST_SIDECAR + 1)
+        return len(data) <= MOST_SIDECAR and any(map(is_label_column, _object(data)))
+    except (OSError, ValueError, ImageError):
+        return False
+
+
+def _is_known(label: str) -> bool:
+    """Whether a label is more than a way to write "unknown", of which -1 is that of class numbers."""
+    return label.strip().lower() not in UNKNOWN | {"-1", "-1.0"}
 
 
 def is_sidecar(name: str) -> bool:

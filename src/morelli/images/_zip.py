@@ -14,10 +14,11 @@ from functools import partial
 from morelli.errors import ImageError
 from morelli.images._elsewhere import opened_elsewhere
 from morelli.images._files import is_image_name, os_problem, read_part, too_many_bytes
-from morelli.images._item import ImageItem, printable, problem_item
+from morelli.images._item import DistinctNames, ImageItem, printable, problem_item
 from morelli.images._leavings import SkippedFiles, is_left_member, may_be_apple_double
 from morelli.images._limits import Limits
-from morelli.images._sniff import HEAD_BYTES, other_format, sniff
+from morelli.images._sniff import HEAD_BYTES, other_format, sniff, with_article
+from morelli.images._webdataset import may_be_sidecar, states_label
 
 TAR_SUFFIXES = (
     ".tar",
@@ -53,6 +54,7 @@ def iter_zip(path: str, uri: str, limits: Limits, passed: SkippedFiles) -> Itera
     except ImageError as error:
         yield problem_item(uri, error.reason, str(error)), ""
         return
+    names, given = DistinctNames(), {info.filename for info in archive.members()}
     for info in archive.members():
         if info.filename.endswith("/"):  # is_dir() asks for a last character, and a name may be empty
             continue
@@ -66,12 +68,21 @@ def iter_zip(path: str, uri: str, limits: Limits, passed: SkippedFiles) -> Itera
         where = f"{uri}::{printable(name)}"
         problem = _member_problem(info, limits)
         if problem is not None:
-            yield problem_item(where, problem.reason, f"{where}: {problem}"), name
+            yield problem_item(names.of(where), problem.reason, f"{where}: {problem}"), name
         elif is_image_name(name) or archive.looks_like_image(info):
+            where = names.of(where)
             # Some programs of Windows divide folders by backslashes, which no archiver puts into a name.
             yield ImageItem(where, partial(archive.read, info)), name.replace("\\", "/")
         elif name.lower().endswith(TABLE_SUFFIXES):
             passed.add_unread(where)
+        elif (
+            info.compress_type in _METHODS
+            and may_be_sidecar(name, given.__contains__)
+            and passed.may_look()
+            and states_label(name, partial(archive.part, info))
+        ):
+            passed.add_sidecar(where)
+    passed.add_renamed(names.changed)
 
 
 def unsafe_name(name: str) -> bool:
@@ -126,6 +137,9 @@ class _Zip:
         if len(data) > self._limits.max_bytes:
             raise too_many_bytes(self._member(info), len(data), self._limits)
         return data
+
+    def part(self, info: zipfile.ZipInfo, _name: str, size: int) -> bytes:
+        return self._take(info, size)
 
     def _take(self, info: zipfile.ZipInfo, size: int) -> bytes:
         name = self._member(info)
@@ -205,7 +219,7 @@ def _check_directory(path: str, limits: Limits) -> None:
     head = read_part(path, HEAD_BYTES)
     if at < 0 and not head.startswith(b"PK"):
         found = sniff(head) or other_format(head)
-        instead = f"begins as a {found} does" if found else "does not begin as one does"
+        instead = f"begins as {with_article(found)} does" if found else "does not begin as one does"
         raise ImageError("damaged_archive", f"{printable(path)} is no zip archive: it {instead}")
     if at < 0 or at + 22 > len(tail):
         raise ImageError("damaged_archive", f"{printable(path)} has no zip directory; it may be cut off")

@@ -239,6 +239,7 @@ LAYOUTS: Final[Mapping[str, Layout]] = {
 """The layouts by name, the most particular first."""
 
 # One rule reads the three layouts of 0_real and 1_fake.
+_MOST_NAMES = 100
 _AUTO: Final = ("genimage", "drct", "forensynths", "synthbuster", "diffusionforensics", "folders")
 _AUTO_TITLES: Final = {"forensynths": "ForenSynths, UnivFD or AIGCDetect"}
 
@@ -298,6 +299,7 @@ class SourceReport:
         self.images = self.unlabelled = self.real = self.generated = self.classes = 0
         self.layouts: Counter[str] = Counter()
         self.generators: set[str] = set()
+        self.class_names: set[str] = set()
         self.splits: Counter[str] = Counter()
         self.passed = SkippedFiles()
 
@@ -307,7 +309,13 @@ class SourceReport:
             return
         self.images += 1
         self.unlabelled += item.label is None
-        self.classes += item.label is None and not item.metadata.keys().isdisjoint(("cls", "label"))
+        if (
+            item.label is None
+            and (stated := item.metadata.get("label", item.metadata.get("cls"))) is not None
+        ):
+            self.classes += 1
+            if len(self.class_names) < _MOST_NAMES:
+                self.class_names.add(stated[:40])
         self.real += item.label == REAL
         self.generated += item.label == FAKE
         if item.layout is not None:
@@ -326,6 +334,7 @@ class SourceReport:
         self.generated += other.generated
         self.layouts += other.layouts
         self.generators |= other.generators
+        self.class_names |= other.class_names
         self.splits += other.splits
         self.passed.merge(other.passed)
 
@@ -350,18 +359,37 @@ class SourceReport:
             which = "them by their names" if len(unread) > 1 else "it by its name"
             listed = f"{', '.join(unread[:2])}{more}"
             found.append(f"{len(unread):,} {words} inside {place} ({listed}); {step} {which}")
-        if results := sorted(self.passed.results):
-            more = ", …" if len(results) > 2 else ""
-            words = (
-                "folders of Morelli's own results" if len(results) > 1 else "folder of Morelli's own results"
+        if outputs := sorted(self.passed.outputs):
+            more = ", …" if len(outputs) > 2 else ""
+            found.append(f"{len(outputs):,} of Morelli's own outputs ({', '.join(outputs[:2])}{more})")
+        if sidecars := sorted(self.passed.sidecars):
+            listed = f"{', '.join(sidecars[:2])}{', …' if len(sidecars) > 2 else ''}"
+            found.append(
+                f"labels beside pictures, in {len(sidecars):,} of their files ({listed}); give a manifest "
+                "with the columns path and label"
             )
-            found.append(f"{len(results):,} {words} ({', '.join(results[:2])}{more})")
         if apart := len(self.passed.apart):
             found.append(
                 f"labels of {apart:,} pictures of a tar, which lie apart from them; write the files of each "
                 "sample one after the other (tar --sort=name)"
             )
         return f"not read: {'; '.join(found)}" if found else ""
+
+    def same_names(self) -> str:
+        """How many members of archives share a name with an earlier one, in one line; empty where none does.
+
+        Example:
+            >>> report = SourceReport()
+            >>> report.passed.add_renamed({"s.zip::a (2).png"})
+            >>> report.same_names()
+            'a name is given twice in an archive: 1 image is called by a number in it (s.zip::a (2).png)'
+        """
+        renamed = sorted(self.passed.renamed)
+        if not renamed:
+            return ""
+        images = f"{len(renamed):,} images are" if len(renamed) > 1 else "1 image is"
+        listed = f"{', '.join(renamed[:2])}{', …' if len(renamed) > 2 else ''}"
+        return f"a name is given twice in an archive: {images} called by a number in it ({listed})"
 
     def contradictions(self) -> str:
         """How many labels say the opposite of the folders' names, in one line; empty where none does.
@@ -381,6 +409,12 @@ class SourceReport:
         said = f"labels of {len(against):,} {images} say the opposite of {folder} ({listed})"
         return f"{said}: check which number is which class"
 
+    def _not_understood(self) -> str:
+        names = ", ".join(map(repr, sorted(self.class_names)[:2]))
+        return (
+            f" ({names}{', …' if len(self.class_names) > 2 else ''}: neither real nor fake)" if names else ""
+        )
+
     def sentence(self) -> str:
         """What was understood, in one line."""
         if not self.images:
@@ -396,7 +430,7 @@ class SourceReport:
         if self.splits:
             found.append("splits " + ", ".join(f"{name} {n:,}" for name, n in sorted(self.splits.items())))
         found.append(
-            f"{self.unlabelled:,} of {self.images:,} images without a label"
+            f"{self.unlabelled:,} of {self.images:,} images without a label{self._not_understood()}"
             if self.unlabelled
             else "all labelled"
         )

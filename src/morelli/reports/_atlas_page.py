@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
 
 from morelli.artefacts import write_file
+from morelli.artefacts.outputs import MARK
 from morelli.artefacts.targets import check_file_target
 from morelli.atlas import by_evidence, p_text, verify_atlas
 from morelli.errors import UsageError
@@ -45,10 +47,10 @@ def export_atlas(atlas: Atlas, out: Path | str, select: str | None = None, view:
         ArtifactError: a file of the atlas is damaged.
         UsageError: another ending, or no such selection.
     """
-    out = Path(out)
+    name, out = out, Path(out)
     if out.suffix.lower() not in (".html", ".htm", ".png", *_FORMS):
         raise UsageError(f"{out} ends in neither .html, .png, .csv, .parquet nor .txt; choose one of them.")
-    check_file_target(out)
+    check_file_target(name)
     verify_atlas(atlas.path)
     selection = None if select is None else atlas.select(selection_document(atlas, select))
     form = _FORMS.get(out.suffix.lower())
@@ -144,7 +146,9 @@ def overview_png(atlas: Atlas, selection: Selection | None = None) -> bytes:
         names=atlas.dimension_names() if named else None,
     )
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
+    marks = PngInfo()
+    marks.add_text("Software", MARK)
+    image.save(buffer, "PNG", optimize=True, pnginfo=marks)
     return buffer.getvalue()
 
 

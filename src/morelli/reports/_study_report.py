@@ -13,6 +13,7 @@ from morelli.artefacts import dump_json, write_file
 from morelli.artefacts.text import markdown_page
 from morelli.palette import INK, SERIES
 from morelli.reports._folders import replacing_report
+from morelli.reports.plots._style import output_metadata
 
 if TYPE_CHECKING:
     from morelli.detectors import Bundle
@@ -229,7 +230,7 @@ def plot_study(study: TransferStudy, path: str | Path) -> Path:
         ax.spines[["top", "right"]].set_visible(False)
         ax.tick_params(labelsize=8)
     path = Path(path)
-    figure.savefig(path)
+    figure.savefig(path, metadata=output_metadata(path.suffix))
     return path
 
 

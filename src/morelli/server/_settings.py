@@ -142,6 +142,10 @@ class ServerSettings:
             twice = sorted({one for one in names if names.count(one) > 1})
             if twice:
                 raise UsageError(f"Two of the {name} are called {', '.join(twice)}; rename a folder.")
+        if self.feedback is not None and self.feedback.suffix.lower() not in (".jsonl", ".ndjson", ".lance"):
+            raise UsageError(
+                f"The feedback file {self.feedback} ends in neither .jsonl nor .lance; choose one."
+            )
         for root in self.roots:
             if not root.is_dir():
                 raise UsageError(f"The root {root} is not a folder; name one that exists.")

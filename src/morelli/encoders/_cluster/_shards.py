@@ -99,7 +99,7 @@ def shards_of(listing: Listing, size: int, finished: bytes = b"") -> Iterator[Sh
         problem = error
     if part:
         yield from cut()
-    if report.passed_over() or report.contradictions():
+    if report.passed_over() or report.contradictions() or report.same_names():
         passed = SourceReport()
         passed.passed.merge(report.passed)
         yield Shard(number, b"", (), passed=passed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from morelli.reports.plots._style import FAKE, INK, PALE
+from morelli.reports.plots._style import FAKE, INK, PALE, output_metadata
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,8 +62,9 @@ def _figure(width: float, height: float) -> Figure:
 
 def _write(figure: Figure, path: str | Path) -> Path:
     # `savefig` of a bare Figure uses the Agg canvas: no display, no state of pyplot.
-    figure.savefig(path, dpi=130, facecolor="white")
-    return Path(path)
+    path = Path(path)
+    figure.savefig(path, dpi=130, facecolor="white", metadata=output_metadata(path.suffix))
+    return path
 
 
 def _style(ax: Any) -> None:

@@ -7,7 +7,9 @@ from io import BytesIO
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from morelli.artefacts.outputs import MARK
 from morelli.palette import GENERATED, REAL, rgb
 
 # Alike in lightness, since here opacity carries the amount.
@@ -63,19 +65,20 @@ def relevance_png(
         towards_generated: as for `relevance_layer`: the side of the whole map, None for signed ones.
     """
     layer = relevance_layer(relevance, size, towards_generated=towards_generated)
-    stored = BytesIO()
+    stored, marks = BytesIO(), PngInfo()
+    marks.add_text("Software", MARK)
     if under is None:
         if towards_generated is None:
-            layer.save(stored, "PNG")
+            layer.save(stored, "PNG", pnginfo=marks)
             return stored.getvalue()
         # One colour in 256 opacities: as a palette a quarter of the bytes, and a sixth of the time, to pack.
         opacity = layer.getchannel("A")
         picture = Image.frombytes("P", opacity.size, opacity.tobytes())
         picture.putpalette(256 * TOWARDS["generated" if towards_generated else "real"])
-        picture.save(stored, "PNG", transparency=bytes(range(256)))
+        picture.save(stored, "PNG", transparency=bytes(range(256)), pnginfo=marks)
         return stored.getvalue()
     with Image.open(BytesIO(under), formats=["JPEG"]) as photo:
         # The picture fades to grey, so that its own colours are not taken for relevance.
         grey = photo.convert("L").resize((size, size)).convert("RGBA")
-    Image.alpha_composite(grey, layer).convert("RGB").save(stored, "PNG")
+    Image.alpha_composite(grey, layer).convert("RGB").save(stored, "PNG", pnginfo=marks)
     return stored.getvalue()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from morelli import palette
 from morelli.artefacts import replacing_file
+from morelli.artefacts.outputs import MARK
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,14 +27,20 @@ def save_figure(figure: Figure, path: Path | str, dpi: int = 130) -> Path:
     """Write the figure; the suffix chooses the format (.png, .svg, .pdf)."""
     path = Path(path)
     with replacing_file(path) as file:
-        figure.savefig(file, format=path.suffix.removeprefix(".") or "png", dpi=dpi, facecolor="white")
+        form = path.suffix.removeprefix(".") or "png"
+        figure.savefig(file, format=form, dpi=dpi, facecolor="white", metadata=output_metadata(form))
     return path
+
+
+def output_metadata(form: str) -> dict[str, str] | None:
+    """The metadata of a figure's file, by which a later run knows that it is no picture to judge."""
+    return {"Software": MARK} if form.lower().removeprefix(".") == "png" else None
 
 
 def figure_png(figure: Figure, dpi: int = 110) -> bytes:
     """The figure as PNG bytes."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, facecolor="white")
+    figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", metadata=output_metadata("png"))
     return buffer.getvalue()
 
 

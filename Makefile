@@ -87,7 +87,7 @@ browser: $(READY) app ## find or install the browser that tests of the app use
 pytest: $(READY)
 	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
-test-slow: $(READY) app ## the tests that repeat at length what shorter ones show: half a minute and more each
+test-slow: $(READY) app ## the tests that repeat at length what shorter ones show, and those of UMAP
 	$(PYTEST) -m slow $(PYTEST_ARGS)
 
 # What the system's packages give of it, which waits for none of the rest.

@@ -38,7 +38,6 @@ LONGEST_FIRST = (
     *("documentation/test_pages", "app/test_explore_access", "app", "cli/test_first_run", "cli", "server"),
     *("explanation/test_generator_explanation", "artefacts/test_kills", "features/test_kill", "features"),
     *(
-        "evaluation/test_umap_place",
         "encoders/test_openvino",
         "encoders/test_real",
         "atlas/test_patterns_real",

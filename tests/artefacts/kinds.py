@@ -414,19 +414,20 @@ FLIPS = frozenset({"flip_first", "flip_middle"})
 EMPTY_TOO = FLIPS | {"missing"}
 
 
+LIKE_BUNDLE: dict[str, Any] = {"manifest": True, "modes": ("exchange",)}
 FILE: dict[str, Any] = {"swapped": False, "modes": ("exchange", "first")}
 
 KINDS = {
     kind.name: kind
     for kind in (
         Kind("bundle", write_bundle, load_bundle, manifest=True),
-        # The other modes are the bundle's, which is written by the same function.
-        Kind("ensemble", write_ensemble, load_ensemble, manifest=True, modes=("exchange",)),
-        Kind("distilled map", write_map, load_map, manifest=True),
-        Kind("forget-to-spell projection", write_spelling, load_spelling, manifest=True),
-        Kind("prototypes", write_prototypes, load_prototypes, manifest=True),
-        Kind("concept bank", write_concepts, load_concepts, manifest=True),
-        Kind("mixture", write_mixture, load_mixture, manifest=True),
+        # The other modes are the bundle's: all of these are written by the same function.
+        Kind("ensemble", write_ensemble, load_ensemble, **LIKE_BUNDLE),
+        Kind("distilled map", write_map, load_map, **LIKE_BUNDLE),
+        Kind("forget-to-spell projection", write_spelling, load_spelling, **LIKE_BUNDLE),
+        Kind("prototypes", write_prototypes, load_prototypes, **LIKE_BUNDLE),
+        Kind("concept bank", write_concepts, load_concepts, **LIKE_BUNDLE),
+        Kind("mixture", write_mixture, load_mixture, **LIKE_BUNDLE),
         Kind(
             "report", write_report_folder, load_report_folder, modes=("exchange",)
         ),  # the others: see results

@@ -23,7 +23,7 @@ def crowds(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return (rng.normal(size=(n, K)) + centres[of]).astype(np.float32), of
 
 
-@pytest.mark.parametrize("method", ["umap", "tsne", "pca"])
+@pytest.mark.parametrize("method", [pytest.param("umap", marks=pytest.mark.slow), "tsne", "pca"])
 def test_crowds_stay_together_and_new_rows_join_their_own(method: Method) -> None:
     Z, of = crowds(700)
     layout = project(Z[:500], method, seed=3, landmarks=200)
@@ -36,7 +36,7 @@ def test_crowds_stay_together_and_new_rows_join_their_own(method: Method) -> Non
     assert (of[:500][nearest] == of[500:, None]).mean() > 0.95
 
 
-@pytest.mark.parametrize("method", ["umap", "tsne", "pca"])
+@pytest.mark.parametrize("method", [pytest.param("umap", marks=pytest.mark.slow), "tsne", "pca"])
 def test_one_seed_gives_one_layout_down_to_the_bytes(method: Method, tmp_path: Path) -> None:
     Z, _ = crowds(120)
     for name in ("a", "b"):
@@ -113,7 +113,7 @@ def test_a_pca_does_not_depend_on_the_order_of_rows_nor_flip() -> None:
     assert (directions[np.abs(directions).argmax(axis=0), [0, 1]] > 0).all()
 
 
-@pytest.mark.parametrize("method", ["umap", "tsne", "pca"])
+@pytest.mark.parametrize("method", [pytest.param("umap", marks=pytest.mark.slow), "tsne", "pca"])
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
 def test_a_handful_of_images_is_laid_out_too(method: Method, n: int) -> None:
     layout = project(crowds(n)[0], method)
@@ -122,7 +122,7 @@ def test_a_handful_of_images_is_laid_out_too(method: Method, n: int) -> None:
     assert layout.place(np.zeros((2, K))).shape == (2, 2)
 
 
-@pytest.mark.parametrize("method", ["umap", "tsne"])
+@pytest.mark.parametrize("method", [pytest.param("umap", marks=pytest.mark.slow), "tsne"])
 def test_copies_of_one_image_are_no_obstacle(method: Method) -> None:
     Z = np.concatenate([np.zeros((60, K)), crowds(60)[0]])
     layout = project(Z, method, seed=0)

@@ -19,6 +19,7 @@ print(folder, os.stat(folder).st_mode & 0o777)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("setpriv") is None or os.name != "posix", reason="needs setpriv")
 @pytest.mark.skipif(os.name == "posix" and os.geteuid() != 0, reason="needs root to become another user")
 def test_a_user_without_a_home_folder_gets_umap(tmp_path: Path) -> None:
@@ -38,6 +39,7 @@ def test_a_user_without_a_home_folder_gets_umap(tmp_path: Path) -> None:
     assert not Path(folder).exists()
 
 
+@pytest.mark.slow
 def test_what_umap_compiles_is_kept_for_the_next_process() -> None:
     from morelli.evaluation.projection import umap_module
 

@@ -139,6 +139,7 @@ def test_killed_workers_and_coordinators_change_nothing(
     check_no_orphans(out)
 
 
+@pytest.mark.slow
 def test_a_bucket_of_s3_becomes_the_same_table(
     mixture: Path, tiny_clip_dir: Path, tiny_encoder: Encoder, tmp_path: Path
 ) -> None:

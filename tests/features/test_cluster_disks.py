@@ -38,11 +38,12 @@ def impatient(plan: ExtractPlan, cpus: int) -> ExtractWorker:
     return extract_worker(plan, cpus)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "left",
     [
         pytest.param(48 << 10, id="48 KB left"),
-        pytest.param(320 << 10, marks=pytest.mark.slow, id="320 KB left"),
+        pytest.param(320 << 10, id="320 KB left"),
     ],
 )
 def test_a_full_target_stops_the_job_and_it_goes_on_when_there_is_room(

@@ -239,6 +239,7 @@ print(report.done + report.duplicates, peak)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of memory from /proc")
 def test_peak_memory_is_the_same_for_ten_times_the_images(
     make_crops: Callable[..., Path], tiny_clip_dir: Path, tmp_path: Path

@@ -131,6 +131,7 @@ class TestDeployed:
         assert deployment.post("/detect", **requests[0], headers={"Authorization": "x"}).status_code == 401
         assert deployment.get("/health", headers={"Authorization": "x"}).status_code == 200
 
+    @pytest.mark.slow
     def test_a_killed_replica_is_replaced(self, deployment: httpx.Client, picture: bytes) -> None:
         first = replica()
         os.kill(first, signal.SIGKILL)

@@ -98,6 +98,7 @@ def test_bombs_and_wrong_types_neither_crash_nor_grow_it(strained: Process, tmp_
     assert strained.peak() - before < 700 * MIB
 
 
+@pytest.mark.slow
 def test_ten_thousand_small_files_are_counted_and_forgotten(strained: Process, picture: bytes) -> None:
     tiny = png(Image.new("RGB", (8, 8), (200, 30, 30)))
     with strained.client() as client:

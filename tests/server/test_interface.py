@@ -28,7 +28,7 @@ DESCRIPTION = create_app(ServerSettings()).openapi()
 schema = schemathesis.pytest.from_fixture("described")
 of_things = schemathesis.pytest.from_fixture("described_things").include(path_regex=THING)
 MADE = settings(
-    max_examples=6,
+    max_examples=3,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),

@@ -17,7 +17,7 @@ from morelli.atlas.cells._placement import Landmarks
 from morelli.errors import UsageError
 from morelli.evaluation.projection import principal_axes, tsne_places, umap_module
 
-LANDMARKS = 16_384
+LANDMARKS = 10_000
 
 
 def project(
@@ -38,7 +38,7 @@ def project(
         method: "tsne" (van der Maaten and Hinton 2008), "pca", or "umap" (McInnes et al. 2018), an extra:
             `morelli[umap]`.
         seed: of the draw of landmarks and of the layout. One seed on one machine gives one layout.
-        landmarks: rows at most that t-SNE or UMAP lays out; 16,384 if None.
+        landmarks: rows at most that t-SNE or UMAP lays out; 10,000 if None.
         neighbors: of UMAP, lowered where there are few rows.
         min_dist: of UMAP; its own default is 0.1, which leaves most of a grid empty.
         perplexity: of t-SNE, lowered where there are few rows.

@@ -224,12 +224,14 @@ def artefact_name(path: Path) -> str:
 def is_loopback(host: str) -> bool:
     """True for an address that only this machine reaches.
 
-    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0")
-    (True, True, False)
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0"), is_loopback("::ffff:127.0.0.1")
+    (True, True, False, False)
     """
     if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         return False
+    # Python 3.13 counts ::ffff:127.0.0.1, an address that no server here listens at, and older ones do not.
+    return address.is_loopback and getattr(address, "ipv4_mapped", None) is None

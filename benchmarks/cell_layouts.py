@@ -1,10 +1,11 @@
 """What a map keeps, and how many cells it fills, for the ways of laying out and stretching an atlas's images.
 
-    python benchmarks/cell_layouts.py ATLAS [--level 5]
+    python benchmarks/cell_layouts.py ATLAS [--level 5] [--projection tsne]
 
 For every projection: which share of an image's ten nearest neighbours in the distilled space (columns of unit
-spread) are among its ten nearest on the map, before and after the grid stretches it. Then, for the default
+spread) are among its ten nearest on the map, before and after the grid stretches it. Then, for one
 projection, how many cells of the level hold images and the share of images in the fullest, by `equalise`.
+Needs `morelli[umap]`.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def main() -> None:
     )
     parser.add_argument("atlas")
     parser.add_argument("--level", type=int, default=5)
+    parser.add_argument("--projection", default="tsne", choices=["tsne", "umap", "pca"])
     args = parser.parse_args()
     values = np.asarray(Atlas.open(args.atlas).collection.values, np.float64)
     spread = values.std(axis=0)
@@ -57,8 +59,8 @@ def main() -> None:
         print(
             f"{name:<22}{kept(near, layout.xy):>18.2f}{kept(near, grid.spread(layout.xy)):>14.2f}{cells:>8}"
         )
-    xy = ways["umap"].xy
-    print(f"\n{'umap, equalise':<22}{'cells of ' + str(4**args.level):>18}{'fullest':>14}")
+    xy = ways[args.projection].xy
+    print(f"\n{args.projection + ', equalise':<22}{'cells of ' + str(4**args.level):>18}{'fullest':>14}")
     for equalise in (0.0, 0.25, 0.5, 0.6, 0.75, 0.9, 1.0):
         cells = ancestor(Grid.fit(xy, equalise=equalise).codes(xy), args.level)
         counts = np.unique(cells, return_counts=True)[1]

@@ -156,8 +156,8 @@ def main() -> None:
         for part in ("lay out", "tile"):
             print(f"\n{part}")
             command = [sys.executable, __file__, *sys.argv[1:], "--part", part, "--folder", folder]
-            told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-            for name, value in json.loads(told.splitlines()[-1]).items():
+            printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            for name, value in json.loads(printed.splitlines()[-1]).items():
                 shown = (
                     " ".join(f"{v:,.0f}" for v in value)
                     if isinstance(value, list)

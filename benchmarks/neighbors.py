@@ -1,10 +1,11 @@
-"""Claim: exact neighbours cost no more than plain faiss flat, though they are ranked in float64.
+"""Claim: exact neighbours without faiss cost no more than its flat index, though they are ranked in float64.
 
     python benchmarks/neighbors.py [--bank 100000] [--dim 512] [--queries 1024] [--k 9] [--rounds 7]
 
 Peer: `faiss.IndexFlatIP` over the same unit vectors, searched with unit float32 queries. Ours:
 `NearestNeighborDetector.kneighbors`, which also normalises, keeps the classes apart and ranks in
-float64. Both run in turn, several rounds; the ratio is the median of the rounds' ratios.
+float64. Both run in turn, several rounds; the ratio is the median of the rounds' ratios. Needs
+`morelli[faiss]`.
 """
 
 from __future__ import annotations

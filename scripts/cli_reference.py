@@ -35,17 +35,17 @@ TYPES = {str: "TEXT", Path: "PATH", int: "INTEGER", float: "NUMBER"}
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a command: what Typer was told about it, its type and its default."""
+    """One parameter of a command: its declaration for Typer, its type and its default."""
 
     name: str
-    told: Any
+    info: Any
     kind: Any
     default: Any
 
     @property
     def is_argument(self) -> bool:
         """Whether it has no dashes."""
-        return isinstance(self.told, typer.models.ArgumentInfo)
+        return isinstance(self.info, typer.models.ArgumentInfo)
 
     @property
     def required(self) -> bool:
@@ -84,16 +84,16 @@ def _command(callback: Callable[..., Any], path: list[str], *, children: bool) -
     if options:
         yield "\n| option | what it does | default |\n|---|---|---|\n"
         for option in options:
-            yield f"| {_names(option)} | {_cell(option.told.help or '')} | {_default(option)} |\n"
+            yield f"| {_names(option)} | {_cell(option.info.help or '')} | {_default(option)} |\n"
 
 
 def _parameters(callback: Callable[..., Any]) -> Iterator[Parameter]:
     hints = typing.get_type_hints(callback, include_extras=True)
     for name, parameter in inspect.signature(callback).parameters.items():
-        kind, told = typing.get_args(hints[name])[:2]
+        kind, info = typing.get_args(hints[name])[:2]
         if isinstance(kind, types.UnionType):
             kind = next(choice for choice in typing.get_args(kind) if choice is not type(None))
-        yield Parameter(name, told, kind, parameter.default)
+        yield Parameter(name, info, kind, parameter.default)
 
 
 def _help_text(text: str) -> str:
@@ -112,14 +112,14 @@ def _help_text(text: str) -> str:
 
 
 def _argument(parameter: Parameter) -> str:
-    name = parameter.told.metavar or parameter.name.upper()
+    name = parameter.info.metavar or parameter.name.upper()
     name += " …" if typing.get_origin(parameter.kind) is list else ""
     return name if parameter.required else f"[{name}]"
 
 
 def _names(option: Parameter) -> str:
     # Inside Annotated, the first name given to typer.Option arrives as its `default`.
-    declared = [option.told.default, *(option.told.param_decls or ())]
+    declared = [option.info.default, *(option.info.param_decls or ())]
     names = [name for name in declared if isinstance(name, str) and name.startswith("-")]
     names = names or [f"--{option.name.replace('_', '-')}"]
     shown = ", ".join(f"`{name}`" for name in sorted(names, key=len, reverse=True))
@@ -130,7 +130,7 @@ def _kind(option: Parameter) -> str:
     if isinstance(option.kind, type) and issubclass(option.kind, Enum):
         return " or ".join(f"`{choice.value}`" for choice in option.kind)
     inner = (typing.get_args(option.kind) or (option.kind,))[0]
-    return str(option.told.metavar or TYPES[inner]).replace("|", " or ")
+    return str(option.info.metavar or TYPES[inner]).replace("|", " or ")
 
 
 def _default(option: Parameter) -> str:

@@ -266,21 +266,21 @@ def measured(rows: Predictions) -> Measurement:
 
 
 def verdict_table(fitted: FittedBundle, rows: Features) -> str:
-    """How often each word is said, with thresholds from the other folds."""
+    """How often each verdict is given, with thresholds from the other folds."""
     z, y, folds = fitted.logits, fitted.labels, fitted.folds
     codes = np.unique(fitted.groups, return_inverse=True)[1]
     spec = rows.column("perturbation").astype(str)
 
     def words(groups: Array | None) -> Array:
-        said = np.zeros(len(z), dtype=int)
+        verdicts = np.zeros(len(z), dtype=int)
         for fold in np.unique(folds):
             rest, here = folds != fold, folds == fold
             ai, real = verdict_thresholds(
                 z[rest], y[rest], fitted.bundle.calibration, fpr=FPR, miss_rate=MISS_RATE,
                 groups=None if groups is None else groups[rest],
             )  # fmt: skip
-            said[here] = np.where(z[here] > ai.logit, 1, np.where(z[here] <= real.logit, -1, 0))
-        return said
+            verdicts[here] = np.where(z[here] > ai.logit, 1, np.where(z[here] <= real.logit, -1, 0))
+        return verdicts
 
     lines = [
         "| thresholds for | delivery | real called AI | by source | generated called real | by lineage "
@@ -291,18 +291,18 @@ def verdict_table(fitted: FittedBundle, rows: Features) -> str:
         ("new images and new lineages or sources (the bundle)", codes),
         ("new images", None),
     ):
-        said = words(groups)
+        verdicts = words(groups)
         for delivery, name in WORDS.items():
             at = spec == delivery
             real, fake = at & (y == 0), at & (y == 1)
 
-            def share(kind: Array, word: int, said: Array = said) -> str:
-                each = [(said[kind & (codes == c)] == word).mean() for c in np.unique(codes[kind])]
-                return f"{100 * (said[kind] == word).mean():.1f} % | {100 * np.mean(each):.1f} %"
+            def share(kind: Array, word: int, verdicts: Array = verdicts) -> str:
+                each = [(verdicts[kind & (codes == c)] == word).mean() for c in np.unique(codes[kind])]
+                return f"{100 * (verdicts[kind] == word).mean():.1f} % | {100 * np.mean(each):.1f} %"
 
             lines.append(
                 f"| {title} | {name} | {share(real, 1)} | {share(fake, -1)} "
-                f"| {100 * (said[at] == 0).mean():.0f} % |"
+                f"| {100 * (verdicts[at] == 0).mean():.0f} % |"
             )
     return "\n".join(lines)
 

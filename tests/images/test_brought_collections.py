@@ -524,7 +524,7 @@ def test_members_of_one_name_are_told_apart(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stated", "said"),
+    ("stated", "counted"),
     [
         ({"a.json": b'{"label": 1}'}, True),
         ({"a.png.json": b'{"is_ai": true}'}, True),
@@ -533,17 +533,17 @@ def test_members_of_one_name_are_told_apart(tmp_path: Path, kind: str) -> None:
         ({"c.json": b'{"label": 1}', "b.json": b"[1, 2]", "a.json": b"{"}, False),
     ],
 )
-def test_labels_in_files_beside_pictures_are_said_to_be_unread(
-    tmp_path: Path, stated: dict[str, bytes], said: bool
+def test_labels_in_files_beside_pictures_are_counted_as_unread(
+    tmp_path: Path, stated: dict[str, bytes], counted: bool
 ) -> None:
     folder = write_folder(tmp_path / "set", {"a.png": encoded("PNG"), "b.png": encoded("PNG"), **stated})
     report = SourceReport()
     assert [item.label for item in iter_source(folder, report=report)] == [None, None]
-    assert ("labels beside pictures, in 1 of" in report.passed_over()) == said
+    assert ("labels beside pictures, in 1 of" in report.passed_over()) == counted
     archive = write_zip(tmp_path / "set.zip", {"a.png": encoded("PNG"), "b.png": encoded("PNG"), **stated})
     report = SourceReport()
     assert [item.label for item in iter_source(archive, report=report)] == [None, None]
-    assert ("labels beside pictures, in 1 of" in report.passed_over()) == said
+    assert ("labels beside pictures, in 1 of" in report.passed_over()) == counted
 
 
 @pytest.mark.parametrize(

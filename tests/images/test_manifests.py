@@ -343,12 +343,17 @@ def test_an_image_that_two_rows_describe_differently_is_refused(
         (("a.png,unknown,", "x/../a.png,real,"), (0, None)),
         (("a.png,fake,", "./a.png,fake,flux"), (1, "flux")),
         (("a.png,,", "a.png,fake,", "b.png,,", "a.png,,flux"), (1, "flux")),
+        (("b c.png,,", "b%20c.png,fake,"), (1, None)),
+        ((r"d\c.png,,", "d/c.png,fake,"), (1, None)),
     ],
 )
 def test_a_row_that_says_nothing_adds_nothing(
     tmp_path: Path, kind: str, rows: tuple[str, ...], expected: tuple[int | None, str | None]
 ) -> None:
-    """A list of all pictures joined with a list of labels, in any order."""
+    """A list of all pictures joined with a list of labels, in any order and spelling."""
+    (tmp_path / "d").mkdir()
+    for name in ("b c.png", "d/c.png"):
+        (tmp_path / name).touch()
     columns = [dict(zip(("path", "label", "generator"), row.split(","), strict=True)) for row in rows]
     if kind == "csv":
         text = "path,label,generator\n" + "\n".join(rows)

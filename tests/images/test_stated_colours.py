@@ -79,8 +79,8 @@ def test_a_picture_in_other_colours_is_what_it_was(
     form: str, primaries: int, transfer: int, exponent: float | None, note: str
 ) -> None:
     stored = samples(PICTURE, np.array(PRIMARIES[primaries]), exponent)
-    said = (b"cICP", bytes([primaries, transfer, 0, 1]))
-    data = png(stored, said) if form == "PNG" else coded(stored, form, primaries, transfer)
+    chunk = (b"cICP", bytes([primaries, transfer, 0, 1]))
+    data = png(stored, chunk) if form == "PNG" else coded(stored, form, primaries, transfer)
     assert note in decode(data).facts.notes
     away = off(data)[np.asarray(PICTURE) > (60 if exponent == 1 else 20)]  # eight bits hold little shadow
     assert away.mean() < 1.5 and np.quantile(away, 0.99) <= (3 if form == "PNG" else 12)
@@ -90,8 +90,8 @@ def test_a_picture_in_other_colours_is_what_it_was(
 @pytest.mark.parametrize("form", ["PNG", "HEIF", "AVIF"])
 @pytest.mark.parametrize("colour", [(1, 13), (1, 1), (1, 6), (6, 6), (5, 13), (2, 2), (2, 13), (10, 13)])
 def test_what_is_srgb_for_all_that_is_shown_stays(form: str, colour: tuple[int, int]) -> None:
-    said = (b"cICP", bytes([*colour, 0, 1]))
-    data = png(PICTURE, said) if form == "PNG" else coded(PICTURE, form, *colour)
+    chunk = (b"cICP", bytes([*colour, 0, 1]))
+    data = png(PICTURE, chunk) if form == "PNG" else coded(PICTURE, form, *colour)
     notes = decode(data).facts.notes
     assert not [note for note in notes if note.endswith("converted")]
     assert off(data).mean() < (1.5 if form != "PNG" else 1e-9)
@@ -146,11 +146,11 @@ def test_code_points_come_out_as_a_profile_of_the_same_colours() -> None:
 
 
 def test_transparency_and_grey_of_other_colours() -> None:
-    said = (b"cICP", bytes([12, 13, 0, 1]))
+    chunk = (b"cICP", bytes([12, 13, 0, 1]))
     grey = PICTURE.convert("L")
-    assert off(png(grey, said), grey.convert("RGB")).max() <= 1
+    assert off(png(grey, chunk), grey.convert("RGB")).max() <= 1
     faded = samples(PICTURE, np.array(PRIMARIES[12]))
     faded.putalpha(Image.new("L", faded.size, 128))
     wanted = Image.fromarray(np.rint(np.asarray(PICTURE) * (128 / 255) + 127).astype(np.uint8))
-    assert off(png(faded, said), wanted).max() <= 4
+    assert off(png(faded, chunk), wanted).max() <= 4
     assert decode(encoded("PNG")).facts.notes == ()

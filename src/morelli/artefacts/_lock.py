@@ -24,7 +24,7 @@ WAIT = 300.0
 """Seconds that another writer is waited for."""
 _QUIET = 0.5  # seconds of waiting that are not worth a line
 _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
-_ours = threading.local()
+_own = threading.local()
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def locked(path: str | Path, *, wait: float = WAIT, on_message: OnMessage | None
         '3'
     """
     path, on_message = real_path(path), on_message or log_message
-    held: set[Path] = _ours.__dict__.setdefault("held", set())
+    held: set[Path] = _own.__dict__.setdefault("held", set())
     if path in held:
         yield path
         return
@@ -80,7 +80,7 @@ def log_message(message: str) -> None:
 
 @contextmanager
 def _file_lock(path: Path, wait: float, on_message: OnMessage) -> Iterator[None]:
-    started, said = time.monotonic(), False
+    started, announced = time.monotonic(), False
     take = _take_with_filelock if os.name == "nt" else _take
     while (release := _taken(path, take, on_message)) is None:
         waited = time.monotonic() - started
@@ -88,8 +88,8 @@ def _file_lock(path: Path, wait: float, on_message: OnMessage) -> Iterator[None]
             raise ArtifactError(
                 f"another program is writing {path}; nothing was changed. Try again when it has ended"
             )
-        if waited >= _QUIET and not said:
-            said = True
+        if waited >= _QUIET and not announced:
+            announced = True
             on_message(f"waiting for another program that is writing {path}")
         time.sleep(min(0.05, wait))
     try:

@@ -1,4 +1,4 @@
-"""What this program wrote, met again where images are looked for: it is no part of a collection.
+"""Recognition of this program's own outputs where images are looked for: they are no part of a collection.
 
 A contact sheet, a chart or a table of verdicts often lies in the folder that it is about, and a report beside
 it. Pictures say what they are in their own text (`MARK`), folders by their manifest.

@@ -143,9 +143,9 @@ class CollectionWork(ABC):
         probability = round(float(self.collection.probabilities[row]), 6)
         before = {one["sha256"]: one["label"] for one in self.edits.read_feedback()}
         self.edits.add_feedback([{**facts, "label": label, "probability": probability, "note": note}])
-        said = before.get(facts["sha256"])
+        earlier = before.get(facts["sha256"])
         kept = len(before.keys() | {facts["sha256"]})
-        return ("real" if said == "real" else "fake" if said == "fake" else None), kept
+        return ("real" if earlier == "real" else "fake" if earlier == "fake" else None), kept
 
     def export(self, selection: Selection | None, form: ExportFormat) -> bytes:
         """The selected images as CSV, Parquet, or SHA-256 sums line by line."""

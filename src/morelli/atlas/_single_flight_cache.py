@@ -24,13 +24,13 @@ class SingleFlightCache(Generic[K, V]):
         """The answer to `key`: the one kept, or what `work` gives. What it raises, all who wait get."""
         with self._lock:
             answer = self._known.get(key)
-            ours = answer is None
+            first = answer is None
             if answer is None:
                 answer = self._known[key] = Future()
             self._known.move_to_end(key)
             while len(self._known) > self._most:
                 self._known.popitem(last=False)
-        if ours:
+        if first:
             try:
                 answer.set_result(work())
             except BaseException as error:

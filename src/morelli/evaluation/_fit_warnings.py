@@ -13,11 +13,11 @@ def noting_fits(notes: list[str]) -> Iterator[None]:
     """Append to `notes` which detectors did not learn or converge, each once; pass other warnings on."""
     from sklearn.exceptions import ConvergenceWarning
 
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
     counts: Counter[str] = Counter()
-    for one in said:
+    for one in caught:
         if issubclass(one.category, ConvergenceWarning):
             counts[str(one.message).partition(":")[0]] += 1
         else:

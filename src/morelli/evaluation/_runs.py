@@ -207,19 +207,19 @@ def _features(run: Run) -> Executed:
         raise UsageError("; ".join(notes))
     whole = with_kinds(features, made)
     parts, record = [], {}
-    ours = [p for p in protocols if p not in (FIXED, UNIVFD)]
-    if ours:
+    held_out = [p for p in protocols if p not in (FIXED, UNIVFD)]
+    if held_out:
         with noting_fits(notes):
             done, refused = evaluate_possible(
-                whole, everything, ours, real_groups=run.real_groups, seed=run.seed, least=run.least
+                whole, everything, held_out, real_groups=run.real_groups, seed=run.seed, least=run.least
             )
-        if not done and len(ours) == len(protocols):
+        if not done and len(held_out) == len(protocols):
             raise UsageError("; ".join(refused.values()))
         parts += done
         record = {k: v for one in reversed(done) for k, v in one.run.items()}
         notes += [f"{name} cannot be done with these images: {why}" for name, why in refused.items()]
         protocols = [name for name in protocols if name not in refused]
-        ours = [name for name in ours if name not in refused]
+        held_out = [name for name in held_out if name not in refused]
     if FIXED in protocols:
         fixed = [Candidate(name, bundle) for name, bundle in bundles.items()]
         if not fixed:
@@ -243,7 +243,7 @@ def _features(run: Run) -> Executed:
         "notes": notes,
     }
     if run.leaks:
-        record["leaks"] = leaks(features, ours, real_groups=run.real_groups, seed=run.seed)
+        record["leaks"] = leaks(features, held_out, real_groups=run.real_groups, seed=run.seed)
     kinds = sorted(wanted)
     return Executed(Predictions.concat(parts, run=record), _digested(run, features, kinds), features)
 

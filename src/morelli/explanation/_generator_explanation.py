@@ -412,12 +412,12 @@ def file_differences(
     A share is reported when the two sets differ by at least `least`, a size when the medians differ by a
     factor of 1.5.
     """
-    said = []
+    found = []
     formats = features.column("format")
     for name in sorted({str(f) for f in formats if f is not None}):
         a, b = (float(np.mean(formats[rows] == name)) for rows in (first, second))
         if abs(a - b) >= least:
-            said.append(f"{a:.0%} of {names[0]} but {b:.0%} of {names[1]} are {name} files")
+            found.append(f"{a:.0%} of {names[0]} but {b:.0%} of {names[1]} are {name} files")
     width, height = features.column("width"), features.column("height")
     known = np.array([w is not None and h is not None for w, h in zip(width, height, strict=True)])
     one, two = first[known[first]], second[known[second]]
@@ -425,9 +425,9 @@ def file_differences(
         square = np.array([bool(k) and w == h for k, w, h in zip(known, width, height, strict=True)])
         a, b = float(square[one].mean()), float(square[two].mean())
         if abs(a - b) >= least:
-            said.append(f"{a:.0%} of {names[0]} but {b:.0%} of {names[1]} are square")
+            found.append(f"{a:.0%} of {names[0]} but {b:.0%} of {names[1]} are square")
         side = np.array([min(w, h) if k else 0 for k, w, h in zip(known, width, height, strict=True)])
         a, b = float(np.median(side[one])), float(np.median(side[two]))
         if max(a, b) >= 1.5 * min(a, b):
-            said.append(f"the median short side is {a:.0f} pixels in {names[0]} and {b:.0f} in {names[1]}")
-    return tuple(said)
+            found.append(f"the median short side is {a:.0f} pixels in {names[0]} and {b:.0f} in {names[1]}")
+    return tuple(found)

@@ -20,13 +20,13 @@ def is_table(path: Path) -> bool:
 
 def refuse_foreign(path: Path) -> None:
     """Raise `UsageError` where `path` is a file, or a folder with anything that is not a feature table's."""
-    ours = {SIDE_FOLDER, "data", "_versions", "_transactions"}
+    own = {SIDE_FOLDER, "data", "_versions", "_transactions"}
     if is_table(path):
         with suppress(ArtifactError):  # damaged, which whoever reads it says
             if b"morelli.format" not in (open_dataset(path).schema.metadata or {}):
                 raise UsageError(f"{path} is a Lance dataset of another program; choose another name")
         return
-    if path.is_file() or (path.is_dir() and any(entry.name not in ours for entry in path.iterdir())):
+    if path.is_file() or (path.is_dir() and any(entry.name not in own for entry in path.iterdir())):
         raise UsageError(f"{path} exists and is not a feature table; choose another name")
 
 

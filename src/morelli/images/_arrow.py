@@ -130,5 +130,5 @@ def _with_features(schema: pa.Schema, info: Path) -> pa.Schema:
             features = json.loads(file.read(_MOST_INFO))["features"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return schema
-    said = json.dumps({"info": {"features": features}})
-    return schema.with_metadata({**(schema.metadata or {}), b"huggingface": said.encode()})
+    declared = json.dumps({"info": {"features": features}})
+    return schema.with_metadata({**(schema.metadata or {}), b"huggingface": declared.encode()})

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
-from morelli.images._codec_headers import Colour, av1_colour, hevc_colour
+from morelli.images._codec_headers import UNSPECIFIED, Colour, av1_colour, hevc_colour
 
 _MOST_BOXES = 2_000
 _MOST_ITEMS = 10_000
@@ -40,18 +40,21 @@ class Boxes:
     coded: bytes = b""
 
     def colour(self) -> Colour:
-        """Primaries and transfer characteristics, each by the container, else by the codec, else 2."""
+        """Primaries and transfer characteristics, by the container, else by the codec, or unspecified."""
         found: list[Colour] = []
         for kind, body in self.properties:
             if kind == b"colr" and body[:4] == b"nclx" and len(body) >= 8:
-                said = int.from_bytes(body[4:6], "big"), int.from_bytes(body[6:8], "big")
-                found.append(said)
+                colour = int.from_bytes(body[4:6], "big"), int.from_bytes(body[6:8], "big")
+                found.append(colour)
         for kind, body in self.properties:
             if kind == b"hvcC":
                 found.append(hevc_colour(body))
             elif kind == b"av1C":
                 found += [av1_colour(body[4:]), av1_colour(self.coded)]
-        primaries, transfer = (next((said[k] for said in found if said[k] != 2), 2) for k in (0, 1))
+        primaries, transfer = (
+            next((one[k] for one in found if one[k] != unknown), unknown)
+            for k, unknown in enumerate(UNSPECIFIED)
+        )
         return primaries, transfer
 
 

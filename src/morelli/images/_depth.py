@@ -55,16 +55,16 @@ def hdr_colour(data: bytes, format: str, icc: bytes | None) -> Colour | None:
     PNG in ``cICP``, or by the name of a profile that stood for PQ before there was ``cICP``; the colour
     profile `icc` of any format in its tag ``cicp``.
     """
-    said = [_profile_colour(icc)] if icc else []
+    stated = [_profile_colour(icc)] if icc else []
     if format in ("AVIF", "HEIF"):
-        said.insert(0, read_boxes(data).colour())
+        stated.insert(0, read_boxes(data).colour())
     elif format == "PNG":
         for kind, body in _chunks(data[:_HEAD]):
             if kind == b"cICP" and len(body) == 4:
-                said.insert(0, (body[0], body[1]))
+                stated.insert(0, (body[0], body[1]))
             elif kind == b"iCCP" and body.partition(b"\0")[0] == _PQ_PROFILE:
-                said.append((_BT2020, PQ))
-    return next((colour for colour in said if colour[1] in _TRANSFER), None)
+                stated.append((_BT2020, PQ))
+    return next((colour for colour in stated if colour[1] in _TRANSFER), None)
 
 
 def stated_colour(data: bytes, format: str) -> Colour | None:

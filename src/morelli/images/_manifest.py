@@ -189,28 +189,27 @@ class _OtherRows:
 
     def __init__(self, rows: Callable[[], Iterator[tuple[int, dict[str, str]]]], base: Path) -> None:
         self._rows, self._base = rows, base
-        self._said: dict[str, dict[str, str]] | None = None
+        self._stated: dict[str, dict[str, str]] | None = None
 
     def filled(self, row: dict[str, str], roles: _Roles) -> dict[str, str]:
         """The row with the label and the generator that others give, where it has none."""
         lacking = self._lacking(row, roles)
         if not lacking or _is_real(row, roles):
             return row
-        if self._said is None:
-            self._said = {}
-            for _, other in self._rows():
-                missing = self._lacking(other, roles)
-                kept = {
-                    c: other[c]
-                    for c in (roles.label, roles.generator)
-                    if c and c in other and c not in missing
-                }
-                if kept:
-                    self._said[self._place(other, roles)] = kept | self._said.get(
-                        self._place(other, roles), {}
-                    )
-        found = self._said.get(self._place(row, roles), {})
+        if self._stated is None:
+            self._stated = self._read(roles)
+        found = self._stated.get(self._place(row, roles), {})
         return row | {column: found[column] for column in lacking if column in found}
+
+    def _read(self, roles: _Roles) -> dict[str, dict[str, str]]:
+        """Label and generator by the place of the image, each as the first row that has it states it."""
+        stated: dict[str, dict[str, str]] = {}
+        for _, row in self._rows():
+            lacking = self._lacking(row, roles)
+            for column in (roles.label, roles.generator):
+                if column in row and column not in lacking:
+                    stated.setdefault(self._place(row, roles), {}).setdefault(column, row[column])
+        return stated
 
     @staticmethod
     def _lacking(row: Mapping[str, str], roles: _Roles) -> list[str]:
@@ -218,7 +217,8 @@ class _OtherRows:
         return [column for column in columns if row.get(column, "").strip().lower() in UNKNOWN]
 
     def _place(self, row: Mapping[str, str], roles: _Roles) -> str:
-        return os.path.abspath(self._base / row.get(roles.image, "").strip())  # noqa: PTH100
+        where = _path_in(row.get(roles.image, "").strip())
+        return os.path.abspath(_local_path(self._base, where) or where)  # noqa: PTH100
 
 
 def _is_real(row: Mapping[str, str], roles: _Roles) -> bool:

@@ -96,8 +96,8 @@ def _to_srgb(places: tuple[float, ...]) -> Matrix | None:
     if max(abs(a - b) for a, b in zip(places, _SRGB, strict=True)) <= _NEAR:
         return None
     try:
-        ours, theirs = _to_xyz(_SRGB), _to_xyz(places)
-        matrix = np.linalg.solve(ours, _adapted(_white(places), _white(_SRGB)) @ theirs)
+        light = _adapted(_white(places), _white(_SRGB)) @ _to_xyz(places)
+        matrix = np.linalg.solve(_to_xyz(_SRGB), light)
     except np.linalg.LinAlgError:
         return None
     return matrix if np.isfinite(matrix).all() and np.abs(matrix).max() < 10 else None

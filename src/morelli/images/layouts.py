@@ -20,6 +20,7 @@ from morelli.images._labels import (
 )
 from morelli.images._leavings import SkippedFiles
 
+_MOST_NAMES = 100
 _SPLITS: Final = {
     **{"train": "train", "training": "train", "val": "validation", "valid": "validation"},
     **{"validation": "validation", "dev": "validation", "test": "test", "testing": "test"},
@@ -239,7 +240,6 @@ LAYOUTS: Final[Mapping[str, Layout]] = {
 """The layouts by name, the most particular first."""
 
 # One rule reads the three layouts of 0_real and 1_fake.
-_MOST_NAMES = 100
 _AUTO: Final = ("genimage", "drct", "forensynths", "synthbuster", "diffusionforensics", "folders")
 _AUTO_TITLES: Final = {"forensynths": "ForenSynths, UnivFD or AIGCDetect"}
 
@@ -406,8 +406,8 @@ class SourceReport:
         several = len(against) > 1
         images, folder = ("images", "their folders") if several else ("image", "its folder")
         listed = f"{', '.join(against[:2])}{', …' if len(against) > 2 else ''}"
-        said = f"labels of {len(against):,} {images} say the opposite of {folder} ({listed})"
-        return f"{said}: check which number is which class"
+        counted = f"labels of {len(against):,} {images} say the opposite of {folder} ({listed})"
+        return f"{counted}: check which number is which class"
 
     def _not_understood(self) -> str:
         names = ", ".join(map(repr, sorted(self.class_names)[:2]))

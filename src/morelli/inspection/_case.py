@@ -62,5 +62,5 @@ class StoredCase:
         }
         vectors = sum(held.values())
         maps = 0 if self.maps is None else self.maps.nbytes
-        said = sum(len(one.sentence) + 1024 for one in self.provenance)
-        return len(self.data) + len(self.judged) + self.seen.nbytes + vectors + maps + said + 8192
+        statements = sum(len(one.sentence) + 1024 for one in self.provenance)
+        return len(self.data) + len(self.judged) + self.seen.nbytes + vectors + maps + statements + 8192

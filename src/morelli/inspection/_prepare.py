@@ -63,8 +63,8 @@ def prepare(
     with image_errors():
         decoded = decode(data, limits, name=name)
         pixels = transform(decoded.image)
-    said = file_provenance(data, trust)
-    return PreparedCase(decoded.facts.sha256, name, data, pixels, decoded.facts, provenance=said)
+    findings = file_provenance(data, trust)
+    return PreparedCase(decoded.facts.sha256, name, data, pixels, decoded.facts, provenance=findings)
 
 
 def prepare_edited(

@@ -66,8 +66,8 @@ def _members(verdict: Verdict) -> str:
     """A sentence where the members of an ensemble disagree."""
     if verdict.ensemble is None or verdict.ensemble.sentence is None:
         return ""
-    said = verdict.ensemble.sentence
-    return f"{said[0].upper()}{said[1:]}. "
+    clause = verdict.ensemble.sentence
+    return f"{clause[0].upper()}{clause[1:]}. "
 
 
 def _disagreeing(second: Second | None) -> str:

@@ -50,5 +50,5 @@ def flip_reason(own: str, stability: a.Stability) -> str | None:
         for word in ("ai", "real")
         if word != own
     }
-    said = [f"{SHORT[word]} after {', '.join(names)}" for word, names in other.items() if names]
-    return f"delivered otherwise it is called {' and '.join(said)}"
+    other_answers = [f"{SHORT[word]} after {', '.join(names)}" for word, names in other.items() if names]
+    return f"delivered otherwise it is called {' and '.join(other_answers)}"

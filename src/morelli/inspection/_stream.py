@@ -209,8 +209,8 @@ class _Preparation:
             return PreparedImage((replace(detection, failure=error), spec))
         if spec is not None:
             return PreparedImage((replace(detection, facts=facts), spec), pixels)
-        said = file_provenance(data, self.trust)
-        detection = replace(detection, facts=facts, thumbnail=small, provenance=said)
+        findings = file_provenance(data, self.trust)
+        detection = replace(detection, facts=facts, thumbnail=small, provenance=findings)
         return PreparedImage((detection, spec), pixels)
 
 

@@ -73,8 +73,8 @@ def consistency(metadata: Metadata, exif: Exif) -> list[str]:
         found.append("a JFIF header stands before EXIF, as programs write it and cameras seldom do")
     wide, high = exif.number(PIXELS_X), exif.number(PIXELS_Y)
     if wide and high and metadata.width and metadata.height:
-        said, is_ = sorted((int(wide), int(high))), sorted((metadata.width, metadata.height))
-        if said != is_:
+        stated, actual = sorted((int(wide), int(high))), sorted((metadata.width, metadata.height))
+        if stated != actual:
             found.append(
                 f"EXIF speaks of {int(wide)} × {int(high)} pixels, the picture has "
                 f"{metadata.width} × {metadata.height}"

@@ -142,8 +142,8 @@ def feature_kinds(plan: Plan, encoder: Encoder) -> tuple[str, ...]:
 def _checked_folder(folder: Path) -> Path:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; name a folder for what the recipe makes.")
-    ours = (folder / RECORD).is_file() or (folder / _WORK).is_dir()
-    if folder.is_dir() and any(folder.iterdir()) and not ours:
+    own = (folder / RECORD).is_file() or (folder / _WORK).is_dir()
+    if folder.is_dir() and any(folder.iterdir()) and not own:
         raise UsageError(f"{folder} holds something else than a recipe's results; name another folder.")
     folder.mkdir(parents=True, exist_ok=True)
     return folder

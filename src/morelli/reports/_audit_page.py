@@ -56,7 +56,7 @@ def audit_page(found: AuditReport, aligned: AuditReport | None = None) -> str:
         baselines=[(name, estimate, interval_bar(estimate, low=low)) for name, estimate in estimates],
         axis_from=low,
         pictures=pictures,
-        said=found.statement_shares,
+        statements=found.statement_shares,
     )
 
 

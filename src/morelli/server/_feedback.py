@@ -126,11 +126,11 @@ def _into_file(path: Path, line: dict[str, Any]) -> tuple[Label | None, int]:
             try:
                 found = json.loads(text)
                 same = all(found.get(key) == line[key] for key in ("sha256", "edits"))
-                said = NAMES.get(found.get("label"))
+                earlier = NAMES.get(found.get("label"))
             except (ValueError, TypeError, AttributeError, RecursionError):
                 same = False  # not written here, so not taken away here
             if same:
-                before = said
+                before = earlier
             elif text.strip():
                 kept.append(text)
         write_file(path, b"".join(text + b"\n" for text in [*kept, json.dumps(line).encode()]))

@@ -1,6 +1,6 @@
 """The grid: where each place of the map falls, at every level, for good.
 
-A UMAP of images is a few crowded clouds in much empty plane. Cells of equal size would put thousands of
+A t-SNE or UMAP of images is crowded clouds in much empty plane. Cells of equal size would put thousands of
 images in some and none in most; cells of equal content would erase every gap and every cluster. The grid
 stretches each axis by a monotone map between the two: (1 - e) times the place itself, empty stretches cut
 down, plus e times the share of images before it. Left stays left and above stays above, gaps stay gaps, only
@@ -23,7 +23,7 @@ from morelli.atlas.cells._morton import DEPTH, morton
 from morelli.errors import ArtifactError, UsageError
 
 KNOTS = 256
-# An empty stretch of an axis keeps at most this share: UMAP likes to put a small island far away, and the
+# An empty stretch of an axis keeps at most this share: layouts put a small island far away, and the
 # distance says only that it is apart.
 GAP = 0.08
 
@@ -48,7 +48,7 @@ class Grid:
         Args:
             xy: (n, 2) places in [0, 1]².
             equalise: 0 only shortens gaps, 1 gives every column and every row of cells the same number of
-                images. The default is a choice by eye (docs/cells.md).
+                images. The default was chosen by looking at overviews (docs/cells.md).
 
         >>> grid = Grid.fit([[0.1, 0.2], [0.12, 0.9], [0.9, 0.95]], equalise=0.5)
         >>> bool((np.diff(grid.spread([[0.1, 0.2], [0.12, 0.9], [0.9, 0.95]]), axis=0) > 0).all())

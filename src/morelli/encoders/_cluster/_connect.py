@@ -77,7 +77,7 @@ def require_ray() -> None:
     Raises:
         UsageError: the text names the command that installs them.
     """
-    if not (extras.installed("ray", "pandas")):
+    if not extras.installed("ray", "pandas"):
         raise UsageError(extras.missing("The engine ray needs Ray Data", "ray"))
 
 

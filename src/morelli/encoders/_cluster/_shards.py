@@ -112,6 +112,6 @@ def digest_of(number: int, items: Sequence[ImageItem]) -> bytes:
     found = hashlib.blake2b(str(number).encode(), digest_size=DIGEST_BYTES)
     for item in items:
         reason = item.problem.reason if item.problem is not None else None
-        said = [item.uri, item.label, item.generator, reason, sorted(item.metadata.items())]
-        found.update(json.dumps(said).encode())
+        facts = [item.uri, item.label, item.generator, reason, sorted(item.metadata.items())]
+        found.update(json.dumps(facts).encode())
     return found.digest()

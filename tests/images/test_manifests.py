@@ -362,6 +362,12 @@ def test_a_row_that_says_nothing_adds_nothing(
     assert [(item.label, item.generator) for item in others] == [(None, None)] * ("b.png,," in rows)
 
 
+def test_rows_of_one_image_are_one_however_its_path_is_written(tmp_path: Path) -> None:
+    rows = [{"path": "a.png", "label": None}, {"path": {"path": "./a.png", "bytes": None}, "label": "fake"}]
+    (tmp_path / "m.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert [item.label for item in iter_source(tmp_path / "m.jsonl")] == [1]
+
+
 @pytest.mark.parametrize(
     "rows",
     [

@@ -206,9 +206,8 @@ class _OtherRows:
                     if c and c in other and c not in missing
                 }
                 if kept:
-                    self._said[self._place(other, roles)] = kept | self._said.get(
-                        self._place(other, roles), {}
-                    )
+                    place = self._place(other, roles)
+                    self._said[place] = kept | self._said.get(place, {})
         found = self._said.get(self._place(row, roles), {})
         return row | {column: found[column] for column in lacking if column in found}
 
@@ -218,7 +217,8 @@ class _OtherRows:
         return [column for column in columns if row.get(column, "").strip().lower() in UNKNOWN]
 
     def _place(self, row: Mapping[str, str], roles: _Roles) -> str:
-        return os.path.abspath(self._base / row.get(roles.image, "").strip())  # noqa: PTH100
+        path = _path_in(row.get(roles.image, "").strip())
+        return os.path.abspath(os.path.join(self._base, path))  # noqa: PTH100, PTH118
 
 
 def _is_real(row: Mapping[str, str], roles: _Roles) -> bool:

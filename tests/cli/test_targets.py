@@ -159,7 +159,7 @@ def test_what_this_program_wrote_among_the_pictures_is_not_judged(
     shutil.copytree(table, desk / "own" / "features")
     outputs = ("--csv", "own/v.csv", "--jsonl", "own/v.jsonl", "--parquet", "own/v.parquet")
     judge = ("--bundle", bundle, "--weights", tiny_clip_dir)
-    for sheet in ("verdicts.png", "verdicts.jpg"):
+    for sheet in ("verdicts.png", "verdicts.jpg", "verdicts"):
         run = morelli("detect", "own", *judge, "--sheet", f"own/{sheet}", *outputs)
         assert run.code == 0, run.err
         rows = [json.loads(line)["uri"] for line in (desk / "own" / "v.jsonl").read_text().splitlines()]
@@ -170,18 +170,21 @@ def test_what_this_program_wrote_among_the_pictures_is_not_judged(
     for sources in (("own",), ("own/**/*",), ("own/*",), every):
         run = morelli("detect", *sources, *judge, "--sheet", "own/verdicts.png", "--jsonl", "-")
         assert [json.loads(line)["uri"] for line in run.out.splitlines()] == ["own/a.png", "own/b.jpg"]
-        assert run.code == 0 and "7 of Morelli's own outputs (own/detector, own/features, …)" in run.err
+        assert run.code == 0 and "8 of Morelli's own outputs (own/detector, own/features, …)" in run.err
     for command in ("audit", "provenance", "extract"):
         more = ("-o", f"{command}-made", *(("--encoder", tiny_clip_dir) if command == "extract" else ()))
         run = morelli(command, "own", *(() if command == "provenance" else more))
-        assert run.code == 0 and "7 of Morelli's own outputs" in run.err, run.err
+        assert run.code == 0 and "8 of Morelli's own outputs" in run.err, run.err
+    asked = ("own/v.csv", "own/b.jpg", "--image-column", "uri", "--root", ".")
+    run = morelli("detect", *asked, *judge, "--jsonl", "-", "-q")
+    assert [json.loads(line)["uri"] for line in run.out.splitlines()] == ["own/a.png", "own/b.jpg"]
     alone = morelli("detect", "own/verdicts.jpg", *judge, "--jsonl", "-", "-q")
     assert json.loads(alone.out)["uri"] == "own/verdicts.jpg"
     shutil.rmtree("own/features")
     for path in ("own/a.png", "own/b.jpg"):
         Path(path).unlink()
     run = morelli("detect", "own", *judge)
-    assert run.code == 4 and "6 of Morelli's own outputs" in run.err
+    assert run.code == 4 and "7 of Morelli's own outputs" in run.err
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""UMAP for a user who may write nowhere: a container with an arbitrary user id."""
+"""Layouts for a user who may write nowhere: a container with an arbitrary user id."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from morelli.evaluation.projection import tsne_places
 
 SCRIPT = """
 import numba, os
@@ -17,6 +20,21 @@ umap_module()
 folder = numba.config.CACHE_DIR
 print(folder, os.stat(folder).st_mode & 0o777)
 """
+
+
+class _NoCache:
+    """What a library whose functions numba keeps does at its import where there is no place for them."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name.partition(".")[0] == "pynndescent":
+            raise RuntimeError("cannot cache function 'seed': no locator available")
+
+
+def test_t_sne_needs_no_place_for_what_umap_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra of UMAP brings the library that openTSNE imports where neighbours may be approximate."""
+    monkeypatch.delitem(sys.modules, "pynndescent", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [_NoCache(), *sys.meta_path])
+    assert np.isfinite(tsne_places(np.random.default_rng(0).normal(size=(6, 3)))).all()
 
 
 @pytest.mark.slow

@@ -17,9 +17,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL.PngImagePlugin import PngInfo
 
+from morelli.artefacts.outputs import MARK
 from morelli.errors import ImageError, UsageError
 from morelli.images import decode, iter_source
+from morelli.images._item import DistinctNames
 from morelli.images.layouts import SourceReport
 from tests.images.hostile import encoded, photo
 from tests.images.test_collections import write_folder, write_tar, write_zip
@@ -598,9 +601,12 @@ def test_a_path_is_found_however_it_is_written(tmp_path: Path, name: str, text: 
         ("**/.h/*.png", ["x/.h/c.png"]),
         ("*/**/[yz].png", ["x/y.png/z.png"]),
         ("**/*.jpg", []),
+        ("**/fir*/*.png", ["first/2.png"]),  # another name of a folder that is read without this pattern
+        ("**/fir*/**/*.png", ["first/2.png"]),
+        ("**/x/**/**/real/**/2.png", ["x/real/2.png"]),
     ],
 )
-def test_a_pattern_looks_into_each_folder_once(
+def test_a_pattern_ends_where_links_lead_in_a_circle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, expected: list[str]
 ) -> None:
     """Two links in a circle lead to more paths than there are atoms."""
@@ -619,15 +625,22 @@ OUTPUTS = {
     "y.atlas": ("building.json", "distilled/a"),
     ".r.morelli-0123abcd.new": ("report.html",),
 }
+RESULTS = {
+    "report": '{"format": "morelli-report",',
+    "study": '{\n "format": "morelli-transfer-study",',
+    "audit": '{\n "source": "set",\n "counts": {\n  "real": 1,',
+    "explanation": '{\n "first": "sdxl",\n "second": "real",\n "kind": "final",',
+    "analyses": '{\n "n": 12,\n "metadata_only": {',
+}
 
 
 def test_results_of_this_program_among_the_pictures_are_not_read(tmp_path: Path) -> None:
     """An audit written into the folder it looked at has charts, which are no pictures of the collection."""
     folder = tmp_path / "set"
     pictures = {name: encoded("PNG") for name in ("a.png", "audit/spectra.png", "mine/b.png", "sets/c.png")}
-    results = ("audit/audit.json", "audit/audit.md", "audit/SHA256SUMS")
-    others = dict.fromkeys((*results, "mine/SHA256SUMS", "sets/SHA256SUMS", "sets/report.json"), b"{}")
-    write_folder(folder, pictures | others)
+    results = {"audit/audit.json": RESULTS["audit"].encode(), "audit/audit.md": b"", "audit/SHA256SUMS": b""}
+    others = dict.fromkeys(("mine/SHA256SUMS", "sets/SHA256SUMS", "sets/report.json"), b"{}")
+    write_folder(folder, pictures | results | others)
     report = SourceReport()
     found = [Path(item.uri).name for item in iter_source(folder, report=report)]
     assert found == ["a.png", "b.png", "c.png"]  # another publisher's sums and report are no results of ours
@@ -641,6 +654,33 @@ def test_results_of_this_program_among_the_pictures_are_not_read(tmp_path: Path)
     report = SourceReport()
     found = [Path(item.uri).name for item in iter_source(folder, report=report)]
     assert found == ["a.png", "d.png", "b.png", "c.png"] and len(report.passed.outputs) == 2 + len(OUTPUTS)
+
+
+def test_many_members_of_one_name_are_named_in_linear_time() -> None:
+    names = DistinctNames()
+    assert len({names.of("s.tar::a.png") for _ in range(30_000)}) == 30_000
+    assert names.of("s.tar::a (7).png") == "s.tar::a (7) (2).png"
+
+
+@pytest.mark.parametrize("name", [*RESULTS, "recipe"])
+def test_results_of_others_are_read(tmp_path: Path, name: str) -> None:
+    """Data sets come with sums, a report and an audit of their own, and with a user's plan of a recipe."""
+    folder = write_folder(tmp_path / "set", {"mine/a.png": encoded("PNG"), "mine/SHA256SUMS": b"1  a.png\n"})
+    (folder / "mine" / f"{name}.md").touch()
+    (folder / "mine" / f"{name}.json").write_text('{"format": "morelli-recipe", "version": 1}')
+    assert [Path(item.uri).name for item in iter_source(folder)] == ["a.png"]
+    if name in RESULTS:
+        (folder / "mine" / f"{name}.json").write_text(RESULTS[name])
+        assert not list(iter_source(folder))
+
+
+@pytest.mark.parametrize("text", ["Morelli output", "Morelli outputs", "made with a Morelli output"])
+def test_pictures_that_mention_this_program_are_read(tmp_path: Path, text: str) -> None:
+    marks = PngInfo()
+    marks.add_text("Software", text)
+    named = {"a.png": encoded("PNG", pnginfo=marks), "b.jpg": encoded("JPEG", comment=text)}
+    found = list(iter_source(write_folder(tmp_path, named)))
+    assert len(found) == (0 if text == MARK else 2)
 
 
 @pytest.mark.parametrize("kind", ["csv", "tar"])

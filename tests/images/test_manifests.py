@@ -367,6 +367,20 @@ def test_a_row_that_says_nothing_adds_nothing(
     assert [(item.label, item.generator) for item in others] == [(None, None)] * ("b.png,," in rows)
 
 
+def test_a_folder_may_be_called_as_addresses_begin(tmp_path: Path) -> None:
+    (tmp_path / "data:1").mkdir()
+    (tmp_path / "data:1" / "a.png").write_bytes(b"x")
+    (tmp_path / "m.csv").write_text("path\ndata:1/a.png\n")
+    (item,) = iter_source(tmp_path / "m.csv")
+    assert item.read() == b"x"
+
+
+def test_rows_of_one_image_are_one_however_its_path_is_written(tmp_path: Path) -> None:
+    rows = [{"path": "a.png", "label": None}, {"path": {"path": "./a.png", "bytes": None}, "label": "fake"}]
+    (tmp_path / "m.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert [item.label for item in iter_source(tmp_path / "m.jsonl")] == [1]
+
+
 @pytest.mark.parametrize(
     "rows",
     [

@@ -136,6 +136,8 @@ def test_code_points_come_out_as_a_profile_of_the_same_colours() -> None:
     assert by_profile.facts.notes == ("ICC converted",)
     stated = png(stored, (b"cICP", bytes([12, 13, 0, 1])))
     assert off(stated, by_profile.image).max() <= 2
+    silent = png(stored, (b"cICP", bytes([2, 2, 0, 1])), icc_profile=display_p3())
+    assert decode(silent).facts.notes == decode(png(stored, icc_profile=display_p3())).facts.notes
     both = png(stored, (b"cICP", bytes([1, 13, 0, 1])), icc_profile=display_p3())
     assert off(both, stored).max() == 0
     file = io.BytesIO()

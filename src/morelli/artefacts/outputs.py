@@ -14,10 +14,14 @@ from collections.abc import Collection
 MARK = "Morelli output"
 """What pictures that are results say of themselves: the text ``Software`` of a PNG, the comment of a JPEG."""
 
-_SOFTWARE = re.compile(rb"tEXtSoftware\0Morelli (?:output|contact sheet)")  # the latter until 2026-11
-_COMMENT = re.compile(rb"\xff\xfe\0.Morelli output", re.DOTALL)
+# With the lengths, so that no other text begins alike. The second was written until 2026-11.
+_SOFTWARE = re.compile(
+    rb"\0\0\0\x17tEXtSoftware\0Morelli output|\0\0\0\x1etEXtSoftware\0Morelli contact sheet"
+)
+_COMMENT = b"\xff\xfe\0\x10Morelli output"
 _HEAD = 4096
-_SUFFIXES = (".png", ".jpg", ".jpeg")
+TABLES = (".csv", ".jsonl", ".ndjson", ".parquet")
+"""Suffixes of tables of verdicts."""
 # The first columns of `morelli detect`'s tables, and how a line of its JSON Lines goes on.
 _CSV = re.compile(rb"(?:\xef\xbb\xbf)?uri,sha256,label,generator,verdict,probability,")
 _JSONL = re.compile(
@@ -27,21 +31,26 @@ _JSONL = re.compile(
 _PARQUET = (b"probability_low", b"domain_distance", b"nearest_generated_similarity")
 _LONGEST_FOOTER = 16 << 20
 
-# Data sets have a SHA256SUMS and a report.json of their own: of a report both files are looked for.
-_RESULTS = (
-    *({"audit.json", "audit.md"}, {"report.json", "report.md"}, {"study.json", "study.md"}),
-    *({"explanation.json", "explanation.md"}, {"analyses.json"}),
-)
+_FORMAT = re.compile(rb'\s*\{\s*"format": "morelli-(?!recipe")')  # plans of recipes are the user's own
+# Data sets have sums and a report of their own, and packers a bundle.json: all of these are looked into.
+_RESULTS = {
+    "report.json": _FORMAT,
+    "study.json": _FORMAT,
+    "audit.json": re.compile(rb'\s*\{\s*"source": .*?"counts": \{\s*"real": ', re.DOTALL),
+    "explanation.json": re.compile(rb'\s*\{\s*"first": .*?"second": .*?"kind": ', re.DOTALL),
+    "analyses.json": re.compile(rb'\s*\{\s*"n": \d+,\s*"metadata_only": '),
+}
 _PARTS = (
     *({"_morelli", "_versions"}, {"_morelli", "data"}),  # a feature table, also one that was just begun
     *({"atlas.json", "images.lance"}, {"building.json", "distilled"}),
 )
-# Packers of other programs call their files bundle.json and map.json, too: these are looked into.
-_MANIFESTS = frozenset(
-    {"bundle.json", "ensemble.json", "concepts.json", "map.json", "prototypes.json", "spelling.json"}
-    | {"recipe.json"}
+_MANIFESTS = dict.fromkeys(
+    (
+        *("bundle.json", "ensemble.json", "concepts.json", "map.json", "prototypes.json", "spelling.json"),
+        "recipe.json",
+    ),
+    _FORMAT,
 )
-_FORMAT = re.compile(rb'\s*\{\s*"format": "morelli-')
 _LEFTOVER = re.compile(r"\..+\.morelli-[0-9a-f]{8}\.(?:new|old)")
 
 
@@ -63,11 +72,11 @@ def is_output_folder(path: str, names: Collection[str]) -> bool:
         return True
     if any(parts <= held for parts in _PARTS):
         return True
-    if "SHA256SUMS" in held and any(files <= held for files in _RESULTS):
-        return True
+    looked_into = _MANIFESTS | _RESULTS if "SHA256SUMS" in held else _MANIFESTS
     return any(
-        _FORMAT.match(_part(os.path.join(path, name), _HEAD))  # noqa: PTH118
-        for name in held & _MANIFESTS
+        begins.match(_part(os.path.join(path, name), _HEAD)) is not None  # noqa: PTH118
+        for name, begins in looked_into.items()
+        if name in held
     )
 
 
@@ -81,13 +90,14 @@ def is_output_file(path: str) -> bool:
         False
     """
     name = path.lower()
-    if name.endswith(_SUFFIXES):
+    if not name.endswith(TABLES):
         return is_output_picture(_part(path, _HEAD))
     if name.endswith(".csv"):
         return _CSV.match(_part(path, _HEAD)) is not None
     if name.endswith((".jsonl", ".ndjson")):
         return _JSONL.match(_part(path, _HEAD)) is not None
-    return name.endswith(".parquet") and all(column in _footer(path) for column in _PARQUET)
+    footer = _footer(path)
+    return all(column in footer for column in _PARQUET)
 
 
 def is_output_picture(head: bytes) -> bool:
@@ -99,7 +109,7 @@ def is_output_picture(head: bytes) -> bool:
     """
     if head.startswith(b"\x89PNG"):
         return _SOFTWARE.search(head) is not None
-    return head.startswith(b"\xff\xd8") and _COMMENT.search(head) is not None
+    return head.startswith(b"\xff\xd8") and _COMMENT in head
 
 
 def _part(path: str, size: int, *, before_end: int | None = None) -> bytes:

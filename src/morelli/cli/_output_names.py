@@ -16,7 +16,7 @@ SHEETS: Final = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 """Format of a contact sheet by the suffix of its name; without a suffix it is a PNG."""
 _FORMS: Final = {
     "--csv": ("CSV", (".csv",)),
-    "--jsonl": ("JSON Lines", (".jsonl", ".ndjson")),
+    "--jsonl": ("JSON Lines", (".jsonl", ".ndjson", ".json")),
     "--parquet": ("Parquet", (".parquet",)),
 }
 # Programs choose how to read a file by these.

@@ -23,6 +23,10 @@ _DECIMALS = 13
 _SPARE = 2
 _BLOCK = 2**22
 """Products at a time of an exact search: 16 bytes each, however many queries there are."""
+_WIDTH = 256
+"""Products in a block, of which the largest is found first."""
+_SPARSE = 4
+"""Blocks for each neighbour that is looked for, from which on the largest of blocks are few of all."""
 
 
 def check_index(kind: str) -> None:
@@ -220,10 +224,23 @@ class _Flat:
 
     def _best(self, unit: NDArray[np.float32], reach: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         rough = unit @ self._unit.T
-        found = np.argpartition(-rough, reach - 1, axis=1)[:, :reach]
-        order = np.argsort(-np.take_along_axis(rough, found, axis=1), axis=1, kind="stable")
-        found = np.take_along_axis(found, order, axis=1)
-        return np.take_along_axis(rough, found, axis=1), found
+        n, m = rough.shape
+        blocks = m // _WIDTH
+        if blocks < _SPARSE * reach:
+            found = np.argpartition(-rough, reach - 1, axis=1)[:, :reach]
+            order = np.argsort(-np.take_along_axis(rough, found, axis=1), axis=1, kind="stable")
+            found = np.take_along_axis(found, order, axis=1)
+            return np.take_along_axis(rough, found, axis=1), found
+        # So many blocks hold one as large each: nothing below can be among the largest, and little is above.
+        tops = rough[:, : blocks * _WIDTH].reshape(n, blocks, _WIDTH).max(axis=2)
+        least = np.partition(tops, blocks - reach, axis=1)[:, blocks - reach]
+        best, found = np.empty((n, reach), np.float32), np.empty((n, reach), np.int64)
+        for row, cosines in enumerate(rough):
+            candidates = np.flatnonzero(cosines >= least[row])
+            order = np.argsort(-cosines[candidates], kind="stable")[:reach]
+            found[row] = candidates[order]
+            best[row] = cosines[found[row]]
+        return best, found
 
 
 def _faiss_module() -> Any:

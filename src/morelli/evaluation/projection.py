@@ -48,18 +48,19 @@ def tsne_places(X: ArrayLike, *, perplexity: float = 30.0, seed: int = 0) -> NDA
     (20, 2)
     """
     from openTSNE import TSNE
+    from openTSNE.affinity import MultiscaleMixture
+    from openTSNE.nearest_neighbors import Sklearn
     from threadpoolctl import threadpool_limits
 
     rows = np.asarray(X, np.float64)
+    few = min(perplexity, (len(rows) - 1) / 3)
     with threadpool_limits(1):
-        model = TSNE(
-            perplexity=min(perplexity, (len(rows) - 1) / 3),
-            initialization=_start(rows, seed),
-            neighbors="exact",
-            n_jobs=1,
-            random_state=seed,
-        )
-        return np.array(model.fit(rows), np.float64)
+        # Asked for exact neighbours by name, openTSNE imports what would approximate them, where that is
+        # installed: it compiles, and fails for users who may write neither there nor to a home folder.
+        near = Sklearn(rows, k=min(len(rows) - 1, int(3 * few)), metric="euclidean", random_state=seed)
+        affinities = MultiscaleMixture(knn_index=near, perplexities=few)
+        model = TSNE(initialization=_start(rows, seed), n_jobs=1, random_state=seed)
+        return np.array(model.fit(affinities=affinities), np.float64)
 
 
 def principal_axes(X: ArrayLike) -> NDArray[np.float64]:

@@ -71,13 +71,12 @@ def stated_colour(data: bytes, format: str) -> Colour | None:
     """The colours that AVIF, HEIF and PNG (``cICP``) state by code points; None where nothing is stated."""
     if format in ("AVIF", "HEIF"):
         colour = read_boxes(data).colour()
-        return None if colour == UNSPECIFIED else colour
-    if format != "PNG":
+    elif format == "PNG":
+        stated = (body for kind, body in _chunks(data[:_HEAD]) if kind == b"cICP" and len(body) == 4)
+        colour = next(((body[0], body[1]) for body in stated), UNSPECIFIED)
+    else:
         return None
-    return next(
-        ((body[0], body[1]) for kind, body in _chunks(data[:_HEAD]) if kind == b"cICP" and len(body) == 4),
-        None,
-    )
+    return None if colour == UNSPECIFIED else colour
 
 
 def _profile_colour(icc: bytes) -> Colour:

@@ -1,22 +1,24 @@
-"""Patterns of file names: each folder is looked into once, however many links lead to it."""
+"""Patterns of file names, in which links that lead in a circle end."""
 
 from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from fnmatch import fnmatchcase
 from pathlib import PurePath
 
 _ANY_DEPTH = "**"
+_Visit = tuple[int, int, frozenset[int]]
+"""A folder, by its device and inode, and the parts of the pattern that its entries may match."""
 
 
 def iter_glob(pattern: str) -> list[str]:
     """The paths that match `pattern` (``**`` for any depth), sorted by name.
 
     As in a shell, names that begin with a dot match only where the pattern says so. Links are followed, but
-    a folder is looked into once: a link to a folder above it would lead to the same pictures again and again,
-    and two such links to more paths than can be listed.
+    a folder is looked into once for each part of the pattern: a link to a folder above it would lead to the
+    same pictures again and again, and two such links to more paths than can be listed.
     """
     parts = PurePath(pattern).parts
     if _ANY_DEPTH not in parts:
@@ -25,9 +27,9 @@ def iter_glob(pattern: str) -> list[str]:
     start = str(PurePath(*parts[:at]))
     roots = glob.glob(start) if glob.has_magic(start) else [start]  # noqa: PTH207
     found: set[str] = set()
-    seen: set[tuple[int, int]] = set()
+    seen: set[_Visit] = set()
     for root in sorted(roots, key=lambda path: (os.path.islink(path), os.fsencode(path))):  # noqa: PTH114
-        found.update(str(PurePath(root, *below)) for below in _below(root, seen) if _fits(below, parts[at:]))
+        found.update(str(PurePath(root, *below)) for below in _matches(root, parts[at:], seen))
     return sorted(found, key=os.fsencode)
 
 
@@ -42,26 +44,29 @@ def fixed_part(pattern: str) -> str:
     return str(PurePath(*parts[:wild]))
 
 
-def _below(root: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, ...]]:
-    """Everything below a folder, by its names from there; what links lead to comes last, `seen` not again."""
-    folders: list[tuple[str, ...]] = [()]
-    links: list[tuple[str, ...]] = []
+def _matches(root: str, pattern: Sequence[str], seen: set[_Visit]) -> Iterator[tuple[str, ...]]:
+    """What matches `pattern` below a folder, by its names from there; what links lead to comes last."""
+    folders: list[tuple[tuple[str, ...], frozenset[int]]] = [((), _opened(pattern, {0}))]
+    links: list[tuple[tuple[str, ...], frozenset[int]]] = []
     while folders or links:
-        here = folders.pop() if folders else links.pop(0)
-        place = os.path.join(root, *here)  # noqa: PTH118 - see `_files`
+        here, places = folders.pop() if folders else links.pop(0)
+        path = os.path.join(root, *here)  # noqa: PTH118 - see `_files`
         try:
-            status = os.stat(place)  # noqa: PTH116
-            if (status.st_dev, status.st_ino) in seen:
+            status = os.stat(path)  # noqa: PTH116
+            # Under another name, where more of the pattern matches, a folder may hold what is looked for.
+            if (visit := (status.st_dev, status.st_ino, places)) in seen:
                 continue
-            seen.add((status.st_dev, status.st_ino))
-            with os.scandir(place) as scan:
+            seen.add(visit)
+            with os.scandir(path) as scan:
                 entries = sorted(scan, key=lambda entry: os.fsencode(entry.name))
         except OSError:
             continue
         for entry in entries:
-            yield (*here, entry.name)
-            if _is_folder(entry):
-                (links if entry.is_symlink() else folders).append((*here, entry.name))
+            after = _behind(entry.name, pattern, places)
+            if len(pattern) in after:
+                yield (*here, entry.name)
+            if after - {len(pattern)} and _is_folder(entry):
+                (links if entry.is_symlink() else folders).append(((*here, entry.name), after))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -71,19 +76,24 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _fits(names: Sequence[str], pattern: Sequence[str]) -> bool:
-    if not pattern:
-        return not names
-    first, rest = pattern[0], pattern[1:]
-    if first == _ANY_DEPTH:
-        if not rest:
-            return not any(name.startswith(".") for name in names)
-        for skipped in range(len(names) + 1):
-            if _fits(names[skipped:], rest):
-                return True
-            if skipped < len(names) and names[skipped].startswith("."):
-                return False
-        return False
-    if not names or (names[0].startswith(".") and not first.startswith(".")):
-        return False
-    return fnmatchcase(names[0], first) and _fits(names[1:], rest)
+def _behind(name: str, pattern: Sequence[str], places: frozenset[int]) -> frozenset[int]:
+    """The parts of `pattern` that may match next, where those at `places` may match `name`."""
+    found: set[int] = set()
+    for place in places - {len(pattern)}:
+        part = pattern[place]
+        if name.startswith(".") and not part.startswith("."):
+            continue
+        if part == _ANY_DEPTH:
+            found.add(place)
+        elif fnmatchcase(name, part):
+            found.add(place + 1)
+    return _opened(pattern, found)
+
+
+def _opened(pattern: Sequence[str], places: Set[int]) -> frozenset[int]:
+    """`places`, and those behind a ``**`` at them, which may match no folder at all."""
+    found = set(places)
+    for place, part in enumerate(pattern):
+        if part == _ANY_DEPTH and place in found:
+            found.add(place + 1)
+    return frozenset(found)

@@ -52,11 +52,12 @@ class DistinctNames:
 
     def __init__(self) -> None:
         self._given: set[str] = set()
+        self._next: dict[str, int] = {}
         self.changed: set[str] = set()
 
     def of(self, name: str) -> str:
         """`name`, or a number in it where an earlier image has that name."""
-        found, count = name, 2
+        found, count = name, self._next.get(name, 2)
         stem, dot, suffix = name.rpartition(".")
         if not dot or "/" in suffix or "::" in suffix:
             stem, dot, suffix = name, "", ""
@@ -64,6 +65,8 @@ class DistinctNames:
             found, count = f"{stem} ({count}){dot}{suffix}", count + 1
         self._given.add(found)
         if found != name:
+            # All numbers below are taken: without this, many members of one name take quadratic time.
+            self._next[name] = count
             self.changed.add(found)
         return found
 

@@ -132,7 +132,7 @@ def iter_manifest(
             )
         if "\x00" in where:
             raise UsageError(f"{name}, row {number}: column {reader.roles.image!r} holds a NUL character")
-        if _INLINE.match(where) or where[:5].lower() == "data:":
+        if _INLINE.match(where) or (where[:5].lower() == "data:" and not os.path.lexists(base / where)):
             if claim(f"{manifest}::{number}"):
                 yield reader.described(_inline(manifest, number), row, number)
             continue

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path, PurePath
 from typing import Literal
 
-from morelli.artefacts.outputs import is_output_file, is_output_folder
+from morelli.artefacts.outputs import TABLES, is_output_file, is_output_folder
 from morelli.errors import ImageError, UsageError
 from morelli.images._files import (
     file_item,
@@ -183,6 +183,11 @@ def _is_output(path: str) -> bool:
         return False
 
 
+def _is_asked_for(spec: str, reading: _Reading) -> bool:
+    """Whether the caller names the column of paths of tables of verdicts, to read them as manifests."""
+    return reading.columns.image == "uri" and spec.lower().endswith(TABLES)
+
+
 def _is_folder(spec: str) -> bool:
     try:
         return os.path.isdir(spec)  # noqa: PTH112 - see _files
@@ -223,7 +228,7 @@ def _iter_one(spec: str, reading: _Reading, claim: _Claim) -> Iterator[tuple[Ima
         exists = os.path.lexists(spec)
     except ValueError:  # a NUL in the name
         exists = False
-    if exists and not reading.alone and _is_output(spec):
+    if exists and not reading.alone and not _is_asked_for(spec, reading) and _is_output(spec):
         reading.passed.add_output(spec)
     elif _is_folder(spec):
         yield from _iter_folder(spec, reading, claim)
@@ -249,7 +254,10 @@ def _iter_one(spec: str, reading: _Reading, claim: _Claim) -> Iterator[tuple[Ima
             if is_left_member(below):
                 reading.passed.add_left(match)
                 continue
-            if own := next(filter(is_output, _places(base, below)), None):
+            own = (
+                None if _is_asked_for(match, reading) else next(filter(is_output, _places(base, below)), None)
+            )
+            if own is not None:
                 reading.passed.add_output(own)
                 continue
             above = (PurePath(base).name, *PurePath(below).parent.parts)

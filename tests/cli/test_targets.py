@@ -79,7 +79,7 @@ def test_a_file_of_verdicts_is_refused_first(desk: Path, option: str, target: st
         (("detect", "absent", "--sheet", "-"), "not stdout"),
         (("detect", "absent", "--csv", "new.xlsx"), "name new.csv"),
         (("detect", "absent", "--csv", "new.tsv"), "name new.csv"),
-        (("detect", "absent", "--jsonl", "new.json"), "name new.jsonl"),
+        (("detect", "absent", "--jsonl", "new.csv"), "name new.jsonl"),
         (("detect", "absent", "--parquet", "new.csv"), "name new.parquet"),
         (("evaluate", "univfd-sets", "letters", "-o", "new/"), "name of a folder"),
         (("evaluate", "univfd-sets", "letters", "-o", "new.parquet"), "end in .csv"),

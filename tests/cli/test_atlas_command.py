@@ -110,5 +110,8 @@ def test_images_are_added(atlas: Path, tiny_clip_dir: Path) -> None:
 def test_a_build_that_cannot_be_is_refused(atlas: Path, tmp_path: Path) -> None:
     again = morelli("atlas", "build", atlas.parent / "F.lance", "-o", atlas, "--no-maps")
     assert again.code == 2 and "finished atlas" in again.err
+    table, few = atlas.parent / "F.lance", tmp_path / "few.atlas"
+    refused = morelli("atlas", "build", table, "-o", few, "--no-maps", "--where", "label = 1")
+    assert refused.code == 2 and not few.exists(), refused.err
     none = morelli("atlas", "info", tmp_path / "none.atlas")
     assert none.code == 4 and "is not there" in none.err

@@ -60,8 +60,14 @@ def hour(desk: Path, remembered: None) -> Path:
     return desk
 
 
+# Steps of the other scenario, on other pictures.
+AT_LENGTH = {"docs/scenario-gan.md"}
+
+
 @pytest.mark.encoder
-@pytest.mark.parametrize("page", RUN)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[pytest.mark.slow] if page in AT_LENGTH else []) for page in RUN]
+)
 def test_what_a_page_shows_runs(
     page: str, hour: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:

@@ -21,6 +21,7 @@ def photo_vectors(real_encoder, photos):
     return real_encoder.encode(np.stack([real_encoder.transform(image) for _, image in photos]))
 
 
+@pytest.mark.slow
 def test_a_vector_is_the_same_in_batches_of_1_7_and_32(real_encoder, photos):
     # Tiles of the photographs, so that 32 different real pictures make up the batch.
     tiles = []

@@ -104,6 +104,7 @@ def test_the_table_is_that_of_one_machine(
     assert len(FeatureTable.open(tmp_path / "F.lance")) == local.done + 1
 
 
+@pytest.mark.slow
 def test_killed_workers_and_coordinators_change_nothing(
     ray_address: str,
     crops: Path,

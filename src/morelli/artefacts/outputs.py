@@ -104,7 +104,7 @@ def is_output_picture(head: bytes) -> bool:
     r"""Whether the first bytes of a picture say that it is an output of this program.
 
     Example:
-        >>> is_output_picture(b"\x89PNG\r\n\x1a\n....tEXtSoftware\0Morelli output....")
+        >>> is_output_picture(b"\x89PNG\r\n\x1a\n\0\0\0\x17tEXtSoftware\0Morelli output")
         True
     """
     if head.startswith(b"\x89PNG"):

@@ -35,12 +35,21 @@ _WAIT = 10.0
 
 @contextmanager
 def held_folder(folder: Path) -> Iterator[None]:
-    """Hold an atlas against other builds and additions, which is there or becomes one."""
-    if folder.exists() and not folder.is_dir():
+    """Hold an atlas against other builds and additions, which is there or becomes one.
+
+    Of a build that is refused no folder is left: nothing in it would be of use to the next one.
+    """
+    made = not folder.exists()
+    if not made and not folder.is_dir():
         raise UsageError(f"{folder} exists and is no atlas; choose another name")
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / MANIFEST, wait=_WAIT):
-        yield
+    try:
+        with locked(folder / MANIFEST, wait=_WAIT):
+            yield
+    except UsageError:
+        if made:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def silent(step: str, done: int, total: int) -> None:

@@ -14,7 +14,7 @@ class AtlasOptions:
 
     kind: feature kind that is distilled; with `final` the maps are ASAP's. dimensions: K. projection: of
     the overview; "umap" is an extra, `morelli[umap]`. where: Lance filter over the table's rows.
-    perturbation: which one, where the table holds several (empty: images as they are). spelling: whether what
+    perturbation: which one, where the table holds several (empty: unperturbed images). spelling: whether what
     a rendered word does to an embedding is projected away first, where that is known for the build. seed: of
     distiller, prototypes and projection.
     """

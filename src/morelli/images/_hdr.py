@@ -1,6 +1,6 @@
 """Pictures of high dynamic range as pictures of standard range; what is no brighter than paper is kept.
 
-Detectors know pictures of standard range. Read as they are stored, samples of PQ and HLG look pale.
+Detectors know pictures of standard range. Read without conversion, samples of PQ and HLG look pale.
 """
 
 from __future__ import annotations

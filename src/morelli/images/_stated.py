@@ -1,7 +1,7 @@
 """Colours of standard range that a container states otherwise than by a profile, as sRGB.
 
 Code points (ISO/IEC 23091-2: ``nclx`` of AVIF and HEIF, ``cICP`` of PNG) and chromaticities with a gamma
-(``cHRM`` and ``gAMA`` of PNG). Read as they are stored, samples of Display P3 and BT.2020 look pale, linear
+(``cHRM`` and ``gAMA`` of PNG). Read without conversion, samples of Display P3 and BT.2020 look pale, linear
 ones dark.
 """
 

@@ -17,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -91,7 +91,8 @@ def node(address: str, environment: dict[str, str], *options: str) -> Iterator[s
             time.sleep(0.1)
         yield fresh[0]
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it did not start
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         while any(n["Alive"] and n["NodeID"] not in before for n in ray.nodes()):
             time.sleep(0.1)

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from morelli.images._srgb_curve import srgb_levels
+
 Floats = NDArray[np.float32]
 
 PQ, HLG = 16, 18
@@ -122,11 +124,4 @@ def _rolled_off(light: Floats, peak: float) -> Floats:
     return np.where(samples < knee, light, _pq_light(bent * top)).astype(np.float32)
 
 
-def _srgb_table() -> NDArray[np.uint8]:
-    light = np.arange(65536) / 65535
-    curve = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    table: NDArray[np.uint8] = np.rint(curve * 255).astype(np.uint8)
-    return table
-
-
-_SRGB = _srgb_table()
+_SRGB = srgb_levels(np.arange(65536) / 65535)

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from morelli.images._colour import to_8_bit
+from morelli.images._srgb_curve import srgb_levels
 
 _LEAST, _MOST = 0.05, 10.0
 _USUAL = 0.05  # libpng takes products of exponents this near to 1 for no correction
@@ -53,6 +54,5 @@ def display_gamma(info: Mapping[Any, Any]) -> float | None:
 def from_gamma(exponent: float, image: Image.Image, notes: list[str]) -> Image.Image:
     """An 8-bit image whose light is ``sample ** exponent``, with samples of sRGB (IEC 61966-2-1)."""
     light = (np.arange(256) / 255) ** exponent
-    curve = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     notes.append(f"gamma {1 / exponent:.3g} converted")
-    return image.point(np.rint(curve * 255).astype(int).tolist() * len(image.getbands()))
+    return image.point(srgb_levels(light).tolist() * len(image.getbands()))

@@ -19,6 +19,7 @@ from morelli.images._colour import Change
 from morelli.images._depth import stated_colour
 from morelli.images._hdr import srgb_of_light
 from morelli.images._png_samples import display_gamma, from_gamma, stated_gamma
+from morelli.images._srgb_curve import light_of_srgb
 
 _D65 = (0.3127, 0.3290)
 _SRGB = (*_D65, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
@@ -81,9 +82,9 @@ def _converted(
 ) -> Image.Image:
     """An 8-bit RGB image as sRGB: samples to light by a power or by sRGB's curve, then the primaries."""
     levels = np.linspace(0, 1, 256)
-    srgb = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
     notes.append(note)
-    return srgb_of_light(image, srgb if exponent is None else levels**exponent, matrix)
+    light = light_of_srgb(levels) if exponent is None else levels**exponent
+    return srgb_of_light(image, light, matrix)
 
 
 def _unchanged(image: Image.Image, notes: list[str]) -> Image.Image:

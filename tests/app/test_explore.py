@@ -180,16 +180,16 @@ def test_switching_a_dimension_off_judges_everything_again(
     atlas: Atlas,
 ) -> None:
     page = settled(open_page(address(exploring, sort="-probability")))
-    loudest = max(range(8), key=lambda k: atlas.rescore([k])["changed"])
-    told = atlas.rescore([loudest])
-    name = atlas.dimension_names()[loudest]
+    strongest = max(range(8), key=lambda k: atlas.rescore([k])["changed"])
+    told = atlas.rescore([strongest])
+    name = atlas.dimension_names()[strongest]
     view(page, "Dimension view").get_by_role("switch", name=f"Count {name}", exact=True).click()
     settled(page)
-    assert state(page)["off"] == str(loudest)
+    assert state(page)["off"] == str(strongest)
     chip = page.get_by_role("list", name="What narrows the selection")
     expect(chip).to_contain_text(f"AUC {told['auc_before']:.3f} → {told['auc_after']:.3f}")
     highest = view(page, "Image view").locator("[data-row]").first
-    expect(highest).to_have_attribute("data-row", str(int(np.argmax(atlas.logits([loudest])))))
+    expect(highest).to_have_attribute("data-row", str(int(np.argmax(atlas.logits([strongest])))))
     wrong = (told["errors_after"]["fp"] + told["errors_after"]["fn"]) / len(atlas)
     expect(page.locator(".summary")).to_contain_text(f"{100 * wrong:.1f} % wrong")
 

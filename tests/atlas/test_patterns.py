@@ -377,7 +377,7 @@ def test_names_that_several_share_are_told_apart() -> None:
     assert len(set(same)) == 3 and same[0] == "x"
 
 
-def test_a_dimension_is_named_by_what_its_loudest_images_have() -> None:
+def test_a_dimension_is_named_by_what_its_strongest_images_have() -> None:
     rng = np.random.default_rng(0)
     n, d = 400, 16
     labels, loud = np.repeat([0, 1], n // 2), rng.random(n) < 0.1

@@ -22,7 +22,7 @@ from PIL.PngImagePlugin import PngInfo
 from morelli.artefacts.outputs import MARK
 from morelli.errors import ImageError, UsageError
 from morelli.images import decode, iter_source
-from morelli.images._item import DistinctNames
+from morelli.images._distinct_names import DistinctNames
 from morelli.images.layouts import SourceReport
 from tests.images.hostile import encoded, photo
 from tests.images.test_collections import write_folder, write_tar, write_zip

@@ -1,4 +1,4 @@
-"""What each dimension speaks about, image by image: where it is silent, and whose images it is loudest in."""
+"""Where each dimension is silent, and in whose images it is strongest."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def speaking_ends(column: NDArray[Any], lowest: Any, most: int) -> tuple[int, li
 
 
 def origins(collection: Collection, most: int = 6) -> list[list[dict[str, Any]]]:
-    """For each dimension the generators, and sources of real images, that its loudest images come from.
+    """For each dimension the generators, and sources of real images, that its strongest images come from.
 
-    As `lifts` gives them for prototypes: the name, images of it among the loud ones, their share of these,
-    and how many times as often as in the whole collection.
+    As `lifts` gives them for prototypes: the name, images of it among those of large impact, their share of
+    these, and how many times as often as in the whole collection.
     """
     generator, source = collection.category("generator"), collection.category("source")
     fake = collection.labels == 1
@@ -46,7 +46,7 @@ def origins(collection: Collection, most: int = 6) -> list[list[dict[str, Any]]]
     total = np.bincount(codes[codes >= 0], minlength=len(names))
     found = []
     for column in collection.impact_columns:
-        loud = codes[images_of_large_impact(column)]
-        carried = np.bincount(loud[loud >= 0], minlength=len(names))
-        found.append(lifted(names, carried, total, len(loud) / max(1, len(column)), most))
+        strong = codes[images_of_large_impact(column)]
+        carried = np.bincount(strong[strong >= 0], minlength=len(names))
+        found.append(lifted(names, carried, total, len(strong) / max(1, len(column)), most))
     return found

@@ -82,7 +82,7 @@ class DimensionHistograms:
 
     @locked_cached_property
     def origins(self) -> list[list[dict[str, Any]]]:
-        """(K,) whose images each dimension is loudest in, see `origins`."""
+        """(K,) whose images each dimension is strongest in, see `origins`."""
         return origins(self.collection)
 
 

@@ -345,8 +345,8 @@ class Bundle(Detector):
         """The expert with the largest share of the odds, for each image; None for heads without experts."""
         if not isinstance(self.head, ExpertHead):
             return [None] * len(X)
-        loudest = self.head.expert_logits(X).argmax(axis=1)
-        return [self.head.experts[k] for k in loudest]
+        strongest = self.head.expert_logits(X).argmax(axis=1)
+        return [self.head.experts[k] for k in strongest]
 
     def _families(self, X: NDArray[np.float32]) -> list[FamilyGuess | None]:
         """The family of generators of each image, were it generated; None where none is likely enough."""

@@ -24,11 +24,12 @@ from morelli.images._globs import fixed_part, iter_glob
 from morelli.images._instead import UnreadableTableError, instead_of_archive
 from morelli.images._item import ImageItem, printable, problem_item
 from morelli.images._labels import FAKE, group_of_folders, label_of_folders, plain_label_of_folders
-from morelli.images._leavings import SkippedFiles, is_left_member
+from morelli.images._leavings import is_left_member
 from morelli.images._limits import Limits
 from morelli.images._manifest import SUFFIXES as MANIFEST_SUFFIXES
 from morelli.images._manifest import Columns, NoImagesError, is_shard, iter_manifest
 from morelli.images._remote import is_address, iter_remote
+from morelli.images._skipped_files import SkippedFiles
 from morelli.images._sniff import sniff
 from morelli.images._tar import iter_tar
 from morelli.images._webdataset import may_be_sidecar, states_label

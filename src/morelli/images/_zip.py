@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from morelli.errors import ImageError
+from morelli.images._distinct_names import DistinctNames
 from morelli.images._elsewhere import opened_elsewhere
 from morelli.images._files import is_image_name, os_problem, read_part, too_many_bytes
-from morelli.images._item import DistinctNames, ImageItem, printable, problem_item
-from morelli.images._leavings import SkippedFiles, is_left_member, may_be_apple_double
+from morelli.images._item import ImageItem, printable, problem_item
+from morelli.images._leavings import is_left_member, may_be_apple_double
 from morelli.images._limits import Limits
+from morelli.images._skipped_files import SkippedFiles
 from morelli.images._sniff import HEAD_BYTES, other_format, sniff, with_article
 from morelli.images._webdataset import may_be_sidecar, states_label
 

@@ -18,7 +18,7 @@ from morelli.images._labels import (
     is_generator_name,
     label_of_folders,
 )
-from morelli.images._leavings import SkippedFiles
+from morelli.images._skipped_files import SkippedFiles
 
 _MOST_NAMES = 100
 _SPLITS: Final = {

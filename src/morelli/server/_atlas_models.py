@@ -161,7 +161,7 @@ class Atlases(Answer):
 
 
 class GeneratorShare(Answer):
-    """A generator or source whose images carry a prototype, or are those in which a dimension is loudest."""
+    """A generator or source whose images carry a prototype, or in which a dimension is strongest."""
 
     name: str | None
     count: int
@@ -188,7 +188,7 @@ class DimensionView(Answer):
     lowest: list[int] = Field(description="Rows of the lowest impacts, without those that are 0.")
     highest: list[int]
     quiet: int = Field(description="Images about which it says nothing: their impact is 0.")
-    generators: list[GeneratorShare] = Field(description="Whose images it is loudest in.")
+    generators: list[GeneratorShare] = Field(description="Whose images it is strongest in.")
 
 
 class Exemplar(Answer):

@@ -352,7 +352,7 @@ export interface DimensionView {
   readonly highest: readonly number[];
   /** Images about which it says nothing: their impact is 0. */
   readonly quiet: number;
-  /** Whose images it is loudest in. */
+  /** Whose images it is strongest in. */
   readonly generators: readonly GeneratorShare[];
 }
 
@@ -549,7 +549,7 @@ export interface Found {
   readonly similarities: readonly number[];
 }
 
-/** A generator or source whose images carry a prototype, or are those in which a dimension is loudest. */
+/** A generator or source whose images carry a prototype, or in which a dimension is strongest. */
 export interface GeneratorShare {
   readonly name: string | null;
   readonly count: number;

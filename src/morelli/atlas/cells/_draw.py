@@ -50,8 +50,8 @@ def draw_cells(
         level: which.
         size: pixels along a cell's side, from 6 on; below 18 a cell is one square, its tone the mean
             probability and its size the number of images.
-        head_weights: (K,) by which the dimensions are put in order, from the one that speaks loudest for
-            real to the one that speaks loudest for generated; the mean impact over all cells if None.
+        head_weights: (K,) by which the dimensions are put in order, from the one that weighs most for
+            real to the one that weighs most for generated; the mean impact over all cells if None.
         names: (K,) for the legend, which shows their numbers alone if None.
         scale: the impact of the deepest tone; the 98th percentile of all cells' if None.
         title: above the picture.

@@ -1,6 +1,6 @@
 """A first name for each dimension, from concepts where the evidence is clear, else from place and direction.
 
-The images in which a dimension is loudest are compared with others of the same class mix, as prototypes are
+The images in which a dimension is strongest are compared with others of the same class mix, as prototypes are
 (see `_names`): of all concepts the one that is surely and visibly along their difference names it.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 LOUD = 0.1
-"""Share of all images in which a dimension counts as loud, fewer where it says something about fewer."""
+"""Share of all images in which a dimension counts as strong, fewer where it says something about fewer."""
 _MAPPED, _LEAST, _MENTIONED = 256, 10, 0.1
 
 
@@ -40,7 +40,7 @@ class DimensionName:
 
 
 def images_of_large_impact(impacts: Array, share: float = LOUD) -> NDArray[np.int64]:
-    """Rows of the images in which a dimension is loudest, by the size of its impacts (n,); silent ones never.
+    """Rows of the images in which a dimension is strongest, by size of its impacts (n,); silent ones never.
 
     >>> images_of_large_impact(np.array([0.0, -3.0, 0.1, 2.0, 0.0, -0.2]), 0.5).tolist()
     [1, 3, 5]
@@ -76,16 +76,16 @@ def suggest_dimension_names(  # noqa: PLR0917 - the columns of a collection
     details: list[list[str]] = []
     for k in range(impacts.shape[1]):
         column = np.asarray(impacts[:, k], dtype=float)
-        loud = images_of_large_impact(column)
+        strong = images_of_large_impact(column)
         members = np.zeros(len(column), dtype=bool)
-        members[loud] = True
+        members[strong] = True
         mentioned = often(lifts(members, generator), share=_MENTIONED)
-        side = "towards generated" if column[loud].sum() > 0 else "towards real"
-        place = _place(maps, loud, k)
+        side = "towards generated" if column[strong].sum() > 0 else "towards real"
+        place = _place(maps, strong, k)
         whose = f"often {mentioned[0]}" if mentioned else ""
-        plain = ", ".join(filter(None, (side, whose or place))) if len(loud) else "silent"
+        plain = ", ".join(filter(None, (side, whose or place))) if len(strong) else "silent"
         best = None
-        if len(loud) >= _LEAST:
+        if len(strong) >= _LEAST:
             best = nearest_concept(
                 members, embeddings, np.asarray(labels), banks,
                 alpha=alpha, least_cosine=least_cosine, permutations=permutations, random_state=random_state,
@@ -100,11 +100,11 @@ def suggest_dimension_names(  # noqa: PLR0917 - the columns of a collection
     ]
 
 
-def _place(maps: PatchFeatures | None, loud: NDArray[np.int64], k: int) -> str:
-    """Where the dimension looks in the images in which it is loudest; empty where there are no maps."""
-    if maps is None or not len(loud):
+def _place(maps: PatchFeatures | None, strong: NDArray[np.int64], k: int) -> str:
+    """Where the dimension looks in the images in which it is strongest; empty where there are no maps."""
+    if maps is None or not len(strong):
         return ""
-    regions = relevant_regions(patch_features(maps, loud[:_MAPPED], k))
+    regions = relevant_regions(patch_features(maps, strong[:_MAPPED], k))
     shows = np.flatnonzero(regions.mask.any(axis=(1, 2)))
     if not len(shows):
         return ""

@@ -282,13 +282,13 @@ export class Explore {
   }
 
   /** Send an edit and show what the server then has. */
-  async edit(work: Promise<unknown>, said: string): Promise<boolean> {
+  async edit(work: Promise<unknown>, message: string): Promise<boolean> {
     try {
       await this.during(work);
       this.#solved("");
       this.edition++;
       this.api.forget();
-      announcer.say(said);
+      announcer.say(message);
       return true;
     } catch (error) {
       this.fail(error);

@@ -42,7 +42,7 @@ interface Part {
 
 /**
  * Labels for the cells on the screen. Cells are gathered into squares of the screen; a square is named after the
- * generator that has a fifth of its images, after the dimension that speaks loudest in it, or after its most frequent tag. Of labels that would
+ * generator that has a fifth of its images, after the dimension that weighs most in it, or after its most frequent tag. Of labels that would
  * overlap, or say the same side by side, the one of more images stays.
  */
 export function labelsOf(seen: Iterable<Seen>, kind: LabelKind, size: Size, dimension: (k: number) => string): Label[] {
@@ -54,7 +54,7 @@ export function labelsOf(seen: Iterable<Seen>, kind: LabelKind, size: Size, dime
     const part = parts.get(key) ?? { count: 0, by: new Map<string, Sum>() };
     parts.set(key, part);
     part.count += cells.count[row] as number;
-    for (const [name, amount] of kind === "generators" ? generators(cells, row) : kind === "tags" ? tags(cells, row) : loud(cells, row, dimension)) {
+    for (const [name, amount] of kind === "generators" ? generators(cells, row) : kind === "tags" ? tags(cells, row) : strong(cells, row, dimension)) {
       const one = part.by.get(name) ?? { count: 0, x: 0, y: 0 };
       part.by.set(name, { count: one.count + amount, x: one.x + amount * at[0], y: one.y + amount * at[1] });
     }
@@ -84,7 +84,7 @@ function tags(cells: Cells, row: number): [string, number][] {
   return found.names.map((name, i): [string, number] => [name, found.values[row * found.width + i] as number]).filter(([, count]) => count > 0);
 }
 
-function loud(cells: Cells, row: number, dimension: (k: number) => string): [string, number][] {
+function strong(cells: Cells, row: number, dimension: (k: number) => string): [string, number][] {
   const n = cells.count[row] as number;
   return Array.from({ length: cells.dimensions }, (_, k): [string, number] => [
     dimension(k),

@@ -14,8 +14,8 @@ export function sentence(cells: Cells, i: number, words: Words): string {
   const generator = mainGenerator(cells, i);
   if (generator) parts.push(`mostly ${generator}`);
   let text = parts.join(", ");
-  const loud = loudest(cells, i);
-  if (loud) text += `; ${words.dimension(loud.dimension)} speaks loudest, for ${loud.impact > 0 ? "generated" : "real"}`;
+  const strong = strongest(cells, i);
+  if (strong) text += `; ${words.dimension(strong.dimension)} weighs most, for ${strong.impact > 0 ? "generated" : "real"}`;
   const open = cells.unanswered[i] as number;
   if (open > 0) text += `. ${thousands(open)} without an answer`;
   const wrong = (cells.fp[i] as number) + (cells.fn[i] as number);
@@ -40,7 +40,7 @@ export function mainGenerator(cells: Cells, i: number): string | null {
   return null;
 }
 
-export function loudest(cells: Cells, i: number): { dimension: number; impact: number } | null {
+export function strongest(cells: Cells, i: number): { dimension: number; impact: number } | null {
   let best: { dimension: number; impact: number } | null = null;
   for (let k = 0; k < cells.dimensions; k++) {
     const impact = cells.impact[i * cells.dimensions + k] as number;

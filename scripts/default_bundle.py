@@ -29,6 +29,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,8 +75,8 @@ FAMILIES = {
     **dict.fromkeys(("progan", "stylegan1", "stylegan2", "biggan", "cyclegan", "gaugan"), "GANs"),
     **dict.fromkeys(("stylegan3", "stylegan-xl", "styleswin", "stylenerf", "stylesdf", "stylenat"), "GANs"),
     **dict.fromkeys(("pix2pix", "pix2pixhd", "cut", "bicyclegan", "sngan", "transgan", "cips"), "GANs"),
-    **dict.fromkeys(("stackgan", "attngan", "dm-gan", "df-gan", "ssa-gan", "galip", "bmsg-gan"), "GANs"),
-    **dict.fromkeys(("gan-stability", "lightweight-gan", "alis", "tedigan", "eg3d", "giraffe"), "GANs"),
+    **dict.fromkeys(("stackgan", "attngan", "dm-gan", "df-gan", "ssa-gan", "bmsg-gan"), "GANs"),
+    **dict.fromkeys(("gan-stability", "lightweight-gan", "tedigan", "eg3d", "giraffe"), "GANs"),
     **dict.fromkeys(("ldm", "glide", "adm", "dalle-mini", "dalle-2", "vqgan-clip", "mindall-e"), _EARLY),
     **dict.fromkeys(("rudalle", "dalle-pytorch", "dall-e-1", "dalle2-pytorch", "cogview"), _EARLY),
     "deep-daze": _EARLY,
@@ -394,7 +395,10 @@ def one_in_five(manifests: Sequence[Path], work: Path, dtype: DtypeChoice) -> Fe
     chosen = [some[i] for i in np.random.default_rng(0).permutation(len(some))[::STABILITY_EVERY]]
     place = work / f"{'exact' if dtype == 'float32' else dtype}.lance"
     encoder = load_encoder("clip-vit-b16", dtype=dtype)
-    extract(chosen, place, encoder=encoder, kinds=KINDS, perturbation=STANDARD)
+    # Where a processor has AMX, OpenVINO multiplies an int8 graph in bfloat16 unless the rest is in float32:
+    # the cost of int8 elsewhere would be understated.
+    with patch("morelli.encoders._openvino_tower.computes_in", return_value=dtype != "int8"):
+        extract(chosen, place, encoder=encoder, kinds=KINDS, perturbation=STANDARD)
     return FeatureTable.open(place).load(kinds=list(KINDS))
 
 

@@ -267,18 +267,19 @@ def fitted_bundle(views: Features) -> FittedBundle:
 
 def of_years(predictions: Predictions, rows: Features, *, late: bool) -> Predictions:
     """All real images, and the generated ones of these years."""
-    keep = (rows.labels == 0) | (is_late(rows) == late)
-    import pyarrow as pa
-
-    return Predictions(predictions.table.filter(pa.array(keep)), {})
+    return kept(predictions, (rows.labels == 0) | (is_late(rows) == late))
 
 
 def of_collection(predictions: Predictions, rows: Features, *manifests: Path) -> Predictions:
     """The images of these collections."""
+    below = tuple(f"{manifest.resolve().parent}/" for manifest in manifests)
+    return kept(predictions, [str(uri).startswith(below) for uri in rows.column("uri")])
+
+
+def kept(predictions: Predictions, keep: Array | list[bool]) -> Predictions:
+    """The rows (n,) that are to be kept."""
     import pyarrow as pa
 
-    below = tuple(f"{manifest.resolve().parent}/" for manifest in manifests)
-    keep = [str(uri).startswith(below) for uri in rows.column("uri")]
     return Predictions(predictions.table.filter(pa.array(keep)), {})
 
 

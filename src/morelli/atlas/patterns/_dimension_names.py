@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from morelli.explanation.concepts import ConceptBank
 
 Array = NDArray[Any]
-LOUD = 0.1
+STRONG = 0.1
 """Share of all images in which a dimension counts as strong, fewer where it says something about fewer."""
 _MAPPED, _LEAST, _MENTIONED = 256, 10, 0.1
 
@@ -39,7 +39,7 @@ class DimensionName:
     p: float = float("nan")
 
 
-def images_of_large_impact(impacts: Array, share: float = LOUD) -> NDArray[np.int64]:
+def images_of_large_impact(impacts: Array, share: float = STRONG) -> NDArray[np.int64]:
     """Rows of the images in which a dimension is strongest, by size of its impacts (n,); silent ones never.
 
     >>> images_of_large_impact(np.array([0.0, -3.0, 0.1, 2.0, 0.0, -0.2]), 0.5).tolist()

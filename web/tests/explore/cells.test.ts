@@ -46,18 +46,18 @@ describe("a tile", () => {
 });
 
 describe("the sentence about a cell", () => {
-  it("says how many, what share, whose, and what speaks loudest", () => {
+  it("says how many, what share, whose, and what weighs most", () => {
     const impact = Array<number>(16).fill(0.1);
     impact[4] = 2;
     const cells = tile(5, [{ cell: 1, count: 212, real: 15, fake: 197, fp: 1, fn: 3, impact, generators: [150, 40, 0] }], 16, ["StyleGAN 2", "SD 1.5", "DALL-E"]);
     expect(sentence(cells, 0, words)).toBe(
-      "212 images, 93 % generated, mostly StyleGAN 2; dimension 5 speaks loudest, for generated. 4 verdicts wrong.",
+      "212 images, 93 % generated, mostly StyleGAN 2; dimension 5 weighs most, for generated. 4 verdicts wrong.",
     );
   });
 
   it("says so when labels are unknown, and how many are selected", () => {
     const cells = tile(5, [{ cell: 1, count: 1, real: 0, fake: 0, selected: 0, impact: Array<number>(16).fill(-1) }]);
     expect(generatedShare(cells, 0)).toBeNull();
-    expect(sentence(cells, 0, words)).toBe("1 image; dimension 1 speaks loudest, for real. None selected.");
+    expect(sentence(cells, 0, words)).toBe("1 image; dimension 1 weighs most, for real. None selected.");
   });
 });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -95,6 +96,35 @@ def test_a_fold_is_scored_by_experts_that_never_saw_it(two_traces):
     inside = run.logits[fold]
     outside = alone.bundle.head.logits(two_traces.matrix()[fold])
     assert np.corrcoef(inside, outside)[0, 1] > 0.999
+
+
+def test_views_train_by_their_weight(two_traces):
+    """Weights 1 and 1 are a list of both views, 1 and 0 a list of the first; 1 and 3 are neither."""
+    rng = np.random.default_rng(3)
+    columns = {name: two_traces.column(name).tolist() for name in ("lineage", "source", "era")}
+    views = Features.concat(
+        [
+            Features.from_arrays(
+                (two_traces.matrix() + noise * rng.normal(size=(600, WIDTH))).astype(np.float32),
+                labels=two_traces.labels,
+                sha256=[f"{image:064x}" for image in range(600)],
+                perturbation=[name] * 600,
+                **columns,
+            )
+            for name, noise in (("plain", 0), ("noisy", 2))
+        ]
+    )
+
+    def trained(on):
+        return fitted(views, trained=on, scored=["plain"], n_draws=0)
+
+    both, first = trained(["plain", "noisy"]).logits, trained(["plain"]).logits
+    assert np.array_equal(trained({"plain": 1.0, "noisy": 1.0}).logits, both)
+    assert np.array_equal(trained({"plain": 0.5, "noisy": 0.0}).logits, first)
+    run = trained({"plain": 1.0, "noisy": 3.0})
+    assert np.abs(run.logits - first).max() > np.abs(both - first).max() > 0.1
+    recipe = Recipe(estimator=ExpertProbe(), trained={"plain": 1.0, "noisy": 3.0})
+    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))).trained == recipe.trained
 
 
 def test_local_weights_give_the_logit_exactly():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -50,7 +50,8 @@ class Recipe:
     of a lineage or source that is not among the given ones, each of which then counts the same.
     scored: perturbation ids whose rows calibrate, set thresholds, enter the bank and are measured;
     None: every row. Other rows (augmented views) only train. trained: perturbation ids whose rows the head
-    is fitted on, None: every row; others get a held-out score all the same (an ExpertProbe alone).
+    is fitted on, with the weight of each view among an image's where it is a mapping; None: every row; others
+    get a held-out score all the same (an ExpertProbe alone).
     banked: perturbation ids of the scored rows that enter the bank; None: all of them.
     bank_kinds: of the evidence bank, () for none. bank_center: take the common direction away.
     domain_k, domain_quantile: see `Bank`. n_draws: bootstrap heads, 0 for no interval.
@@ -72,7 +73,7 @@ class Recipe:
     miss_rate: float = 0.05
     new_groups: bool = False
     scored: Sequence[str] | None = None
-    trained: Sequence[str] | None = None
+    trained: Sequence[str] | Mapping[str, float] | None = None
     banked: Sequence[str] | None = None
     bank_kinds: Sequence[str] = ("final",)
     bank_center: bool = True
@@ -310,7 +311,11 @@ def _fitted_experts(
     """Experts fitted in every fold and on everything; the views of an image that train share its weight."""
     codes, kinds = expert_codes(rows.y, features.column("era").tolist(), estimator.years)
     trains = np.zeros(len(rows.y))
-    trains[_rows_of(features, recipe.trained)] = 1
+    if isinstance(recipe.trained, Mapping):
+        for perturbation, weight in recipe.trained.items():
+            trains[_rows_of(features, [perturbation])] = weight
+    else:
+        trains[_rows_of(features, recipe.trained)] = 1
     seen = np.bincount(rows.image, weights=trains)[rows.image]
     return estimator.fit_folds(
         rows.X,
@@ -331,14 +336,15 @@ def training_hash(sha256: ArrayLike, labels: ArrayLike) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _rows_of(features: Features, perturbations: Sequence[str] | None) -> NDArray[np.int64]:
+def _rows_of(features: Features, perturbations: Iterable[str] | None) -> NDArray[np.int64]:
     if perturbations is None:
         return np.arange(len(features))
+    wanted = list(perturbations)
     perturbation = features.column("perturbation").astype(str)
-    rows = np.flatnonzero(np.isin(perturbation, list(perturbations)))
+    rows = np.flatnonzero(np.isin(perturbation, wanted))
     if not len(rows):
         present = sorted(set(perturbation.tolist()))
-        raise UsageError(f"no row has a perturbation of {list(perturbations)}; present are {present}")
+        raise UsageError(f"no row has a perturbation of {wanted}; present are {present}")
     return rows
 
 

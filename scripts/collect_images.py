@@ -3,8 +3,8 @@
     python scripts/collect_images.py LIST.csv FOLDER
 
 A row of LIST names a repository, its commit, a file in it and the SHA-1 of its bytes, and says what the
-picture is: label, generator, lineage, source, era, content, and the evidence for the
-label. `crop` (left, top, right, bottom) cuts one picture out of a sheet. Every picture is turned upright,
+picture is: label, generator, lineage, source, era, content, the repository's licence and the evidence for
+the label. `crop` (left, top, right, bottom) cuts one picture out of a sheet. Every picture is turned upright,
 converted to sRGB, scaled to a long side of at most 640 pixels and saved as JPEG Q85, whatever it was before,
 so that files alone tell no class. FOLDER gets the pictures and `manifest.csv`; what could not be had is
 listed in `failed.csv` with its reason, and the exit code is 3. A second run fetches only what is lacking.
@@ -32,7 +32,7 @@ from morelli.images import decode, perturbation
 
 COLUMNS = (
     "label", "generator", "lineage", "era", "family", "content", "source",
-    "repository", "commit", "repo_path", "crop", "original_sha1", "evidence",
+    "repository", "commit", "repo_path", "crop", "original_sha1", "licence", "evidence",
 )  # fmt: skip
 DELIVERY = perturbation("longside:640")
 QUALITY = 85

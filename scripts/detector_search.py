@@ -64,27 +64,37 @@ FACTS = ("facts",)
 Array = NDArray[Any]
 
 
+Weighted = tuple[tuple[str, float], ...]
+
+
+def alike(*deliveries: str) -> Weighted:
+    """Deliveries that weigh the same."""
+    return tuple((delivery, 1.0) for delivery in deliveries)
+
+
 @dataclass(frozen=True)
 class Candidate:
-    """One detector: what it reads, what trains it, in which years an expert begins, its regularisation."""
+    """One detector: what it reads, what trains it with what weight, where experts begin, its penalty."""
 
     name: str
     kinds: tuple[str, ...] = KINDS
-    trained: tuple[str, ...] = TRAINED
+    trained: Weighted = tuple(TRAINED.items())
     years: tuple[int, ...] = YEARS
     C: float = PROBE.C
 
 
+FOUR = alike(STANDARD, SMALL, REDELIVERED, SHOT)
 CANDIDATES = (
-    Candidate("final embedding, one head, one delivery", ("final",), (STANDARD,), (), 2e-3),
-    Candidate("blocks 7–12 and final, one head, one delivery", trained=(STANDARD,), years=(), C=2e-3),
-    Candidate("the same, all deliveries", years=(), C=2e-3),
-    Candidate("two experts (until 2022, 2023 and later), one delivery", trained=(STANDARD,), C=2e-3),
-    Candidate("two experts, and small copies", trained=(STANDARD, SMALL), C=2e-3),
-    Candidate("and random re-deliveries", trained=(STANDARD, SMALL, REDELIVERED), C=2e-3),
-    Candidate("and screenshots", C=2e-3),
-    Candidate("the same, much more regularised", C=PROBE.C / 4),
+    Candidate("final embedding, one head, one delivery", ("final",), alike(STANDARD), (), 2e-3),
+    Candidate("blocks 7–12 and final, one head, one delivery", trained=alike(STANDARD), years=(), C=2e-3),
+    Candidate("the same, four deliveries", trained=FOUR, years=(), C=2e-3),
+    Candidate("two experts (until 2022, 2023 and later), one delivery", trained=alike(STANDARD), C=2e-3),
+    Candidate("two experts, and small copies", trained=alike(STANDARD, SMALL), C=2e-3),
+    Candidate("and random re-deliveries", trained=alike(STANDARD, SMALL, REDELIVERED), C=2e-3),
+    Candidate("and screenshots", trained=FOUR, C=2e-3),
+    Candidate("and more re-deliveries, weighed", C=2e-3),
     Candidate("the same, more regularised: the bundle"),
+    Candidate("the same, much more regularised", C=PROBE.C / 4),
     Candidate("the same, less regularised", C=8e-3),
     Candidate("as the bundle, blocks 9–12", kinds=("layer:9", "layer:10", "layer:11", "layer:12", "final")),
 )
@@ -190,7 +200,9 @@ def nested_logits(views: Features, candidate: Candidate, folds: Array) -> tuple[
         codes, _ = expert_codes(y, views.column("era").tolist(), candidate.years)
     else:
         codes = y.astype(np.int64)
-    trains = np.isin(spec, candidate.trained).astype(np.float64)
+    trains = np.zeros(len(spec))
+    for delivery, weight in candidate.trained:
+        trains[spec == delivery] = weight
     _, image = np.unique(views.column("sha256").astype(str), return_inverse=True)
     share = trains / np.maximum(np.bincount(image, weights=trains)[image], 1)
     scored = np.isin(spec, list(WORDS))

@@ -23,8 +23,8 @@ FREE = ("MIT", "Apache", "BSD", "CC0", "CC BY 4", "CC-BY-4", "CC-BY-3", "public 
 """How licences start under which a small picture may be shown beside its source."""
 NOT_SHOWN = ("portrait", "faces", "press", "photo", "street")
 """Contents of real pictures that may hold people, who did not ask to be shown."""
-KEPT_BACK = ("egoblog", "pixart-alpha-pixart-sigma")
-"""Sources whose generated pictures show characters of somebody else."""
+KEPT_BACK = ("egoblog", "pixart-alpha-pixart-sigma", "celeba-hq")
+"""Sources whose pictures show characters of somebody else."""
 EACH = 14
 """Pictures of each class."""
 SECTIONS = ("Real images called AI-generated", "Generated images called real")

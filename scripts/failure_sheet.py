@@ -23,7 +23,7 @@ FREE = ("MIT", "Apache", "BSD", "CC0", "CC BY 4", "CC-BY-4", "CC-BY-3", "public 
 """How licences start under which a small picture may be shown beside its source."""
 NOT_SHOWN = ("portrait", "faces", "press", "photo", "street")
 """Contents of real pictures that may hold people, who did not ask to be shown."""
-KEPT_BACK = ("egoblog", "pixart-alpha-pixart-sigma", "celeba-hq")
+KEPT_BACK = ("egoblog", "pixart-alpha-pixart-sigma", "williamyang1991-dualstylegan")
 """Sources whose pictures show characters of somebody else."""
 EACH = 14
 """Pictures of each class."""

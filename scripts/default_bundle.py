@@ -80,6 +80,7 @@ FAMILIES = {
     **dict.fromkeys(("pix2pix", "pix2pixhd", "cut", "bicyclegan", "sngan", "transgan", "cips"), "GANs"),
     **dict.fromkeys(("stackgan", "attngan", "dm-gan", "df-gan", "ssa-gan", "bmsg-gan"), "GANs"),
     **dict.fromkeys(("gan-stability", "lightweight-gan", "tedigan", "eg3d", "giraffe"), "GANs"),
+    **dict.fromkeys(("gigagan", "infinitygan"), "GANs"),
     **dict.fromkeys(("ldm", "glide", "adm", "dalle-mini", "dalle-2", "vqgan-clip", "mindall-e"), _EARLY),
     **dict.fromkeys(("rudalle", "dalle-pytorch", "dall-e-1", "dalle2-pytorch", "cogview"), _EARLY),
     "deep-daze": _EARLY,
@@ -89,6 +90,8 @@ FAMILIES = {
     "gpt-image": "GPT image models",
     "gemini-image": "Gemini image models",
 }
+EXPERT_OF = dict.fromkeys(("ldm", "maskdit", "rcg", "relay-diffusion"), 1)
+"""Class-conditional models: their samples are like those of earlier models, whatever their year."""
 PROBE = ExpertProbe(YEARS, C=1e-3)
 FPR, MISS_RATE = 0.05, 0.10
 N_FOLDS = 20
@@ -262,6 +265,7 @@ def fitted_bundle(views: Features) -> FittedBundle:
             n_folds=N_FOLDS,
             n_draws=N_DRAWS,
             families=FAMILIES,
+            expert_of=EXPERT_OF,
             licence="Apache-2.0 (the encoder's weights keep their own licence)",
             notes=(f"Fitted on features of {n:,} images that are not part of Morelli; no image is shipped.",),
         ),
@@ -534,9 +538,10 @@ def page(
         "`python scripts/collect_images.py` turns into a folder. Its reals are of many cameras and phones,",
         "and of the kinds that were flagged wrongly before: portraits, faces, weddings, products, stock-like",
         "photographs, posters, paintings and renders by people. Its generated images are above all",
-        "photo-like ones, by commercial generators, open models and local set-ups. Class-conditional samples",
-        "of research models of 2023 and later were left out: counted among newer ones, they cost more on",
-        "photo-like pictures than they gave. That choice, C and the weights of the deliveries were made on",
+        "photo-like ones, by commercial generators, open models and local set-ups. Class-conditional models",
+        "of 2023 and later count for the expert of earlier generators (`Recipe.expert_of`): at that of newer",
+        "ones they cost photo-like pictures more than they gave. That choice, C and the weights of the",
+        "deliveries were made on",
         "held-out figures, which flatter by as much.",
         "",
     ]

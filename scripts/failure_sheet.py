@@ -21,10 +21,12 @@ from morelli.reports._contact_sheet import Picture, contact_sheet
 
 FREE = ("MIT", "Apache", "BSD", "CC0", "CC BY 4", "CC-BY-4", "CC-BY-3", "public domain")
 """How licences start under which a small picture may be shown beside its source."""
-NOT_SHOWN = ("portrait", "faces", "press", "photo", "street")
+NOT_SHOWN = ("portrait", "faces", "press", "photo", "street", "film")
 """Contents of real pictures that may hold people, who did not ask to be shown."""
-KEPT_BACK = ("egoblog", "pixart-alpha-pixart-sigma", "williamyang1991-dualstylegan")
-"""Sources whose pictures show characters of somebody else."""
+KEPT_BACK = (
+    "akanazawa-hmr", "egoblog", "lllyasviel", "pixart-alpha-pixart-sigma", "williamyang1991-dualstylegan",
+)  # fmt: skip
+"""Sources whose pictures show a person all the same, or characters of somebody else."""
 EACH = 14
 """Pictures of each class."""
 SECTIONS = ("Real images called AI-generated", "Generated images called real")
@@ -65,8 +67,10 @@ def may_be_shown(row: Row) -> bool:
     """Whether licence, content and label let a picture of the list be shown as a failure."""
     if not row["licence"].startswith(FREE) or row["source"] in KEPT_BACK:
         return False
-    # Without a generator's name, it is the label that could be wrong.
-    return row["content"] not in NOT_SHOWN if row["label"] == "real" else row["lineage"] != "unknown"
+    if row["label"] == "real":
+        return row["content"] not in NOT_SHOWN
+    # Without a generator's name, it is the label that could be wrong; news has people whom everybody knows.
+    return not row["generator"].startswith("unknown") and row["content"] != "press"
 
 
 def draw(failures: Sequence[Sequence[Failure]], bundle: Bundle, out: Path) -> str:

@@ -19,11 +19,13 @@ SCORES = {
     "second": ("real", "food", "CC0-1.0", 1.0),
     "right": ("real", "food", "MIT", -1.0),
     "person": ("real", "portrait", "MIT", 4.0),
+    "actor": ("real", "film", "MIT", 4.0),
     "not free": ("real", "food", "none stated", 5.0),
     "not commercial": ("real", "food", "CC BY-NC 4.0", 5.0),
     "missed": ("fake", "portrait", "Apache-2.0", -2.0),
     "found": ("fake", "portrait", "MIT", 2.0),
     "unnamed": ("fake", "portrait", "MIT", -4.0),
+    "politician": ("fake", "press", "MIT", -4.0),
 }
 
 
@@ -36,8 +38,8 @@ def test_the_worst_that_may_be_shown(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for number, (source, (label, content, licence, beyond)) in enumerate(SCORES.items()):
         for copy, less in enumerate((0.0, 0.5)):  # a source's lesser failure is left out
             row = dict.fromkeys(COLUMNS, "") | {"label": label, "source": source, "content": content}
-            row |= {"licence": licence, "repository": f"someone/{source}", "generator": "model"}
-            row["lineage"] = "unknown" if source == "unnamed" else "model"
+            row |= {"licence": licence, "repository": f"someone/{source}"}
+            row["generator"] = "unknown-2025" if source == "unnamed" else "model"
             row["original_sha1"] = f"{10 * number + copy:040d}"[::-1]
             path = tmp_path / place(row)
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -127,6 +127,27 @@ def test_views_train_by_their_weight(two_traces):
     assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))).trained == recipe.trained
 
 
+def test_a_lineage_goes_to_the_expert_that_the_recipe_names(two_traces):
+    """Old traces by a generator of today spoil the expert of today, and no longer do at the older one."""
+    late = ["line 3", "line 4"]
+    lineage = two_traces.column("lineage")
+    dated = Features.from_arrays(
+        two_traces.matrix(),
+        labels=two_traces.labels,
+        era=np.where(np.isin(lineage, late), "2024", two_traces.column("era")).tolist(),
+        lineage=lineage.tolist(),
+        source=two_traces.column("source").tolist(),
+    )
+    by_year = fitted(two_traces).bundle.head
+    named = fitted(dated, expert_of=dict.fromkeys(late, 1))
+    assert np.array_equal(named.bundle.head.weights, by_year.weights)
+    assert not np.allclose(fitted(dated).bundle.head.weights, by_year.weights)
+    again = Recipe.from_json(json.loads(json.dumps(named.bundle.recipe)))
+    assert again.expert_of == dict.fromkeys(late, 1)
+    with pytest.raises(UsageError, match="expert 3 of line 3; there are 2"):
+        fitted(dated, expert_of={"line 3": 3})
+
+
 def test_local_weights_give_the_logit_exactly():
     rng = np.random.default_rng(0)
     head = ExpertHead(("a", "b", "c"), rng.normal(size=(3, 6)), rng.normal(size=3))

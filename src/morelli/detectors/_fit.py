@@ -57,6 +57,8 @@ class Recipe:
     domain_k, domain_quantile: see `Bank`. n_draws: bootstrap heads, 0 for no interval.
     real_groups, n_folds, seed: of the folds.
     families: family of generators of each lineage that has one, for `Attribution`; None: no family is named.
+    expert_of: the expert, counted from 1, of lineages that do not belong to the one of their years, such as
+    class-conditional models of today, whose samples are like those of earlier models (an ExpertProbe alone).
     nested: choose C again inside every fold, so that no held-out row had a say in it. Few groups make that
     choice shaky, and folds of different C have logits of different scale; False chooses C once, over all
     rows by group, and keeps it – figures are then conditional on one number chosen with the held-out rows.
@@ -87,6 +89,7 @@ class Recipe:
     nested: bool = True
     seed: int = 0
     families: Mapping[str, str] | None = None
+    expert_of: Mapping[str, int] = field(default_factory=dict)
     licence: str = ""
     notes: Sequence[str] = ()
 
@@ -310,6 +313,11 @@ def _fitted_experts(
 ) -> FittedExperts:
     """Experts fitted in every fold and on everything; the views of an image that train share its weight."""
     codes, kinds = expert_codes(rows.y, features.column("era").tolist(), estimator.years)
+    lineages = features.column("lineage")
+    for lineage, expert in recipe.expert_of.items():
+        if not 1 <= expert <= len(kinds):
+            raise UsageError(f"expert_of names expert {expert} of {lineage}; there are {len(kinds)}")
+        codes[(lineages == lineage) & (rows.y == 1)] = expert
     trains = np.zeros(len(rows.y))
     if isinstance(recipe.trained, Mapping):
         for perturbation, weight in recipe.trained.items():

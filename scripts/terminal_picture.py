@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
@@ -60,7 +61,8 @@ def main() -> None:
         sys.exit("This needs Chromium to draw: install it, or name it in the variable CHROMIUM.")
     screen = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115
     text = f"$ {' '.join(command)}\n{printed(command).rstrip()}\n"
-    screen.print(Text.from_ansi(text), soft_wrap=True)
+    lines = Text.from_ansi(text).wrap(screen, COLUMNS)
+    screen.print(Text("\n").join(lines), soft_wrap=True)
     page = screen.export_html(
         theme=THEME,
         inline_styles=True,
@@ -73,7 +75,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         html = Path(folder) / "terminal.html"
         html.write_text(page, encoding="utf-8")
-        height = 40 + PIXELS_PER_LINE * (text.count("\n") + 1)
+        height = 40 + PIXELS_PER_LINE * (len(lines) + 1)
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
         flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
         subprocess.run(
@@ -82,6 +84,8 @@ def main() -> None:
             check=True,
             capture_output=True,
         )  # fmt: skip
+    with Image.open(out) as image:
+        image.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(out, optimize=True)
 
 
 if __name__ == "__main__":

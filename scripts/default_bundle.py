@@ -541,8 +541,7 @@ def page(
         "photo-like ones, by commercial generators, open models and local set-ups. Class-conditional models",
         "of 2023 and later count for the expert of earlier generators (`Recipe.expert_of`): at that of newer",
         "ones they cost photo-like pictures more than they gave. That choice, C and the weights of the",
-        "deliveries were made on",
-        "held-out figures, which flatter by as much.",
+        "deliveries were made on held-out figures, which flatter by as much.",
         "",
     ]
     for title, some in sections.items():
@@ -581,9 +580,9 @@ def page(
         "[The search over detectors](detector-search.md) compares this detector with others,",
         "with the choice among them made inside the folds. It was run on collections 1 and 2, before the "
         "third",
-        "was gathered; with more than twice the images the head is less regularised since "
-        f"(C {PROBE.C:g}), and",
-        "trained on one more delivery.",
+        "was gathered; with nearly three times the images the head is less regularised since "
+        f"(C {PROBE.C:g}),",
+        "and trained on one more delivery.",
         "",
         "## Where it fails",
         "",

@@ -162,6 +162,29 @@ def test_the_costs_travel_with_the_bundle(
     assert Bundle.load(tmp_path / "b").with_fpr(0.2).quick_costs == both.quick_costs
 
 
+@pytest.fixture
+def no_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor with instructions for int8 and none for tiles, on which int8 is the quicker format."""
+    monkeypatch.setattr("morelli.encoders._runtime._processor_flags", lambda: {"avx512_vnni"})
+
+
+def test_fast_and_fastest_are_bfloat16_on_tiles(
+    measured: Bundle,
+    features: Features,
+    int8_features: Features,
+    encoder: Encoder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("morelli.encoders._runtime._processor_flags", lambda: {"amx_int8", "amx_bf16"})
+    judge = Inspector(encoder, measured.with_quick(features, int8_features))
+    assert judge.at_precision("fastest").encoder.precision == "bfloat16"
+    assert judge.at_precision("fast").encoder.precision == "bfloat16, float32 near thresholds"
+    bundle = replace(measured, quick_costs={}).with_quick(features, int8_features)
+    only_int8 = replace(judge, bundle=bundle)
+    assert only_int8.at_precision("fastest").encoder.precision == "int8"
+
+
+@pytest.mark.usefixtures("no_tiles")
 def test_fastest_is_int8_where_its_cost_is_known(
     measured: Bundle, features: Features, int8_features: Features, encoder: Encoder, collection: Path
 ) -> None:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Collection
 from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class Encoder:
         checkpoint: where the weights are and came from.
         device: `cpu`, `cuda`, `cuda:1`, …
         precision: dtype of the matrix products in words; the build's, unless made by `quick`.
-        quick_dtypes: dtypes that `quick` may take, from the more exact to the quicker.
+        quick_dtypes: dtypes that `quick` may take, the more exact first; `quickest` says which is quicker.
     """
 
     quick_dtypes: ClassVar[tuple[QuickDtype, ...]] = ("bfloat16", "int8")
@@ -214,6 +214,15 @@ class Encoder:
         if self.build.dtype != "float32" or self._vision is None or not self.runtime.startswith("openvino"):
             return f"{dtype} is for CLIP in OpenVINO on a CPU; this is {self.build.dtype} by {self.runtime}."
         return None if computes_in(dtype) else f"This processor does not compute in {dtype}."
+
+    def quickest(self, dtypes: Collection[QuickDtype]) -> QuickDtype:
+        """The one of these dtypes in which this processor multiplies quickest.
+
+        int8, but bfloat16 where the processor has tiles for it (AMX).
+        """
+        from morelli.encoders._runtime import quickest_of
+
+        return cast(QuickDtype, quickest_of(dtypes))
 
     def quick(self, unsure: Unsure | None, kinds: Collection[str], dtype: QuickDtype = "bfloat16") -> Encoder:
         """This encoder with matrix products in a quicker dtype, under the same build.

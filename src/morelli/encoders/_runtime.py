@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -78,6 +79,16 @@ def computes_in(dtype: str) -> bool:
     from morelli.encoders._openvino import core
 
     return dtype == "float32" or "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def quickest_of(dtypes: Iterable[str]) -> str:
+    """The dtype in which the processor multiplies quickest.
+
+    int8, then bfloat16; the other way round where bfloat16 runs on tiles (AMX), because int8 products whose
+    scales are made at run time do not gain from them: `benchmarks/precision.py` shows both.
+    """
+    order = ("bfloat16", "int8") if "amx_bf16" in _processor_flags() else ("int8", "bfloat16")
+    return min(dtypes, key=order.index)
 
 
 def _processor_flags() -> set[str]:

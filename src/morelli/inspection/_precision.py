@@ -57,8 +57,8 @@ def at_precision(
         precision: ``exact`` is float32. ``auto`` is bfloat16, and float32 for images so close to a threshold
             that rounding could change a verdict, where the processor has bfloat16 and every detector says
             that verdicts and AUC stay within its limits; ``exact`` otherwise. ``fast`` is int8, and float32
-            for images close to a threshold; ``fastest`` is int8 for all. Both are bfloat16 where the
-            processor has no int8 or a detector does not know what that costs.
+            for images close to a threshold; ``fastest`` is int8 for all. Both are bfloat16 where that is
+            quicker, the processor has no int8 or a detector does not know what int8 costs.
 
     Raises:
         UsageError: `precision` is unknown, or a quicker format was asked for and this processor or a
@@ -93,7 +93,7 @@ def at_precision(
             return encoder
     if not free:
         raise UsageError(f"{obstacles['bfloat16']} Ask for precision exact or auto.")
-    dtype = free[-1]
+    dtype = encoder.quickest(free)
     kinds = tuple(dict.fromkeys(kind for one in bundles for kind in one.kinds))
     return encoder.quick(None if precision == "fastest" else partial(_unsure, bundles, dtype), kinds, dtype)
 

@@ -16,7 +16,6 @@ import platform
 import statistics
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from extraction import write_photos
@@ -81,10 +80,10 @@ def contestant(name: str) -> Inspector | None:
     try:
         if name == PEER:
             return Inspector(encoder_for_build(bundle.build, device="cpu", runtime="torch"), bundle)
-        exact = Inspector(encoder_for_build(bundle.build, device="cpu"), bundle)
+        encoder = encoder_for_build(bundle.build, device="cpu")
         if name in Encoder.quick_dtypes:
-            return replace(exact, encoder=exact.encoder.quick(None, (), name))  # type: ignore
-        return exact.at_precision(name)  # type: ignore[arg-type]
+            return Inspector(encoder.quick(None, (), name), bundle)  # type: ignore[arg-type]
+        return Inspector(encoder, bundle).at_precision(name)  # type: ignore[arg-type]
     except MorelliError as error:
         print(f"{name}: {error}")
         return None

@@ -169,7 +169,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         bundle = bundle.with_quick(exact, one_in_five(options.manifest, options.work, dtype))
     bundle.save(options.out)
     bundle = Bundle.load(options.out)
-    standard = rows.take(np.flatnonzero(rows.column("perturbation").astype(str) == STANDARD))
+    at = np.flatnonzero(rows.column("perturbation").astype(str) == STANDARD)
+    standard = rows.take(at)
     print(save_typical(bundle, standard.take(np.flatnonzero(standard.labels == 0))))
     text = page(
         bundle,
@@ -181,7 +182,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             precision_lines(bundle),
             family_table(bundle),
         ],
-        failures_part(fitted, rows, options.page.parent / "images" / "default-bundle-failures.jpg"),
+        failures_part(
+            bundle,
+            standard,
+            fitted.logits[at],
+            options.page.parent / "images" / "default-bundle-failures.jpg",
+        ),
     )
     options.page.write_text(text, encoding="utf-8")
     print(text)
@@ -339,15 +345,16 @@ def verdict_table(fitted: FittedBundle, rows: Features) -> str:
     return "\n".join(lines)
 
 
-def kinds_table(fitted: FittedBundle, rows: Features) -> str:
-    """Verdicts by kind of real image and by generator, at the bundle's own thresholds."""
-    at = rows.column("perturbation").astype(str) == STANDARD
-    part = rows.take(np.flatnonzero(at))
-    z, y = fitted.logits[at], fitted.labels[at]
-    ai, real = fitted.bundle.ai.logit, fitted.bundle.real.logit
+def kinds_table(bundle: Bundle, rows: Features, z: Array) -> str:
+    """Verdicts by kind of real image and by generator, at the bundle's own thresholds.
+
+    Args:
+        rows: of the standard delivery, n of them. z: their held-out logits (n,).
+    """
+    y, ai, real = rows.labels, bundle.ai.logit, bundle.real.logit
     lines = ["| real images | images | called AI | called real | no answer |", "|---|---|---|---|---|"]
-    names = kind_of(part)
-    generator = part.column("generator").astype(str)
+    names = kind_of(rows)
+    generator = rows.column("generator").astype(str)
     for title, group, label in (("real", names, 0), ("generated", generator, 1)):
         found, counts = np.unique(group[y == label], return_counts=True)
         if title == "generated":
@@ -369,14 +376,16 @@ def kinds_table(fitted: FittedBundle, rows: Features) -> str:
     return "\n".join(lines)
 
 
-def failures_part(fitted: FittedBundle, rows: Features, sheet: Path) -> str:
-    """Verdicts by kind and generator, then the worst as pictures, which are written to `sheet`."""
-    at = np.flatnonzero(rows.column("perturbation").astype(str) == STANDARD)
-    failures = worst(rows.take(at), fitted.logits[at], fitted.bundle, LISTED)
-    shown = draw(failures, fitted.bundle, sheet)
+def failures_part(bundle: Bundle, rows: Features, z: Array, sheet: Path) -> str:
+    """Verdicts by kind and generator, then the worst as pictures, which are written to `sheet`.
+
+    Args:
+        rows: of the standard delivery, n of them. z: their held-out logits (n,).
+    """
+    shown = draw(worst(rows, z, bundle, LISTED), bundle, sheet)
     return "\n".join(
         [
-            kinds_table(fitted, rows),
+            kinds_table(bundle, rows, z),
             "",
             "## Failures as pictures",
             "",

@@ -25,14 +25,15 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from default_bundle import (
+    EXPERT_OF,
     FPR,
     KINDS,
     LEAST_KIND,
@@ -53,6 +54,7 @@ from numpy.typing import NDArray
 
 from morelli.detectors import ExpertProbe
 from morelli.detectors._expert_probe import expert_codes, fit_shifts, joined
+from morelli.detectors._fit import view_weights
 from morelli.detectors._weights import balanced_weights
 from morelli.evaluation import MeasureOptions, Predictions, measure
 from morelli.features import Features
@@ -64,33 +66,25 @@ FACTS = ("facts",)
 Array = NDArray[Any]
 
 
-Weighted = tuple[tuple[str, float], ...]
-
-
-def alike(*deliveries: str) -> Weighted:
-    """Deliveries that weigh the same."""
-    return tuple((delivery, 1.0) for delivery in deliveries)
-
-
 @dataclass(frozen=True)
 class Candidate:
     """One detector: what it reads, what trains it with what weight, where experts begin, its penalty."""
 
     name: str
     kinds: tuple[str, ...] = KINDS
-    trained: Weighted = tuple(TRAINED.items())
+    trained: Sequence[str] | Mapping[str, float] = field(default_factory=lambda: TRAINED)
     years: tuple[int, ...] = YEARS
     C: float = PROBE.C
 
 
-FOUR = alike(STANDARD, SMALL, REDELIVERED, SHOT)
+FOUR = (STANDARD, SMALL, REDELIVERED, SHOT)
 CANDIDATES = (
-    Candidate("final embedding, one head, one delivery", ("final",), alike(STANDARD), (), 2e-3),
-    Candidate("blocks 7–12 and final, one head, one delivery", trained=alike(STANDARD), years=(), C=2e-3),
+    Candidate("final embedding, one head, one delivery", ("final",), (STANDARD,), (), 2e-3),
+    Candidate("blocks 7–12 and final, one head, one delivery", trained=(STANDARD,), years=(), C=2e-3),
     Candidate("the same, four deliveries", trained=FOUR, years=(), C=2e-3),
-    Candidate("two experts (until 2022, 2023 and later), one delivery", trained=alike(STANDARD), C=2e-3),
-    Candidate("two experts, and small copies", trained=alike(STANDARD, SMALL), C=2e-3),
-    Candidate("and random re-deliveries", trained=alike(STANDARD, SMALL, REDELIVERED), C=2e-3),
+    Candidate("two experts (until 2022, 2023 and later), one delivery", trained=(STANDARD,), C=2e-3),
+    Candidate("two experts, and small copies", trained=(STANDARD, SMALL), C=2e-3),
+    Candidate("and random re-deliveries", trained=(STANDARD, SMALL, REDELIVERED), C=2e-3),
     Candidate("and screenshots", trained=FOUR, C=2e-3),
     Candidate("and more re-deliveries, weighed", C=2e-3),
     Candidate("the same, more regularised: the bundle"),
@@ -197,16 +191,19 @@ def nested_logits(views: Features, candidate: Candidate, folds: Array) -> tuple[
     y, groups = np.asarray(views.labels), views.groups().astype(str)
     spec = views.column("perturbation").astype(str)
     if candidate.years:
-        codes, _ = expert_codes(y, views.column("era").tolist(), candidate.years)
+        codes, _ = expert_codes(
+            y,
+            views.column("era").tolist(),
+            candidate.years,
+            lineages=views.column("lineage"),
+            expert_of=EXPERT_OF,
+        )
     else:
         codes = y.astype(np.int64)
-    trains = np.zeros(len(spec))
-    for delivery, weight in candidate.trained:
-        trains[spec == delivery] = weight
     _, image = np.unique(views.column("sha256").astype(str), return_inverse=True)
-    share = trains / np.maximum(np.bincount(image, weights=trains)[image], 1)
+    share = view_weights(views, image, candidate.trained)
     scored = np.isin(spec, list(WORDS))
-    use = np.flatnonzero((trains > 0) | scored)
+    use = np.flatnonzero((share > 0) | scored)
     X = views.take(use).matrix(candidate.kinds)
 
     left_out = [(fold, fold) for fold in range(N_FOLDS)] + list(combinations(range(N_FOLDS), 2))

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from PIL import Image
+from app_pictures import shrunk
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
@@ -84,8 +84,7 @@ def main() -> None:
             check=True,
             capture_output=True,
         )  # fmt: skip
-    with Image.open(out) as image:
-        image.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(out, optimize=True)
+    shrunk(out)
 
 
 if __name__ == "__main__":

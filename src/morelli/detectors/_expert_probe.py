@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
@@ -233,7 +233,12 @@ class ExpertProbe(BaseEstimator):  # type: ignore[misc]
 
 
 def expert_codes(
-    labels: ArrayLike, eras: Sequence[Any], years: Sequence[int]
+    labels: ArrayLike,
+    eras: Sequence[Any],
+    years: Sequence[int],
+    *,
+    lineages: ArrayLike | None = None,
+    expert_of: Mapping[str, int] | None = None,
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """The expert of each image by the year of its generator: codes (n,), 0 for real, and the experts' names.
 
@@ -242,9 +247,10 @@ def expert_codes(
         eras: (n,) texts with a year, of which the last counts (`2021-2022`); a generated image of an unknown
             year counts as one of the newest.
         years: in which each further expert begins: (2023,) makes two.
+        lineages, expert_of: (n,) names, and the expert, from 1, of those that do not go by their year.
 
     Raises:
-        UsageError: an expert has no image.
+        UsageError: an expert has no image, or is named by `expert_of` and does not exist.
 
     Example:
         >>> expert_codes([0, 1, 1], [None, "2017-2020", "2024"], [2023])
@@ -262,6 +268,10 @@ def expert_codes(
             found = re.findall(r"\d{4}", str(era))
             year = int(found[-1]) if found else starts[-1]
             codes[i] = 1 + int(np.searchsorted(starts, year, side="right"))
+    for lineage, expert in (expert_of or {}).items():
+        if not 1 <= expert <= len(names):
+            raise UsageError(f"expert_of names expert {expert} of {lineage}; there are {len(names)}")
+        codes[(np.asarray(lineages) == lineage) & (np.asarray(labels) == 1)] = expert
     for k, name in enumerate(names, start=1):
         if not (codes == k).any():
             raise UsageError(f"no generated image is of a generator {name}; choose other years than {starts}")

@@ -312,19 +312,13 @@ def _fitted_experts(
     rng: np.random.Generator,
 ) -> FittedExperts:
     """Experts fitted in every fold and on everything; the views of an image that train share its weight."""
-    codes, kinds = expert_codes(rows.y, features.column("era").tolist(), estimator.years)
-    lineages = features.column("lineage")
-    for lineage, expert in recipe.expert_of.items():
-        if not 1 <= expert <= len(kinds):
-            raise UsageError(f"expert_of names expert {expert} of {lineage}; there are {len(kinds)}")
-        codes[(lineages == lineage) & (rows.y == 1)] = expert
-    trains = np.zeros(len(rows.y))
-    if isinstance(recipe.trained, Mapping):
-        for perturbation, weight in recipe.trained.items():
-            trains[_rows_of(features, [perturbation])] = weight
-    else:
-        trains[_rows_of(features, recipe.trained)] = 1
-    seen = np.bincount(rows.image, weights=trains)[rows.image]
+    codes, kinds = expert_codes(
+        rows.y,
+        features.column("era").tolist(),
+        estimator.years,
+        lineages=features.column("lineage"),
+        expert_of=recipe.expert_of,
+    )
     return estimator.fit_folds(
         rows.X,
         codes,
@@ -332,9 +326,30 @@ def _fitted_experts(
         rows.groups,
         folds=folds.astype(np.int64),
         scored=scored,
-        sample_weight=np.divide(trains, seen, out=np.zeros(len(rows.y)), where=seen > 0),
+        sample_weight=view_weights(features, rows.image, recipe.trained),
         draws=group_draws(rows.y, rows.groups, recipe.n_draws, rng) if recipe.n_draws else None,
     )
+
+
+def view_weights(
+    features: Features, image: NDArray[np.int64], trained: Sequence[str] | Mapping[str, float] | None
+) -> NDArray[np.float64]:
+    """What each row (n,) weighs in training: the views of an image share 1, rows that do not train get 0.
+
+    Args:
+        image: (n,) number of the image that a row is a view of. trained: as in `Recipe`.
+
+    Raises:
+        UsageError: no row is of one of these perturbations.
+    """
+    weights = np.zeros(len(image))
+    if isinstance(trained, Mapping):
+        for perturbation, weight in trained.items():
+            weights[_rows_of(features, [perturbation])] = weight
+    else:
+        weights[_rows_of(features, trained)] = 1
+    total = np.bincount(image, weights=weights)[image]
+    return np.divide(weights, total, out=np.zeros(len(image)), where=total > 0)
 
 
 def training_hash(sha256: ArrayLike, labels: ArrayLike) -> str:

@@ -26,7 +26,7 @@ from morelli.explanation.deciding import (
 )
 from morelli.features import Features
 
-KINDS = ("layer:2", "layer:3", "final")
+KINDS = ("layer:2", "layer:3", "headraw:2.1", "headraw:2.2", "headraw:3.1", "final")
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +97,10 @@ def test_both_sums_are_the_logit_from_one_bias(
         assert abs(reading.rounding) < 1e-4
         picture = sum(part.logit for part in reading.sum.parts if part.name.startswith("Picture"))
         assert reading.map.sum() == pytest.approx(picture, abs=1e-9)
-        assert {"a", "b", "Block 2", "Block 3", "Final embedding, without a name"} >= {
-            part.name for part in one.parts if part.amount is None
-        }
+        assert {
+            *("a", "b", "Block 2", "Block 3", "Heads of block 2", "Heads of block 3"),
+            "Final embedding, without a name",
+        } >= {part.name for part in one.parts if part.amount is None}
     # Beside what is typical: over the real images the experts' maps are zero in the mean.
     means = np.mean([each.patches - typical.patches for each in parts], axis=0)
     assert np.abs(means).max() < 1e-9

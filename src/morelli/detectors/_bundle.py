@@ -24,7 +24,7 @@ from morelli.detectors._linear_head import LinearHead
 from morelli.detectors._precision import PrecisionCost, common_images, precision_cost
 from morelli.detectors._thresholds import Threshold
 from morelli.detectors._verdict import Case, Neighbor, Verdict, decide
-from morelli.encoders import Encoder
+from morelli.encoders import Encoder, fold_kinds
 from morelli.errors import BuildMismatchError, UsageError
 from morelli.features import Features
 from morelli.metrics.resampling import percentile_interval
@@ -91,7 +91,7 @@ class Bundle(Detector):
             raise UsageError("families of generators are named from the features of a head; there is none")
 
     def __repr__(self) -> str:
-        return f"Bundle({self.name!r}, {self.build.encoder}, kinds {', '.join(self.kinds)})"
+        return f"Bundle({self.name!r}, {self.build.encoder}, kinds {fold_kinds(self.kinds)})"
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -119,7 +119,7 @@ class Bundle(Detector):
         b = self.build
         return (
             f"morelli extract SOURCE -o FEATURES.lance --encoder {b.present_name} --transform {b.transform} "
-            f"--dtype {b.dtype} --kinds {','.join(self.kinds)}"
+            f"--dtype {b.dtype} --kinds {fold_kinds(self.kinds)}"
         )
 
     def logits(self, features: Features) -> NDArray[np.float64]:

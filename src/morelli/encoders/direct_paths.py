@@ -7,7 +7,8 @@ The residual stream of a vision transformer is a sum, so that the class token be
 with A_lhj the class token's attention to token j in head h of block l, v_lhj what that token offers, O_lh the
 head's output matrix, o_l its bias and m_l what the MLP adds (Gandelsman et al. 2310.05916, equations 1 to 6).
 A linear function of class tokens behind several blocks, and of the embedding with the last layer norm's
-statistics taken as given, is therefore a sum over patches, blocks and MLPs without a rest. What stands at a
+statistics taken as given, is therefore a sum over patches, blocks and MLPs without a rest. So is one of what
+the heads of a block mixed for the class token, Σ_j A_lhj v_lhj (`headraw:l.h`). What stands at a
 patch's position in a later block has already mixed with other positions, so this says where the class token
 read, not where in the picture something is.
 """
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from morelli.encoders import _vit_arrays as vit_arrays
-from morelli.encoders._kinds import parse_kind
+from morelli.encoders._kinds import kind_shape, parse_kind
 from morelli.encoders._last_block import clip_weights
 from morelli.errors import UsageError
 
@@ -36,7 +37,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class DirectParts:
-    """What m linear functions of one image's class tokens are the sum of, all float64.
+    """What m linear functions of one image's class tokens and head outputs are the sum of, all float64.
 
     Attributes:
         patches: (m, L, P) what block l's attention took from each patch, patches row by row.
@@ -58,8 +59,8 @@ class DirectParts:
 
 
 def readable(kinds: tuple[str, ...]) -> bool:
-    """True where all of these feature kinds are class tokens, `final` or `layer:k`."""
-    return all(kind == "final" or kind.startswith("layer:") for kind in kinds)
+    """True where all of these feature kinds can be taken apart: `final`, `layer:k` and `headraw:k.h`."""
+    return all(kind == "final" or kind.startswith(("layer:", "headraw:")) for kind in kinds)
 
 
 def direct_parts(encoder: Encoder, pixels: ArrayLike, weights: Mapping[str, ArrayLike]) -> DirectParts:
@@ -68,7 +69,7 @@ def direct_parts(encoder: Encoder, pixels: ArrayLike, weights: Mapping[str, Arra
     Args:
         encoder: a CLIP.
         pixels: (3, s, s) transformed.
-        weights: feature kind, `final` or `layer:k`, to (m, d) of m functions.
+        weights: feature kind, `final`, `layer:k` or `headraw:k.h`, to (m, d) of m functions.
 
     Raises:
         UsageError: the encoder is no CLIP, or a kind or a shape does not fit.
@@ -84,9 +85,9 @@ def direct_parts(encoder: Encoder, pixels: ArrayLike, weights: Mapping[str, Arra
         True
     """
     vit = clip_weights(encoder, "Taking the class token apart")
-    by_block, of_final = _checked(encoder, weights)
-    count, depth = len(next(iter(by_block.values()), of_final)), encoder.layers  # type: ignore[arg-type]
-    last = depth if of_final is not None else max(by_block)
+    asked = _checked(encoder, weights)
+    count, depth = asked.count, encoder.layers
+    last = depth if asked.of_final is not None else max([*asked.by_block, *asked.by_heads])
     z = vit_arrays.embed(vit, np.asarray(pixels, np.float32)[None])
     start = z[0, 0].astype(np.float64)
     taken: list[tuple[Floats, Floats]] = []
@@ -103,26 +104,32 @@ def direct_parts(encoder: Encoder, pixels: ArrayLike, weights: Mapping[str, Arra
         z = u + more
     after = np.zeros((count, encoder.width))  # the functions' gradient by the class token behind a block
     constant = np.zeros(count)
-    if of_final is not None:
-        after, constant = _through_projection(vit, z[0, 0], of_final)
+    if asked.of_final is not None:
+        after, constant = _through_projection(vit, z[0, 0], asked.of_final)
     n_patches = encoder.patches
     patches, own = np.zeros((count, depth, n_patches)), np.zeros((count, depth))
     mlps = np.zeros((count, depth))
     for number in range(last, 0, -1):
-        after = after + by_block.get(number, np.zeros(1))
+        after = after + asked.by_block.get(number, np.zeros(1))
         block = vit.blocks[number - 1]
         mlps[:, number - 1] = after @ added[number - 1]
-        read = _read(block, *taken[number - 1], after)
+        read = _read(block, *taken[number - 1], after, asked.by_heads.get(number))
         own[:, number - 1], patches[:, number - 1] = read[:, 0], read[:, 1:]
         if block.out.bias is not None:
             constant = constant + after @ block.out.bias
     return DirectParts(patches, own, mlps, constant + after @ start)
 
 
-def _read(block: Block, attention: Floats, values: Floats, after: Array) -> Array:
-    """What m functions with gradients `after` (m, D) get from each token: (m, n)."""
+def _read(block: Block, attention: Floats, values: Floats, after: Array, of_heads: Array | None) -> Array:
+    """What m functions get from each token: (m, n).
+
+    `after` (m, D) are their gradients by the class token behind the block, `of_heads` (m, H, D / H) those by
+    what its heads mixed, beside that.
+    """
     (heads, _, size), width = values.shape, after.shape[1]
     by_mixed = (after @ block.out.weight.reshape(width, heads * size)).reshape(-1, heads, size)
+    if of_heads is not None:
+        by_mixed = by_mixed + of_heads
     return np.asarray(np.einsum("hj,hjc,mhc->mj", attention, values, by_mixed, optimize=True))
 
 
@@ -135,24 +142,35 @@ def _through_projection(vit: VisionTransformer, z: Floats, weights: Array) -> tu
     return (scaled - scaled.mean(axis=1, keepdims=True)) / deviation, by_normed @ norm.shift
 
 
-def _checked(
-    encoder: Encoder, weights: Mapping[str, ArrayLike]
-) -> tuple[dict[int, Array], NDArray[np.float64] | None]:
-    """Weights by block, and those of the embedding."""
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """Weights of m functions: by block (m, D), by block (m, H, D / H) for its heads, of the embedding."""
+
+    count: int
+    by_block: dict[int, Array]
+    by_heads: dict[int, Array]
+    of_final: Array | None
+
+
+def _checked(encoder: Encoder, weights: Mapping[str, ArrayLike]) -> _Asked:
     by_block: dict[int, Array] = {}
-    of_final = None
+    by_heads: dict[int, Array] = {}
+    of_final, count = None, None
     for kind, given in weights.items():
         parsed = parse_kind(kind, layers=encoder.layers, heads=encoder.heads)
         w = np.asarray(given, dtype=np.float64)
-        if parsed.name not in ("final", "layer"):
-            raise UsageError(f"{kind!r} is no class token; the kinds final and layer:k can be taken apart.")
-        d = encoder.dim if parsed.name == "final" else encoder.width
-        if w.ndim != 2 or w.shape[1] != d:
-            raise UsageError(f"The weights of {kind} must be (m, {d}); got shape {w.shape}.")
+        if parsed.name not in ("final", "layer", "headraw"):
+            raise UsageError(f"{kind!r} cannot be taken apart; the kinds final, layer:k and headraw:k.h can.")
+        (d,) = kind_shape(kind, encoder)
+        if w.ndim != 2 or w.shape[1] != d or len(w) != (len(w) if count is None else count):
+            raise UsageError(f"The weights of {kind} must be ({count or 'm'}, {d}); got shape {w.shape}.")
+        count = len(w)
         if parsed.name == "final":
             of_final = w
-        else:
+        elif parsed.name == "layer":
             by_block[parsed.block] = w
-    if not by_block and of_final is None:
-        raise UsageError("Give the weights of at least one kind, final or layer:k.")
-    return by_block, of_final
+        else:
+            by_heads.setdefault(parsed.block, np.zeros((count, encoder.heads, d)))[:, parsed.head - 1] = w
+    if count is None:
+        raise UsageError("Give the weights of at least one kind: final, layer:k or headraw:k.h.")
+    return _Asked(count, by_block, by_heads, of_final)

@@ -5,8 +5,9 @@ several blocks and the final embedding. Relative to what is typical of real imag
 
     logit = (b + w·μ) + Σ_k w_k·(x_k − μ_k),                                                    (1)
 
-one term a feature kind; where concepts have directions in a kind, its term is their parts and what they leave
-over (`additive_evidence`). By equation 1 of `encoders.direct_paths` the same sum also runs over patches:
+one term a feature kind, and one for all heads of a block; where concepts have directions in a kind, its term
+is their parts and what they leave over (`additive_evidence`). By equation 1 of `encoders.direct_paths` the
+same sum also runs over patches:
 
     logit = (b + Σ_c ref_c) + Σ_c (part_c − ref_c),                                             (2)
 
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from morelli.encoders import fold_kinds
 from morelli.encoders.direct_paths import DirectParts, direct_parts, readable
 from morelli.errors import UsageError
 from morelli.explanation._additive import additive_evidence, head_rows, kind_sizes
@@ -108,8 +110,8 @@ def logit_sums(bundle: Bundle, features: Features, space: ConceptSpace | None = 
         >>> from morelli.detectors import Bundle, default_bundle_path
         >>> from morelli.features import Features
         >>> bundle, rng = Bundle.load(default_bundle_path()), np.random.default_rng(0)
-        >>> widths = {kind: 512 if kind == "final" else 768 for kind in bundle.kinds}
-        >>> vectors = {kind: rng.normal(size=(1, width)) for kind, width in widths.items()}
+        >>> widths = {"final": 512, "layer": 768, "headraw": 64}  # of CLIP ViT-B/16
+        >>> vectors = {kind: rng.normal(size=(1, widths[kind.split(":")[0]])) for kind in bundle.kinds}
         >>> features = Features.from_arrays(vectors, labels=[1], build=bundle.build)
         >>> (found,) = logit_sums(bundle, features)
         >>> abs(found.bias + sum(part.logit for part in found.parts) + found.rest - found.logit) < 1e-6
@@ -130,13 +132,15 @@ def logit_sums(bundle: Bundle, features: Features, space: ConceptSpace | None = 
         left = X - space.reference - space.coordinates(X) @ space.directions
         blocks = np.split(np.abs(space.directions).sum(axis=0), edges)
         named = {k for k, block in enumerate(blocks) if block.any()}
-    by_kind = [part.sum(axis=1) for part in np.split(left * weights, edges, axis=1)]
-    names = [kind_name(kind, rest=k in named) for k, kind in enumerate(bundle.head_kinds)]
+    by_kind: dict[str, Array] = {}
+    for k, part in enumerate(np.split(left * weights, edges, axis=1)):
+        name = kind_name(bundle.head_kinds[k], rest=k in named)
+        by_kind[name] = by_kind.get(name, 0.0) + part.sum(axis=1)
     return [
         _summed(
             float(logits[i]),
             float(start[i]),
-            [*concepts[i], *(LogitPart(n, float(v[i])) for n, v in zip(names, by_kind, strict=True))],
+            [*concepts[i], *(LogitPart(name, float(value[i])) for name, value in by_kind.items())],
         )
         for i in range(len(X))
     ]
@@ -152,7 +156,7 @@ def logit_reading(
     """Where the encoder read the deciding logit of one image, equation 2. It computes on the CPU.
 
     Args:
-        bundle: a detector with a head over class tokens, `final` and `layer:k`.
+        bundle: a detector with a head over `final`, `layer:k` and `headraw:k.h`.
         features: one row, of its kinds and build.
         encoder: the bundle's, a CLIP.
         pixels: (3, s, s) transformed, of the same image.
@@ -168,8 +172,8 @@ def logit_reading(
     assert bundle.head is not None
     if not readable(bundle.head_kinds):
         raise UsageError(
-            f"Bundle {bundle.name} reads {', '.join(bundle.head_kinds)}; where it read can be said for heads "
-            "over final and layer:k."
+            f"Bundle {bundle.name} reads {fold_kinds(bundle.head_kinds)}; where it read can be said for a "
+            "detector over final, layer:k and headraw:k.h."
         )
     shares, (start,) = bundle.head.shares(X)[0], bundle.head.local(X)[1]
     parts = _mixed(expert_parts(bundle, features, encoder, pixels), shares, typical)
@@ -202,13 +206,15 @@ def expert_parts(bundle: Bundle, features: Features, encoder: Encoder, pixels: A
 
 
 def kind_name(kind: str, *, rest: bool) -> str:
-    """What a feature kind's share is called.
+    """What a feature kind's share is called: that of a head is counted to its block's.
 
-    >>> kind_name("layer:8", rest=False), kind_name("final", rest=True)
-    ('Block 8', 'Final embedding, without a name')
+    >>> kind_name("layer:8", rest=False), kind_name("headraw:8.3", rest=False), kind_name("final", rest=True)
+    ('Block 8', 'Heads of block 8', 'Final embedding, without a name')
     """
-    name = f"Block {kind.removeprefix('layer:')}" if kind.startswith("layer:") else kind
-    name = "Final embedding" if kind == "final" else name
+    family, _, place = kind.partition(":")
+    name = {"final": "Final embedding", "layer": f"Block {place}"}.get(family, kind)
+    if family == "headraw":
+        name = f"Heads of block {place.partition('.')[0]}"
     return f"{name}, without a name" if rest else name
 
 

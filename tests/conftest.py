@@ -14,6 +14,7 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
 
 import signal
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,12 +52,13 @@ that no worker begins a long one when the others have nothing left."""
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put what takes long first; within a file, and among all the others, the order stays."""
 
-    def place(item: pytest.Item) -> int:
-        places = {item.path.with_suffix(""), item.path.parent}
-        found = (at for at, name in enumerate(LONGEST_FIRST) if ROOT / "tests" / name in places)
-        return next(found, len(LONGEST_FIRST))
+    places = {ROOT / "tests" / name: at for at, name in enumerate(LONGEST_FIRST)}
 
-    items.sort(key=place)
+    @cache
+    def place(path: Path) -> int:
+        return min(places.get(one, len(places)) for one in (path.with_suffix(""), path.parent))
+
+    items.sort(key=lambda item: place(item.path))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -27,6 +27,7 @@ from tests.small_models import save_tiny_clip
 from tests.wheel_photos import load_photos
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
 
     from morelli.encoders import Encoder
@@ -67,6 +68,28 @@ def _not_waiting_for_disks() -> Iterator[None]:
     artefacts sync every file and folder that they write."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: os.fstat(descriptor) and None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forests_of_equal_rows() -> Iterator[None]:
+    """Tests judge the same tables' file facts over and over: a forest is fitted once to equal rows."""
+    from morelli.audit import _metadata_baseline
+
+    make, fitted = _metadata_baseline._forest, {}
+
+    class Remembered:
+        def __init__(self, *settings: int) -> None:
+            self.settings = settings
+
+        def fit(self, X: np.ndarray, y: np.ndarray) -> object:
+            rows = (*self.settings, X.shape, X.tobytes(), y.tobytes())
+            if rows not in fitted:
+                fitted[rows] = make(*self.settings).fit(X, y)
+            return fitted[rows]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_metadata_baseline, "_forest", Remembered)
         yield
 
 

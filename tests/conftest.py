@@ -72,6 +72,16 @@ def _not_waiting_for_disks() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _commands_made_once() -> Iterator[None]:
+    """Typer's runner would make all commands of the program for each run of one of them."""
+    from typer import testing
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(testing, "_get_command", cache(testing._get_command))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _forests_of_equal_rows() -> Iterator[None]:
     """Tests judge the same tables' file facts over and over: a forest is fitted once to equal rows."""
     from morelli.audit import _metadata_baseline

@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from morelli import __version__
-from morelli.cli._app import app
+from morelli.cli._app import app, program
 from tests.cli.conftest import Finished, morelli, run_morelli
 
 
@@ -54,6 +54,18 @@ def test_every_command_teaches_by_an_example_that_parses(path: tuple[str, ...], 
         }
         used = {word for word in words[len(target_path) :] if word.startswith("-") and word != "-"}
         assert used <= options, line
+
+
+def test_a_command_alone_is_the_one_of_the_whole_program() -> None:
+    for path, command in ALL:
+        if len(path) == 1:
+            alone = typer.main.get_command(program([*path, "--json"]))
+            assert list(alone.commands) == list(path)
+            (found,) = alone.commands.values()
+            assert [child for child, _ in commands(found)] == [child for child, _ in commands(command)]
+            assert [one.name for one in found.params] == [one.name for one in command.params]
+    for words in ([], ["--version"], ["--help", "detect"], ["detekt", "detect"]):
+        assert program(words) is app
 
 
 def test_version() -> None:

@@ -188,7 +188,7 @@ def test_storage_that_is_full_is_one_line(
         "sheet": [*judge, "--sheet", tmp_path / "v.png"],
         "extract": ["extract", collection, "-o", tmp_path / "F.lance", "--encoder", tiny_clip_dir, "-q"],
         "fit": ["fit", table, "-o", tmp_path / "b", "--kinds", "layer:2", "-q"],
-        "audit": ["audit", collection, "--label-from", "folders", "-o", tmp_path / "a", "-q"],
+        "audit": ["audit", collection / "real", "-o", tmp_path / "a", "-q"],
     }[what]
     run = limited_morelli(1, *command)
     assert run.code == 4, run.err

@@ -98,16 +98,18 @@ def _forests_of_equal_rows() -> Iterator[None]:
     """Tests judge the same tables' file facts over and over: a forest is fitted once to equal rows."""
     from morelli.audit import _metadata_baseline
 
-    make, fitted = _metadata_baseline._forest, {}
+    fitted: dict[object, object] = {}
 
     class Remembered:
+        make = staticmethod(_metadata_baseline._forest)
+
         def __init__(self, *settings: int) -> None:
             self.settings = settings
 
         def fit(self, X: np.ndarray, y: np.ndarray) -> object:
             rows = (*self.settings, X.shape, X.tobytes(), y.tobytes())
             if rows not in fitted:
-                fitted[rows] = make(*self.settings).fit(X, y)
+                fitted[rows] = self.make(*self.settings).fit(X, y)
             return fitted[rows]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -32,6 +32,7 @@ def start_cluster() -> Iterator[str]:
     import ray
 
     folder = tempfile.mkdtemp(prefix="r", dir="/tmp")  # sockets lie below it: their paths must be short
+    context = None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -13,8 +13,9 @@ MORELLI := $(BIN)/morelli
 
 DEMO := demo
 PYTEST_ARGS ?=
-# One process a core, whole files each: fixtures of a file are made once. tests/conftest.py gives the order.
-PYTEST_WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
+# Whole files for each process: fixtures of a file are made once. tests/conftest.py gives the order. One process
+# more than cores, because tests wait: for browsers, servers, clusters and disks.
+PYTEST_WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 PYTEST = $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations 10
 
 # pip would compile some ten thousand modules on one core. What hardly any run imports waits until one does.

@@ -12,8 +12,10 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(library, SHARE)
 
+import gc
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,7 @@ from tests.small_models import save_tiny_clip
 from tests.wheel_photos import load_photos
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
 
     from morelli.encoders import Encoder
@@ -48,15 +51,27 @@ LONGEST_FIRST = (
 that no worker begins a long one when the others have nothing left."""
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without looking for garbage, of which there is next to none, and never look there again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put what takes long first; within a file, and among all the others, the order stays."""
 
-    def place(item: pytest.Item) -> int:
-        places = {item.path.with_suffix(""), item.path.parent}
-        found = (at for at, name in enumerate(LONGEST_FIRST) if ROOT / "tests" / name in places)
-        return next(found, len(LONGEST_FIRST))
+    places = {ROOT / "tests" / name: at for at, name in enumerate(LONGEST_FIRST)}
 
-    items.sort(key=place)
+    @cache
+    def place(path: Path) -> int:
+        return min(places.get(one, len(places)) for one in (path.with_suffix(""), path.parent))
+
+    items.sort(key=lambda item: place(item.path))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -65,6 +80,40 @@ def _not_waiting_for_disks() -> Iterator[None]:
     artefacts sync every file and folder that they write."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: os.fstat(descriptor) and None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _commands_made_once() -> Iterator[None]:
+    """Typer's runner would make all commands of the program for each run of one of them."""
+    from typer import testing
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(testing, "_get_command", cache(testing._get_command))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forests_of_equal_rows() -> Iterator[None]:
+    """Tests judge the same tables' file facts over and over: a forest is fitted once to equal rows."""
+    from morelli.audit import _metadata_baseline
+
+    fitted: dict[object, object] = {}
+
+    class Remembered:
+        make = staticmethod(_metadata_baseline._forest)
+
+        def __init__(self, *settings: int) -> None:
+            self.settings = settings
+
+        def fit(self, X: np.ndarray, y: np.ndarray) -> object:
+            rows = (*self.settings, X.shape, X.tobytes(), y.tobytes())
+            if rows not in fitted:
+                fitted[rows] = self.make(*self.settings).fit(X, y)
+            return fitted[rows]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_metadata_baseline, "_forest", Remembered)
         yield
 
 

@@ -10,6 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 
@@ -31,17 +32,11 @@ def start_cluster() -> Iterator[str]:
     import ray
 
     folder = tempfile.mkdtemp(prefix="r", dir="/tmp")  # sockets lie below it: their paths must be short
+    context = None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            context = ray.init(
-                num_cpus=2,
-                include_dashboard=False,
-                object_store_memory=200_000_000,
-                _temp_dir=folder,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
+            context = _started(folder)
         yield context.address_info["address"]
     finally:
         ray.shutdown()
@@ -50,3 +45,25 @@ def start_cluster() -> Iterator[str]:
             del context
             gc.collect()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _started(folder: str) -> Any:
+    """What `ray.init` gives. Ray waits fifteen seconds for processes of its own; on a busy machine they may
+    take longer, and it is tried again."""
+    import ray
+
+    for attempt in range(3):
+        try:
+            return ray.init(
+                num_cpus=2,
+                include_dashboard=False,
+                object_store_memory=200_000_000,
+                _temp_dir=folder,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except Exception:
+            ray.shutdown()
+            if attempt == 2:
+                raise
+    raise AssertionError

@@ -81,15 +81,21 @@ import morelli.artefacts._replace as replacing
 from tests.artefacts.kinds import KINDS
 if sys.argv[2] == "False":
     replacing.exchange = lambda one, other: False
-for number in range(40):
-    KINDS["distilled map"].write(Path(sys.argv[1]), number)
+write = KINDS["distilled map"].write
+write(Path(sys.argv[1]), 0)
+print("everything is loaded", flush=True)
+for number in range(1, 40):
+    write(Path(sys.argv[1]), number)
     time.sleep(0.03)  # a reader sees several of them, however quick the disk is
 """
     kind = KINDS["distilled map"]
     kind.write(tmp_path / "thing", -1)
     command = [sys.executable, "-c", script, str(tmp_path / "thing"), str(can_exchange)]
     seen = []
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as writer:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
         while writer.poll() is None:
             seen.append(kind.load(tmp_path / "thing"))
         assert writer.stderr is not None

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from morelli.audit import AlignRecipe, AuditReport, align, audit, metadata_only_auc
+from morelli.audit import AlignRecipe, AuditReport, _metadata_baseline, align, audit, metadata_only_auc
 from morelli.audit._associations import cramers_v
 from morelli.errors import SourceError, UsageError
 from morelli.images import iter_source
@@ -261,6 +261,15 @@ def test_report_is_written_whole(tmp_path: Path, shortcut_report: AuditReport) -
     for name in ("facts-by-class.png", "separation-by-fact.png"):
         with Image.open(folder / name) as picture:
             assert np.asarray(picture.convert("RGB")).std() > 10
+
+
+def test_a_forest_is_a_function_of_its_rows() -> None:
+    """All other tests rely on it: there, a forest is fitted once to equal rows."""
+    X = np.random.default_rng(0).integers(0, 4, size=(90, 6)).astype(np.float32)
+    y = np.arange(90) % 2
+    one, other = (_metadata_baseline._forest.make(90, 3).fit(X, y).predict_proba(X) for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+    assert one is not other
 
 
 def test_facts_that_say_nothing_give_one_half() -> None:

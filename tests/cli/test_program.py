@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from morelli import __version__
-from morelli.cli._app import app
+from morelli.cli._app import app, program
 from tests.cli.conftest import Finished, morelli, run_morelli
 
 
@@ -54,6 +54,18 @@ def test_every_command_teaches_by_an_example_that_parses(path: tuple[str, ...], 
         }
         used = {word for word in words[len(target_path) :] if word.startswith("-") and word != "-"}
         assert used <= options, line
+
+
+def test_a_command_alone_is_the_one_of_the_whole_program() -> None:
+    for path, command in ALL:
+        if len(path) == 1:
+            alone = typer.main.get_command(program([*path, "--json"]))
+            assert list(alone.commands) == list(path)
+            (found,) = alone.commands.values()
+            assert [child for child, _ in commands(found)] == [child for child, _ in commands(command)]
+            assert [one.name for one in found.params] == [one.name for one in command.params]
+    for words in ([], ["--version"], ["--help", "detect"], ["detekt", "detect"]):
+        assert program(words) is app
 
 
 def test_version() -> None:
@@ -176,7 +188,7 @@ def test_storage_that_is_full_is_one_line(
         "sheet": [*judge, "--sheet", tmp_path / "v.png"],
         "extract": ["extract", collection, "-o", tmp_path / "F.lance", "--encoder", tiny_clip_dir, "-q"],
         "fit": ["fit", table, "-o", tmp_path / "b", "--kinds", "layer:2", "-q"],
-        "audit": ["audit", collection, "--label-from", "folders", "-o", tmp_path / "a", "-q"],
+        "audit": ["audit", collection / "real", "-o", tmp_path / "a", "-q"],
     }[what]
     run = limited_morelli(1, *command)
     assert run.code == 4, run.err

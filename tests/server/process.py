@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 
 from morelli.server import ServerSettings
-from tests.server.running import API
+from tests.server.running import API, PLAIN
 
 SERVE = """
 import sys
@@ -67,7 +67,7 @@ class Process:
             self.reader.join(timeout=60)
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}{API}", timeout=120, trust_env=False)
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}{API}", timeout=120, **PLAIN)
 
     def memory(self) -> int:
         """Resident bytes."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import uvicorn
@@ -16,6 +17,8 @@ from morelli.server import ServerSettings, create_app
 from morelli.server._settings import uvicorn_options
 
 API = "/api/v1"
+PLAIN: dict[str, Any] = {"trust_env": False, "verify": False}
+"""For clients: no proxy of the environment, and no certificates, which each client would read for 30 ms."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def running(settings: ServerSettings, *, ready: bool = True) -> Iterator[Running
         assert thread.is_alive(), "the server did not start"
         time.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, **PLAIN) as client:
         try:
             while ready and client.get(API + "/ready").status_code != 200:
                 assert app.state.morelli.problem is None, app.state.morelli.problem

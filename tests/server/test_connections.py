@@ -15,7 +15,7 @@ from PIL import Image
 from morelli.server import ServerSettings
 from morelli.server._protocol import IdleClosingProtocol
 from tests.server.conftest import png
-from tests.server.running import API, Running, running, until
+from tests.server.running import API, PLAIN, Running, running, until
 
 
 def head(server: Running, length: int) -> bytes:
@@ -36,7 +36,7 @@ def test_thirty_two_clients_get_their_own_answers(
     server.state.cases.clear()
 
     def client(k: int) -> list[dict]:  # type: ignore[type-arg]
-        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60, trust_env=False) as own:
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60, **PLAIN) as own:
             answers = [own.post(API + "/detect", files={"file": ("a.png", crops[k])}) for _ in range(3)]
         assert [one.status_code for one in answers] == [200, 200, 200]
         return [one.json()["cases"][0] for one in answers]

@@ -13,7 +13,7 @@ import uvicorn
 from morelli.errors import UsageError
 from morelli.server import ServerSettings, create_app, new_token
 from morelli.server._serve import address_of, bound
-from tests.server.running import API, Running, running
+from tests.server.running import API, PLAIN, Running, running
 
 TOKEN = "correct-horse-battery-staple"
 
@@ -158,7 +158,7 @@ def test_a_server_on_the_sixth_protocol_guards_its_name_too(settings: ServerSett
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     port = listening.getsockname()[1]
-    with httpx.Client(base_url=f"http://[::1]:{port}{API}", trust_env=False) as client:
+    with httpx.Client(base_url=f"http://[::1]:{port}{API}", **PLAIN) as client:
         for host, status in ((f"[::1]:{port}", 200), ("localhost", 200), ("evil.example", 421)):
             assert client.get("/health", headers={"host": host}).status_code == status
         for host in ("0.0.0.0", "2130706433", "127.0.0.1.evil.example", "[::ffff:127.0.0.1]", "localhost."):

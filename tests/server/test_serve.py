@@ -20,6 +20,7 @@ from morelli.server import ServerSettings
 from morelli.server._greeting import greeting
 from morelli.server._serve import bound
 from tests.server.process import process, served
+from tests.server.running import PLAIN
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as on POSIX")
 
@@ -120,7 +121,7 @@ def test_ctrl_c_answers_or_refuses_what_is_in_flight(settings: ServerSettings, p
         def ask(number: int) -> int:
             try:
                 file = ("a.png", picture + bytes([number]))
-                return httpx.post(address, files={"file": file}, timeout=60, trust_env=False).status_code
+                return httpx.post(address, files={"file": file}, timeout=60, **PLAIN).status_code
             except httpx.TransportError:
                 return 0
 

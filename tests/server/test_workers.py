@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from morelli.server import ServerSettings
 from tests.server.process import SERVE, process
-from tests.server.running import API
+from tests.server.running import API, PLAIN
 
 pytestmark = pytest.mark.skipif(os.name != "posix" or sys.platform == "darwin", reason="workers need Linux")
 
@@ -27,7 +28,7 @@ def test_workers_answer_for_each_other_and_stop_together(
 
         def ask(method: str, path: str, **given: object) -> httpx.Response:
             # A connection of its own, so that either process may get it.
-            with httpx.Client(trust_env=False, timeout=60) as client:
+            with httpx.Client(timeout=60, **PLAIN) as client:
                 return client.request(method, address + path, **given)  # type: ignore[arg-type]
 
         ready = 0
@@ -36,6 +37,8 @@ def test_workers_answer_for_each_other_and_stop_together(
                 ready = ready + 1 if ask("GET", "/ready").status_code == 200 else 0
             except httpx.TransportError:
                 ready = 0
+            if not ready:
+                time.sleep(0.02)  # the servers want the processor
         cases = [
             ask("POST", "/detect", files={"file": ("a.png", picture + bytes([k]))}).json()["cases"][0]
             for k in range(6)

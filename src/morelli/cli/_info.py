@@ -64,7 +64,6 @@ def _version(name: str) -> str:
 
 def _detector() -> dict[str, Any]:
     from morelli.detectors import Bundle, default_bundle_path
-    from morelli.encoders import fold_kinds
     from morelli.errors import ArtifactError
 
     path = default_bundle_path()
@@ -77,5 +76,5 @@ def _detector() -> dict[str, Any]:
         "path": str(path),
         "encoder": bundle.build.encoder,
         "build": bundle.build.fingerprint,
-        "kinds": fold_kinds(bundle.kinds),
+        "kinds": bundle.kind_ranges,
     }

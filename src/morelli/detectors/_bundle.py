@@ -20,11 +20,12 @@ from morelli.detectors._bundle_record import read_record, write_record
 from morelli.detectors._calibration import Calibration, Method, fit_calibration
 from morelli.detectors._detector import Detector, verdict_thresholds
 from morelli.detectors._expert_head import ExpertHead
+from morelli.detectors._kind_ranges import kind_ranges
 from morelli.detectors._linear_head import LinearHead
 from morelli.detectors._precision import PrecisionCost, common_images, precision_cost
 from morelli.detectors._thresholds import Threshold
 from morelli.detectors._verdict import Case, Neighbor, Verdict, decide
-from morelli.encoders import Encoder, fold_kinds
+from morelli.encoders import Encoder
 from morelli.errors import BuildMismatchError, UsageError
 from morelli.features import Features
 from morelli.metrics.resampling import percentile_interval
@@ -91,13 +92,18 @@ class Bundle(Detector):
             raise UsageError("families of generators are named from the features of a head; there is none")
 
     def __repr__(self) -> str:
-        return f"Bundle({self.name!r}, {self.build.encoder}, kinds {fold_kinds(self.kinds)})"
+        return f"Bundle({self.name!r}, {self.build.encoder}, kinds {self.kind_ranges})"
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """Every feature kind that this bundle reads, the head's first."""
         banked = self.bank.kinds if self.bank is not None else ()
         return tuple(dict.fromkeys([*self.head_kinds, *banked]))
+
+    @property
+    def kind_ranges(self) -> str:
+        """The kinds as a command line takes them: `layer:7-12,final`."""
+        return kind_ranges(self.kinds)
 
     def check_build(self, build: Build) -> None:
         """Raise BuildMismatchError, naming the fields that differ, unless `build` is this bundle's."""
@@ -119,7 +125,7 @@ class Bundle(Detector):
         b = self.build
         return (
             f"morelli extract SOURCE -o FEATURES.lance --encoder {b.present_name} --transform {b.transform} "
-            f"--dtype {b.dtype} --kinds {fold_kinds(self.kinds)}"
+            f"--dtype {b.dtype} --kinds {self.kind_ranges}"
         )
 
     def logits(self, features: Features) -> NDArray[np.float64]:

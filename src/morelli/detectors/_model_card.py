@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from morelli.artefacts.text import markdown_code, markdown_values
-from morelli.encoders import fold_kinds
+from morelli.detectors._kind_ranges import kind_ranges
 
 BASE_RATES = (0.5, 0.1, 0.01, 0.001)
 COMPARED = ("auc", "tpr_at_5_percent_fpr")
@@ -30,7 +30,7 @@ def model_card(document: Mapping[str, Any]) -> str:
                 ["detector", _detector(document)],
                 ["encoder", f"{build['encoder']}, transform `{build['transform']}`, {build['dtype']}"],
                 ["build", f"`{build['fingerprint']}` (weights `{build['weights'][:16]}…`)"],
-                ["feature kinds", f"`{fold_kinds(document['kinds'])}`"],
+                ["feature kinds", f"`{kind_ranges(document['kinds'])}`"],
                 ["calibration", _calibration(document)],
                 ["bank", _bank(document)],
                 ["made by", f"Morelli {document['morelli']}" + _code(document["command"], ", ")],
@@ -173,9 +173,9 @@ def _detector(document: Mapping[str, Any]) -> str:
     if detector["type"] == "experts":
         return (
             f"one linear head for generators {', one for those '.join(detector['experts'])}, joined "
-            f"(log-sum-exp), over {fold_kinds(detector['kinds'])}"
+            f"(log-sum-exp), over {kind_ranges(detector['kinds'])}"
         )
-    return f"linear head ({recipe.get('estimator', 'imported')}) over {fold_kinds(detector['kinds'])}"
+    return f"linear head ({recipe.get('estimator', 'imported')}) over {kind_ranges(detector['kinds'])}"
 
 
 def _calibration(document: Mapping[str, Any]) -> str:
@@ -190,7 +190,7 @@ def _bank(document: Mapping[str, Any]) -> str:
     if bank is None:
         return "none: no evidence, no domain check"
     limit = "no domain limit" if bank["limit"] is None else f"domain limit {bank['limit']:.3f}"
-    kinds = fold_kinds(bank["kinds"])
+    kinds = kind_ranges(bank["kinds"])
     return f"{bank['members']} images by {kinds}; {limit} (distance to neighbour {bank['k']})"
 
 

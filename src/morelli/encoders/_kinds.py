@@ -137,44 +137,6 @@ def expand_kinds(
     return found
 
 
-def fold_kinds(kinds: Iterable[str]) -> str:
-    """Kinds as `expand_kinds` takes them, as short as can be: ranges of blocks, and blocks for their heads.
-
-    Heads of a block are taken for all of them where they are counted from 1 without a gap and every block of
-    the family has as many.
-
-    >>> fold_kinds(["layer:7", "layer:8", "layer:9", "final", "head:2.1", "head:2.2", "head:3.1", "head:3.2"])
-    'layer:7-9,final,head:2-3'
-    >>> fold_kinds(["head:3.2", "mean:4"])
-    'head:3.2,mean:4'
-    """
-    given = list(dict.fromkeys(kinds))
-    heads: dict[str, dict[int, list[int]]] = {}
-    for kind in given:
-        if found := _HEAD_FORM.fullmatch(kind):
-            heads.setdefault(found[1], {}).setdefault(int(found[2]), []).append(int(found[3]))
-    whole = {
-        name
-        for name, blocks in heads.items()
-        if len({len(one) for one in blocks.values()}) == 1
-        and all(len(one) > 1 and one == list(range(1, len(one) + 1)) for one in blocks.values())
-    }
-    runs: list[tuple[str, int, int]] = []
-    for kind in given:
-        family, _, place = kind.partition(":")
-        number = place.partition(".")[0] if family in whole else place
-        if not number.isdigit():
-            runs.append((kind, 0, 0))
-        elif not runs or runs[-1][0] != family or runs[-1][2] not in (int(number) - 1, int(number)):
-            runs.append((family, int(number), int(number)))
-        else:
-            runs[-1] = (family, runs[-1][1], int(number))
-    return ",".join(
-        name if not last else f"{name}:{first}" if first == last else f"{name}:{first}-{last}"
-        for name, first, last in runs
-    )
-
-
 def kind_shape(kind: str, encoder: Shapes) -> tuple[int, ...]:
     """Shape of one image's array of this kind: `(d,)`, `(patches, width)` or `(heads, patches + 1)`."""
     parsed = parse_kind(kind, layers=encoder.layers, heads=encoder.heads)

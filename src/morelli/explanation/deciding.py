@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from morelli.encoders import fold_kinds
 from morelli.encoders.direct_paths import DirectParts, direct_parts, readable
 from morelli.errors import UsageError
 from morelli.explanation._additive import additive_evidence, head_rows, kind_sizes
@@ -172,7 +171,7 @@ def logit_reading(
     assert bundle.head is not None
     if not readable(bundle.head_kinds):
         raise UsageError(
-            f"Bundle {bundle.name} reads {fold_kinds(bundle.head_kinds)}; where it read can be said for a "
+            f"Bundle {bundle.name} reads {bundle.kind_ranges}; where it read can be said for a "
             "detector over final, layer:k and headraw:k.h."
         )
     shares, (start,) = bundle.head.shares(X)[0], bundle.head.local(X)[1]

@@ -86,7 +86,10 @@ def checkout(folder: Path, revision: str) -> Iterator[Path]:
     """The sources of `revision`, for as long as they are used."""
     place = folder / "earlier"
     git = ("git", "-C", str(ROOT), "worktree")
-    subprocess.run((*git, "add", "--quiet", "--detach", str(place), revision), check=True)
+    if subprocess.run((*git, "add", "--quiet", "--detach", str(place), revision), check=False).returncode:
+        raise SystemExit(
+            f"{revision} is not in this clone's history; a shallow one gets it by `git fetch --unshallow`"
+        )
     try:
         yield place / "src"
     finally:

@@ -40,7 +40,6 @@ ROOT = Path(__file__).resolve().parent.parent
 REVISION = "e78f240"
 """The last commit at which torch computed everything."""
 EARLIER = "earlier build"
-MIB = 1024 * 1024
 READY_SECONDS = 120.0
 
 
@@ -83,7 +82,7 @@ def main() -> None:
 
 @contextmanager
 def checkout(folder: Path, revision: str) -> Iterator[Path]:
-    """The sources of `revision`, for as long as they are used."""
+    """Check the sources of `revision` out; they are removed at the end."""
     place = folder / "earlier"
     git = ("git", "-C", str(ROOT), "worktree")
     if subprocess.run((*git, "add", "--quiet", "--detach", str(place), revision), check=False).returncode:
@@ -138,8 +137,7 @@ def compare(
     taken: dict[str, list[float]] = {name: [] for name in ways}
     held: dict[str, float] = dict.fromkeys(ways, 0.0)
     for turn in range(rounds):
-        names = list(ways)
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+        for name in rotated(list(ways), turn):
             seconds, memory = command(*ways[name])
             forget(made)
             taken[name].append(seconds)
@@ -156,6 +154,12 @@ def compare(
             f"{max(ratios):.2f}) | {1 / ratio:.2f} | {held[name]:.0f} | {held[name] / held[EARLIER]:.2f} |"
         )
     print(flush=True)
+
+
+def rotated(names: list[str], turn: int) -> list[str]:
+    """The names in their order, another first in every turn."""
+    first = turn % len(names)
+    return names[first:] + names[:first]
 
 
 def forget(made: Path | None) -> None:
@@ -179,8 +183,7 @@ def serve(options: argparse.Namespace, earlier: Path) -> None:
     }
     found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ways}
     for turn in range(options.rounds):
-        names = list(ways)
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+        for name in rotated(list(ways), turn):
             found[name].append(under_load(*ways[name], ours, options.seconds))
     ours.send(None)
     clients.join()

@@ -162,7 +162,7 @@ def _checked(encoder: Encoder, weights: Mapping[str, ArrayLike]) -> _Asked:
         if parsed.name not in ("final", "layer", "headraw"):
             raise UsageError(f"{kind!r} cannot be taken apart; the kinds final, layer:k and headraw:k.h can.")
         (d,) = kind_shape(kind, encoder)
-        if w.ndim != 2 or w.shape[1] != d or len(w) != (len(w) if count is None else count):
+        if w.ndim != 2 or w.shape[1] != d or count not in (None, len(w)):
             raise UsageError(f"The weights of {kind} must be ({count or 'm'}, {d}); got shape {w.shape}.")
         count = len(w)
         if parsed.name == "final":

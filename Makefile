@@ -85,8 +85,11 @@ browser: $(READY) app ## find or install the browser that tests of the app use
 	@if [ -f src/morelli/server/static/index.html ]; then $(BIN)/python -m tests.browser; \
 	  else echo "The browser app is not built, so its tests will be skipped."; fi
 
+# What fails beside others is run once more alone, so that a machine without time is told from a fault.
 pytest: $(READY)
-	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
+	@$(PYTEST) -m "not slow" $(PYTEST_ARGS) || { status=$$?; [ $$status -eq 1 ] || exit $$status; \
+	  echo "Alone, once more, what failed beside others (see CONTRIBUTING.md):"; \
+	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none -m "not slow" $(PYTEST_ARGS); }
 
 test-slow: $(READY) app ## the tests that repeat at length what shorter ones show, and those of UMAP
 	$(PYTEST) -m slow $(PYTEST_ARGS)

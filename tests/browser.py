@@ -15,8 +15,9 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,29 @@ def running_chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=FLAGS, headless=True)
         yield browser
-        browser.close()
+        with killed_if_slow():
+            browser.close()
+
+
+@contextmanager
+def killed_if_slow(seconds: float = 60) -> Iterator[None]:
+    """Kill the browsers of this process if what is done here takes longer: Playwright waits without end for a
+    page that does not close."""
+    import psutil
+
+    def kill() -> None:
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                if "chrom" in process.name():
+                    process.kill()
+
+    timer = threading.Timer(seconds, kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def has_package() -> bool:

@@ -12,14 +12,19 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(library, SHARE)
 
+import faulthandler
 import gc
 import signal
+import tempfile
+import threading
 from collections.abc import Generator, Iterator
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 
 from tests.labelled_collection import write_collection
 from tests.planted_atlas import build_planted_atlas
@@ -49,6 +54,51 @@ LONGEST_FIRST = (
 )
 """Files, and folders whose files share fixtures, that take long. Workers take whole files in this order, so
 that no worker begins a long one when the others have nothing left."""
+
+
+def hung(item: pytest.Item) -> Path:
+    """A file that is there if this test hung in this run."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    return Path(tempfile.gettempdir(), f"morelli-{sha256(f'{run} {item.nodeid}'.encode()).hexdigest()}")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """End the process of a test that hangs in what follows a failure or in compiled code.
+
+    The limit of pytest-timeout ends with the first exception, and its signal waits for Python code: a browser
+    that cannot be closed after a failed test would keep all others waiting for ever.
+    """
+
+    def give_up() -> None:
+        stderr = item.config.stash[fault_handler_stderr_fd_key]
+        os.write(stderr, f"\n{item.nodeid} hangs; its process ends.\n".encode())
+        faulthandler.dump_traceback(stderr)
+        hung(item).touch()
+        os._exit(1)
+
+    timer = threading.Timer(1.1 * float(item.config.getini("timeout")), give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        return (yield)
+    finally:
+        timer.cancel()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Where a process ended, xdist starts another one, which would begin with the same test."""
+    if hung(item).exists():
+        hung(item).unlink()
+        pytest.fail("it hung in the process before")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """After too many such ends xdist leaves the rest out: that is not what failed tests are."""
+    distributed = session.config.pluginmanager.getplugin("dsession")
+    if distributed is not None and getattr(distributed.sched, "workqueue", None):
+        session.exitstatus = pytest.ExitCode.INTERRUPTED
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,7 +14,7 @@ from morelli.atlas import Atlas
 from morelli.atlas.distiller import DistilledMap, default_map_path
 from morelli.detectors import Bundle, default_bundle_path
 from morelli.server import ServerSettings
-from tests.browser import running_chromium
+from tests.browser import killed_if_slow, running_chromium
 from tests.labelled_collection import gridded
 from tests.planted_atlas import NAME
 from tests.server.running import Running, running
@@ -119,8 +119,9 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
         return page
 
     yield open_it
-    for context in contexts:
-        context.close()
+    with killed_if_slow():
+        for context in contexts:
+            context.close()
     abroad = [url for url in asked if not url.startswith((*homes, "blob:", "data:"))]
     assert abroad == []
     assert errors == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -222,7 +223,8 @@ def test_verdicts_are_those_of_one_machine(
     sources = [mixture, tmp_path / "mac.zip"]
     here = morelli("detect", *sources, *options, tmp_path / "here.jsonl")
     there = morelli("detect", *sources, *options, tmp_path / "there.jsonl", *far)
-    assert (there.code, there.out, there.err) == (here.code, here.out, here.err)
+    said = [re.sub(r"judging: \d+ s so far\n", "", one.err) for one in (there, here)]  # by whoever is slow
+    assert (there.code, there.out, said[0]) == (here.code, here.out, said[1])
     assert here.code == 3
     assert "not read: 2 left by systems (Thumbs.db and the like); 1 manifest or archive" in here.err
     rows, others = (

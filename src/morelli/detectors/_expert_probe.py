@@ -186,7 +186,7 @@ class ExpertProbe(BaseEstimator):  # type: ignore[misc]
         """Heads of every draw and kind: weights (B, K, d) and biases (B, K).
 
         One rotation of X serves all of them, so features are standardised by the rows of all draws; labels
-        play no part in that.
+        play no part in that. Rows without weight play no part at all.
 
         Args:
             X: (n, d) features. codes: (n,) 0 for real, k for the k-th kind of generator, 1 … K.
@@ -201,6 +201,10 @@ class ExpertProbe(BaseEstimator):  # type: ignore[misc]
         counts = np.asarray(draws, dtype=np.float64)
         n_draws, n_kinds = counts.shape[1], int(kind.max())
         base = np.ones(len(kind)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        trains = base > 0
+        if not trains.all():
+            X, kind, counts, base = X[trains], kind[trains], counts[trains], base[trains]
+            groups = np.asarray(groups)[trains]
         columns = np.empty((len(kind), n_draws, n_kinds))
         for k in range(1, n_kinds + 1):
             rows = (kind == REAL) | (kind == k)

@@ -5,10 +5,15 @@ a hundred times with other weights. All of them live in the row space of X, so X
 into its principal axes, where the Hessian is nearly diagonal; then every problem is one column of
 a batched Newton method whose inner solver is conjugate gradients with that diagonal as its
 preconditioner. A fold is a column of weights with zeros on the rows held out.
+
+Rows given in float32 are rotated and kept in float32, which halves memory and time: Newton's directions
+come from float32 products, because a direction need not be exact; gradients and losses, which decide where
+it ends, from float64 ones.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,19 +22,22 @@ from scipy.linalg import eigh
 from scipy.special import expit
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.floating]
+BLOCK = 4096
+"""Rows that are held in float64 at once."""
 
 
 @dataclass(frozen=True)
 class Basis:
     """X standardised and rotated: ``(X - mean) / scale == coordinates @ axes.T`` up to rounding.
 
-    mean, scale: (d,). axes: (d, r) orthonormal, r = rank <= min(n, d). coordinates: (n, r).
+    mean, scale: (d,). axes: (d, r) orthonormal, r = rank <= min(n, d). coordinates: (n, r), float32 if X is.
     """
 
     mean: Array
     scale: Array
     axes: Array
-    coordinates: Array
+    coordinates: Rows
 
     def unfold(self, a: Array, b: Array) -> tuple[Array, Array]:
         """Weights (B, d) and biases (B,) on raw features, from coefficients (r, B) on the axes."""
@@ -37,33 +45,49 @@ class Basis:
         return weights, b - weights @ self.mean
 
 
-def rotate(X: NDArray[np.floating], *, standardize: bool = True) -> Basis:
+def rotate(X: Rows, *, standardize: bool = True) -> Basis:
     """Principal axes of X (n, d), through the smaller of the two Gram matrices."""
-    X = np.asarray(X, dtype=np.float64)
+    if X.dtype not in (np.float32, np.float64):
+        X = np.asarray(X, dtype=np.float64)
     n, d = X.shape
+    mean, scale = np.zeros(d), np.ones(d)
     if standardize:
-        mean = X.mean(axis=0)
-        scale = X.std(axis=0)
+        mean = X.mean(axis=0, dtype=np.float64)
+        scale = np.sqrt(sum(np.square(X[rows] - mean).sum(axis=0) for rows in _blocks(n)) / n)
         # A constant column has a deviation of pure rounding error; dividing by it would blow it up.
         scale[scale <= 10 * np.finfo(np.float64).eps * np.maximum(1.0, np.abs(mean))] = 1.0
+    if n < d:
+        centred = (X - mean) / scale
+        gram = centred @ centred.T
     else:
-        mean, scale = np.zeros(d), np.ones(d)
-    centred = (X - mean) / scale
-    gram = centred @ centred.T if n < d else centred.T @ centred
+        gram = np.zeros((d, d))
+        for rows in _blocks(n):
+            centred = (X[rows] - mean) / scale
+            gram += centred.T @ centred
     values, vectors = eigh(gram, driver="evd", overwrite_a=True, check_finite=False)
+    del gram
     largest = max(float(values[-1]), 0.0)
     keep = values > largest * 1e-13
     if not keep.any():
-        return Basis(mean, scale, np.zeros((d, 1)), np.zeros((n, 1)))
+        return Basis(mean, scale, np.zeros((d, 1)), np.zeros((n, 1), X.dtype))
     values, vectors = values[keep][::-1], vectors[:, keep][:, ::-1]
     if n < d:
         singular = np.sqrt(values)
-        return Basis(mean, scale, (centred.T @ vectors) / singular, vectors * singular)
-    return Basis(mean, scale, vectors, centred @ vectors)
+        return Basis(mean, scale, (centred.T @ vectors) / singular, (vectors * singular).astype(X.dtype))
+    coordinates = np.empty((n, len(values)), X.dtype)
+    turn = vectors.astype(X.dtype)
+    for rows in _blocks(n):
+        coordinates[rows] = ((X[rows] - mean) / scale).astype(X.dtype) @ turn
+    return Basis(mean, scale, vectors, coordinates)
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    """Slices of at most `BLOCK` rows of n."""
+    return (slice(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK))
 
 
 def solve_many(
-    Z: Array,
+    Z: Rows,
     y: Array,
     S: Array,
     C: Array,
@@ -89,21 +113,21 @@ def solve_many(
     a = np.zeros((Z.shape[1], n_problems))
     share = np.clip((S * y[:, None]).sum(axis=0) / np.maximum(S.sum(axis=0), 1e-300), 1e-6, 1 - 1e-6)
     b = np.log(share / (1 - share))
-    energy = np.einsum("ij,ij->j", Z, Z)[:, None] / len(Z)
+    energy = sum(np.square(Z[rows], dtype=np.float64).sum(axis=0) for rows in _blocks(len(Z))) / len(Z)
     active = np.arange(n_problems)
     steps = 0
     for _ in range(max_iter):
         steps += 1
         weights = S[:, active] * C[active]
-        f = Z @ a[:, active] + b[active]
+        f = _times(Z, a[:, active]) + b[active]
         p = expit(f)
         residual = weights * (p - y[:, None])
-        gradient = Z.T @ residual + a[:, active]
+        gradient = _transposed_times(Z, residual) + a[:, active]
         gradient_b = residual.sum(axis=0)
         curvature = weights * p * (1 - p)
         step, step_b = _newton_direction(Z, gradient, gradient_b, curvature, energy)
         slope = np.einsum("ij,ij->j", gradient, step) + gradient_b * step_b
-        length = _line_search(f, Z @ step + step_b, a[:, active], step, weights, y, slope)
+        length = _line_search(f, _times(Z, step) + step_b, a[:, active], step, weights, y, slope)
         a[:, active] += length * step
         b[active] += length * step_b
         active = active[-slope > tol**2]
@@ -112,12 +136,26 @@ def solve_many(
     return a, b, steps
 
 
+def _times(Z: Rows, a: Array) -> Array:
+    """Z (n, r) times a (r, B), summed in float64."""
+    if Z.dtype == np.float64:
+        return np.asarray(Z @ a)
+    return np.concatenate([Z[rows].astype(np.float64) @ a for rows in _blocks(len(Z))])
+
+
+def _transposed_times(Z: Rows, f: Array) -> Array:
+    """Z (n, r) transposed times f (n, B), summed in float64."""
+    if Z.dtype == np.float64:
+        return np.asarray(Z.T @ f)
+    return np.asarray(sum(Z[rows].astype(np.float64).T @ f[rows] for rows in _blocks(len(Z))))
+
+
 def _newton_direction(
-    Z: Array, gradient: Array, gradient_b: Array, curvature: Array, energy: Array
+    Z: Rows, gradient: Array, gradient_b: Array, curvature: Array, energy: Array
 ) -> tuple[Array, Array]:
     """Preconditioned conjugate gradients on (Z' H Z + 1) step = -gradient, all problems at once."""
     total = curvature.sum(axis=0)
-    inverse = 1.0 / (1.0 + energy * total)
+    inverse = 1.0 / (1.0 + energy[:, None] * total)
     inverse_b = 1.0 / np.maximum(total, 1e-12)
     x, x_b = np.zeros_like(gradient), np.zeros_like(gradient_b)
     r, r_b = -gradient, -gradient_b
@@ -130,8 +168,8 @@ def _newton_direction(
         running = rho > np.maximum(goal, 1e-28)
         if not running.any():
             break
-        inner = curvature * (Z @ q + q_b)
-        h = Z.T @ inner + q
+        inner = curvature * (Z @ q.astype(Z.dtype, copy=False) + q_b)
+        h = Z.T @ inner.astype(Z.dtype, copy=False) + q
         h_b = inner.sum(axis=0)
         bend = np.einsum("ij,ij->j", q, h) + q_b * h_b
         alpha = np.where(running & (bend > 0), rho / np.where(bend > 0, bend, 1.0), 0.0)

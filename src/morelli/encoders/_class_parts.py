@@ -14,24 +14,32 @@ from morelli.encoders._kinds import PARTS, Kind
 from morelli.encoders._vit_weights import Floats, VisionTransformer
 
 
+def head_outputs(found: Mapping[str, Floats], kinds: Iterable[Kind]) -> dict[Kind, Floats]:
+    """The kinds `headraw` among `kinds`, (b, D / H) each. No weights are needed for them.
+
+    Args:
+        found: outputs of the graph, see `morelli.encoders._openvino_graph.output_names`.
+        kinds: others are left out.
+    """
+    return {
+        kind: np.ascontiguousarray(found[f"mixed:{kind.block}"][:, kind.head - 1])
+        for kind in kinds
+        if kind.name == "headraw"
+    }
+
+
 def class_parts(
     vit: VisionTransformer, found: Mapping[str, Floats], kinds: Iterable[Kind]
 ) -> dict[Kind, Floats]:
-    """The kinds `head`, `headraw`, `mlp` and `embedding` among `kinds`, (b, d) each, `headraw` (b, D / H).
+    """The kinds `head`, `mlp` and `embedding` among `kinds`, (b, d) each.
 
     Args:
         vit: the tower's weights.
         found: outputs of the graph, see `morelli.encoders._openvino_graph.output_names`.
         kinds: others are left out.
     """
-    kinds = list(kinds)
-    values = {
-        kind: np.ascontiguousarray(found[f"mixed:{kind.block}"][:, kind.head - 1])
-        for kind in kinds
-        if kind.name == "headraw"
-    }
-    if not any(kind.name in PARTS for kind in kinds):
-        return values
+    kinds = [kind for kind in kinds if kind.name in PARTS]
+    values: dict[Kind, Floats] = {}
     fold = _Fold(vit, found[f"stream:{len(vit.blocks)}"])
     layers = 2 * len(vit.blocks) + 1
     of_heads: dict[int, list[Kind]] = {}

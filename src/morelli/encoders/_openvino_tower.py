@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from morelli.encoders._class_parts import class_parts
+from morelli.encoders._class_parts import class_parts, head_outputs
 from morelli.encoders._kinds import PARTS, Kind, refuse_pooling_head
 from morelli.encoders._openvino import core, load_openvino
 from morelli.encoders._openvino_graph import output_names, vit_graph
@@ -67,9 +67,9 @@ class OpenVINOTower:
         refuse_pooling_head(kinds, "clip")
         outputs = tuple(output_names(kinds, blocks=self._blocks))
         found = self._graph(_Setting(outputs, self._streams, self._threads)).run(pixels)
-        values: dict[Kind, Floats] = {}
-        if any(kind.name in PARTS or kind.name == "headraw" for kind in kinds):
-            values = class_parts(self._source.keep(), found, kinds)
+        values = head_outputs(found, kinds)
+        if any(kind.name in PARTS for kind in kinds):
+            values |= class_parts(self._source.keep(), found, kinds)
         return {kind: values[kind] if kind in values else found[str(kind)] for kind in kinds}
 
     def share(self, *, most: int, processes: int) -> ConcurrentPasses:

@@ -73,7 +73,10 @@ SAMPLE_EVERY = 10
 """Stability and the cost of precisions are measured on one image in so many."""
 LEFT_OUT = ("skimage-data",)
 """Sources of photographs that the demo and the tests judge: nothing is fitted or measured on them."""
-KINDS = ("layer:7", "layer:8", "layer:9", "layer:10", "layer:11", "layer:12", "final")
+CLASS_TOKENS = ("layer:7", "layer:8", "layer:9", "layer:10", "layer:11", "layer:12", "final")
+HEADS = tuple(f"headraw:{block}.{head}" for block in range(5, 13) for head in range(1, 13))
+"""What each attention head brings to the class token: a block's sum hides which head brought what."""
+KINDS = (*CLASS_TOKENS, *HEADS)
 YEARS = (2023,)
 _EARLY, _OPEN = "text-to-image models until 2022", "Stable Diffusion, FLUX and other open models"
 FAMILIES = {
@@ -95,7 +98,7 @@ FAMILIES = {
 }
 EXPERT_OF = dict.fromkeys(("ldm", "ddpm", "maskdit", "rcg", "relay-diffusion", "open-magvit2"), 1)
 """Lineages whose samples, mostly of classes, faces or rooms, are like those of earlier models in any year."""
-PROBE = ExpertProbe(YEARS, C=2.5e-4)
+PROBE = ExpertProbe(YEARS, C=1.2e-4)
 FPR, MISS_RATE = 0.05, 0.10
 N_FOLDS = 20
 N_DRAWS = 40
@@ -215,8 +218,7 @@ def load_views(manifests: Sequence[Path], work: Path) -> Features:
         )
         return work / f"{name}.lance"
 
-    every = ("final", "layers")
-    tables = [fill(name, spec, list(manifests), every) for name, spec in TABLES.items()]
+    tables = [fill(name, spec, list(manifests), KINDS) for name, spec in TABLES.items()]
     chosen = sample(manifests)
     for spec in STABILITY.values():
         tables.append(fill("stability", spec, chosen, KINDS))
@@ -537,8 +539,8 @@ def page(
         "# The default bundle",
         "",
         "This page is written by `python scripts/default_bundle.py`. The bundle reads the class tokens of",
-        "blocks 7 to 12 and the final embedding of CLIP ViT-B/16 in one forward pass. It was fitted on "
-        f"{training['n_real']:,} real",
+        "blocks 7 to 12, what the attention heads of blocks 5 to 12 bring to them, and the final embedding",
+        f"of CLIP ViT-B/16, all in one forward pass. It was fitted on {training['n_real']:,} real",
         f"images and {training['n_fake']:,} generated ones, of {training['n_groups_real']} sources and "
         f"{training['n_groups_fake']} lineages, each image in five deliveries.",
         "",

@@ -33,6 +33,7 @@ from typing import Any
 
 import numpy as np
 from default_bundle import (
+    CLASS_TOKENS,
     EXPERT_OF,
     FPR,
     KINDS,
@@ -71,7 +72,7 @@ class Candidate:
     """One detector: what it reads, what trains it with what weight, where experts begin, its penalty."""
 
     name: str
-    kinds: tuple[str, ...] = KINDS
+    kinds: tuple[str, ...] = CLASS_TOKENS
     trained: Sequence[str] | Mapping[str, float] = field(default_factory=lambda: TRAINED)
     years: tuple[int, ...] = YEARS
     C: float = PROBE.C
@@ -87,10 +88,11 @@ CANDIDATES = (
     Candidate("and random re-deliveries", trained=(STANDARD, SMALL, REDELIVERED), C=2e-3),
     Candidate("and screenshots", trained=FOUR, C=2e-3),
     Candidate("and more re-deliveries, weighed", C=2e-3),
-    Candidate("the same, more regularised: the bundle"),
-    Candidate("the same, much more regularised", C=PROBE.C / 4),
+    Candidate("the same, more regularised", C=2 * PROBE.C),
+    Candidate("with the heads' outputs of blocks 5–12: the bundle", kinds=KINDS),
+    Candidate("the same, much more regularised", kinds=KINDS, C=PROBE.C / 4),
     Candidate("the same, less regularised", C=8e-3),
-    Candidate("as the bundle, blocks 9–12", kinds=("layer:9", "layer:10", "layer:11", "layer:12", "final")),
+    Candidate("class tokens of blocks 9–12", kinds=("layer:9", "layer:10", "layer:11", "layer:12", "final")),
 )
 
 

@@ -69,6 +69,7 @@ def generator(
 
         morelli explain generator sdxl mine.lance --concepts edits.concepts --against dalle3 -o sdxl/
     """
+    from morelli.encoders import kind_ranges
     from morelli.explanation import explain_generator, rows_of_generator
     from morelli.features import FeatureTable
     from morelli.reports import explanation_json, explanation_sentences, report_folder, write_explanation
@@ -83,7 +84,7 @@ def generator(
     if bank.kind not in source.kinds:
         raise UsageError(
             f"{table} has no features of kind {bank.kind}, which the concepts are made of; it has "
-            f"{', '.join(source.kinds)}. Extract with --kinds {bank.kind}, or build a bank with --kind."
+            f"{kind_ranges(source.kinds)}. Extract with --kinds {bank.kind}, or build a bank with --kind."
         )
     where = source.one_perturbation(perturbation, "label IS NOT NULL")
     features = source.load(kinds=[bank.kind], where=where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,9 +41,10 @@ from morelli.cli._options import (
     WeightsPath,
 )
 from morelli.cli._sources import engine_of, limits_of, print_source_report, reading_of
-from morelli.errors import SourceError, UsageError
+from morelli.errors import ArtifactError, SourceError, UsageError
 
 if TYPE_CHECKING:
+    from morelli.encoders import Encoder
     from morelli.images.layouts import SourceReport
 
 
@@ -53,9 +55,13 @@ def extract(
         Path, typer.Option("--output", "-o", metavar="F.lance", show_default=False, help="Feature table.")
     ],
     kinds: Annotated[
-        str,
-        typer.Option(help="Feature kinds, by commas: final, layers, means, layer:6-9, tokens, attention."),
-    ] = "final,layers",
+        str | None,
+        typer.Option(
+            help="Feature kinds, by commas: final, layers, means, layer:6-9, heads, headraw:5-12, tokens, "
+            "attention.",
+            show_default="final,layers and what the shipped detector reads",
+        ),
+    ] = None,
     encoder: Annotated[
         str, typer.Option(help="A registered name, a hub id, or a model folder in hub format.")
     ] = "clip-vit-b16",
@@ -158,7 +164,7 @@ def extract(
             items,
             out,
             encoder=loaded,
-            kinds=kinds.split(","),
+            kinds=kinds.split(",") if kinds else _usual_kinds(loaded, out),
             dtype=stored.value,
             perturbation=perturb,
             workers=workers,
@@ -187,6 +193,19 @@ def extract(
     if not report.done + here + len(report.failed):
         raise SourceError(f"No image found in {', '.join(sources)}.")
     raise typer.Exit(outcome(report.done + here, len(report.failed)))
+
+
+def _usual_kinds(encoder: Encoder, out: Path) -> Sequence[str]:
+    """Those of a table that is there; else `final,layers` and what the shipped detector reads."""
+    from morelli.detectors import Bundle, default_bundle_path
+    from morelli.features import FeatureTable
+
+    if out.exists():
+        with suppress(ArtifactError):  # an interrupted run left nothing that could be read
+            return FeatureTable.open(out).kinds
+    shipped = Bundle.load(default_bundle_path())
+    reads = shipped.head_kinds if shipped.build.weights == encoder.build.weights else ()
+    return list(dict.fromkeys(["final", "layers", *reads]))
 
 
 def _print_counts(out: Path, done: int, here: int, failed: int, seconds: float) -> None:

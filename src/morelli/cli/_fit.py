@@ -180,12 +180,12 @@ def _chosen(source: FeatureTable, kinds: str | None) -> tuple[str, ...]:
 
     Tokens and attention are no vectors, and parts of the embedding would only repeat it.
     """
-    from morelli.encoders import expand_kinds
+    from morelli.encoders import expand_kinds, kind_ranges
 
     if kinds is None:
         whole = tuple(kind for kind in source.kinds if kind.split(":")[0] in ("final", "layer", "mean"))
         if not whole:
-            raise UsageError(f"Say which of {', '.join(source.kinds)} to look at, with --kinds.")
+            raise UsageError(f"Say which of {kind_ranges(source.kinds)} to look at, with --kinds.")
         return whole
     places = [kind.split(":")[1].split(".") for kind in source.kinds if ":" in kind]
     layers = max((int(place[0]) for place in places), default=0)
@@ -193,9 +193,8 @@ def _chosen(source: FeatureTable, kinds: str | None) -> tuple[str, ...]:
     wanted = expand_kinds(kinds.split(","), layers=layers, heads=heads)
     missing = [kind for kind in wanted if kind not in source.kinds]
     if missing:
-        raise UsageError(
-            f"{source.path} has no features of kind {', '.join(missing)}; it has {', '.join(source.kinds)}."
-        )
+        lacks, has = kind_ranges(missing), kind_ranges(source.kinds)
+        raise UsageError(f"{source.path} has no features of kind {lacks}; it has {has}.")
     return tuple(wanted)
 
 

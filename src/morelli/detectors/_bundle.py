@@ -20,7 +20,6 @@ from morelli.detectors._bundle_record import read_record, write_record
 from morelli.detectors._calibration import Calibration, Method, fit_calibration
 from morelli.detectors._detector import Detector, verdict_thresholds
 from morelli.detectors._expert_head import ExpertHead
-from morelli.detectors._kind_ranges import kind_ranges
 from morelli.detectors._linear_head import LinearHead
 from morelli.detectors._precision import PrecisionCost, common_images, precision_cost
 from morelli.detectors._thresholds import Threshold
@@ -103,6 +102,8 @@ class Bundle(Detector):
     @property
     def kind_ranges(self) -> str:
         """The kinds as a command line takes them: `layer:7-12,final`."""
+        from morelli.encoders import kind_ranges
+
         return kind_ranges(self.kinds)
 
     def check_build(self, build: Build) -> None:
@@ -313,8 +314,10 @@ class Bundle(Detector):
         X = features.matrix(self.head_kinds)
         expected = self._head().width
         if X.shape[1] != expected:
+            from morelli.encoders import kind_ranges
+
             raise UsageError(
-                f"features {', '.join(self.head_kinds)} have {X.shape[1]} values in all, "
+                f"features {kind_ranges(self.head_kinds)} have {X.shape[1]} values in all, "
                 f"bundle {self.name} expects {expected}"
             )
         return unit_rows(X) if self.unit else X

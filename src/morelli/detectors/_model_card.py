@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from morelli.artefacts.text import markdown_code, markdown_values
-from morelli.detectors._kind_ranges import kind_ranges
+from morelli.encoders import kind_ranges
 
 BASE_RATES = (0.5, 0.1, 0.01, 0.001)
 COMPARED = ("auc", "tpr_at_5_percent_fpr")

@@ -14,6 +14,7 @@ from morelli.encoders._cards import encoder_card, encoder_cards
 from morelli.encoders._encoder import Encoder
 from morelli.encoders._encoder_set import EncoderSet
 from morelli.encoders._kept_patches import encode_kept
+from morelli.encoders._kind_ranges import kind_ranges
 from morelli.encoders._kinds import expand_kinds, kind_shape
 from morelli.encoders._last_block import LastBlock
 from morelli.encoders._load import encoder_for_build, load_encoder
@@ -38,6 +39,7 @@ __all__ = [
     "encoder_cards",
     "encoder_for_build",
     "expand_kinds",
+    "kind_ranges",
     "kind_shape",
     "load_encoder",
 ]

@@ -139,8 +139,10 @@ class ConceptSpace:
         given = [banks] if not isinstance(banks, Sequence) else list(banks)
         usable = [bank for bank in given if bank.kind in kinds]
         if not usable:
+            from morelli.encoders import kind_ranges
+
             raise UsageError(
-                f"The head reads {', '.join(kinds)}, but the concepts are of kind "
+                f"The head reads {kind_ranges(kinds)}, but the concepts are of kind "
                 f"{', '.join(bank.kind for bank in given) or '(none)'}; build a bank for one of the head's."
             )
         start = dict(zip(kinds, np.cumsum([0, *dims[:-1]]), strict=True))

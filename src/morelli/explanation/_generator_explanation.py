@@ -184,8 +184,11 @@ def explain_generator(
     names = (generator, "real images" if against is None else against)
     _require_each_once(features, np.r_[first, second])
     if bank.kind not in features.vectors:
+        from morelli.encoders import kind_ranges
+
+        has = kind_ranges(features.kinds)
         raise UsageError(
-            f"The concepts are of kind {bank.kind}, which these features lack ({', '.join(features.kinds)}). "
+            f"The concepts are of kind {bank.kind}, which these features lack ({has}). "
             f"Extract that kind, or build the bank for one of these."
         )
     X = features.matrix(bank.kind)

@@ -1,7 +1,8 @@
 """The logit that decided, as a sum: by named concepts and blocks, and by where the encoder read it.
 
 A head gives logit = w·x + b with w and b of its own at each image (`ExpertHead.local`), over class tokens of
-several blocks, outputs of attention heads and the final embedding. Relative to what is typical of real images, x = μ + (x − μ), it is
+several blocks, outputs of attention heads and the final embedding. Relative to what is typical of real
+images, x = μ + (x − μ), it is
 
     logit = (b + w·μ) + Σ_k w_k·(x_k − μ_k),                                                    (1)
 

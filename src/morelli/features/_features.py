@@ -122,9 +122,11 @@ class Features:
         names = self.kinds if kinds is None else (kinds,) if isinstance(kinds, str) else tuple(kinds)
         missing = [kind for kind in names if kind not in self.vectors]
         if missing or not names:
+            from morelli.encoders import kind_ranges
+
             raise UsageError(
-                f"no features of kind {', '.join(missing) or '(none named)'}; "
-                f"loaded are {', '.join(self.kinds)}"
+                f"no features of kind {kind_ranges(missing) or '(none named)'}; "
+                f"loaded are {kind_ranges(self.kinds)}"
             )
         flat = [self.vectors[kind].reshape(len(self), -1) for kind in names]
         return flat[0] if len(flat) == 1 else np.concatenate(flat, axis=1)
@@ -163,7 +165,9 @@ class Features:
                     "extract both with one build." + first.build.renaming(part.build)
                 )
             if set(part.kinds) != set(first.kinds):
-                raise UsageError(f"kinds differ: {', '.join(first.kinds)} and {', '.join(part.kinds)}")
+                from morelli.encoders import kind_ranges
+
+                raise UsageError(f"kinds differ: {kind_ranges(first.kinds)} and {kind_ranges(part.kinds)}")
         vectors = {kind: np.concatenate([part.vectors[kind] for part in parts]) for kind in first.kinds}
         return cls(
             vectors, pa.concat_tables([part.meta for part in parts], promote_options="default"), first.build

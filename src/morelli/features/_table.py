@@ -251,8 +251,12 @@ class FeatureTable:
     def _require(self, kinds: Sequence[str]) -> None:
         missing = [kind for kind in kinds if kind not in self.spec.kinds]
         if missing:
+            from morelli.encoders import kind_ranges
+
+            lacks, has = kind_ranges(missing), kind_ranges(self.kinds)
             raise UsageError(
-                f"{self.path} has no features of kind {', '.join(missing)}; it has {', '.join(self.kinds)}"
+                f"{self.path} has no features of kind {lacks}; it has {has}. Extract a table with "
+                f"--kinds {has},{lacks}."
             )
 
     def _require_finite(self, vectors: Mapping[str, Floats]) -> None:

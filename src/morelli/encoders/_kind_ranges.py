@@ -11,6 +11,8 @@ _HEAD = re.compile(r"(\w+):(\d+)\.(\d+)")
 def kind_ranges(kinds: Iterable[str]) -> str:
     """Kinds as `expand_kinds` takes them, as short as can be: ranges of blocks, and blocks for their heads.
 
+    Their order stays, apart from that of the heads of a block.
+
     Heads of a block are taken for all of them where they are counted from 1 without a gap and every block of
     the family has as many.
 
@@ -28,7 +30,7 @@ def kind_ranges(kinds: Iterable[str]) -> str:
         name
         for name, blocks in heads.items()
         if len({len(one) for one in blocks.values()}) == 1
-        and all(len(one) > 1 and one == list(range(1, len(one) + 1)) for one in blocks.values())
+        and all(len(one) > 1 and sorted(one) == list(range(1, len(one) + 1)) for one in blocks.values())
     }
     runs: list[tuple[str, int, int]] = []
     for kind in given:

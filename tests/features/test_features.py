@@ -49,7 +49,7 @@ def test_matrix_puts_kinds_side_by_side_in_the_order_asked_for() -> None:
     np.testing.assert_array_equal(matrix[:, 6:], features.vectors["final"])
     np.testing.assert_array_equal(matrix[:, :6].reshape(6, 2, 3), features.vectors["tokens:2"])
     assert np.shares_memory(features.matrix("final"), features.vectors["final"])
-    with pytest.raises(UsageError, match=r"layer:9; loaded are final, layer:2"):
+    with pytest.raises(UsageError, match=r"layer:9; loaded are final,layer:2"):
         features.matrix(["layer:9"])
 
 

@@ -96,7 +96,10 @@ def test_rows_and_columns_can_be_chosen(table: FeatureTable) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda table: table.vectors("layer:9"), r"layer:9; it has final, tokens:2, layer:2"),
+        (
+            lambda table: table.vectors("layer:9"),
+            r"layer:9; it has final,tokens:2,layer:2\. Extract .*,layer:2,layer:9\.",
+        ),
         (lambda table: table.metadata(["lens"]), r"no column 'lens'.*camera"),
         (lambda table: table.load(where="lens = 1"), r"filter 'lens = 1' cannot be used"),
         (lambda table: list(table.batches(where="lens = 1")), r"filter .*cannot be used"),

@@ -14,7 +14,8 @@ from morelli.features import Features
 import morelli.inspection
 
 bundle = Bundle.load(default_bundle_path())
-vectors = {kind: np.ones((1, 512 if kind == "final" else 768), np.float32) for kind in bundle.kinds}
+widths = {"final": 512, "layer": 768, "headraw": 64}
+vectors = {kind: np.ones((1, widths[kind.split(":")[0]]), np.float32) for kind in bundle.kinds}
 features = Features.from_arrays(vectors, build=bundle.build)
 assert bundle.verdicts(features)[0].reasons
 assert not {"sklearn", "scipy", "faiss", "matplotlib", "torch"} & set(sys.modules)

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from morelli.cli import _console
+from morelli.cli._extract import _usual_kinds
+from morelli.detectors import Bundle, default_bundle_path
+from morelli.encoders import Encoder, expand_kinds, load_encoder
 from morelli.features import FeatureTable
 from tests.cli.conftest import Finished, morelli
 
@@ -189,3 +192,17 @@ def test_wrong_requests_are_refused_in_one_line(tmp_path: Path, photo_dir: Path,
         assert run.code == 2, (arguments, run.err)
         assert words in " ".join(run.err.split())
         assert "Traceback" not in run.err
+
+
+@pytest.mark.encoder
+def test_without_kinds_a_table_holds_what_the_shipped_detector_reads(
+    tiny_clip_dir: Path, real_encoder: Encoder, tmp_path: Path
+) -> None:
+    tiny = load_encoder(str(tiny_clip_dir))
+    reads = Bundle.load(default_bundle_path()).head_kinds
+    found = _usual_kinds(real_encoder, tmp_path / "F.lance")
+    assert found[:2] == ["final", "layers"]
+    assert set(reads) <= set(expand_kinds(found, layers=12, heads=12))
+    assert _usual_kinds(tiny, tmp_path / "F.lance") == ["final", "layers"]
+    FeatureTable.create(tmp_path / "F.lance", tiny.build, {"layer:2": 32})
+    assert _usual_kinds(real_encoder, tmp_path / "F.lance") == ("layer:2",)

@@ -203,7 +203,7 @@ def load_views(manifests: Sequence[Path], work: Path) -> Features:
     """All deliveries of all images, one row each, under the float32 build; what is lacking is extracted."""
     encoder = load_encoder("clip-vit-b16", dtype="bfloat16")
 
-    def fill(name: str, spec: str, source: Sequence[Path] | list[ImageItem], kinds: Sequence[str]) -> Path:
+    def fill(name: str, spec: str, source: Sequence[Path] | list[ImageItem]) -> Path:
         def progress(done: int, total: int | None, skipped: int, failed: int) -> None:
             if done and done % 100 == 0:
                 print(f"\r{name}: {done + skipped} of {total}, {failed} failed", end="", file=sys.stderr)
@@ -212,16 +212,16 @@ def load_views(manifests: Sequence[Path], work: Path) -> Features:
             source,
             work / f"{name}.lance",
             encoder=encoder,
-            kinds=kinds,
+            kinds=KINDS,
             perturbation=spec or None,
             progress=progress,
         )
         return work / f"{name}.lance"
 
-    tables = [fill(name, spec, list(manifests), KINDS) for name, spec in TABLES.items()]
+    tables = [fill(name, spec, list(manifests)) for name, spec in TABLES.items()]
     chosen = sample(manifests)
     for spec in STABILITY.values():
-        tables.append(fill("stability", spec, chosen, KINDS))
+        tables.append(fill("stability", spec, chosen))
     parts = [FeatureTable.open(path).load(kinds=list(KINDS)) for path in dict.fromkeys(tables)]
     views = Features.concat(parts)
     views = views.take(np.flatnonzero(~np.isin(views.column("source").astype(str), LEFT_OUT)))
@@ -599,9 +599,8 @@ def page(
         "[The search over detectors](detector-search.md) compares this detector with others,",
         "with the choice among them made inside the folds. It was run on collections 1 and 2, before the "
         "third",
-        "was gathered; since then the head is trained on one more delivery, the standard one weighs more, "
-        "and the",
-        f"penalty is stronger (C {PROBE.C:g}).",
+        "was gathered; since then the detector reads attention heads, is trained on one more delivery, the",
+        f"standard one weighs more, and the penalty is stronger (C {PROBE.C:g}).",
         "",
         "## Where it fails",
         "",

@@ -91,8 +91,8 @@ CANDIDATES = (
     Candidate("the same, more regularised", C=2 * PROBE.C),
     Candidate("with the heads' outputs of blocks 5–12: the bundle", kinds=KINDS),
     Candidate("the same, much more regularised", kinds=KINDS, C=PROBE.C / 4),
-    Candidate("the same, less regularised", C=8e-3),
-    Candidate("class tokens of blocks 9–12", kinds=("layer:9", "layer:10", "layer:11", "layer:12", "final")),
+    Candidate("class tokens alone, less regularised", C=8e-3),
+    Candidate("class tokens of blocks 9–12 alone", kinds=CLASS_TOKENS[2:], C=2 * PROBE.C),
 )
 
 

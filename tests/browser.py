@@ -15,11 +15,12 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.alarm import after
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -84,13 +85,8 @@ def killed_if_slow(seconds: float = 60) -> Iterator[None]:
                 if "chrom" in process.name():
                     process.kill()
 
-    timer = threading.Timer(seconds, kill)
-    timer.daemon = True
-    timer.start()
-    try:
+    with after(seconds, kill):
         yield
-    finally:
-        timer.cancel()
 
 
 def has_package() -> bool:

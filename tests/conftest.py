@@ -16,7 +16,6 @@ import faulthandler
 import gc
 import signal
 import tempfile
-import threading
 from collections.abc import Generator, Iterator
 from functools import cache
 from hashlib import sha256
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key
 
+from tests.alarm import after
 from tests.labelled_collection import write_collection
 from tests.planted_atlas import build_planted_atlas
 from tests.ray_cluster import start_cluster
@@ -77,13 +77,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         hung(item).touch()
         os._exit(1)
 
-    timer = threading.Timer(1.1 * float(item.config.getini("timeout")), give_up)
-    timer.daemon = True
-    timer.start()
-    try:
+    with after(1.1 * float(item.config.getini("timeout")), give_up):
         return (yield)
-    finally:
-        timer.cancel()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -200,9 +200,8 @@ def _usual_kinds(encoder: Encoder, out: Path) -> Sequence[str]:
     from morelli.detectors import Bundle, default_bundle_path
     from morelli.features import FeatureTable
 
-    if out.exists():
-        with suppress(ArtifactError):  # an interrupted run left nothing that could be read
-            return FeatureTable.open(out).kinds
+    with suppress(ArtifactError):  # there is none yet, or an interrupted run left nothing that could be read
+        return FeatureTable.open(out).kinds
     shipped = Bundle.load(default_bundle_path())
     reads = shipped.head_kinds if shipped.build.weights == encoder.build.weights else ()
     return list(dict.fromkeys(["final", "layers", *reads]))

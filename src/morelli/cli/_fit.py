@@ -190,12 +190,7 @@ def _chosen(source: FeatureTable, kinds: str | None) -> tuple[str, ...]:
     places = [kind.split(":")[1].split(".") for kind in source.kinds if ":" in kind]
     layers = max((int(place[0]) for place in places), default=0)
     heads = max((int(place[1]) for place in places if len(place) > 1), default=None)
-    wanted = expand_kinds(kinds.split(","), layers=layers, heads=heads)
-    missing = [kind for kind in wanted if kind not in source.kinds]
-    if missing:
-        lacks, has = kind_ranges(missing), kind_ranges(source.kinds)
-        raise UsageError(f"{source.path} has no features of kind {lacks}; it has {has}.")
-    return tuple(wanted)
+    return tuple(expand_kinds(kinds.split(","), layers=layers, heads=heads))
 
 
 def _single(bundle: Bundle) -> list[str]:

@@ -24,7 +24,7 @@ from morelli.detectors._linear_head import LinearHead
 from morelli.detectors._precision import PrecisionCost, common_images, precision_cost
 from morelli.detectors._thresholds import Threshold
 from morelli.detectors._verdict import Case, Neighbor, Verdict, decide
-from morelli.encoders import Encoder
+from morelli.encoders import Encoder, kind_ranges
 from morelli.errors import BuildMismatchError, UsageError
 from morelli.features import Features
 from morelli.metrics.resampling import percentile_interval
@@ -102,8 +102,6 @@ class Bundle(Detector):
     @property
     def kind_ranges(self) -> str:
         """The kinds as a command line takes them: `layer:7-12,final`."""
-        from morelli.encoders import kind_ranges
-
         return kind_ranges(self.kinds)
 
     def check_build(self, build: Build) -> None:
@@ -314,8 +312,6 @@ class Bundle(Detector):
         X = features.matrix(self.head_kinds)
         expected = self._head().width
         if X.shape[1] != expected:
-            from morelli.encoders import kind_ranges
-
             raise UsageError(
                 f"features {kind_ranges(self.head_kinds)} have {X.shape[1]} values in all, "
                 f"bundle {self.name} expects {expected}"

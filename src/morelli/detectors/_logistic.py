@@ -56,14 +56,18 @@ def rotate(X: Rows, *, standardize: bool = True) -> Basis:
         scale = np.sqrt(sum(np.square(X[rows] - mean).sum(axis=0) for rows in _blocks(n)) / n)
         # A constant column has a deviation of pure rounding error; dividing by it would blow it up.
         scale[scale <= 10 * np.finfo(np.float64).eps * np.maximum(1.0, np.abs(mean))] = 1.0
+
+    def centred(rows: slice) -> Array:
+        return np.asarray((X[rows] - mean) / scale)
+
     if n < d:
-        centred = (X - mean) / scale
-        gram = centred @ centred.T
+        whole = centred(slice(None))
+        gram = whole @ whole.T
     else:
         gram = np.zeros((d, d))
         for rows in _blocks(n):
-            centred = (X[rows] - mean) / scale
-            gram += centred.T @ centred
+            block = centred(rows)
+            gram += block.T @ block
     values, vectors = eigh(gram, driver="evd", overwrite_a=True, check_finite=False)
     del gram
     largest = max(float(values[-1]), 0.0)
@@ -73,11 +77,11 @@ def rotate(X: Rows, *, standardize: bool = True) -> Basis:
     values, vectors = values[keep][::-1], vectors[:, keep][:, ::-1]
     if n < d:
         singular = np.sqrt(values)
-        return Basis(mean, scale, (centred.T @ vectors) / singular, (vectors * singular).astype(X.dtype))
+        return Basis(mean, scale, (whole.T @ vectors) / singular, (vectors * singular).astype(X.dtype))
     coordinates = np.empty((n, len(values)), X.dtype)
-    turn = vectors.astype(X.dtype)
+    turn = vectors.astype(X.dtype, copy=False)
     for rows in _blocks(n):
-        coordinates[rows] = ((X[rows] - mean) / scale).astype(X.dtype) @ turn
+        coordinates[rows] = centred(rows).astype(X.dtype, copy=False) @ turn
     return Basis(mean, scale, vectors, coordinates)
 
 

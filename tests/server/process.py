@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,7 +90,10 @@ class Process:
 
 @contextmanager
 def process(command: list[str]) -> Iterator[Process]:
-    """Run a command of this Python; it is ended at the end, whatever happened."""
+    """Run a command of this Python; it is ended at the end, and whatever it started, whatever happened.
+
+    Processes that it left behind would hold its pipe, and who closes a pipe waits for who reads it.
+    """
     environment = {**os.environ, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
     running = subprocess.Popen(
         [sys.executable, *command],
@@ -98,6 +101,7 @@ def process(command: list[str]) -> Iterator[Process]:
         stdout=subprocess.DEVNULL,
         text=True,
         env=environment,
+        start_new_session=True,
     )
     one = Process(running)
 
@@ -111,6 +115,9 @@ def process(command: list[str]) -> Iterator[Process]:
     try:
         yield one
     finally:
+        if os.name == "posix":
+            with suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
         running.kill()
         running.wait()
         one.read_all()

@@ -27,9 +27,15 @@ def test_workers_answer_for_each_other_and_stop_together(
         address = f"http://127.0.0.1:{one.port}{API}"
 
         def ask(method: str, path: str, **given: object) -> httpx.Response:
-            # A connection of its own, so that either process may get it.
-            with httpx.Client(timeout=60, **PLAIN) as client:
-                return client.request(method, address + path, **given)  # type: ignore[arg-type]
+            # A connection of its own, so that either process may get it, and either may still load.
+            until = time.monotonic() + 120
+            while True:
+                with httpx.Client(timeout=60, **PLAIN) as client:
+                    answer = client.request(method, address + path, **given)  # type: ignore[arg-type]
+                if answer.status_code != 503:
+                    return answer
+                assert time.monotonic() < until, "a server does not become ready"
+                time.sleep(0.02)  # the servers want the processor
 
         ready = 0
         while ready < 20:  # both of them, whichever is asked
@@ -37,8 +43,6 @@ def test_workers_answer_for_each_other_and_stop_together(
                 ready = ready + 1 if ask("GET", "/ready").status_code == 200 else 0
             except httpx.TransportError:
                 ready = 0
-            if not ready:
-                time.sleep(0.02)  # the servers want the processor
         cases = [
             ask("POST", "/detect", files={"file": ("a.png", picture + bytes([k]))}).json()["cases"][0]
             for k in range(6)

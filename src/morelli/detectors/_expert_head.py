@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,9 +64,15 @@ class ExpertHead:
         """Logits (n, B) of the bootstrap heads, None without any."""
         if self.draws is None or self.draw_biases is None:
             return None
-        flat = self.draws.reshape(-1, self.width).astype(np.float64)
-        each = (X.astype(np.float64) @ flat.T).reshape(len(X), *self.draw_biases.shape) + self.draw_biases
+        each = (X.astype(np.float64) @ self._flat_draws.T).reshape(len(X), *self.draw_biases.shape)
+        each += self.draw_biases
         return np.asarray(logsumexp(each, axis=2))
+
+    @cached_property
+    def _flat_draws(self) -> Array:
+        """The weights of the draws as rows of float64, made once: a stream reads them for every batch."""
+        assert self.draws is not None
+        return self.draws.reshape(-1, self.width).astype(np.float64)
 
     def shares(self, X: NDArray[np.floating]) -> Array:
         """Each expert's share of the odds (n, K) of X (n, d), summing to 1 in every row."""

@@ -13,7 +13,7 @@ import numpy as np
 from morelli.encoders._build import Build
 from morelli.encoders._cache import Progress
 from morelli.encoders._cards import EncoderCard
-from morelli.encoders._kinds import expand_kinds, parse_kind
+from morelli.encoders._kinds import Kind, kinds_of
 from morelli.encoders._resolve import Checkpoint, stderr_progress
 from morelli.encoders._tower import Tower
 from morelli.errors import UsageError, WeightsError
@@ -150,8 +150,7 @@ class Encoder:
         """
         from morelli.images.transforms import row_shape
 
-        names = expand_kinds(kinds, layers=self.layers, heads=self.heads, pooling_head=self.card.pooling_head)
-        wanted = [parse_kind(kind, layers=self.layers, heads=self.heads) for kind in names]
+        wanted = self._wanted(kinds)
         row = row_shape(self.transform)
         batch = np.asarray(batch, dtype=np.float32)
         if batch.shape[1:] != row:
@@ -249,13 +248,15 @@ class Encoder:
         if (obstacle := self.obstacle_to_quick(dtype)) is not None:
             raise UsageError(obstacle)
         assert self._vision is not None
-        names = expand_kinds(kinds, layers=self.layers, heads=self.heads) if kinds else []
-        wanted = [parse_kind(kind, layers=self.layers, heads=self.heads) for kind in names]
+        wanted = self._wanted(kinds) if kinds else ()
         tower = ScreenedTower(OpenVINOTower(self._vision, dtype=dtype), self.tower, wanted, unsure)
         found = copy(self)
         found.tower = tower
         found.precision = dtype if unsure is None else f"{dtype}, float32 near thresholds"
         return found
+
+    def _wanted(self, kinds: Collection[str]) -> tuple[Kind, ...]:
+        return kinds_of(kinds, layers=self.layers, heads=self.heads, pooling_head=self.card.pooling_head)
 
     def __repr__(self) -> str:
         return f"Encoder({self.card.name!r}, build={self.build.fingerprint}, device={self.device!r})"

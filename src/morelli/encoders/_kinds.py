@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Protocol, cast, get_args
 
 from morelli.errors import UsageError
@@ -122,11 +123,22 @@ def expand_kinds(
         UsageError: nothing is asked for, a kind is unknown, a block is outside 1..`layers` or a head
             outside 1..`heads`, or a group needs `heads`, which is None.
     """
-    if isinstance(kinds, str):
-        kinds = kinds.split(",")
-    found = list(
+    return [str(kind) for kind in kinds_of(kinds, layers=layers, heads=heads, pooling_head=pooling_head)]
+
+
+def kinds_of(
+    kinds: Iterable[str], *, layers: int, heads: int | None = None, pooling_head: bool = False
+) -> tuple[Kind, ...]:
+    """What `expand_kinds` spells out, each kind read."""
+    texts = kinds.split(",") if isinstance(kinds, str) else kinds
+    return _kinds_of(tuple(texts), layers, heads, pooling_head)
+
+
+@lru_cache(maxsize=32)  # every pass of an encoder asks for the same kinds, over a hundred of them
+def _kinds_of(kinds: tuple[str, ...], layers: int, heads: int | None, pooling_head: bool) -> tuple[Kind, ...]:
+    found = tuple(
         dict.fromkeys(
-            str(kind)
+            kind
             for text in kinds
             for kind in _expand_one(text.strip(), layers, heads)
             if pooling_head or kind.name != "poolmlp" or text.strip() != "parts"

@@ -99,7 +99,7 @@ FAMILIES = {
 EXPERT_OF = dict.fromkeys(("ldm", "ddpm", "maskdit", "rcg", "relay-diffusion", "open-magvit2"), 1)
 """Lineages whose samples, mostly of classes, faces or rooms, are like those of earlier models in any year."""
 PROBE = ExpertProbe(YEARS, C=1.2e-4)
-FPR, MISS_RATE = 0.05, 0.10
+FPR, MISS_RATE = 0.05, 0.08
 N_FOLDS = 20
 N_DRAWS = 40
 """Many folds, so that the heads that are measured are fitted on nearly all groups, as the bundle's is."""

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from morelli.detectors import LinearProbe, balanced_weights, cross_fit, grouped_folds
+from morelli.detectors import LinearProbe, _logistic, balanced_weights, cross_fit, grouped_folds
 from morelli.detectors._linear_head import fold_affine
 from morelli.errors import UsageError
 from morelli.metrics.resampling import group_draws
@@ -44,6 +44,36 @@ def test_the_optimum_is_scikit_learns(n: int, d: int, C: float, weighted: bool) 
         ours.decision_function(X), theirs.decision_function(scaler.transform(X)), atol=1e-4
     )
     np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(scaler.transform(X)), atol=1e-4)
+
+
+@pytest.mark.parametrize(("n", "d", "rank"), [(400, 60, 60), (90, 300, 300), (300, 80, 5)])
+@pytest.mark.parametrize("C", [1e-4, 1.0])
+def test_leading_directions_alone_lead_to_the_same_optimum(
+    n: int, d: int, rank: int, C: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of wide features of many images only some axes are found; columns may depend on each other."""
+    monkeypatch.setattr(_logistic, "MOST_AXES", 50)
+    monkeypatch.setattr(_logistic, "LEADING", 16)
+    X, y, _ = problem(n, d)
+    X = X[:, :rank] @ np.random.default_rng(2).normal(size=(rank, d)) if rank < d else X
+    ours = LinearProbe(C=C, class_weight=None, tol=1e-9).fit(X, y)
+    assert _logistic.rotate(X).axes is None
+    scaler = StandardScaler().fit(X)
+    theirs = LogisticRegression(C=C, tol=1e-12, max_iter=100_000).fit(scaler.transform(X), y)
+    np.testing.assert_allclose(
+        ours.decision_function(X), theirs.decision_function(scaler.transform(X)), atol=1e-4
+    )
+
+
+def test_a_spread_divides_as_its_covariance_does() -> None:
+    rng = np.random.default_rng(0)
+    directions = np.linalg.qr(rng.normal(size=(9, 3)))[0]
+    along, across, total = np.array([4.0, 2.0, 1.0]), 0.3, np.array([0.5, 7.0])
+    covariance = (directions * along) @ directions.T + across * (np.eye(9) - directions @ directions.T)
+    vectors = rng.normal(size=(9, 2))
+    expected = [np.linalg.solve(np.eye(9) + t * covariance, v) for t, v in zip(total, vectors.T, strict=True)]
+    found = _logistic.Spread(along, directions, across).divide(vectors, total)
+    np.testing.assert_allclose(found.T, expected, atol=1e-12)
 
 
 def test_unstandardised_and_class_balanced_equal_scikit_learn() -> None:

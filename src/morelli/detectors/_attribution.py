@@ -129,28 +129,37 @@ def fit_attribution(
     masks = np.concatenate([folds[:, None] != np.arange(n_folds), np.ones((len(codes), 1), bool)], axis=1)
 
     basis = rotate(np.asarray(X))
+    is_it = (codes[:, None] == 1 + np.arange(len(names))).astype(np.float64)
+    columns = np.empty((len(codes), len(names), n_folds + 1))
+    for k in range(len(names)):
+        own = balanced_weights(is_it[:, k], of, by_group="sqrt", sample_weight=share)
+        columns[:, k] = own[:, None] * masks
+        for value in (0, 1):
+            rows = is_it[:, k] == value
+            columns[rows, k] *= len(codes) / 2 / columns[rows, k].sum(axis=0)
+    # All families in one solve: each pass over X serves them all.
+    a, b, _ = solve_many(
+        basis,
+        np.repeat(is_it, n_folds + 1, axis=1),
+        columns.reshape(len(codes), -1),
+        np.full(len(names) * (n_folds + 1), C),
+        tol=1e-2,
+    )
+    heads, shifts = basis.unfold(a, b)
+    heads, shifts = heads.reshape(len(names), n_folds + 1, -1), shifts.reshape(len(names), -1)
     logits = np.empty((len(codes), len(names)))
-    weights, biases = np.empty((len(names), X.shape[1])), np.empty(len(names))
+    for fold in range(n_folds):
+        rows = folds == fold
+        logits[rows] = X[rows].astype(np.float64) @ heads[:, fold].T + shifts[:, fold]
     slopes, offsets = np.empty(len(names)), np.empty(len(names))
     probabilities = np.empty_like(logits)
     for k, name in enumerate(names):
-        is_it = (codes == k + 1).astype(np.float64)
-        own = balanced_weights(is_it, of, by_group="sqrt", sample_weight=share)
-        columns = own[:, None] * masks
-        for value in (0, 1):
-            columns[is_it == value] *= len(codes) / 2 / columns[is_it == value].sum(axis=0)
-        a, b, _ = solve_many(basis.coordinates, is_it, columns, np.full(n_folds + 1, C), tol=1e-2)
-        heads, shifts = basis.unfold(a, b)
-        for fold in range(n_folds):
-            rows = folds == fold
-            logits[rows, k] = X[rows].astype(np.float64) @ heads[fold] + shifts[fold]
-        weights[k], biases[k] = heads[-1], shifts[-1]
-        prior = float(is_it[scored].mean())
+        prior = float(is_it[scored, k].mean())
         try:
-            fitted = fit_calibration(logits[scored, k], is_it[scored], prior=prior)
+            fitted = fit_calibration(logits[scored, k], is_it[scored, k], prior=prior)
             for fold in range(n_folds):
                 rest = scored & (folds != fold)
-                other = fit_calibration(logits[rest, k], is_it[rest], prior=float(is_it[rest].mean()))
+                other = fit_calibration(logits[rest, k], is_it[rest, k], prior=float(is_it[rest, k].mean()))
                 rows = folds == fold
                 probabilities[rows, k] = expit(other.log_odds(logits[rows, k]))
         except UsageError as error:
@@ -159,7 +168,9 @@ def fit_attribution(
             ) from error
         slopes[k], offsets[k] = fitted.parameters["slope"], fitted.parameters["offset"]
     figures = attribution_figures(names, probabilities[scored], codes[scored], least)
-    return Attribution(names, weights.astype(np.float32), biases, slopes, offsets, least, figures)
+    # In memory of their own, as a loaded one has them: sums over strides round otherwise.
+    weights, biases = heads[:, -1].astype(np.float32, order="C"), shifts[:, -1].copy()
+    return Attribution(names, weights, biases, slopes, offsets, least, figures)
 
 
 def _family_folds(

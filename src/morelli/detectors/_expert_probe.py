@@ -226,7 +226,7 @@ class ExpertProbe(BaseEstimator):  # type: ignore[misc]
             columns[:, :, k - 1] = weights
         basis = rotate(X)
         a, b, _ = solve_many(
-            basis.coordinates,
+            basis,
             (kind != REAL).astype(np.float64),
             columns.reshape(len(kind), -1),
             np.full(n_draws * n_kinds, self.C),

@@ -89,7 +89,7 @@ class LinearProbe(LinearDecision, ClassifierMixin, BaseEstimator):  # type: igno
         self.C_ = float(self._choose_c(basis, target, weights, groups) if self.C == "cv" else self.C)
         C = np.array([self.C_])
         a, b, self.n_iter_ = solve_many(
-            basis.coordinates, target, weights[:, None], C, tol=self.tol, max_iter=self.max_iter
+            basis, target, weights[:, None], C, tol=self.tol, max_iter=self.max_iter
         )
         self.coef_, self.intercept_ = basis.unfold(a, b)
         return self
@@ -132,7 +132,7 @@ class LinearProbe(LinearDecision, ClassifierMixin, BaseEstimator):  # type: igno
             target = np.asarray(y[rows], dtype=np.float64)
             C = self.C_ = self._choose_c(part, target, self.weights_of(y[rows], own), own)
         a, b, _ = solve_many(
-            basis.coordinates,
+            basis,
             np.asarray(y, dtype=np.float64),
             weights,
             np.full(draws.shape[1], float(C) * C_factor),
@@ -193,7 +193,7 @@ class LinearProbe(LinearDecision, ClassifierMixin, BaseEstimator):  # type: igno
             some = order[start : start + _STRIDE]
             S = np.repeat(masks, len(some), axis=1) * weights[:, None]
             a, b, _ = solve_many(
-                basis.coordinates,
+                basis,
                 target,
                 S,
                 np.tile(grid[some], n_folds),

@@ -34,10 +34,9 @@ def main() -> None:
     parser.add_argument("--peer-heads", type=int, default=2)
     options = parser.parse_args()
     X, y = planted(options.images, options.width)
-    draws = (np.random.default_rng(1).random((options.images, options.heads)) > 1 / options.heads).astype(
-        float
-    )
-    held = np.flatnonzero(draws[:, 0] == 0)
+    kept = np.random.default_rng(1).random((options.images, options.heads)) > 1 / options.heads
+    draws = kept.astype(float)
+    held = np.flatnonzero(~kept[:, 0])
 
     logits, seconds = {}, {}
     for name, most in (("leading directions", _logistic.MOST_AXES), ("full rotation", 10**9)):

@@ -200,16 +200,16 @@ def solve_many(
     steps = 0
     for _ in range(max_iter):
         steps += 1
-        weights = S[:, active] * C[active]
+        weights, target = S[:, active] * C[active], y[:, active]
         f = _times(Z, a[:, active]) + b[active]
         p = expit(f)
-        residual = weights * (p - y[:, active])
+        residual = weights * (p - target)
         gradient = _transposed_times(Z, residual) + a[:, active]
         gradient_b = residual.sum(axis=0)
         curvature = weights * p * (1 - p)
         step, step_b = _newton_direction(Z, gradient, gradient_b, curvature, basis.spread)
         slope = np.einsum("ij,ij->j", gradient, step) + gradient_b * step_b
-        length = _line_search(f, _times(Z, step) + step_b, a[:, active], step, weights, y[:, active], slope)
+        length = _line_search(f, _times(Z, step) + step_b, a[:, active], step, weights, target, slope)
         a[:, active] += length * step
         b[active] += length * step_b
         active = active[-slope > tol**2]

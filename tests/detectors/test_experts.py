@@ -174,6 +174,8 @@ def test_a_lineage_goes_to_the_expert_that_the_recipe_names(two_traces):
     assert again.expert_of == dict.fromkeys(late, 1)
     with pytest.raises(UsageError, match="expert 3 of line 3; there are 2"):
         fitted(dated, expert_of={"line 3": 3})
+    with pytest.raises(UsageError, match="lines, a lineage that no generated image has"):
+        fitted(dated, expert_of={"lines": 1})
 
 
 def test_local_weights_give_the_logit_exactly():

@@ -16,6 +16,7 @@ from sklearn.svm import SVC
 
 from morelli.detectors import LinearProbe, _logistic, balanced_weights, cross_fit, grouped_folds
 from morelli.detectors._linear_head import fold_affine
+from morelli.detectors._weights import draw_weights
 from morelli.errors import UsageError
 from morelli.metrics.resampling import group_draws
 
@@ -219,3 +220,17 @@ def test_a_wide_problem_is_solved_in_seconds() -> None:
     probe = LinearProbe().fit(X, y, groups=np.arange(400) % 40)
     assert probe.coef_.shape == (1, 4000)
     assert probe.n_iter_ < 30
+
+
+def test_each_class_counts_half_in_every_draw() -> None:
+    _, y, groups = problem(100, 8, 4)
+    draws = group_draws(y, groups, 5, np.random.default_rng(0))
+    own = balanced_weights(y, groups, by_group="sqrt")
+    weights = draw_weights(y, own, draws)
+    for value in (0, 1):
+        assert weights[y == value].sum(axis=0) == pytest.approx(np.full(5, len(y) / 2))
+    some = np.flatnonzero((y == 1) & (draws[:, 0] > 0))
+    expected = own[some] * draws[some, 0]
+    assert weights[some, 0] / weights[some, 0].sum() == pytest.approx(expected / expected.sum())
+    with pytest.raises(UsageError, match="holds no real images"):
+        draw_weights(y, own, np.column_stack([draws[:, 0], y == 1]))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,3 +62,32 @@ def test_workers_answer_for_each_other_and_stop_together(
         assert (unknown.status_code, unknown.json()["type"]) == (404, "urn:morelli:problem:unknown-case")
         assert one.interrupt() in (0, -2)
         assert "Traceback" not in one.text
+
+
+def test_workers_end_when_the_process_that_started_them_is_killed(settings: ServerSettings) -> None:
+    with process(["-c", SERVE, replace(settings, port=0, workers=2).to_json()]) as one:
+        one.wait_for("Ctrl-C stops it")
+        address = ("127.0.0.1", one.port)
+        with one.client() as client:
+            until = time.monotonic() + 120
+            while time.monotonic() < until:
+                with suppress(httpx.TransportError):
+                    if client.get("/ready").status_code in (200, 503):
+                        break
+                time.sleep(0.02)
+        one.running.kill()
+        until = time.monotonic() + 60
+        while _listens(address):
+            assert time.monotonic() < until, "a worker still listens"
+            time.sleep(0.05)
+
+
+def _listens(address: tuple[str, int]) -> bool:
+    """Whether somebody takes connections there."""
+    try:
+        socket.create_connection(address, timeout=5).close()
+    except ConnectionRefusedError:
+        return False
+    except OSError:
+        return True
+    return True

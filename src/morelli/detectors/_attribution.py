@@ -109,7 +109,7 @@ def fit_attribution(
     """
     from morelli.detectors._calibration import fit_calibration
     from morelli.detectors._logistic import rotate, solve_many
-    from morelli.detectors._weights import balanced_weights
+    from morelli.detectors._weights import balanced_weights, draw_weights
 
     names = tuple(sorted({name for name in families if name is not None}))
     codes = np.array([0 if name is None else 1 + names.index(name) for name in families], dtype=np.int64)
@@ -133,10 +133,8 @@ def fit_attribution(
     columns = np.empty((len(codes), len(names), n_folds + 1))
     for k in range(len(names)):
         own = balanced_weights(is_it[:, k], of, by_group="sqrt", sample_weight=share)
-        columns[:, k] = own[:, None] * masks
-        for value in (0, 1):
-            rows = is_it[:, k] == value
-            columns[rows, k] *= len(codes) / 2 / columns[rows, k].sum(axis=0)
+        others = ("images of other generators", f"images of the family {names[k]!r}")
+        columns[:, k] = draw_weights(is_it[:, k], own, masks, classes=others)
     # All families in one solve: each pass over X serves them all.
     a, b, _ = solve_many(
         basis,

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from morelli.detectors._expert_head import ExpertHead
 from morelli.detectors._folds import grouped_folds
 from morelli.detectors._logistic import rotate, solve_many
-from morelli.detectors._weights import GroupWeight, balanced_weights
+from morelli.detectors._weights import GroupWeight, balanced_weights, draw_weights
 from morelli.errors import UsageError
 
 Array = NDArray[np.float64]
@@ -205,25 +205,21 @@ class ExpertProbe(BaseEstimator):  # type: ignore[misc]
         if not trains.all():
             X, kind, counts, base = X[trains], kind[trains], counts[trains], base[trains]
             groups = np.asarray(groups)[trains]
-        columns = np.empty((len(kind), n_draws, n_kinds))
+        columns = np.zeros((len(kind), n_draws, n_kinds))
         for k in range(1, n_kinds + 1):
             rows = (kind == REAL) | (kind == k)
-            own = np.zeros(len(kind))
-            own[rows] = balanced_weights(
+            own = balanced_weights(
                 kind[rows],
                 np.asarray(groups)[rows],
                 by_group=self.group_weight,
                 sample_weight=base[rows],
             )
-            weights = counts * own[:, None]
-            for value in (REAL, k):
-                total = weights[kind == value].sum(axis=0)
-                if not (total > 0).all():
-                    what = "real images" if value == REAL else f"images of the {k}. kind of generator"
-                    raise UsageError(f"a draw or fold holds no {what}; use fewer kinds or fewer folds")
-                # Each class counts half in every draw, whatever the draw holds of it.
-                weights[kind == value] *= rows.sum() / 2 / total
-            columns[:, :, k - 1] = weights
+            columns[rows, :, k - 1] = draw_weights(
+                kind[rows] == k,
+                own,
+                counts[rows],
+                classes=("real images", f"images of the {k}. kind of generator"),
+            )
         basis = rotate(X)
         a, b, _ = solve_many(
             basis,
@@ -254,7 +250,7 @@ def expert_codes(
         lineages, expert_of: (n,) names, and the expert, from 1, of those that do not go by their year.
 
     Raises:
-        UsageError: an expert has no image, or is named by `expert_of` and does not exist.
+        UsageError: an expert has no image; `expert_of` names an expert or a lineage that there is not.
 
     Example:
         >>> expert_codes([0, 1, 1], [None, "2017-2020", "2024"], [2023])
@@ -275,7 +271,10 @@ def expert_codes(
     for lineage, expert in (expert_of or {}).items():
         if not 1 <= expert <= len(names):
             raise UsageError(f"expert_of names expert {expert} of {lineage}; there are {len(names)}")
-        codes[(np.asarray(lineages) == lineage) & (np.asarray(labels) == 1)] = expert
+        rows = (np.asarray(lineages) == lineage) & (np.asarray(labels) == 1)
+        if not rows.any():
+            raise UsageError(f"expert_of names {lineage}, a lineage that no generated image has")
+        codes[rows] = expert
     for k, name in enumerate(names, start=1):
         if not (codes == k).any():
             raise UsageError(f"no generated image is of a generator {name}; choose other years than {starts}")

@@ -19,7 +19,7 @@ from sklearn.utils.validation import validate_data
 from morelli.detectors._folds import grouped_folds
 from morelli.detectors._linear_decision import LinearDecision
 from morelli.detectors._logistic import Basis, rotate, solve_many
-from morelli.detectors._weights import GroupWeight, balanced_weights
+from morelli.detectors._weights import GroupWeight, balanced_weights, draw_weights
 from morelli.errors import UsageError
 
 _STRIDE = 3
@@ -118,12 +118,9 @@ class LinearProbe(LinearDecision, ClassifierMixin, BaseEstimator):  # type: igno
         X, y = np.asarray(X), np.asarray(y)
         draws = np.asarray(draws, dtype=np.float64)
         base = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        weights = draws * base[:, None]
-        if self.class_weight == "balanced":
-            # A draw of groups changes how much of each class it holds; without this the biases would wander.
-            for value in (0, 1):
-                rows = y == value
-                weights[rows] *= len(y) / 2 / np.maximum(weights[rows].sum(axis=0), 1e-300)
+        # A draw of groups changes how much of each class it holds; unbalanced, the biases would wander.
+        balanced = self.class_weight == "balanced"
+        weights = draw_weights(y, base, draws) if balanced else draws * base[:, None]
         basis = rotate(X, standardize=self.standardize)
         if C is None:
             rows = np.flatnonzero((draws > 0).all(axis=1))

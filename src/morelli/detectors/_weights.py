@@ -57,3 +57,34 @@ def balanced_weights(
     if not total > 0:
         raise UsageError("all sample weights are zero")
     return np.asarray(weights * (n / total), dtype=np.float64)
+
+
+def draw_weights(
+    y: ArrayLike,
+    weights: ArrayLike,
+    draws: ArrayLike,
+    *,
+    classes: tuple[str, str] = ("real images", "generated images"),
+) -> NDArray[np.float64]:
+    """Weights (n, B) of every row in every draw, in which each class counts half, whatever it holds of it.
+
+    Args:
+        y: (n,) classes, 0 or 1. weights: (n,) of the rows. draws: (n, B) how often each row counts in each
+            draw; a fold is a draw that leaves rows out.
+        classes: what the images of 0 and of 1 are called.
+
+    Raises:
+        UsageError: a draw holds no image of a class.
+
+    >>> draw_weights([0, 1, 1], [1.0, 1.0, 1.0], [[1, 2], [1, 1], [1, 0]]).tolist()
+    [[1.5, 1.5], [0.75, 1.5], [0.75, 0.0]]
+    """
+    labels = np.asarray(y)
+    columns = np.asarray(draws, dtype=np.float64) * np.asarray(weights, dtype=np.float64)[:, None]
+    for value, name in enumerate(classes):
+        rows = labels == value
+        total = columns[rows].sum(axis=0)
+        if not (total > 0).all():
+            raise UsageError(f"a draw or fold holds no {name}; use fewer folds, or more groups")
+        columns[rows] *= len(labels) / 2 / total
+    return columns

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import multiprocessing
 import os
 import secrets
+import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -133,8 +136,25 @@ def worker_app() -> FastAPI:
 
     from morelli.server._app import create_app
 
+    _end_with_parent()
     settings = ServerSettings.from_json(os.environ[SETTINGS_VARIABLE])
     return create_app(settings, peers=Path(os.environ[PEERS_VARIABLE]))
+
+
+def _end_with_parent() -> None:
+    """Shut this worker down once the process that started it has ended.
+
+    uvicorn stops its workers when it is told to stop; killed, it leaves them holding port and memory.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="wait for parent", daemon=True).start()
 
 
 def bound(settings: ServerSettings) -> socket.socket:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from morelli.errors import UsageError
 from morelli.metrics.odds import expit
+
+if TYPE_CHECKING:
+    from morelli.detectors._calibration import Calibration
 
 Array = NDArray[np.float64]
 LEAST = 0.7
@@ -107,10 +110,6 @@ def fit_attribution(
     Raises:
         UsageError: a family has fewer than two groups, or cannot be told from the others.
     """
-    from morelli.detectors._calibration import fit_calibration
-    from morelli.detectors._logistic import rotate, solve_many
-    from morelli.detectors._weights import balanced_weights, draw_weights
-
     names = tuple(sorted({name for name in families if name is not None}))
     codes = np.array([0 if name is None else 1 + names.index(name) for name in families], dtype=np.int64)
     of = np.asarray(groups).astype(str)
@@ -128,23 +127,8 @@ def fit_attribution(
     folds = _family_folds(codes, of, n_folds, seed)
     masks = np.concatenate([folds[:, None] != np.arange(n_folds), np.ones((len(codes), 1), bool)], axis=1)
 
-    basis = rotate(np.asarray(X))
     is_it = (codes[:, None] == 1 + np.arange(len(names))).astype(np.float64)
-    columns = np.empty((len(codes), len(names), n_folds + 1))
-    for k in range(len(names)):
-        own = balanced_weights(is_it[:, k], of, by_group="sqrt", sample_weight=share)
-        others = ("images of other generators", f"images of the family {names[k]!r}")
-        columns[:, k] = draw_weights(is_it[:, k], own, masks, classes=others)
-    # All families in one solve: each pass over X serves them all.
-    a, b, _ = solve_many(
-        basis,
-        np.repeat(is_it, n_folds + 1, axis=1),
-        columns.reshape(len(codes), -1),
-        np.full(len(names) * (n_folds + 1), C),
-        tol=1e-2,
-    )
-    heads, shifts = basis.unfold(a, b)
-    heads, shifts = heads.reshape(len(names), n_folds + 1, -1), shifts.reshape(len(names), -1)
+    heads, shifts = _family_heads(np.asarray(X), is_it, names, of, masks=masks, sample_weight=share, C=C)
     logits = np.empty((len(codes), len(names)))
     for fold in range(n_folds):
         rows = folds == fold
@@ -152,23 +136,76 @@ def fit_attribution(
     slopes, offsets = np.empty(len(names)), np.empty(len(names))
     probabilities = np.empty_like(logits)
     for k, name in enumerate(names):
-        prior = float(is_it[scored, k].mean())
         try:
-            fitted = fit_calibration(logits[scored, k], is_it[scored, k], prior=prior)
-            for fold in range(n_folds):
-                rest = scored & (folds != fold)
-                other = fit_calibration(logits[rest, k], is_it[rest, k], prior=float(is_it[rest, k].mean()))
-                rows = folds == fold
-                probabilities[rows, k] = expit(other.log_odds(logits[rows, k]))
+            slopes[k], offsets[k], probabilities[:, k] = _calibrated(logits[:, k], is_it[:, k], scored, folds)
         except UsageError as error:
             raise UsageError(
                 f"family {name!r} cannot be told from the other generators: {error}. Leave it out."
             ) from error
-        slopes[k], offsets[k] = fitted.parameters["slope"], fitted.parameters["offset"]
     figures = attribution_figures(names, probabilities[scored], codes[scored], least)
     # In memory of their own, as a loaded one has them: sums over strides round otherwise.
     weights, biases = heads[:, -1].astype(np.float32, order="C"), shifts[:, -1].copy()
     return Attribution(names, weights, biases, slopes, offsets, least, figures)
+
+
+def _family_heads(
+    X: NDArray[np.floating],
+    is_it: Array,
+    names: Sequence[str],
+    groups: NDArray[Any],
+    *,
+    masks: NDArray[np.bool_],
+    sample_weight: Array,
+    C: float,
+) -> tuple[Array, Array]:
+    """Heads of F families, each without every fold and, last, with all: weights (F, B, d), biases (F, B).
+
+    Args:
+        X: (n, d). is_it: (n, F) 1 where an image is of the family, else 0. groups: (n,).
+        masks: (n, B) rows that each head may see. sample_weight: (n,) weights to start from.
+        C: inverse regularisation.
+    """
+    from morelli.detectors._logistic import rotate, solve_many
+    from morelli.detectors._weights import balanced_weights, draw_weights
+
+    basis = rotate(X)
+    n_heads = masks.shape[1]
+    columns = np.empty((len(X), len(names), n_heads))
+    for k, name in enumerate(names):
+        own = balanced_weights(is_it[:, k], groups, by_group="sqrt", sample_weight=sample_weight)
+        others = ("images of other generators", f"images of the family {name!r}")
+        columns[:, k] = draw_weights(is_it[:, k], own, masks, classes=others)
+    # All families in one solve: each pass over X serves them all.
+    a, b, _ = solve_many(
+        basis,
+        np.repeat(is_it, n_heads, axis=1),
+        columns.reshape(len(X), -1),
+        np.full(len(names) * n_heads, C),
+        tol=1e-2,
+    )
+    weights, biases = basis.unfold(a, b)
+    return weights.reshape(len(names), n_heads, -1), biases.reshape(len(names), n_heads)
+
+
+def _calibrated(
+    logits: Array, is_it: Array, scored: NDArray[np.bool_], folds: NDArray[np.int64]
+) -> tuple[float, float, Array]:
+    """Slope and offset of a family's calibration, and probabilities (n,) by those of the other folds.
+
+    Args:
+        logits: (n,) held out. is_it: (n,) 1 for images of the family. scored: (n,) rows that calibrate.
+    """
+    from morelli.detectors._calibration import fit_calibration
+
+    def of(rows: NDArray[np.bool_]) -> Calibration:
+        return fit_calibration(logits[rows], is_it[rows], prior=float(is_it[rows].mean()))
+
+    fitted = of(scored)
+    probabilities = np.empty(len(logits))
+    for fold in np.unique(folds):
+        rows = folds == fold
+        probabilities[rows] = expit(of(scored & ~rows).log_odds(logits[rows]))
+    return fitted.parameters["slope"], fitted.parameters["offset"], probabilities
 
 
 def _family_folds(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from morelli.encoders import Encoder, InferenceWorkers, expand_kinds, load_encoder
 from morelli.encoders._openvino_tower import MOST_GRAPHS, OpenVINOTower
-from morelli.encoders._state import read_state, tensor_shapes
+from morelli.encoders._state import read_once, read_state, tensor_shapes
 from morelli.errors import UsageError, WeightsError
 from tests.encoders.closeness import assert_close
 from tests.small_models import save_tiny_clip
@@ -147,6 +150,44 @@ def test_graphs_in_memory_are_few(tiny_clip_dir, batch):
     assert isinstance(encoder.tower, OpenVINOTower)
     assert len(encoder.tower._graphs) == MOST_GRAPHS
     np.testing.assert_array_equal(encoder.encode(batch[:2]), expected)
+
+
+def _resident(path: Path) -> list[int]:
+    """Bytes in memory of each mapping of a file by this process, where Linux tells them."""
+    found, here = [], False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+            here = line.endswith(str(path))
+        elif here and line.startswith("Rss:"):
+            found.append(1024 * int(line.split()[1]))
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells it")
+def test_weights_that_were_read_take_no_memory_and_are_read_again(tmp_path):
+    values = torch.arange(2**20, dtype=torch.float32)
+    save_file({"a": values, "b": values + 1}, path := tmp_path / "model.safetensors")
+    state = read_state([path], prefixes=("",))
+    assert state["a"].sum() + state["b"].sum() > 0
+    assert sum(_resident(path)) >= 2**23
+    with read_once(state):
+        until = time.monotonic() + 60
+        while sum(_resident(path)):
+            assert time.monotonic() < until, "nothing is given back meanwhile"
+        assert state["a"].sum() > 0
+    assert sum(_resident(path)) == 0
+    np.testing.assert_array_equal(state["b"], values.numpy() + 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells it")
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_a_graph_that_has_run_keeps_no_weights_but_its_own(tmp_path, batch, dtype):
+    folder = save_tiny_clip(tmp_path / "tiny-clip")
+    encoder = load_encoder(folder, device="cpu", runtime="openvino", dtype=dtype)
+    first = encoder.encode(batch[:3])
+    assert _resident(folder / "model.safetensors") == [0]
+    np.testing.assert_array_equal(encoder.encode(batch[:3]), first)
+    assert_close(encoder.encode(batch)[:3], first, tolerance=1e-2)
 
 
 def test_other_weights_give_other_vectors(tmp_path, ours, batch):

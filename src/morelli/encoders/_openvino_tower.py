@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from morelli.encoders._kinds import PARTS, Kind, refuse_pooling_head
 from morelli.encoders._openvino import core, load_openvino
 from morelli.encoders._openvino_graph import output_names, vit_graph
 from morelli.encoders._runtime import computes_in, processor_threads
+from morelli.encoders._state import read_once
 from morelli.encoders._tower import ConcurrentPasses
 from morelli.errors import UsageError
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from morelli.encoders._vision_source import VisionSource
     from morelli.encoders._vit_weights import Floats
 
-MICRO_BATCH = 16
+MICRO_BATCH = {"float32": 8, "bfloat16": 16, "int8": 16}
 """Rows of one pass. More gain nothing and only cost memory."""
 MOST_GRAPHS = 3
 """Compiled graphs kept, the least recently used goes first: each holds a copy of the weights."""
@@ -97,8 +98,12 @@ class OpenVINOTower:
 class _Graph:
     """A compiled graph and the requests that run it; each runs one pass at a time."""
 
-    def __init__(self, compiled: Any, outputs: Sequence[str]) -> None:
-        self._compiled, self._outputs = compiled, tuple(outputs)
+    def __init__(
+        self, compiled: Any, outputs: Sequence[str], state: Mapping[str, Floats], *, micro_batch: int
+    ) -> None:
+        """Hold a compiled graph, the weights that it was compiled from, and the rows of one pass."""
+        self._compiled, self._outputs, self._micro_batch = compiled, tuple(outputs), micro_batch
+        self._state = state
         self._idle: SimpleQueue[Any] = SimpleQueue()
 
     def run(self, pixels: Floats) -> dict[str, Floats]:
@@ -110,16 +115,19 @@ class _Graph:
             request = self._idle.get_nowait()
         except Empty:
             request = self._compiled.create_infer_request()
+        # The first pass lays the weights out as the processor wants them, and needs no others from then.
+        state, self._state = self._state, {}
         try:
-            return self._run(request, pixels)
+            with read_once(state):
+                return self._run(request, pixels)
         finally:
             self._idle.put(request)
 
     def _run(self, request: Any, pixels: Floats) -> dict[str, Floats]:
         openvino = load_openvino()
         found: dict[str, Floats] = {}
-        for start in range(0, len(pixels), MICRO_BATCH):
-            rows = np.ascontiguousarray(pixels[start : start + MICRO_BATCH])
+        for start in range(0, len(pixels), self._micro_batch):
+            rows = np.ascontiguousarray(pixels[start : start + self._micro_batch])
             request.set_input_tensor(0, openvino.Tensor(rows, shared_memory=True))
             request.infer()
             for index, name in enumerate(self._outputs):
@@ -134,27 +142,28 @@ class _Graph:
 
 
 def _compile(source: VisionSource, setting: _Setting, dtype: str) -> _Graph:
-    model = vit_graph(source.state(), source.config, setting.outputs, int8=dtype == "int8")
+    state = source.state()
     # With int8, what is no product of a block is in bfloat16 where the processor has it.
     other = "bf16" if computes_in("bfloat16") else "f32"
     precision = {"float32": "f32", "bfloat16": "bf16", "int8": other}[dtype]
-    compiled = core().compile_model(
-        model,
-        "CPU",
-        {
-            "INFERENCE_PRECISION_HINT": precision,
-            "PERFORMANCE_HINT": "LATENCY" if setting.streams == 1 else "THROUGHPUT",
-            "NUM_STREAMS": setting.streams,
-            "INFERENCE_NUM_THREADS": setting.threads,
-            "DYNAMIC_QUANTIZATION_GROUP_SIZE": QUANTIZED_TOGETHER if dtype == "int8" else 0,
-            # A thread tied to one core waits for whatever else runs there; decoding does.
-            "ENABLE_CPU_PINNING": False,
-        },
-    )
+    with read_once(state):
+        compiled = core().compile_model(
+            vit_graph(state, source.config, setting.outputs, int8=dtype == "int8"),
+            "CPU",
+            {
+                "INFERENCE_PRECISION_HINT": precision,
+                "PERFORMANCE_HINT": "LATENCY" if setting.streams == 1 else "THROUGHPUT",
+                "NUM_STREAMS": setting.streams,
+                "INFERENCE_NUM_THREADS": setting.threads,
+                "DYNAMIC_QUANTIZATION_GROUP_SIZE": QUANTIZED_TOGETHER if dtype == "int8" else 0,
+                # A thread tied to one core waits for whatever else runs there; decoding does.
+                "ENABLE_CPU_PINNING": False,
+            },
+        )
     used = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
     if used != precision:
         raise UsageError(
             f"OpenVINO computes in {used} on this processor where {precision} was asked for. "
             'Use dtype="float32", or runtime="torch".'
         )
-    return _Graph(compiled, setting.outputs)
+    return _Graph(compiled, setting.outputs, state, micro_batch=MICRO_BATCH[dtype])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import mmap
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,8 @@ _STORED: dict[str, np.dtype[Any]] = {
     "F16": np.dtype("<f2"),
     "BF16": np.dtype("<u2"),  # numpy has no bfloat16; these are the upper halves of float32
 }
+EVERY_SECONDS = 0.02
+"""Between two times of giving back what was read of a file; a compiler reads some ten MB meanwhile."""
 _WHOLE_NUMBERS = ("BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64")
 """Not weights: checkpoints store numbers of positions among them."""
 
@@ -45,6 +49,49 @@ def read_state(files: Sequence[Path], *, prefixes: tuple[str, ...]) -> dict[str,
             if name.startswith(prefixes) and value.is_floating_point():
                 state[name] = value.float().numpy()
     return state
+
+
+@contextmanager
+def read_once(state: Mapping[str, NDArray[np.float32]]) -> Iterator[None]:
+    """While the tensors are read one after the other, give back the memory of those that lie in a file.
+
+    A mapped file counts as this process's memory as far as it was read. Who looks at a tensor again reads it
+    from the file; what was written into one is lost.
+    """
+    maps = _maps(state.values())
+    done = threading.Event()
+
+    def give_back() -> None:
+        for mapped in maps:
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+    def again_and_again() -> None:
+        while not done.wait(EVERY_SECONDS):
+            give_back()
+
+    if not maps or not hasattr(mmap, "MADV_DONTNEED"):
+        yield
+        return
+    thread = threading.Thread(target=again_and_again, name="give back weights", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        give_back()
+
+
+def _maps(values: Iterable[NDArray[Any]]) -> list[mmap.mmap]:
+    """The mapped files in which some of these arrays lie."""
+    found: dict[int, mmap.mmap] = {}
+    for value in values:
+        owner: Any = value
+        while owner is not None and not isinstance(owner, mmap.mmap):
+            owner = getattr(owner, "base", None)
+        if owner is not None:
+            found[id(owner)] = owner
+    return list(found.values())
 
 
 def tensor_shapes(files: Sequence[Path]) -> dict[str, tuple[int, ...]]:

@@ -58,7 +58,7 @@ SMALL = "align:180-320,75-100+jpeg:88+mirror:0.5"
 REDELIVERED = "longside:640+jpeg:75-96+redelivered:2+mirror:0.5"
 OFTEN = "longside:640+jpeg:75-96+redelivered:3+mirror:0.5"
 SHOT = f"{STANDARD}+screenshot+mirror:0.5"
-TRAINED = {STANDARD: 4.0, SMALL: 0.5, REDELIVERED: 1.25, OFTEN: 1.25, SHOT: 0.25}
+TRAINED = {STANDARD: 8.0, SMALL: 0.5, REDELIVERED: 1.25, OFTEN: 1.25, SHOT: 0.25}
 """Deliveries that the head is fitted on, and what each weighs among an image's."""
 TABLES = {"std": STANDARD, "small": SMALL, "re2": REDELIVERED, "re3": OFTEN, "shot": SHOT, "raw": ""}
 WORDS = {STANDARD: "long side 640, JPEG Q88", "": "files as they came"}
@@ -291,8 +291,13 @@ def of_years(predictions: Predictions, rows: Features, *, late: bool) -> Predict
 
 def of_collection(predictions: Predictions, rows: Features, *manifests: Path) -> Predictions:
     """The images of these collections."""
-    below = tuple(f"{manifest.resolve().parent}/" for manifest in manifests)
-    return kept(predictions, [str(uri).startswith(below) for uri in rows.column("uri")])
+    return kept(predictions, below(rows, *manifests))
+
+
+def below(rows: Features, *manifests: Path) -> Array:
+    """Whether each image (n,) lies in the folder of one of these manifests."""
+    folders = tuple(f"{manifest.resolve().parent}/" for manifest in manifests)
+    return np.array([str(uri).startswith(folders) for uri in rows.column("uri")])
 
 
 def kept(predictions: Predictions, keep: Array | list[bool]) -> Predictions:
@@ -597,10 +602,9 @@ def page(
         "## What each choice is worth",
         "",
         "[The search over detectors](detector-search.md) compares this detector with others,",
-        "with the choice among them made inside the folds. It was run on collections 1 and 2, before the "
-        "third",
-        "was gathered; since then the detector reads attention heads, is trained on one more delivery, the",
-        f"standard one weighs more, and the penalty is stronger (C {PROBE.C:g}).",
+        "on the same images, with the choice among them made inside the folds. That this bundle reads",
+        f"attention heads, what its deliveries weigh and its penalty (C {PROBE.C:g}) were chosen before, on",
+        "figures like those above.",
         "",
         "## Where it fails",
         "",

@@ -116,8 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         views = shuffled(views, seed=0)
     elif options.control == "file-facts":
         views = replace(views, vectors={"facts": file_facts(options.manifest, views)})
-        every = dict.fromkeys(replace(one, kinds=FACTS) for one in CANDIDATES)
-        candidates = tuple(replace(one, name=one.name.replace("final embedding", "facts")) for one in every)
+        candidates = [replace(one, kinds=FACTS) for one in CANDIDATES]
     text = search(views, candidates, options.manifest, options.predictions)
     text += f"\n\nThe search took {(time.monotonic() - started) / 60:.0f} minutes.\n"
     print(text)
@@ -203,12 +202,14 @@ def nested_logits(views: Features, candidate: Candidate, folds: Array) -> tuple[
     y, groups = np.asarray(views.labels), views.groups().astype(str)
     spec = views.column("perturbation").astype(str)
     if candidate.years:
+        lineages = views.column("lineage")
+        there = set(lineages[y == 1].tolist())  # shuffled labels leave no lineage as it was
         codes, _ = expert_codes(
             y,
             views.column("era").tolist(),
             candidate.years,
-            lineages=views.column("lineage"),
-            expert_of=EXPERT_OF,
+            lineages=lineages,
+            expert_of={name: expert for name, expert in EXPERT_OF.items() if name in there},
         )
     else:
         codes = y.astype(np.int64)

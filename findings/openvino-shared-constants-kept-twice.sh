@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Assumed: constants made with shared_memory=True over a mapped file of weights are what the compiled model
 #   computes with, so that the weights are in memory once, and the file must stay in memory.
-# Seen: on a CPU compiling and the first inference lay every matrix out anew in memory of the process's own, and
+# Seen: on a CPU compiling and the first inference copy every matrix into memory of the process's own, and
 #   read the mapped file no more, whatever the batch; its pages go on to count as resident until somebody gives
 #   them back. After madvise(MADV_DONTNEED) on the mapping answers are the same to the last bit and no page comes
 #   back: a program that loads weights so holds them twice, and can be rid of half by one call.

@@ -210,7 +210,7 @@ def solve_many(
         gradient = _transposed_times(Z, residual, exact=exact) + a[:, active]
         gradient_b = residual.sum(axis=0)
         curvature = weights * p * (1 - p)
-        step, step_b = _newton_direction(Z, gradient, gradient_b, curvature, basis.spread, tol)
+        step, step_b = _newton_direction(Z, gradient, gradient_b, curvature, basis.spread, tol=tol)
         slope = np.einsum("ij,ij->j", gradient, step) + gradient_b * step_b
         change = _times(Z, step, exact=exact) + step_b
         length = _line_search(f, change, a[:, active], step, weights, target, slope)
@@ -242,8 +242,8 @@ def _transposed_times(Z: Rows, f: Array, *, exact: bool) -> Array:
     return product
 
 
-def _newton_direction(  # noqa: PLR0917 - the pieces of one system
-    Z: Rows, gradient: Array, gradient_b: Array, curvature: Array, spread: Spread, tol: float
+def _newton_direction(
+    Z: Rows, gradient: Array, gradient_b: Array, curvature: Array, spread: Spread, *, tol: float
 ) -> tuple[Array, Array]:
     """Preconditioned conjugate gradients on (Z' H Z + 1) step = -gradient, all problems at once."""
     total = curvature.sum(axis=0)

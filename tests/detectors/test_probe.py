@@ -234,3 +234,22 @@ def test_each_class_counts_half_in_every_draw() -> None:
     assert weights[some, 0] / weights[some, 0].sum() == pytest.approx(expected / expected.sum())
     with pytest.raises(UsageError, match="holds no real images"):
         draw_weights(y, own, np.column_stack([draws[:, 0], y == 1]))
+
+
+@pytest.mark.parametrize("tol", [1e-2, 1e-3, 1e-5])
+def test_a_solution_is_within_its_tolerance_of_the_optimum(tol: float) -> None:
+    X, y, groups = problem(600, 40, 7)
+    weights = draw_weights(y, np.ones(600), group_draws(y, groups, 6, np.random.default_rng(0)))
+    C = np.full(6, 0.02)
+    exact = _logistic.rotate(X)
+    rough = _logistic.Basis(
+        exact.mean, exact.scale, exact.axes, exact.coordinates.astype(np.float32), exact.spread
+    )
+    a, b, _ = _logistic.solve_many(exact, y.astype(float), weights, C, tol=1e-10)
+    near, near_b, _ = _logistic.solve_many(rough, y.astype(float), weights, C, tol=tol)
+    for j in range(6):
+        p = 1 / (1 + np.exp(-(exact.coordinates @ a[:, j] + b[j])))
+        curvature = C[j] * weights[:, j] * p * (1 - p)
+        away, away_b = near[:, j] - a[:, j], near_b[j] - b[j]
+        moved = exact.coordinates @ away + away_b
+        assert np.sqrt((curvature * moved**2).sum() + away @ away) < tol

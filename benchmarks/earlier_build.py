@@ -57,6 +57,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, checkout(Path(name), options.revision) as earlier:
         folder = Path(name)
+        command(ROOT / "src", ("encoders", "pull", "clip-vit-b16"))
         pictures = options.source or jpeg_photos(folder, options.images)
         photo = next(path for path in sorted(pictures.rglob("*")) if path.is_file())
         print(

@@ -152,6 +152,26 @@ def test_auto_is_exact_where_the_cost_is_unknown_or_too_high(measured: Bundle, e
     assert Inspector(encoder, cheap).at_precision("auto").encoder.precision.startswith("bfloat16")
 
 
+def test_auto_is_int8_only_where_bfloat16_is_out_of_reach(
+    measured: Bundle,
+    features: Features,
+    int8_features: Features,
+    encoder: Encoder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    both = measured.with_quick(features, int8_features)
+    kept = {dtype: replace(cost, screened_changed=0.0, auc=0.0) for dtype, cost in both.quick_costs.items()}
+
+    def chosen(**other: float) -> str:
+        costs = {dtype: replace(cost, **other) for dtype, cost in kept.items()}
+        return Inspector(encoder, replace(both, quick_costs=costs)).at_precision("auto").encoder.precision
+
+    assert chosen() == "bfloat16, float32 near thresholds"
+    monkeypatch.setattr("morelli.encoders._runtime.computes_in", lambda dtype: dtype != "bfloat16")
+    assert chosen() == "int8, float32 near thresholds"
+    assert chosen(screened_changed=0.006) == chosen(auc=-0.003) == "float32"
+
+
 def test_the_costs_travel_with_the_bundle(
     measured: Bundle, features: Features, int8_features: Features, tmp_path: Path
 ) -> None:
@@ -202,13 +222,12 @@ def test_fastest_is_int8_where_its_cost_is_known(
         assert cosine.min() > 0.98 and not np.array_equal(a, b)
 
 
-def test_fast_in_int8_keeps_verdicts_and_auto_does_not_take_it(
+def test_fast_in_int8_keeps_verdicts(
     measured: Bundle, features: Features, int8_features: Features, encoder: Encoder, collection: Path
 ) -> None:
     bundle = replace(measured, quick_costs={}).with_quick(features, int8_features)
     fast = Inspector(encoder, bundle).at_precision("fast").encoder
     assert fast.precision == "int8, float32 near thresholds"
-    assert Inspector(encoder, bundle).at_precision("auto").encoder is encoder
     pixels = pixels_of(encoder, collection)
     screened, exact = (one.trace(pixels, kinds=bundle.kinds) for one in (fast, encoder))
     verdicts = [

@@ -80,9 +80,9 @@ Dtype = Annotated[DtypeChoice, typer.Option(help="Dtype of the encoder; part of 
 PrecisionOption = Annotated[
     PrecisionChoice,
     typer.Option(
-        help="exact: float32. auto: bfloat16, and float32 near a threshold, where the processor has it and "
-        "the detector says that verdicts stay, else exact. fast: int8, or bfloat16 where that is quicker, "
-        "and float32 near a threshold. fastest: the same without float32."
+        help="exact: float32. auto: bfloat16, or int8 where the processor has no bfloat16, and float32 near "
+        "a threshold, where the detector says that verdicts stay, else exact. fast: int8, or bfloat16 where "
+        "that is quicker, and float32 near a threshold. fastest: the same without float32."
     ),
 ]
 FalseAlarmRate = Annotated[float, typer.Option(help="Share of real images that may be called AI-generated.")]

@@ -84,7 +84,7 @@ class Bank:
     @cached_property
     def index(self) -> LabelledIndexes:
         """The members, ready to be searched; rows are bank positions."""
-        return LabelledIndexes(self.vectors.astype(np.float32), self.labels)
+        return LabelledIndexes(self.vectors, self.labels)
 
     @cached_property
     def label_of(self) -> dict[str, int]:

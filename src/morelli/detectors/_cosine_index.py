@@ -23,6 +23,8 @@ _DECIMALS = 13
 _SPARE = 2
 _BLOCK = 2**22
 """Products at a time of an exact search: 16 bytes each, however many queries there are."""
+_ROWS = 512
+"""Vectors that are brought to float64 at once. What that takes is freed, but stays with the process."""
 _WIDTH = 256
 """Products in a block, of which the largest is found first."""
 _SPARSE = 4
@@ -210,7 +212,7 @@ class _Flat:
 
     def add(self, unit: NDArray[np.float32]) -> None:
         """Add unit vectors (m, d) at the end."""
-        self._unit = np.concatenate([self._unit, unit])
+        self._unit = np.concatenate([self._unit, unit]) if len(self._unit) else unit
 
     def search(self, unit: NDArray[np.float32], reach: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Float32 cosines (n, reach), the largest first, and the positions of the vectors."""
@@ -251,16 +253,16 @@ def _faiss_module() -> Any:
 def _lengths(X: NDArray[Any]) -> NDArray[np.float64]:
     """Euclidean lengths (n,) in float64."""
     result = np.empty(len(X))
-    for start in range(0, len(X), 4096):
-        wide = X[start : start + 4096].astype(np.float64)
-        result[start : start + 4096] = np.sqrt(np.einsum("nd,nd->n", wide, wide))
+    for start in range(0, len(X), _ROWS):
+        wide = X[start : start + _ROWS].astype(np.float64)
+        result[start : start + _ROWS] = np.sqrt(np.einsum("nd,nd->n", wide, wide))
     return result
 
 
 def _unit(X: NDArray[Any], lengths: NDArray[np.float64]) -> NDArray[np.float32]:
     """X (n, d) scaled to length 1 in float32; zero rows stay zero."""
     result = np.empty(X.shape, dtype=np.float32)
-    for start in range(0, len(X), 4096):
-        rows = slice(start, start + 4096)
+    for start in range(0, len(X), _ROWS):
+        rows = slice(start, start + _ROWS)
         result[rows] = X[rows] / np.where(lengths[rows] > 0, lengths[rows], 1.0)[:, None]
     return result

@@ -44,7 +44,7 @@ class Neighborhood:
 class LabelledIndexes:
     """One exact index of the real and one of the generated members of a bank, both made at once.
 
-    vectors: (m, d) float32. labels: (m,) real 0, generated 1; both must occur.
+    vectors: (m, d), in the dtype that they are kept in. labels: (m,) real 0, generated 1; both must occur.
     """
 
     def __init__(self, vectors: NDArray[np.float32], labels: NDArray[Any]) -> None:

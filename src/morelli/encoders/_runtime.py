@@ -87,8 +87,13 @@ def quickest_of(dtypes: Iterable[str]) -> str:
     int8, then bfloat16; the other way round where bfloat16 runs on tiles (AMX), because int8 products whose
     scales are made at run time do not gain from them: `benchmarks/precision.py` shows both.
     """
-    order = ("bfloat16", "int8") if "amx_bf16" in _processor_flags() else ("int8", "bfloat16")
+    order = ("bfloat16", "int8") if has_tiles() else ("int8", "bfloat16")
     return min(dtypes, key=order.index)
+
+
+def has_tiles() -> bool:
+    """Whether products in bfloat16 run on tiles (AMX)."""
+    return "amx_bf16" in _processor_flags()
 
 
 def _processor_flags() -> set[str]:

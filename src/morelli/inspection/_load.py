@@ -54,8 +54,9 @@ def load(
         device: `cpu`, `cuda`, …; `auto` takes CUDA where there is one.
         offline: never touch the network.
         precision: ``exact``, ``auto``, ``fast`` or ``fastest``: float32, or bfloat16 or int8 where it is
-            known what that costs. ``auto`` keeps verdicts: bfloat16, with images near a threshold in float32,
-            where the processor has it and the bundle allows it. Answers say what was used.
+            known what that costs. ``auto`` keeps verdicts: bfloat16, or int8 where the processor has no
+            bfloat16, with images near a threshold in float32, where the bundle allows it. Answers say what
+            was used.
         beside: a second detector that judges the same images and is shown beside the first, at its base rate.
             Encoders that both read run once. `weights` may then be several, in any order.
         explain: also load what explains a verdict: distilled map, concepts and the parts of typical images.

@@ -54,10 +54,10 @@ def at_precision(
     Args:
         encoder: float32, of the detectors' build.
         detectors: those who read its features, which say what bfloat16 and int8 cost them.
-        precision: ``exact`` is float32. ``auto`` is bfloat16, and float32 for images so close to a threshold
-            that rounding could change a verdict, where the processor has bfloat16 and every detector says
-            that verdicts and AUC stay within its limits; ``exact`` otherwise. ``fast`` is int8, and float32
-            for images close to a threshold; ``fastest`` is int8 for all. Both are bfloat16 where that is
+        precision: ``exact`` is float32. ``auto`` is bfloat16, or int8 where the processor has no bfloat16, and
+            float32 for images so close to a threshold that rounding could change a verdict, where every
+            detector says that verdicts and AUC stay within its limits; ``exact`` otherwise. ``fast`` is
+            int8, and float32 for images close to a threshold; ``fastest`` is int8 for all. Both are bfloat16 where that is
             quicker, the processor has no int8 or a detector does not know what int8 costs.
 
     Raises:
@@ -84,11 +84,7 @@ def at_precision(
     }
     free = [dtype for dtype, obstacle in obstacles.items() if obstacle is None]
     if precision == "auto":
-        free = [
-            dtype
-            for dtype in free
-            if dtype == "bfloat16" and all(one.quick_costs[dtype].acceptable for one in bundles)
-        ]
+        free = [dtype for dtype in free if all(one.quick_costs[dtype].acceptable for one in bundles)][:1]
         if not free:
             return encoder
     if not free:

@@ -54,11 +54,11 @@ def at_precision(
     Args:
         encoder: float32, of the detectors' build.
         detectors: those who read its features, which say what bfloat16 and int8 cost them.
-        precision: ``exact`` is float32. ``auto`` is bfloat16, or int8 where the processor has no bfloat16, and
-            float32 for images so close to a threshold that rounding could change a verdict, where every
+        precision: ``exact`` is float32. ``auto`` is bfloat16, or int8 where the processor has no bfloat16,
+            and float32 for images so close to a threshold that rounding could change a verdict, where every
             detector says that verdicts and AUC stay within its limits; ``exact`` otherwise. ``fast`` is
-            int8, and float32 for images close to a threshold; ``fastest`` is int8 for all. Both are bfloat16 where that is
-            quicker, the processor has no int8 or a detector does not know what int8 costs.
+            int8, and float32 for images close to a threshold; ``fastest`` is int8 for all. Both are bfloat16
+            where that is quicker, the processor has no int8 or a detector does not know what int8 costs.
 
     Raises:
         UsageError: `precision` is unknown, or a quicker format was asked for and this processor or a

@@ -84,6 +84,7 @@ def test_an_empty_batch_gives_empty_arrays(encoder):
 def test_read_only_and_strided_batches_are_taken_as_they_are(encoder, batch):
     frozen = batch.copy()
     frozen.flags.writeable = False
+    np.testing.assert_array_equal(encoder.encode(frozen), encoder.encode(batch))
     np.testing.assert_array_equal(encoder.encode(frozen[::2]), encoder.encode(batch[::2].copy()))
 
 

@@ -135,7 +135,7 @@ class _Graph:
         openvino = load_openvino()
         found: dict[str, Floats] = {}
         for start in range(0, len(pixels), self._rows):
-            rows = np.ascontiguousarray(pixels[start : start + self._rows])
+            rows = np.require(pixels[start : start + self._rows], requirements="CW")
             request.set_input_tensor(0, openvino.Tensor(rows, shared_memory=True))
             request.infer()
             for index, name in enumerate(self._outputs):

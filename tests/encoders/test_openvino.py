@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from morelli.encoders import Encoder, InferenceWorkers, expand_kinds, load_encoder
-from morelli.encoders._openvino_tower import MOST_GRAPHS, OpenVINOTower
+from morelli.encoders._openvino_tower import MOST_GRAPHS, OpenVINOTower, _Setting
 from morelli.encoders._state import read_once, read_state, tensor_shapes
 from morelli.errors import UsageError, WeightsError
 from tests.encoders.closeness import assert_close
@@ -150,6 +150,32 @@ def test_graphs_in_memory_are_few(tiny_clip_dir, batch):
     assert isinstance(encoder.tower, OpenVINOTower)
     assert len(encoder.tower._graphs) == MOST_GRAPHS
     np.testing.assert_array_equal(encoder.encode(batch[:2]), expected)
+
+
+def test_a_pass_holds_as_few_images_as_keep_its_threads_busy(monkeypatch):
+    alone, shared = _Setting(("final",), 1, 6), _Setting(("final",), 3, 6)
+    assert [one.rows(dtype) for dtype in ("float32", "int8") for one in (alone, shared)] == [6, 2, 12, 4]
+    monkeypatch.setattr("morelli.encoders._runtime._processor_flags", lambda: {"avx512_bf16"})
+    assert alone.rows("bfloat16") == 12
+    monkeypatch.setattr("morelli.encoders._runtime._processor_flags", lambda: {"amx_bf16"})
+    assert (alone.rows("bfloat16"), alone.rows("float32")) == (48, 6)
+
+
+@pytest.mark.parametrize("dtype", [None, "bfloat16"])
+def test_a_ready_encoder_compiles_nothing_more(tiny_clip_dir, batch, dtype):
+    encoder = load_encoder(tiny_clip_dir, device="cpu", runtime="openvino")
+    tower = encoder.tower
+    if dtype is not None:
+        if (obstacle := encoder.obstacle_to_quick(dtype)) is not None:
+            pytest.skip(obstacle)
+        encoder = encoder.quick(lambda found: np.zeros(len(found["layer:1"]), bool), ("layer:1",), dtype)
+        tower = encoder.tower.quick
+    encoder.get_ready(("final",))
+    (graph,) = tower._graphs.values()
+    encoder.encode(batch[:2])
+    assert list(tower._graphs.values()) == [graph]
+    with pytest.raises(UsageError):
+        encoder.get_ready(("layer:77",))
 
 
 def _resident(path: Path) -> list[int]:

@@ -47,6 +47,18 @@ def test_features_of_several_encoders_are_those_of_each(both: Inspector, file: P
         both.encoder.trace(row[None, :-1], kinds=both.kinds)
 
 
+def test_an_ensemble_and_its_encoders_can_be_got_ready(ensemble_dir: Path, both: Inspector) -> None:
+    assert isinstance(both.encoder, EncoderSet)
+    both.encoder.get_ready(both.kinds)
+    with pytest.raises(UsageError, match="No encoder of"):
+        both.encoder.get_ready(["final"])
+    fresh = Ensemble.load(ensemble_dir)
+    fresh.get_ready()
+    banks = [one.bank for one in fresh.members if one.bank is not None]
+    assert banks
+    assert all("index" in vars(bank) for bank in banks)
+
+
 def test_an_inspection_says_what_each_member_says(
     both: Inspector, inspector: Inspector, bundle_dir: Path, file: Path
 ) -> None:

@@ -86,6 +86,10 @@ class Bank:
         """The members, ready to be searched; rows are bank positions."""
         return LabelledIndexes(self.vectors, self.labels)
 
+    def get_ready(self) -> None:
+        """Make the index, which else the first search makes."""
+        _ = self.index
+
     @cached_property
     def label_of(self) -> dict[str, int]:
         """The label of each member by its SHA-256."""

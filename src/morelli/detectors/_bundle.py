@@ -185,6 +185,11 @@ class Bundle(Detector):
             for i in range(len(logits))
         ]
 
+    def get_ready(self) -> None:
+        """Make the index of the bank, if there is one."""
+        if self.bank is not None:
+            self.bank.get_ready()
+
     def domain_distances(self, features: Features) -> NDArray[np.float64]:
         """Cosine distances (n,) to the k-th nearest member of the bank; nan without a bank."""
         if self.bank is None:

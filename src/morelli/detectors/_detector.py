@@ -41,6 +41,10 @@ class Detector(ABC):
     def logits(self, features: Features) -> NDArray[np.float64]:
         """Scores (n,) before calibration."""
 
+    @abstractmethod
+    def get_ready(self) -> None:
+        """Make what else the first verdict would make, such as the index of a bank."""
+
     def probabilities(self, features: Features, base_rate: float | None = None) -> NDArray[np.float64]:
         """Calibrated probabilities (n,) of "generated" at `base_rate` (None: the detector's own)."""
         return self.calibration.probability(self.logits(features), self._rate(base_rate))

@@ -188,6 +188,11 @@ class Ensemble(Detector):
         """
         return np.asarray(self._log_odds(self._parts(features)) @ self._factors)
 
+    def get_ready(self) -> None:
+        """Get every member ready."""
+        for member in self.members:
+            member.get_ready()
+
     def verdicts(self, features: Features, base_rate: float | None = None) -> list[Verdict]:
         """A verdict for each image, with the opinion of every member.
 

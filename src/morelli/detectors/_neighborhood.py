@@ -47,7 +47,7 @@ class LabelledIndexes:
     vectors: (m, d), in the dtype that they are kept in. labels: (m,) real 0, generated 1; both must occur.
     """
 
-    def __init__(self, vectors: NDArray[np.float32], labels: NDArray[Any]) -> None:
+    def __init__(self, vectors: NDArray[np.floating], labels: NDArray[Any]) -> None:
         self._labels = np.asarray(labels)
         self._indexes = [CosineIndex(vectors[self._labels == label], "exact") for label in (0, 1)]
 

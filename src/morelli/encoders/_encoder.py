@@ -161,6 +161,16 @@ class Encoder:
         found = self.tower.trace(batch, wanted)
         return {str(kind): found[kind] for kind in wanted}
 
+    def get_ready(self, kinds: Collection[str]) -> None:
+        """What the first `trace` of these kinds would do before it computes, such as compiling a graph.
+
+        For a thread beside the one that reads the first images; a `trace` that comes meanwhile waits for it.
+
+        Raises:
+            UsageError: a kind does not exist here.
+        """
+        self.tower.get_ready(self._wanted(kinds))
+
     @property
     def text(self) -> TextTower | None:
         """The text tower of `require_text`; None where it cannot be had."""

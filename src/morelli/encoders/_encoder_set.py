@@ -123,14 +123,31 @@ class EncoderSet:
                 f"(b, {self.transform.shape[0]}), rows made by `transform`."
             )
         found: dict[str, NDArray[np.float32]] = {}
-        left = set(kinds)
-        for encoder, pixels in zip(self.encoders, self.transform.split(batch), strict=True):
-            before = encoder.build.qualified("")
-            own = [kind.removeprefix(before) for kind in kinds if kind.startswith(before)]
-            left -= {before + kind for kind in own}
+        parts = zip(self._kinds_of_each(kinds), self.transform.split(batch), strict=True)
+        for (encoder, before, own), pixels in parts:
             if own:
                 traced = encoder.trace(pixels, kinds=own)
                 found |= {before + kind: array for kind, array in traced.items()}
+        return found
+
+    def get_ready(self, kinds: Collection[str]) -> None:
+        """As `Encoder.get_ready`, for qualified kinds.
+
+        Raises:
+            UsageError: a kind is of none of these encoders.
+        """
+        for encoder, _, own in self._kinds_of_each(kinds):
+            if own:
+                encoder.get_ready(own)
+
+    def _kinds_of_each(self, kinds: Collection[str]) -> list[tuple[Encoder, str, list[str]]]:
+        """Each encoder, what stands before its kinds here, and those of `kinds` that are its own."""
+        found, left = [], set(kinds)
+        for encoder in self.encoders:
+            before = encoder.build.qualified("")
+            own = [kind.removeprefix(before) for kind in kinds if kind.startswith(before)]
+            left -= {before + kind for kind in own}
+            found.append((encoder, before, own))
         if left:
             raise UsageError(
                 f"No encoder of {self.build.encoder} has features called {', '.join(sorted(left))}."

@@ -73,13 +73,15 @@ class OpenVINOTower:
 
     def trace(self, pixels: Floats, kinds: Collection[Kind]) -> dict[Kind, Floats]:
         """Features of these kinds."""
-        refuse_pooling_head(kinds, "clip")
-        outputs = tuple(output_names(kinds, blocks=self._blocks))
-        found = self._graph(_Setting(outputs, self._streams, self._threads)).run(pixels)
+        found = self._graph(self._setting(kinds)).run(pixels)
         values = head_outputs(found, kinds)
         if any(kind.name in PARTS for kind in kinds):
             values |= class_parts(self._source.keep(), found, kinds)
         return {kind: values[kind] if kind in values else found[str(kind)] for kind in kinds}
+
+    def get_ready(self, kinds: Collection[Kind]) -> None:
+        """Compile the graph of these kinds."""
+        self._graph(self._setting(kinds))
 
     def share(self, *, most: int, processes: int) -> ConcurrentPasses:
         """As many passes at once as there are threads."""
@@ -91,6 +93,10 @@ class OpenVINOTower:
             self._streams, self._threads = before
 
         return ConcurrentPasses(self._streams, close)
+
+    def _setting(self, kinds: Collection[Kind]) -> _Setting:
+        refuse_pooling_head(kinds, "clip")
+        return _Setting(tuple(output_names(kinds, blocks=self._blocks)), self._streams, self._threads)
 
     def _graph(self, setting: _Setting) -> _Graph:
         with self._lock:
@@ -135,7 +141,7 @@ class _Graph:
         openvino = load_openvino()
         found: dict[str, Floats] = {}
         for start in range(0, len(pixels), self._rows):
-            rows = np.require(pixels[start : start + self._rows], requirements="CW")
+            rows = np.require(pixels[start : start + self._rows], requirements=["C", "W"])
             request.set_input_tensor(0, openvino.Tensor(rows, shared_memory=True))
             request.infer()
             for index, name in enumerate(self._outputs):

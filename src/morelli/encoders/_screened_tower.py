@@ -39,12 +39,19 @@ class ScreenedTower:
         """Features of these kinds."""
         if self._unsure is None or not len(pixels):
             return self.quick.trace(pixels, kinds)
-        found = self.quick.trace(pixels, tuple(dict.fromkeys([*kinds, *self._kinds])))
+        found = self.quick.trace(pixels, self._with_screened(kinds))
         rows = np.flatnonzero(self._unsure({str(kind): found[kind] for kind in self._kinds}))
         if len(rows):
             for kind, exact in self.exact.trace(pixels[rows], kinds).items():
                 found[kind][rows] = exact
         return {kind: found[kind] for kind in kinds}
+
+    def get_ready(self, kinds: Collection[Kind]) -> None:
+        """The quick tower's part; the exact one may never be needed."""
+        self.quick.get_ready(kinds if self._unsure is None else self._with_screened(kinds))
+
+    def _with_screened(self, kinds: Collection[Kind]) -> tuple[Kind, ...]:
+        return tuple(dict.fromkeys([*kinds, *self._kinds]))
 
     def share(self, *, most: int, processes: int) -> ConcurrentPasses:
         """As many passes at once as both towers are ready for."""

@@ -49,6 +49,10 @@ class TorchTower(ABC):
                     parts[kind].append(value.cpu().numpy())
         return {kind: np.concatenate(values) for kind, values in parts.items()}
 
+    def get_ready(self, kinds: Collection[Kind]) -> None:
+        """The weights are in place since the tower was made: it is ready."""
+        return
+
     def share(self, *, most: int, processes: int) -> ConcurrentPasses:
         """As many passes at once as torch has threads; one on a GPU.
 

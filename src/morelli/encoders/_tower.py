@@ -32,6 +32,9 @@ class Tower(Protocol):
     def trace(self, pixels: NDArray[np.float32], kinds: Collection[Kind]) -> dict[Kind, NDArray[np.float32]]:
         """Features of these kinds, one row per image; arrays of the caller's own. No image: no rows."""
 
+    def get_ready(self, kinds: Collection[Kind]) -> None:
+        """Do what a first `trace` of these kinds would do before it computes; it waits where this runs."""
+
     def share(self, *, most: int, processes: int) -> ConcurrentPasses:
         """Get ready for several passes at once, at most `most`, by threads that call `trace`.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -98,16 +99,20 @@ def detect(
     bundle.check_build(encoder.build)
     detectors = _Detectors(bundle, encoder, second and second.at(bundle.base_rate))
     specs = (None, *STABILITY_PERTURBATIONS) if stability else (None,)
+    kinds = common_kinds(detectors.common, encoder, bundle.kinds, second)
     stream = encode_stream(
         _deliveries(items, limits or Limits(), specs),
         _Preparation(detectors.common, thumbnails, trust),
         detectors.common,
-        common_kinds(detectors.common, encoder, bundle.kinds, second),
+        kinds,
         batch_size=batch_size,
         threads=workers,
         ahead=2 * batch_size,
     )
-    with closing(stream):
+    # While the first images are read and decoded: both take a tenth of a second and more.
+    with ThreadPoolExecutor(2, "get ready") as pool, closing(stream):
+        pool.submit(detectors.common.get_ready, kinds)
+        pool.submit(detectors.get_ready)
         judged = (one for batch in stream for one in detectors(batch.images, batch.rows, batch.vectors))
         yield from _with_stability(judged) if stability else (detection for detection, _ in judged)
 
@@ -222,6 +227,12 @@ class _Detectors:
     ) -> None:
         self._bundle, self._encoder, self._second = bundle, encoder, second
         self.common = common_encoder(encoder, second)
+
+    def get_ready(self) -> None:
+        """Do what the first verdicts would otherwise wait for."""
+        self._bundle.get_ready()
+        if self._second is not None:
+            self._second.bundle.get_ready()
 
     def __call__(
         self, images: Sequence[_Delivered], rows: Sequence[int], vectors: Mapping[str, NDArray[Any]]

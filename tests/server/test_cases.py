@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from morelli.reports.plots._relevance import relevance_layer
 from morelli.server import ServerSettings
 from tests.provenance.made import DST
 from tests.provenance.signing import manifest, sign
-from tests.server.conftest import DIMENSIONS
+from tests.server.conftest import DIMENSIONS, png
 from tests.server.running import Running, running
 
 
@@ -186,6 +187,58 @@ def test_what_if_judges_the_edited_original(server: Running, case: dict, picture
     assert server.get(f"/cases/{after['id']}/relevance").status_code == 200
     repeated = server.post(f"/cases/{case['id']}/whatif", json=asked).json()["after"]
     assert repeated["probability"] == pytest.approx(after["probability"], abs=1e-6)
+
+
+@pytest.fixture
+def passing(server: Running, photos: list[tuple[str, Image.Image]]) -> dict[str, Any]:
+    """A case of its own, which may be deleted."""
+    found: dict[str, Any] = server.upload(("root.png", png(photos[1][1].crop((5, 5, 133, 133))))).json()
+    case: dict[str, Any] = found["cases"][0]
+    return case
+
+
+def test_edits_of_an_edited_picture_are_edits_of_its_original(
+    server: Running, passing: dict[str, Any]
+) -> None:
+    root = passing
+
+    def edited(id: str, name: str, value: float) -> dict[str, Any]:
+        asked = {"edits": [{"name": name, "value": value}]}
+        found: dict[str, Any] = server.post(f"/cases/{id}/whatif", json=asked).json()["after"]
+        return found
+
+    first = edited(root["id"], "jpeg", 50)
+    second = edited(first["id"], "blur", 3)
+    third = edited(second["id"], "jpeg", 80)
+    chain = ["jpeg:50", "jpeg:50+blur:3", "jpeg:50+blur:3+jpeg:80"]
+    assert [one["edits"] for one in (first, second, third)] == chain
+    assert {one["derived_from"] for one in (first, second, third)} == {root["id"]}
+    assert root["id"][:8] in third["sentence"]
+    ids = [one["id"] for one in (root, first, second, third)]
+    assert len(set(ids)) == 4
+    stable = server.get(f"/cases/{second['id']}", params={"stability": True}).json()["stability"]
+    assert not any("blur:3" in one["delivery"] for one in stable["deliveries"])
+
+    def there() -> list[int]:
+        return [server.get(f"/cases/{id}").status_code for id in ids]
+
+    # What was computed from a picture goes with it, and nothing else does.
+    assert server.delete(f"/cases/{ids[2]}").status_code == 204
+    assert there() == [200, 200, 404, 404]
+    edited(ids[1], "blur", 3)
+    assert there() == [200, 200, 200, 404]
+    assert server.delete(f"/cases/{ids[0]}").status_code == 204
+    assert there() == [404, 404, 404, 404]
+
+
+def test_a_picture_forgotten_while_it_is_edited_leaves_nothing(
+    server: Running, passing: dict[str, Any]
+) -> None:
+    stored = server.state.cases.get(passing["id"])
+    late = replace(stored, id="0" * 64, edits="blur:2", derived_from=passing["id"])
+    assert server.state.cases.forget(passing["id"])
+    server.state.cases.put(late)
+    assert server.get(f"/cases/{late.id}").status_code == 404
 
 
 def test_what_if_without_edits_only_switches(server: Running, case: dict) -> None:  # type: ignore[type-arg]

@@ -29,7 +29,7 @@ class StoredCase:
         facts: of the original file.
         features: one row, all kinds that verdicts, distilled values and relevance need.
         edits: canonical perturbation, empty for a picture as it came.
-        derived_from: id of the case that was edited.
+        derived_from: id of the original's case.
         maps: relevance of the distilled map (K + 1, g, g), filled when first asked for.
         reading: where the encoder read the deciding logit, filled when first asked for.
         lock: held while `reading` is computed, so that two questions at once cost one pass.

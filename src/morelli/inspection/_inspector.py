@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from morelli.inspection._evidence import (
 )
 from morelli.inspection._inspect import Inspection, image_file
 from morelli.inspection._picture import limited
-from morelli.inspection._prepare import PreparedCase, Vectors, as_jpeg, prepare, prepare_edited
+from morelli.inspection._prepare import PreparedCase, Vectors, as_jpeg, edited_again, prepare, prepare_edited
 from morelli.inspection._relevance import case_maps, dimension_map
 from morelli.inspection._second import SecondDetector, case_features, common_encoder, common_kinds
 from morelli.inspection._stability import STABILITY_PERTURBATIONS, stability_answer
@@ -250,7 +251,8 @@ class Inspector:
         """
         prepared = prepare_edited(stored.data, stored.name, perturbation, self.passes.transform, limits)
         # An edit writes the picture without its metadata; what the original says stays evidence of it.
-        return replace(prepared, provenance=stored.provenance)
+        prepared = replace(prepared, provenance=stored.provenance)
+        return prepared if stored.derived_from is None else edited_again(stored, prepared)
 
     def stored(self, prepared: PreparedCase, vectors: Vectors) -> StoredCase:
         """The case of one encoded picture."""
@@ -390,18 +392,16 @@ class Inspector:
 
         One that cannot be made with this picture, such as a crop of a tiny one, is left out.
         """
-        possible: list[PreparedCase] = []
+        possible: dict[str, PreparedCase] = {}
         for spec in STABILITY_PERTURBATIONS:
-            try:
-                possible.append(self.prepare_edited(stored, spec, limits or Limits()))
-            except ImageError:
-                continue
-        verdicts = [
-            self.verdict(self.stored(prepared, vectors), base_rate, fpr)
-            for prepared, vectors in zip(possible, self._encode(possible), strict=True)
-        ]
-        names = [prepared.edits for prepared in possible]
-        return stability_answer(self.verdict(stored, base_rate, fpr), dict(zip(names, verdicts, strict=True)))
+            with suppress(ImageError):
+                possible[spec] = self.prepare_edited(stored, spec, limits or Limits())
+        encoded = self._encode(list(possible.values()))
+        verdicts = {
+            spec: self.verdict(self.stored(prepared, vectors), base_rate, fpr)
+            for (spec, prepared), vectors in zip(possible.items(), encoded, strict=True)
+        }
+        return stability_answer(self.verdict(stored, base_rate, fpr), verdicts)
 
     @property
     def has_reading(self) -> bool:

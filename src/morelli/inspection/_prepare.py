@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from morelli.images import ImageFacts
     from morelli.images.transforms import Transform
+    from morelli.inspection._case import StoredCase
     from morelli.inspection.answers import ProvenanceFinding
     from morelli.provenance import TrustList
 
@@ -38,7 +39,7 @@ class PreparedCase:
         pixels: (3, s, s) float32, as the encoder's transform gives them.
         facts: of the original file.
         edits: canonical perturbation, empty for a picture as it came.
-        derived_from: id of the case that was edited.
+        derived_from: id of the original's case.
         provenance: what the original file says of itself.
     """
 
@@ -86,6 +87,20 @@ def prepare_edited(
     _at_most(image, 2048).save(stored, "WEBP", lossless=True, method=0)
     id = hashlib.sha256(f"{digest}+{change.id}".encode()).hexdigest()
     return PreparedCase(id, name, stored.getvalue(), transform(image), facts, change.id, digest)
+
+
+def edited_again(case: StoredCase, prepared: PreparedCase) -> PreparedCase:
+    """An edit of an edited picture as the original after all edits, of which `prepared` is the last.
+
+    What `prepare_edited` saw was the picture that was kept of the earlier edits, which is nobody's file.
+    """
+    return replace(
+        prepared,
+        id=hashlib.sha256(f"{case.id}+{prepared.edits}".encode()).hexdigest(),
+        facts=replace(case.facts, width=prepared.facts.width, height=prepared.facts.height),
+        edits=f"{case.edits}+{prepared.edits}",
+        derived_from=case.derived_from,
+    )
 
 
 def as_jpeg(image: Image.Image, quality: int = 92) -> bytes:

@@ -328,5 +328,7 @@ class Case(Answer):
     edits: str | None = field(
         metadata={"description": "What was done to the picture, null for the picture as it came."}
     )
-    derived_from: str | None = field(metadata={"description": "The case that was edited."})
+    derived_from: str | None = field(
+        metadata={"description": "The case of the original, for an edited picture."}
+    )
     versions: Versions

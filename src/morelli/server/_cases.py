@@ -28,10 +28,15 @@ class CaseStore:
         return self._bytes
 
     def put(self, case: StoredCase) -> None:
-        """Remember a case; the longest unused ones make room. One larger than the budget is not kept."""
+        """Remember a case; the longest unused ones make room.
+
+        One larger than the budget is not kept, and neither is an edited picture whose original was forgotten
+        while it was being made.
+        """
         with self._lock:
             self._drop(case.id)
-            if case.size > self._most:
+            orphaned = case.derived_from is not None and not self._has_family(case.derived_from)
+            if case.size > self._most or orphaned:
                 return
             self._cases[case.id] = (case, time.monotonic(), case.size)
             self._bytes += case.size
@@ -63,7 +68,12 @@ class CaseStore:
     def forget(self, id: str) -> bool:
         """Drop a case and what was derived from it; False where there is none."""
         with self._lock:
-            derived = [one for one, (case, _, _) in self._cases.items() if case.derived_from == id]
+            found = self._cases.get(id)
+            derived = [
+                one
+                for one, (case, _, _) in self._cases.items()
+                if case.derived_from == id or (found is not None and _made_of(case, found[0]))
+            ]
             return sum(self._drop(one) for one in (id, *derived)) > 0
 
     def clear(self) -> None:
@@ -71,6 +81,9 @@ class CaseStore:
         with self._lock:
             self._cases.clear()
             self._bytes = 0
+
+    def _has_family(self, root: str) -> bool:
+        return root in self._cases or any(case.derived_from == root for case, _, _ in self._cases.values())
 
     def _expire(self) -> None:
         oldest = time.monotonic() - self._seconds
@@ -86,3 +99,9 @@ class CaseStore:
             return False
         self._bytes -= found[2]
         return True
+
+
+def _made_of(case: StoredCase, earlier: StoredCase) -> bool:
+    """Whether a case is an edited picture after further edits."""
+    same = earlier.derived_from is not None and case.derived_from == earlier.derived_from
+    return same and case.edits.startswith(f"{earlier.edits}+")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from morelli.atlas import Atlas
+from morelli.atlas._collection import VERDICTS, verdict_of
 from morelli.errors import UsageError
 
 
@@ -38,8 +39,8 @@ def test_clauses_agree_with_the_columns(atlas: Atlas) -> None:
         np.flatnonzero(found.impacts[:, 2] <= 0.1).tolist()
     )
     wrong = rows(atlas, {"column": "error", "in": ["fp", "fn"]})
-    low, high = found.base_thresholds
-    called, passed = found.probabilities >= high, found.probabilities <= low
+    low, high = (np.float32(one) for one in found.base_thresholds)
+    called, passed = found.probabilities > high, found.probabilities < low
     assert wrong == set(np.flatnonzero(np.where(found.labels == 1, passed, called)).tolist())
     # No answer is an outcome of its own, and no error.
     assert rows(atlas, {"column": "error", "in": ["unanswered"]}) == set(np.flatnonzero(~called & ~passed))
@@ -121,9 +122,32 @@ def test_keys_name_documents(atlas: Atlas) -> None:
         {"prototype": 10_000},
         {"cells": {"level": 1, "ids": [99]}},
         {"cells": {"level": 99, "ids": [0]}},
+        {"cells": {"level": -1, "ids": [0]}},
+        {"cells": {"level": 2**70, "ids": [0]}},
+        {"cells": {"level": True, "ids": [0]}},
+        {"prototype": True},
+        {"prototype": 2**70},
+        {"prototype": -(2**70)},
+        {"dimension": True, "range": [0, 1]},
+        {"dimension": 2**70, "range": [0, 1]},
+        {"copies": 2**70},
+        {"column": "probability", "range": [0, 10**400]},
+        {"rect": [0, 0, 1, -(10**400)]},
+        {"rows": [2**70]},
         {"or": [{"text": "x"}] * 400},
     ],
 )
 def test_what_is_no_selection_says_so(atlas: Atlas, spec: Any) -> None:
     with pytest.raises(UsageError):
         atlas.select(spec)
+
+
+def test_the_image_that_sets_a_threshold_is_on_its_harmless_side() -> None:
+    """A real image's score is not yet called AI, and a generated one's, less one step, not yet real."""
+    for score in (0.70178142, 0.70178145, 0.1, 1 / 3):
+        stored = np.array([score], np.float32)
+        thresholds = float(np.nextafter(score, -np.inf)), score
+        assert VERDICTS[verdict_of(stored, thresholds)[0]] == "inconclusive"
+        above, below = np.nextafter(stored, np.float32(2)), np.nextafter(stored, np.float32(-1))
+        assert VERDICTS[verdict_of(above, thresholds)[0]] == "ai"
+        assert VERDICTS[verdict_of(below, thresholds)[0]] == "real"

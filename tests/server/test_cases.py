@@ -23,7 +23,7 @@ from morelli.server import ServerSettings
 from tests.provenance.made import DST
 from tests.provenance.signing import manifest, sign
 from tests.server.conftest import DIMENSIONS, png
-from tests.server.running import Running, running
+from tests.server.running import API, Running, running
 
 
 @pytest.fixture(scope="module")
@@ -223,11 +223,11 @@ def test_edits_of_an_edited_picture_are_edits_of_its_original(
         return [server.get(f"/cases/{id}").status_code for id in ids]
 
     # What was computed from a picture goes with it, and nothing else does.
-    assert server.delete(f"/cases/{ids[2]}").status_code == 204
+    assert server.client.delete(API + f"/cases/{ids[2]}").status_code == 204
     assert there() == [200, 200, 404, 404]
     edited(ids[1], "blur", 3)
     assert there() == [200, 200, 200, 404]
-    assert server.delete(f"/cases/{ids[0]}").status_code == 204
+    assert server.client.delete(API + f"/cases/{ids[0]}").status_code == 204
     assert there() == [404, 404, 404, 404]
 
 

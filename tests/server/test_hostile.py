@@ -235,6 +235,12 @@ def test_text_that_is_no_unicode_is_refused_before_anything_is_kept(whole: Runni
     for method, path, body in asked:
         answer = whole.client.request(method, API + path, content=body, headers=json_)
         assert (answer.status_code, answer.headers["content-type"]) == (422, PROBLEM), path
+    # The framework reads these as JSON too.
+    for kind in ("application/x+json", "Application/Problem+JSON; charset=utf-8"):
+        answer = whole.client.put(
+            API + "/atlases/small/saved-selections/bad", content=HALF, headers={"content-type": kind}
+        )
+        assert answer.status_code == 422
     assert whole.get("/atlases/small/rows", params={"selection": HALF}).status_code == 422
     assert "bad" not in whole.get("/atlases/small/saved-selections").json()
     whole_pair = whole.post("/atlases/small/selections", content='{"text": "\\ud83d\\ude00"}', headers=json_)

@@ -138,7 +138,7 @@ class Collection:
     Attributes:
         dataset: the Lance dataset `images.lance`.
         distilled: the map behind `values`.
-        base_thresholds: probabilities (real, ai) at and beyond which a verdict is not inconclusive.
+        base_thresholds: probabilities (real, ai) beyond which a verdict is not inconclusive.
     """
 
     dataset: Any
@@ -396,9 +396,14 @@ def error_types(labels: NDArray[np.int8], verdicts: NDArray[np.int8]) -> NDArray
 
 
 def verdict_of(probabilities: NDArray[Any], thresholds: tuple[float, float]) -> NDArray[np.int8]:
-    """(n,) index into `VERDICTS` for thresholds (real, ai) on the probability."""
-    real, ai = thresholds
-    return (1 + (probabilities >= ai).astype(np.int8) - (probabilities <= real)).astype(np.int8)
+    """(n,) index into `VERDICTS` for thresholds (real, ai) on the probability.
+
+    A threshold is the score of an image, which must lie on its harmless side: a generated image's, less the
+    smallest step of float64, or a real one's. In float32 both are that image's probability itself.
+    """
+    real, ai = (np.float32(one) for one in thresholds)
+    score = np.asarray(probabilities, np.float32)
+    return (1 + (score > ai).astype(np.int8) - (score < real)).astype(np.int8)
 
 
 def open_images(path: Any, dimensions: int, version: int | None = None) -> Any:

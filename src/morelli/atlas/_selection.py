@@ -129,7 +129,7 @@ def _clause(clause: Any, collection: Collection, places: Places, budget: list[in
             return reduce(np.logical_or, map(inside, parts), np.zeros(n, dtype=bool))
         case {"not": part, **rest} if not rest:
             return ~inside(part)
-        case {"cells": {"level": int(level), "ids": list(ids)}, **rest} if not rest:
+        case {"cells": {"level": int(level), "ids": list(ids)}, **rest} if not rest and _is_number(level):
             return places.cells(level, _whole(ids, "cells.ids"))
         case {"polygon": list(points), **rest} if not rest:
             return places.polygon(_points(points))
@@ -141,18 +141,20 @@ def _clause(clause: Any, collection: Collection, places: Places, budget: list[in
             return _among(collection, name, values)
         case {"column": str(name), "range": [low, high], **rest} if not rest:
             return _between(numeric_column(collection, name), *_bounds(collection, name, low, high))
-        case {"dimension": int(k), "range": [low, high], **rest} if not rest:
+        case {"dimension": int(k), "range": [low, high], **rest} if not rest and _is_number(k):
             if not 0 <= k < collection.dimensions:
                 raise UsageError(f"Dimensions are 0 to {collection.dimensions - 1}, not {k}.")
             return _between(collection.impact_columns[k], low, high)
-        case {"prototype": int(number), **rest} if not rest:
+        case {"prototype": int(number), **rest} if not rest and _is_number(number):
             return places.prototype(number)
         case {"rows": list(rows), **rest} if not rest:
             chosen = np.zeros(n, dtype=bool)
             index = np.asarray(_whole(rows, "rows"), dtype=np.int64)
             chosen[index[(index >= 0) & (index < n)]] = True
             return chosen
-        case {"copies": int(which) | str(which), **rest} if not rest and not isinstance(which, bool):
+        case {"copies": int(which) | str(which), **rest} if not rest and (
+            isinstance(which, str) or _is_number(which)
+        ):
             return places.copies(which)
         case {"text": str(words), **rest} if not rest:
             return _text(collection, words)
@@ -242,14 +244,21 @@ def _points(points: list[Any]) -> NDArray[np.float64]:
     return np.array([[_number(v, "polygon") for v in p] for p in points])
 
 
+def _is_number(value: Any) -> bool:
+    """Whether a value is a finite number that arrays can hold; `True` is an int to Python and none here."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < 2**62 if isinstance(value, int) else math.isfinite(value)
+
+
 def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not _is_number(value):
         raise UsageError(f"{where} holds {_short(value)} where a number belongs.")
     return float(value)
 
 
 def _whole(values: list[Any], where: str) -> list[int]:
-    if len(values) > 10 * MOST_VALUES or not all(type(v) is int and abs(v) < 2**62 for v in values):
+    if len(values) > 10 * MOST_VALUES or not all(isinstance(v, int) and _is_number(v) for v in values):
         raise UsageError(f"{where} is a list of whole numbers.")
     return values
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 Direction = NDArray[Any]
 PROMPT = "a photo of {}"
+_WORD = re.compile(r"\w+")
 PICTURES = "Nearest by the encoder's embedding (cosine): what is shown weighs more than how it was made."
 
 
@@ -48,6 +50,8 @@ def search_direction(state: ServerState, atlas: Atlas, body: m.SearchQuery) -> t
         atlas.record.build.require_same(case.features.build, what="the picture's encoder")
         return case.features.matrix(atlas.record.kind)[0], "case", PICTURES
     assert body.text is not None
+    if not body.text.strip():
+        raise ProblemError(422, "invalid-request", "There is no word in the text to search for.")
     return _of_text(state, atlas, body.text.strip())
 
 
@@ -106,10 +110,12 @@ def words_in(names: Sequence[str], text: str) -> list[int]:
 
     >>> words_in(["less saturated", "more blurred", "less blurred"], "blurred LESS")
     [2]
+    >>> words_in(["less saturated", "more blurred", "less blurred"], "a red car")
+    []
     """
-    words = text.lower().split()
-    for fits in (all, any):
-        found = [i for i, name in enumerate(names) if fits(word in name.lower() for word in words)]
+    words = set(_WORD.findall(text.lower()))
+    for fits in (words.issubset, words.intersection):
+        found = [i for i, name in enumerate(names) if words and fits(_WORD.findall(name.lower()))]
         if found:
             return found
     return []

@@ -22,7 +22,8 @@ async def well_formed(request: Request) -> None:
         ProblemError: 422.
     """
     _refuse_unknown_parameters(request)
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
         return
     body = await request.body()
     if _SURROGATE.search(body):

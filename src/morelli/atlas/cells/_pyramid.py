@@ -160,9 +160,9 @@ class Pyramid:
 
     def rows_in_cells(self, level: int, cells: ArrayLike) -> NDArray[np.int64]:
         """Row numbers, rising, of the images in cells iy·2^level + ix of a level; empty cells give none."""
+        self.table(level)  # which refuses a level that there is none of
         wanted = np.unique(np.asarray(cells, np.int64))
         side = 1 << level
-        self.table(level)
         if len(wanted) and not (wanted[0] >= 0 and wanted[-1] < side * side):
             raise UsageError(f"cells of level {level} are numbered from 0 to {side * side - 1}")
         keys = np.sort(morton(wanted % side, wanted // side))

@@ -93,11 +93,9 @@ def test_switching_a_dimension_off_rescores_everything(atlas: Atlas) -> None:
     logits = atlas.collection.held_logits - atlas.collection.held_impacts[:, 1]
     assert told["off"] == [1]
     assert told["auc_after"] == pytest.approx(roc_auc(atlas.collection.labels, logits))
-    low, high = atlas.record.thresholds
-    after = atlas.probabilities([1])
-    verdicts = [
-        np.sign((p >= high).astype(int) - (p <= low)) for p in (atlas.collection.probabilities, after)
-    ]
+    low, high = (np.float32(one) for one in atlas.record.thresholds)
+    after = atlas.probabilities([1]).astype(np.float32)
+    verdicts = [np.sign((p > high).astype(int) - (p < low)) for p in (atlas.collection.probabilities, after)]
     assert told["changed"] == int((verdicts[0] != verdicts[1]).sum())
     assert sum(told["errors_after"].values()) == len(atlas)
     every = atlas.rescore(range(4))
@@ -156,18 +154,18 @@ def test_evaluation_counts_what_the_threshold_says(atlas: Atlas) -> None:
     assert sum(g["n"] for g in at["generators"]) == int((labels == 1).sum())
     # The atlas's own two thresholds leave some without an answer, which is neither right nor wrong.
     outcomes = atlas.evaluation()["outcomes"]
-    low, high = at["thresholds"]
+    low, high = (np.float32(one) for one in at["thresholds"])
     even = atlas.collection.probabilities
-    open_ = (even > low) & (even < high)
+    open_ = (even >= low) & (even <= high)  # an image at a threshold has no answer
     assert outcomes["unanswered"] == int(open_.sum()) > 0
     assert outcomes["unanswered_real"] == int((open_ & (labels == 0)).sum())
-    assert outcomes["fn"] == int(((even <= low) & (labels == 1)).sum())
+    assert outcomes["fn"] == int(((even < low) & (labels == 1)).sum())
     assert sum(outcomes[name] for name in ("tn", "fp", "fn", "tp", "unanswered")) == len(atlas)
     generators = {g["name"]: g for g in at["generators"]}
     share = sum(g["unanswered"] * g["n"] for g in generators.values())
     assert share == pytest.approx(outcomes["unanswered"] - outcomes["unanswered_real"])
     assert all(
-        (even[w["row"]] <= low) if w["label"] == "fake" else (even[w["row"]] >= high) for w in at["worst"]
+        (even[w["row"]] < low) if w["label"] == "fake" else (even[w["row"]] > high) for w in at["worst"]
     )
     assert "auc" in at["audit"], "what file facts alone would score belongs beside every result"
     only_real = atlas.evaluation(atlas.select({"column": "label", "in": ["real"]}))

@@ -157,7 +157,7 @@ export interface Case {
   readonly stability: Stability | null;
   /** What was done to the picture, null for the picture as it came. */
   readonly edits: string | null;
-  /** The case that was edited. */
+  /** The case of the original, for an edited picture. */
   readonly derived_from: string | null;
   readonly versions: Versions;
 }

@@ -247,6 +247,15 @@ def test_text_that_is_no_unicode_is_refused_before_anything_is_kept(whole: Runni
     assert whole_pair.status_code == 200 and whole_pair.json()["count"] == 0
 
 
+def test_a_selection_may_be_saved_under_a_name_with_slashes(whole: Running) -> None:
+    path = API + "/atlases/small/saved-selections/cats%2Fdogs%202026%2F11"
+    assert whole.client.put(path, json={"column": "label", "in": ["fake"]}).status_code == 200
+    assert "cats/dogs 2026/11" in whole.get("/atlases/small/saved-selections").json()
+    assert whole.client.get(path).json()["count"] > 0
+    assert whole.client.delete(path).status_code == 204
+    assert whole.client.get(path).status_code == 404
+
+
 WRITES = [
     ("POST", "/detect"),
     ("POST", "/jobs"),

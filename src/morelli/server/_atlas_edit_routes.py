@@ -72,14 +72,14 @@ def saved_selections(request: Request, atlas: Name) -> dict[str, dict[str, Any]]
     return found
 
 
-@router.get("/{atlas}/saved-selections/{name}", tags=["atlas"], responses=ERRORS)
+@router.get("/{atlas}/saved-selections/{name:path}", tags=["atlas"], responses=ERRORS)
 def saved_selection(request: Request, atlas: Name, name: SavedName) -> m.SelectionAnswer:
     """Evaluate a saved selection."""
     opened = opened_atlas(request, atlas)
     return m.SelectionAnswer.model_validate(opened.select(_saved(opened, name)).to_json())
 
 
-@router.put("/{atlas}/saved-selections/{name}", tags=["atlas"], responses=documented(404, 413, 422))
+@router.put("/{atlas}/saved-selections/{name:path}", tags=["atlas"], responses=documented(404, 413, 422))
 def save_selection(
     request: Request, atlas: Name, name: SavedName, spec: Annotated[dict[str, Any], Body()]
 ) -> m.SelectionAnswer:
@@ -90,7 +90,7 @@ def save_selection(
     return m.SelectionAnswer.model_validate(found.to_json())
 
 
-@router.delete("/{atlas}/saved-selections/{name}", tags=["atlas"], status_code=204, responses=ERRORS)
+@router.delete("/{atlas}/saved-selections/{name:path}", tags=["atlas"], status_code=204, responses=ERRORS)
 def delete_selection(request: Request, atlas: Name, name: SavedName) -> Response:
     """Forget a saved selection."""
     opened = opened_atlas(request, atlas)

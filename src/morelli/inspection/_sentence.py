@@ -48,14 +48,13 @@ def sentence(
     """
     from morelli._version import __version__
 
-    low, high = verdict.interval
     found = _FOUND[verdict.verdict].format(name=f"“{stored.name}”")
     if stored.edits:
         found += f" (after {stored.edits})"
     return (
         f"Morelli {__version__} with the detector {bundle.name} (build {bundle.build.fingerprint}) {found}: "
-        f"the estimated probability is {percent(verdict.probability)} (interval {percent(low)} to "
-        f"{percent(high)}), assuming that {percent(bundle.base_rate)} of such pictures are generated. "
+        f"the estimated probability is {percent(verdict.probability)} (interval {_ends(*verdict.interval)}), "
+        f"assuming that {percent(bundle.base_rate)} of such pictures are generated. "
         f"{_members(verdict)}{_disagreeing(second)}This is a signal, not proof. {_bright(stored.facts.notes)}"
         f"{_claim_clause(stored.provenance)}"
         f"SHA-256 of the file: {stored.facts.sha256}."
@@ -112,6 +111,16 @@ def verdict_line(name: str, verdict: str, probability: float, interval: tuple[fl
     """
     low, high = (f"{100 * end:.0f}" for end in interval)
     return f"{name}: {SHORT[verdict]}, {percent(probability)} ({low}-{high} %)"
+
+
+def _ends(low: float, high: float) -> str:
+    """An interval in words.
+
+    >>> _ends(0.7, 0.973), _ends(0.9, 0.9999), _ends(0.995, 0.9999), _ends(0.0, 0.004)
+    ('70 % to 97 %', '90 % to over 99 %', 'over 99 %', 'under 1 %')
+    """
+    ends = percent(low), percent(high)
+    return ends[0] if ends[0] == ends[1] and not ends[0][0].isdigit() else f"{ends[0]} to {ends[1]}"
 
 
 def percent(share: float) -> str:

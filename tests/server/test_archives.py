@@ -5,16 +5,22 @@ from __future__ import annotations
 import io
 import tarfile
 import tempfile
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from morelli.errors import ImageError
+from morelli.images import ImageItem, Limits
 from morelli.server import ServerSettings
+from morelli.server._archives import OpenArchive
+from morelli.server._problems import ProblemError
 from tests.server.conftest import png
-from tests.server.running import Running, running
+from tests.server.running import Running, running, until
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +112,44 @@ def test_archives_leave_no_file_behind(settings: ServerSettings, crops: dict[str
         assert left_behind() == before
 
 
+@pytest.mark.parametrize("closing", ["DELETE", "newer archives"])
+def test_members_that_wait_while_their_archive_is_closed(
+    settings: ServerSettings, crops: dict[str, bytes], closing: str
+) -> None:
+    """Who waits for a thread that decodes is told that the archive is gone, as who asks afterwards is."""
+    before = left_behind()
+    data = crops["holiday/0.png"]
+    with running(settings) as server, ThreadPoolExecutor(12) as clients:
+        id = opened(server, "set.zip", zipped({f"{k}.png": data for k in range(12)}))["id"]
+        threads, free = server.state._decode, threading.Event()
+        held = [threads.submit(free.wait, 60) for _ in range(threads._max_workers)]
+        asked = [clients.submit(server.post, f"/archives/{id}/members/{k}") for k in range(12)]
+        until(lambda: server.state.admitted == 12)
+        if closing == "DELETE":
+            assert server.client.delete(f"/api/v1/archives/{id}").status_code == 204
+        else:
+            for k in range(4):
+                server.state.archives.open(f"{k}.zip", zipped(crops), Limits())
+        free.set()
+        answers = [one.result(timeout=60) for one in asked]
+        assert all(one.result() for one in held)
+    assert [one.status_code for one in answers] == [404] * 12
+    assert {one.json()["type"] for one in answers} == {"urn:morelli:problem:unknown-archive"}
+    assert left_behind() == before
+
+
+def test_a_member_whose_archive_is_closed_while_it_is_read(tmp_path: Path) -> None:
+    def read() -> bytes:
+        found.close()
+        raise ImageError("missing", "the file is not there any more")
+
+    found = OpenArchive("0" * 16, "set.zip", tmp_path / "gone", [ImageItem("set.zip::a.png", read)])
+    with pytest.raises(ProblemError) as caught:
+        found.read(0)
+    assert (caught.value.status, caught.value.kind) == (404, "unknown-archive")
+
+
 def test_members_that_are_not_listed_are_said_to_be_missing() -> None:
-    from morelli.images import Limits
     from morelli.server._archives import MOST_MEMBERS, ArchiveStore
 
     shelf = ArchiveStore(60)

@@ -72,15 +72,9 @@ async def judge_member(
     """Judge one member: a case like that of an upload; a problem where it cannot be read."""
     state = state_of(request)
     found = state.archives.get(id)
-    if index >= len(found.items):
-        raise ProblemError(
-            404,
-            "unknown-member",
-            f"{found.name} has no member {index}; there are {len(found.items)}.",
-            next=f"GET /api/v1/archives/{id} lists them.",
-        )
+    name = shown_name(found.member_name(found.member(index)))
     with state.admit(1):
-        work = _judged(state, found, index, base_rate, fpr)
+        work = _judged(state, found, index, name, base_rate=base_rate, fpr=fpr)
         return await while_connected(request, work, state.limits.answer_seconds)
 
 
@@ -94,9 +88,14 @@ async def close_archive(request: Request, id: ArchiveId) -> Response:
 
 
 async def _judged(
-    state: ServerState, found: OpenArchive, index: int, base_rate: float | None, fpr: float | None
+    state: ServerState,
+    found: OpenArchive,
+    index: int,
+    name: str,
+    *,
+    base_rate: float | None,
+    fpr: float | None,
 ) -> Case:
-    name = shown_name(found.member_name(index))
     data = await state.decoded(found.read, index)
     prepared = await state.decoded(state.inspector.prepare, data, name, state.image_limits)
     stored = await state.encoded(prepared)
@@ -109,9 +108,9 @@ def _answer(found: OpenArchive) -> m.Archive:
         name=found.name,
         members=[
             m.ArchiveMember(
-                name=found.member_name(index),
+                name=found.member_name(item),
                 problem=None if item.problem is None else found.shown(str(item.problem)),
             )
-            for index, item in enumerate(found.items)
+            for item in found.members()
         ],
     )

@@ -32,27 +32,63 @@ MOST_MEMBERS = 10_000
 
 @dataclass(eq=False)
 class OpenArchive:
-    """One archive: its members in its order, as `iter_source` lists them."""
+    """One archive: its members in its order, as `iter_source` lists them.
+
+    It may be closed by another request at any moment; what is asked of it then is answered as by the store.
+    """
 
     id: str
     name: str
     folder: Path = field(repr=False)
     items: list[ImageItem] = field(repr=False)
     used: float = field(default_factory=time.monotonic)
+    closed: bool = False
 
-    def member_name(self, index: int) -> str:
+    def members(self) -> list[ImageItem]:
+        """All members.
+
+        Raises:
+            ProblemError: 404, the archive was closed meanwhile.
+        """
+        found = list(self.items)
+        # Asked afterwards, since it is set before the members are let go.
+        if self.closed:
+            raise unknown_archive(self.id)
+        return found
+
+    def member(self, index: int) -> ImageItem:
+        """One member.
+
+        Raises:
+            ProblemError: 404, there is none of that number, or the archive was closed meanwhile.
+        """
+        found = self.members()
+        if index >= len(found):
+            raise ProblemError(
+                404,
+                "unknown-member",
+                f"{self.name} has no member {index}; there are {len(found)}.",
+                next=f"GET /api/v1/archives/{self.id} lists them.",
+            )
+        return found[index]
+
+    def member_name(self, item: ImageItem) -> str:
         """A member's name inside the archive."""
-        return self.items[index].uri.partition("::")[2] or self.name
+        return item.uri.partition("::")[2] or self.name
 
     def read(self, index: int) -> bytes:
         """A member's bytes.
 
         Raises:
             ImageError: it cannot be read, with the reason; messages name the archive as the client does.
+            ProblemError: 404, as `member` says.
         """
+        item = self.member(index)
         try:
-            return read_bytes(self.items[index])
+            return read_bytes(item)
         except ImageError as error:
+            if self.closed:  # its file went away while it was read
+                raise unknown_archive(self.id) from error
             raise ImageError(error.reason, self.shown(str(error))) from error
 
     def shown(self, message: str) -> str:
@@ -61,8 +97,14 @@ class OpenArchive:
 
     def close(self) -> None:
         """Let go of the file and delete it."""
+        self.closed = True
         self.items.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def unknown_archive(id: str) -> ProblemError:
+    """404: no such archive is open, or not any more."""
+    return ProblemError(404, "unknown-archive", f"No archive {id} is open.", next="Upload the archive again.")
 
 
 def _more(uri: str) -> ImageItem:
@@ -129,9 +171,7 @@ class ArchiveStore:
             self._expire()
             found = self._open.get(id)
             if found is None:
-                raise ProblemError(
-                    404, "unknown-archive", f"No archive {id} is open.", next="Upload the archive again."
-                )
+                raise unknown_archive(id)
             found.used = time.monotonic()
             self._open.move_to_end(id)
             return found

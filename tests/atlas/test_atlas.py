@@ -15,7 +15,7 @@ from PIL import Image
 
 from morelli.atlas import Atlas, AtlasOptions, add_images, build_atlas
 from morelli.encoders import Encoder
-from morelli.errors import ArtifactError, ChangedMeanwhileError, UsageError
+from morelli.errors import ArtifactError, ChangedMeanwhileError, UnknownDimensionError, UsageError
 from morelli.features import FeatureTable, extract
 from morelli.images import iter_source
 from morelli.metrics import roc_auc
@@ -86,6 +86,8 @@ def test_maps_are_the_last_blocks_by_the_fit_that_did_not_see_the_image(
             assert shown.shape == (4, 4)
             assert np.allclose(shown, expected[k], atol=2e-3 * max(expected[k].max(), 1e-9))
         assert np.allclose(atlas.relevance(row), expected[4], rtol=2e-3, atol=1e-6)
+    with pytest.raises(UnknownDimensionError, match="Dimensions are 0 to 3, not 4"):
+        atlas.relevance(0, 4)
 
 
 def test_switching_a_dimension_off_rescores_everything(atlas: Atlas) -> None:

@@ -43,7 +43,7 @@ from morelli.atlas._views import (
     prototype_views,
     row_records,
 )
-from morelli.errors import UsageError
+from morelli.errors import UnknownDimensionError, UsageError
 from morelli.metrics import two_sample_auc
 
 if TYPE_CHECKING:
@@ -341,14 +341,16 @@ class Atlas(MapView):
         """Relevance map (g, g) of one dimension, or of the logit for None.
 
         Raises:
-            UsageError: no such row or dimension, or an atlas without maps.
+            UsageError: no such row, or an atlas without maps.
+            UnknownDimensionError: no such dimension.
         """
         self._check_row(row)
         if self.pixels is None:
             raise UsageError("This atlas has no maps: build it from a table with tokens, or with its images.")
+        # The logit's map stands behind those of the dimensions, and has no number of its own.
         k = self.record.dimensions if dimension is None else dimension
-        if not 0 <= k <= self.record.dimensions:
-            raise UsageError(f"Dimensions are 0 to {self.record.dimensions - 1}, not {dimension}.")
+        if dimension is not None and not 0 <= dimension < self.record.dimensions:
+            raise UnknownDimensionError(f"Dimensions are 0 to {self.record.dimensions - 1}, not {dimension}.")
         side = round(self.record.patches**0.5)
         return np.asarray(self.pixels.maps([row])[0, k].reshape(side, side))
 

@@ -369,11 +369,11 @@ class Atlas(MapView):
         """Dimensions to switch off, each once and in order.
 
         Raises:
-            UsageError: one of them does not exist.
+            UnknownDimensionError: one of them does not exist.
         """
         found = tuple(sorted(set(off)))
         if found and not (found[0] >= 0 and found[-1] < self.record.dimensions):
-            raise UsageError(f"Dimensions are 0 to {self.record.dimensions - 1}; got {list(off)}.")
+            raise UnknownDimensionError(f"Dimensions are 0 to {self.record.dimensions - 1}; got {list(off)}.")
         return found
 
     def logits(self, off: Sequence[int] = ()) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from fastapi import Query, Request, Response
 from pydantic import TypeAdapter
 
 from morelli.server._atlases import Opened
-from morelli.server._problems import documented
+from morelli.server._problems import ProblemError, documented
 from morelli.server._state import state_of
 
 PREFIX = "/api/v1/atlases"
@@ -38,6 +38,28 @@ Off = Annotated[
 def opened_atlas(request: Request, name: str) -> Opened:
     """The atlas that an address names; raises a 404 problem."""
     return state_of(request).atlases.get(name)
+
+
+def known_row(opened: Opened, row: int) -> int:
+    """The row, where the atlas has it; raises a 404 problem."""
+    if row >= len(opened.atlas):
+        raise ProblemError(
+            404,
+            "unknown-row",
+            f"There is no image {row}; rows are 0 to {len(opened.atlas) - 1}.",
+            next="Ask for one.",
+        )
+    return row
+
+
+def known_prototype(opened: Opened, number: int) -> int:
+    """The number of a prototype, where the atlas has it; raises a 404 problem."""
+    found = opened.atlas.prototypes_found
+    if found is None or number >= len(found):
+        raise ProblemError(
+            404, "unknown-prototype", f"There is no pattern {number} in this atlas.", next="Ask for one."
+        )
+    return number
 
 
 @cache

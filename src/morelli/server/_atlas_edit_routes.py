@@ -14,6 +14,7 @@ from morelli.server._atlas_answers import (
     PREFIX,
     Name,
     json_answer,
+    known_prototype,
     opened_atlas,
 )
 from morelli.server._atlases import Opened
@@ -47,7 +48,8 @@ def edit_prototype(
     request: Request, atlas: Name, id: Annotated[int, InPath(ge=0, le=1_000_000)], fields: m.PrototypeEdit
 ) -> Response:
     """Name, note, hide or merge a prototype; null for `merged_into` takes a merge back."""
-    found = opened_atlas(request, atlas).atlas.edit_prototype(id, *_set_and_seen(fields))
+    opened = opened_atlas(request, atlas)
+    found = opened.atlas.edit_prototype(known_prototype(opened, id), *_set_and_seen(fields))
     return json_answer(a.PrototypeNotes, dict(found))
 
 

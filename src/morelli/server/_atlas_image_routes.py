@@ -17,9 +17,9 @@ from morelli.server._atlas_answers import (
     Name,
     Row,
     json_answer,
+    known_row,
     opened_atlas,
 )
-from morelli.server._atlases import Opened
 from morelli.server._etags import cached, matches
 from morelli.server._openapi import BINARY, RELEVANCE_MAP
 from morelli.server._paths import inside
@@ -39,7 +39,7 @@ MOST_ON_A_SHEET = 512
 def image(request: Request, atlas: Name, row: Row) -> Response:
     """Give everything known of one image."""
     opened = opened_atlas(request, atlas)
-    found = opened.atlas.image(_checked(opened, row))
+    found = opened.atlas.image(known_row(opened, row))
     original = opened.atlas.original(row)
     if original is None:
         file = "in-archive" if "::" in str(found["uri"]) else "gone"
@@ -57,7 +57,7 @@ def image(request: Request, atlas: Name, row: Row) -> Response:
 def thumbnail(request: Request, atlas: Name, row: Row) -> Response:
     """Give what the encoder saw of an image, as JPEG."""
     opened = opened_atlas(request, atlas)
-    etag = opened.tag("thumbnail", _checked(opened, row))
+    etag = opened.tag("thumbnail", known_row(opened, row))
     if matches(request, etag):
         return cached(request, b"", "image/jpeg", etag)
     content = opened.atlas.thumbnail(row)
@@ -90,7 +90,7 @@ def thumbnail_sheet(
 ) -> Response:
     """Give many thumbnails at once: their lengths as little-endian uint32 (0: none), then the JPEG files."""
     opened = opened_atlas(request, atlas)
-    wanted = [_checked(opened, int(row)) for row in rows.split(",")]
+    wanted = [known_row(opened, int(row)) for row in rows.split(",")]
     if len(wanted) > MOST_ON_A_SHEET:
         raise ProblemError(
             422, "invalid-request", f"A sheet has at most {MOST_ON_A_SHEET} thumbnails.", next="Ask twice."
@@ -116,7 +116,7 @@ def thumbnail_sheet(
 def relevance(request: Request, atlas: Name, row: Row, *, dimension: m.Dimension = "logit") -> Response:
     """Give a relevance map: little-endian float32, row by row, ≥ 0."""
     opened = opened_atlas(request, atlas)
-    map = opened.atlas.relevance(_checked(opened, row), _number(dimension))
+    map = opened.atlas.relevance(known_row(opened, row), _number(dimension))
     headers = {"X-Shape": f"{map.shape[0]},{map.shape[1]}"}
     content = np.ascontiguousarray(map, dtype="<f4").tobytes()
     return cached(
@@ -141,7 +141,7 @@ def relevance_picture(
 ) -> Response:
     """Give a relevance map as PNG, orange where the dimension speaks for generated, blue where for real."""
     opened = opened_atlas(request, atlas)
-    etag = opened.tag("relevance.png", _checked(opened, row), dimension, size, overlay)
+    etag = opened.tag("relevance.png", known_row(opened, row), dimension, size, overlay)
     if matches(request, etag):
         return cached(request, b"", "image/png", etag)
     k = _number(dimension)
@@ -167,7 +167,7 @@ def relevance_picture(
 def image_file(request: Request, atlas: Name, row: Row) -> Response:
     """Give an image's own file, where it lies inside the declared roots and is still there."""
     opened = opened_atlas(request, atlas)
-    path = opened.atlas.original(_checked(opened, row))
+    path = opened.atlas.original(known_row(opened, row))
     if path is None:
         raise ProblemError(
             404,
@@ -186,17 +186,6 @@ def image_file(request: Request, atlas: Name, row: Row) -> Response:
     return FileResponse(
         path.resolve(), media_type=_image_type(path), headers={"Cache-Control": "private, no-cache"}
     )
-
-
-def _checked(opened: Opened, row: int) -> int:
-    if row >= len(opened.atlas):
-        raise ProblemError(
-            404,
-            "unknown-row",
-            f"There is no image {row}; rows are 0 to {len(opened.atlas) - 1}.",
-            next="Ask for one.",
-        )
-    return row
 
 
 def _number(dimension: str) -> int | None:

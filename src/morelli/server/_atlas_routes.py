@@ -24,12 +24,13 @@ from morelli.server._atlas_answers import (
     SelectionOf,
     json_answer,
     json_text,
+    known_prototype,
     opened_atlas,
 )
 from morelli.server._atlases import off_numbers
 from morelli.server._etags import cached, matches
 from morelli.server._openapi import BINARY
-from morelli.server._problems import ProblemError, documented
+from morelli.server._problems import documented
 from morelli.server._state import state_of
 
 router = APIRouter(prefix=PREFIX)
@@ -215,12 +216,7 @@ def prototypes(request: Request, atlas: Name, *, selection: SelectionOf = None) 
 def pattern_page(request: Request, atlas: Name, id: Annotated[int, InPath(ge=0, le=2**31)]) -> Response:
     """Give one prototype with its images, and what their scores would be without it."""
     opened = opened_atlas(request, atlas)
-    found = opened.atlas.prototypes_found
-    if found is None or id >= len(found):
-        raise ProblemError(
-            404, "unknown-prototype", f"There is no pattern {id} in this atlas.", next="Ask for one."
-        )
-    etag = opened.tag("pattern-page", id, edited=True)
+    etag = opened.tag("pattern-page", known_prototype(opened, id), edited=True)
     if matches(request, etag):
         return cached(request, b"", "application/json", etag)
     page = opened.atlas.pattern_page(id)

@@ -11,6 +11,7 @@ from fastapi import Path as InPath
 from morelli.artefacts.text import csv_table
 from morelli.inspection.answers import COLUMNS, SECOND_COLUMNS, Second
 from morelli.server import _models as m
+from morelli.server._atlas_answers import known_row
 from morelli.server._check_routes import check_rates
 from morelli.server._feedback import store_feedback
 from morelli.server._paths import allowed_path
@@ -96,7 +97,8 @@ async def feedback(request: Request, body: m.FeedbackRequest) -> m.FeedbackAnswe
     state = state_of(request)
     if body.atlas is not None and body.row is not None:
         opened = await asyncio.to_thread(state.atlases.get, body.atlas)
-        before, kept = await asyncio.to_thread(opened.atlas.feedback, body.row, body.label, body.note)
+        row = known_row(opened, body.row)
+        before, kept = await asyncio.to_thread(opened.atlas.feedback, row, body.label, body.note)
         return m.FeedbackAnswer(
             stored="atlas", place="feedback.csv", replaced=before, kept=kept, difference=None
         )

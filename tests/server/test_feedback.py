@@ -174,6 +174,18 @@ def test_a_word_on_an_image_of_an_atlas_says_what_it_replaces(whole: Running) ->
         assert answer["difference"] is None
 
 
+def test_a_word_on_two_things_at_once_is_refused(whole: Running, picture: bytes) -> None:
+    case = whole.upload(("mine.png", picture)).json()["cases"][0]["id"]
+    told(whole, case, "real")
+    for place in ({"atlas": "small", "row": 8}, {"atlas": "small"}, {"row": 8}):
+        answer = whole.post("/feedback", json={"case": case, "label": "fake", **place})
+        assert (answer.status_code, answer.json()["type"]) == (422, "urn:morelli:problem:invalid-request")
+    # Neither was kept.
+    assert told(whole, case, "real")["replaced"] == "real"
+    said = whole.post("/feedback", json={"atlas": "small", "row": 8, "label": "real"}).json()
+    assert said["replaced"] is None
+
+
 def test_pictures_of_known_images_are_shown_from_the_declared_folders_alone(
     settings: ServerSettings, server: Running, picture: bytes, tmp_path: Path, collection: Path
 ) -> None:

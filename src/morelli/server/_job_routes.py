@@ -95,6 +95,13 @@ async def remove_job(request: Request, id: JobId) -> Response:
 async def feedback(request: Request, body: m.FeedbackRequest) -> m.FeedbackAnswer:
     """Say what an image really is: into its atlas, or into the operator's feedback file or table."""
     state = state_of(request)
+    if body.case is not None and (body.atlas is not None or body.row is not None):
+        raise ProblemError(
+            422,
+            "invalid-request",
+            "The feedback is about a case and about an image of an atlas.",
+            next="Give either case, or atlas and row.",
+        )
     if body.atlas is not None and body.row is not None:
         opened = await asyncio.to_thread(state.atlases.get, body.atlas)
         row = known_row(opened, body.row)

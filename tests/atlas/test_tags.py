@@ -44,6 +44,14 @@ def test_names_that_cannot_be_a_tag_change_nothing(own_atlas: Atlas) -> None:
     assert own_atlas.tags.stamp() is None
 
 
+def test_spaces_around_a_name_are_no_part_of_it(own_atlas: Atlas) -> None:
+    fake = own_atlas.select(FAKE)
+    own_atlas.tag_images(fake, [" spaced ", "kept"], [])
+    assert list(own_atlas.tags.masks()) == ["kept", "spaced"]
+    own_atlas.tag_images(fake, [], [" spaced "])
+    assert list(own_atlas.tags.masks()) == ["kept"]
+
+
 def test_other_images_than_the_caller_saw_are_refused(own_atlas: Atlas) -> None:
     with pytest.raises(ChangedMeanwhileError, match="60 images"):
         own_atlas.tag_images(own_atlas.select(FAKE), ["x"], [], count=59)

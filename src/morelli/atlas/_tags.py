@@ -107,6 +107,8 @@ class Tags:
     def change(self, rows: NDArray[np.integer], add: Sequence[str], remove: Sequence[str]) -> None:
         """Give images some tags and take others from them, in one step; a tag that no image has is gone.
 
+        Spaces around a name are not part of it.
+
         Raises:
             UsageError: a name that cannot be one, or too many tags.
         """
@@ -116,7 +118,7 @@ class Tags:
             found = {name: set(images) for name, images in self.read().items()}
             for name in names:
                 found[name] = found.get(name, set()) | sums
-            for name in remove:
+            for name in map(str.strip, remove):
                 found[name] = found.get(name, set()) - sums
             kept = {name: sorted(images) for name, images in found.items() if images}
             if len(kept) > MOST_TAGS:

@@ -105,6 +105,17 @@ def test_a_later_note_on_the_same_picture_is_kept_in_the_table(
     assert notes == ["first", 'it\'s "mine", \\ ünïcode', 'it\'s "mine", \\ ünïcode', "last"]
 
 
+def test_the_ending_of_a_table_is_one_in_any_case(
+    settings: ServerSettings, picture: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "F.LANCE"
+    with running(replace(settings, feedback=path, roots=())) as server:
+        case = server.upload(("mine.png", picture)).json()["cases"][0]
+        answer = told(server, case["id"], "fake")
+    assert (answer["stored"], answer["place"]) == ("table", "F.LANCE")
+    assert FeatureTable.open(path).metadata(["label"]).to_pylist() == [{"label": 1}]
+
+
 def test_a_label_given_without_a_note_and_a_note_given_later(
     settings: ServerSettings, picture: bytes, tmp_path: Path
 ) -> None:

@@ -28,9 +28,9 @@ def store_feedback(
 ) -> m.FeedbackAnswer:
     """Keep what a case is said to be, in place of what was said of it before.
 
-    A path that ends in ``.lance`` is a feature table: its row holds what the detector and its bank read of
-    the picture, so that `morelli bank add` and `morelli fit` take it. Any other is a file with one JSON a
-    line. Neither holds the picture.
+    A path that ends in ``.lance``, in whatever case, is a feature table: its row holds what the detector and
+    its bank read of the picture, so that `morelli bank add` and `morelli fit` take it. Any other is a file
+    with one JSON a line. Neither holds the picture.
 
     Raises:
         ProblemError: 422, an edited picture for a table.
@@ -38,7 +38,7 @@ def store_feedback(
         ArtifactError: somebody else is writing there.
     """
     label = NUMBERS[body.label]
-    if path.suffix == ".lance":
+    if path.suffix.lower() == ".lance":
         if stored.edits:
             raise ProblemError(
                 422,

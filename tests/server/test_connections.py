@@ -153,6 +153,24 @@ def test_an_early_answer_arrives_although_the_client_is_still_sending(server: Ru
             assert answer.startswith(b"HTTP/1.1 400")
 
 
+def test_a_connection_that_ends_with_an_unexpected_error_says_so(
+    settings: ServerSettings, picture: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(settings) as server:
+        found = server.upload(("a.png", picture)).json()["cases"][0]["id"]
+
+        def broken(*_: object, **__: object) -> None:
+            raise RuntimeError("of no concern to the client")
+
+        for _ in range(20):
+            with monkeypatch.context() as patched:
+                patched.setattr(server.state.cases, "get", broken)
+                answer = server.get(f"/cases/{found}")
+            assert (answer.status_code, answer.json()["type"]) == (500, "urn:morelli:problem:internal-error")
+            assert answer.headers["connection"] == "close" and "no concern" not in answer.text
+            assert server.get(f"/cases/{found}").status_code == 200
+
+
 def test_stopping_finishes_what_runs_and_cancels_jobs(settings: ServerSettings, picture: bytes) -> None:
     with running(settings) as server, ThreadPoolExecutor(1) as pool:
         server.post("/jobs", json={"path": "."})

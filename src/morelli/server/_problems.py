@@ -184,7 +184,13 @@ def install(app: FastAPI) -> None:
     async def _unexpected(request: Request, error: Exception) -> JSONResponse:
         # The text of an unexpected error may hold paths and contents: it goes to the log, not to the client.
         log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
-        return ProblemError(500, "internal-error", "Something unexpected happened in the server.").response()
+        # The error goes on to the web server, which closes the connection: nobody is to ask on it again.
+        return ProblemError(
+            500,
+            "internal-error",
+            "Something unexpected happened in the server.",
+            headers={"Connection": "close"},
+        ).response()
 
 
 def methods_at(request: Request) -> list[str]:

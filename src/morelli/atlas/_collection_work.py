@@ -68,7 +68,8 @@ class CollectionWork(ABC):
         """Rows of the `top` images nearest to a search of `embeddings`, nearest first, and their cosines."""
         found = self.require_embeddings().similarities(search)
         order = self.by_nearness(search, None, descending=True)[:top]
-        return order.tolist(), [round(float(one), 4) for one in found[order]]
+        # Embeddings in float16 are not quite of length 1, so that one's cosine to itself may exceed 1.
+        return order.tolist(), [round(float(one), 4) for one in np.clip(found[order], -1.0, 1.0)]
 
     def by_nearness(self, search: str, selection: Selection | None, *, descending: bool) -> NDArray[np.int64]:
         """Rows of a selection by their cosine to a search of `embeddings`."""

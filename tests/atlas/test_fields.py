@@ -14,7 +14,7 @@ import pytest
 from morelli.atlas import Atlas
 from morelli.atlas._colours import ColourColumn
 from morelli.atlas._fields import Kind, _histogram
-from morelli.atlas._manifest_columns import manifest_kinds, manifest_numbers
+from morelli.atlas._manifest_columns import manifest_column, manifest_kinds, manifest_numbers
 from morelli.errors import UsageError
 
 
@@ -73,6 +73,14 @@ def test_a_range_of_dates_takes_dates_and_refuses_anything_else(atlas: Atlas) ->
         atlas.select({"column": "taken", "range": ["yesterday", None]})
     with pytest.raises(UsageError, match="a number"):
         atlas.select({"column": "exposure", "range": ["2024-01-01", None]})
+
+
+def test_a_column_that_no_image_has_is_named_beside_those_that_there_are() -> None:
+    with pytest.raises(UsageError, match=r"No image has a column 'nope'; the manifest's own are a, b\.$"):
+        manifest_column(pa.chunked_array([['{"b": "1"}', '{"a": "2"}', None]]), "nope")
+    for none in ([], [None, "{}"]):
+        with pytest.raises(UsageError, match=r"^No image has a column 'nope'\.$"):
+            manifest_column(pa.chunked_array([none], pa.string()), "nope")
 
 
 def test_kinds_of_manifest_columns_are_told_by_all_their_values() -> None:

@@ -34,7 +34,7 @@ def manifest_column(metadata: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     """Column `name` of the manifest as strings, null where a row has none.
 
     Raises:
-        UsageError: no row has it; the message names those that exist.
+        UsageError: no row has it; the message names those that exist, if any.
     """
     import pyarrow as pa
 
@@ -45,9 +45,8 @@ def manifest_column(metadata: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
         value = row.get(name)
         values.append(None if value is None else str(value))
     if name not in known:
-        raise UsageError(
-            f"No image has a column {name!r}; the manifest's own are {', '.join(sorted(known))}."
-        )
+        own = f"; the manifest's own are {', '.join(sorted(known))}" if known else ""
+        raise UsageError(f"No image has a column {name!r}{own}.")
     return pa.chunked_array([pa.array(values, pa.string())])
 
 

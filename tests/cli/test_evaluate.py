@@ -258,6 +258,35 @@ def test_a_sweep_keeps_its_features_and_is_reported(collection, tiny_clip_dir, t
     assert morelli("reproduce", tmp_path / "r").code == 0
 
 
+def _small_labelled(collection: Path, into: Path) -> Path:
+    for label in ("real", "fake"):
+        for folder in sorted((collection / label).iterdir())[:3]:
+            shutil.copytree(folder, into / label / folder.name)
+    return into
+
+
+def test_a_sweep_lists_the_files_that_it_cannot_read(collection, tiny_clip_dir, tmp_path):
+    small = _small_labelled(collection, tmp_path / "small")
+    (small / "real" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    command = [
+        "evaluate", "robustness", small, "--label-from", "folders", "--encoder", tiny_clip_dir, "--detector",
+        "probe", "--perturbations", "blur:2", "-o", tmp_path / "r", "--rounds", "20",
+    ]  # fmt: skip
+    run = morelli(*command)
+    assert run.code == 3, run.err
+    assert "1 could not be swept" in run.err
+    assert run.err.count("broken.png: ") == 1
+    assert "blur:2" in run.out
+    (tmp_path / "bad").mkdir()
+    shutil.copy(small / "real" / "broken.png", tmp_path / "bad")
+    none = morelli(
+        "evaluate", "robustness", tmp_path / "bad", "--encoder", tiny_clip_dir, "--detector", "probe", "-o",
+        tmp_path / "n", "--perturbations", "blur:2",
+    )  # fmt: skip
+    assert none.code == 4, none.err
+    assert "broken.png: " in none.err
+
+
 def test_an_audit_finds_the_shortcut_and_alignment_removes_it(photos, tmp_path):
     rng = np.random.default_rng(0)
     for number in range(24):

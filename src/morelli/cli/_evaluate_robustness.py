@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 
 from morelli.cli._console import console, printable, progress
 from morelli.cli._encoder_loading import encoder_of, named_encoder
+from morelli.cli._errors import outcome
 from morelli.cli._evaluate_options import (
     Bundles,
     Detectors,
@@ -26,6 +28,7 @@ from morelli.cli._evaluate_options import (
     measure_options,
 )
 from morelli.cli._evaluate_reporting import listed, reported
+from morelli.cli._failures import print_failures
 from morelli.cli._options import (
     Device,
     DeviceChoice,
@@ -42,6 +45,7 @@ from morelli.cli._options import (
     WeightsPath,
 )
 from morelli.cli._sources import collection_of, print_source_report
+from morelli.errors import SourceError
 
 if TYPE_CHECKING:
     from morelli.detectors import Bundle
@@ -98,7 +102,7 @@ def robustness(
 
     The encoder sees each image under each perturbation once, and keeps the features by content: a sweep
     that was broken off goes on where it stopped, and another detector costs no encoding. Detectors are
-    fitted on clean images only.
+    fitted on clean images only. Unreadable images are listed and left out.
 
     Examples:
 
@@ -107,6 +111,8 @@ def robustness(
         morelli evaluate robustness mine/ --label-from folders --bundle mine-bundle/ -o sweep/ --offline
 
         morelli evaluate robustness sweep/robustness.lance --detector knn:5 -o sweep-knn/
+
+    Exit codes: 0 all done, 2 wrong usage, 3 some images failed (listed), 4 nothing could be done.
     """
     from morelli.detectors import Bundle, default_bundle_path
     from morelli.evaluation import Input, Run, extract_perturbed
@@ -119,6 +125,7 @@ def robustness(
         label_from=label_from, layout=layout, image_column=image_column, label_column=label_column
     )
     inputs = bundle_inputs(bundles)
+    passed = _Passed(source)
     if len(source) == 1 and source[0].rstrip("/").endswith(".lance"):
         features = Path(source[0])
     else:
@@ -140,9 +147,11 @@ def robustness(
                 perturbations=perturbations,
                 kinds=_kinds(kinds, bundled, loaded),
                 progress=advance,
+                on_pass=passed.add,
                 workers=workers,
                 batch_size=batch_size,
             )
+        passed.show()
     FeatureTable.open(features)
     made = Run(
         kind="robustness",
@@ -167,6 +176,39 @@ def robustness(
     )
     if not quiet:
         _show_sweep(done)
+    if passed.failed:
+        raise typer.Exit(outcome(passed.clean, len(passed.failed)))
+
+
+@dataclass
+class _Passed:
+    """What the passes over the images made: how many are there as they are, and which failed in any pass."""
+
+    sources: Sequence[str]
+    clean: int = 0
+    failed: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+
+    def add(self, spec: str, done: int, failed: Sequence[tuple[str, str, str]]) -> None:
+        for uri, reason, message in failed:
+            self.failed.setdefault(uri, (uri, reason, f"under {spec}: {message}" if spec else message))
+        if spec:
+            return
+        self.clean = done
+        if not self.clean:  # nor will any other pass make something
+            self.show()
+            if not self.failed:
+                raise SourceError(f"No image found in {', '.join(self.sources)}.")
+            raise typer.Exit(outcome(0, len(self.failed)))
+
+    def show(self) -> None:
+        """List what failed."""
+        print_failures(
+            list(self.failed.values()),
+            "swept",
+            rest="`FeatureTable.open(…).failures()` gives those of the last pass",
+            sources=self.sources,
+            done=self.clean,
+        )
 
 
 @contextmanager

@@ -59,13 +59,15 @@ def extract_perturbed(
     perturbations: Mapping[str, Sequence[str]] | Sequence[str] | str = "standard",
     kinds: Sequence[str] = ("final",),
     progress: Callable[[str, int, int], None] | None = None,
+    on_pass: Callable[[str, int, Sequence[tuple[str, str, str]]], None] | None = None,
     **options: Any,
 ) -> FeatureTable:
     """Features of every image of `source`, clean and under every perturbation, in the one table `out`.
 
     What the table holds already is not encoded again, so a sweep can be broken off, resumed and widened.
-    `progress` is called with (perturbation, its number, their number) before each pass; `options` go to
-    `morelli.features.extract`.
+    `progress` is called with (perturbation, its number, their number) before each pass, `on_pass` after
+    it with (perturbation, number of images that have features, address, reason and message of each that has
+    none); `options` go to `morelli.features.extract`.
     """
     from morelli.features import FeatureTable, extract
 
@@ -74,7 +76,10 @@ def extract_perturbed(
     for number, spec in enumerate(specs):
         if progress is not None:
             progress(spec, number, len(specs))
-        extract(items, out, encoder=encoder, kinds=kinds, perturbation=spec or None, **options)
+        report = extract(items, out, encoder=encoder, kinds=kinds, perturbation=spec or None, **options)
+        if on_pass is not None:
+            failed = [(failure.uri, failure.reason, failure.message) for failure in report.failed]
+            on_pass(spec, report.done + report.skipped + report.duplicates, failed)
     return FeatureTable.open(Path(out))
 
 

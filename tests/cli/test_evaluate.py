@@ -287,6 +287,23 @@ def test_a_sweep_lists_the_files_that_it_cannot_read(collection, tiny_clip_dir, 
     assert "broken.png: " in none.err
 
 
+def test_a_picture_that_a_delivery_refuses_is_left_out_of_the_sweep(collection, tiny_clip_dir, tmp_path):
+    small = _small_labelled(collection, tmp_path / "small")
+    Image.new("RGB", (40, 17_000), "teal").save(small / "real" / "tall.png")
+    run = morelli(
+        "evaluate", "robustness", small, "--label-from", "folders", "--encoder", tiny_clip_dir, "--detector",
+        "probe", "--perturbations", "webp:75", "-o", tmp_path / "r", "--rounds", "20",
+    )  # fmt: skip
+    assert run.code == 3, run.err
+    assert "tall.png: extreme_shape: under webp:75: " in run.err
+    assert "images without features under a delivery are in none" in run.err
+    rows = Predictions.read(tmp_path / "r" / "predictions.parquet")
+    names = {d: rows.select(perturbation=d).table.column("sha256").to_pylist() for d in ("", "webp:75")}
+    assert names[""] == names["webp:75"]
+    assert not any("tall.png" in uri for uri in rows.table.column("uri").to_pylist())
+    assert morelli("reproduce", tmp_path / "r").code == 0
+
+
 def test_an_audit_finds_the_shortcut_and_alignment_removes_it(photos, tmp_path):
     rng = np.random.default_rng(0)
     for number in range(24):

@@ -115,6 +115,28 @@ def test_missing_perturbation_is_named(table: FeatureTable) -> None:
         sweep(table, [Candidate("probe", LogisticRegression())], perturbations=["webp:50"])
 
 
+def test_an_image_that_one_delivery_lacks_is_left_out_of_all(table: FeatureTable, tmp_path: Path) -> None:
+    from morelli.evaluation._splits import Split
+
+    rows = table.load()
+    sha, spec = rows.column("sha256"), rows.column("perturbation")
+    lost = sha[np.flatnonzero(spec == "")[5]]
+    part = FeatureTable.create(tmp_path / "part.lance", table.build, table.spec.kinds)
+    part.append(rows.take(~((sha == lost) & (spec == "blur:2"))))
+    split = Split("own", np.arange(16), np.arange(4, 32))
+    probe = Candidate("probe", LogisticRegression(max_iter=2000))
+    for splits, count in ((None, 31), ([split], 27)):
+        found = sweep(part, [probe], splits=splits)
+        assert found.run["left_out"] == {"blur:2": 1}
+        assert len(found) == count * 5
+        assert lost not in found.table.column("sha256").to_pylist()
+    assert "left_out" not in sweep(table, [probe]).run
+    part = FeatureTable.create(tmp_path / "none.lance", table.build, table.spec.kinds)
+    part.append(rows.take((spec == "blur:2") == (sha == lost)))
+    with pytest.raises(UsageError, match="blur:2 lack some"):
+        sweep(part, [probe])
+
+
 def test_a_set_of_axes_is_chosen_by_name() -> None:
     from morelli.evaluation._robustness import STANDARD, UNIVFD, perturbation_ids
 

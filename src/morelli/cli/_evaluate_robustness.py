@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from morelli.cli._console import console, printable, progress
+from morelli.cli._console import console, error_console, printable, progress
 from morelli.cli._encoder_loading import encoder_of, named_encoder
 from morelli.cli._errors import outcome
 from morelli.cli._evaluate_options import (
@@ -102,7 +102,8 @@ def robustness(
 
     The encoder sees each image under each perturbation once, and keeps the features by content: a sweep
     that was broken off goes on where it stopped, and another detector costs no encoding. Detectors are
-    fitted on clean images only. Unreadable images are listed and left out.
+    fitted on clean images only. Images that are unreadable, or that a delivery refuses, are listed and left
+    out of every delivery.
 
     Examples:
 
@@ -176,6 +177,8 @@ def robustness(
     )
     if not quiet:
         _show_sweep(done)
+        for note in done.document["run"].get("notes", []):
+            error_console().print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     if passed.failed:
         raise typer.Exit(outcome(passed.clean, len(passed.failed)))
 

@@ -124,7 +124,10 @@ def sweep(
     of the generators for `robustness_curves`. Fitting needs the features of all perturbations in memory;
     bundles are scored one perturbation at a time.
 
-    Raises UsageError when a perturbation lacks images that the clean set has.
+    An image without features under one of the perturbations is left out of all, so that every delivery is of
+    the same images; the run's `left_out` says how many lack each.
+
+    Raises UsageError when the table lacks a perturbation, or no image has all of them.
     """
     held = table.metadata(["perturbation"]).column("perturbation").to_pylist()
     present = list(dict.fromkeys(held))
@@ -139,7 +142,7 @@ def sweep(
     fixed = [candidate for candidate in candidates if candidate.fixed]
     fitted = [candidate for candidate in candidates if not candidate.fixed]
     kinds = sorted({kind for c in candidates for kind in (c.detector.kinds if c.fixed else c.kinds)})
-    clean = table.load(kinds, where="perturbation = ''")
+    clean, kept, left_out = _of_all(table, specs, kinds)
     order = {sha: row for row, sha in enumerate(clean.column("sha256"))}
     parts: list[Predictions] = []
     held_back: list[Features] = []
@@ -155,10 +158,16 @@ def sweep(
         steps = n * np.arange(len(specs))
         widened = [
             replace(split, test=np.add.outer(steps, split.test).ravel())
-            for split in (splits if splits is not None else fold_splits(clean, seed=seed))
+            for split in (
+                [_renumbered(split, kept) for split in splits]
+                if splits is not None
+                else fold_splits(clean, seed=seed)
+            )
         ]
         parts.append(run_splits(ROBUSTNESS, Features.concat(held_back), widened, fitted))
     run = {"protocol": ROBUSTNESS, "seed": seed, "build": clean.build.to_json(), "families": _families(clean)}
+    if left_out:
+        run["left_out"] = left_out
     return Predictions.concat(parts, run)
 
 
@@ -278,19 +287,42 @@ def _draws(part: Predictions, ranked: Ranked, rows: IntArray, rounds: int, seed:
     return ranked.grouped(ranked.cumulative_reals(weights[0]), weights[1]).auc
 
 
-def _in_order(
-    table: FeatureTable, spec: str, kinds: Sequence[str] | None, order: Mapping[str, int]
-) -> Features:
+def _of_all(
+    table: FeatureTable, specs: Sequence[str], kinds: Sequence[str]
+) -> tuple[Features, IntArray, dict[str, int]]:
+    """The clean images that have features under every perturbation.
+
+    Also the new number of every clean row, -1 for those left out, and how many lack each perturbation.
+    """
+    clean = table.load(kinds, where="perturbation = ''")
+    names = clean.column("sha256")
+    held: dict[str, set[str]] = {spec: set() for spec in specs}
+    rows = table.metadata(["sha256", "perturbation"])
+    for sha, spec in zip(*(rows.column(c).to_pylist() for c in ("sha256", "perturbation")), strict=True):
+        if spec in held:
+            held[spec].add(sha)
+    left_out = {spec: sum(sha not in there for sha in names) for spec, there in held.items()}
+    left_out = {spec: count for spec, count in left_out.items() if count}
+    whole = np.asarray([all(sha in there for there in held.values()) for sha in names], dtype=bool)
+    if len(clean) and not whole.any():
+        raise UsageError(
+            f"No image of the table has features under every perturbation; {', '.join(left_out)} lack some: "
+            "run extract_perturbed again to complete them."
+        )
+    return clean.take(whole), np.where(whole, np.cumsum(whole) - 1, -1), left_out
+
+
+def _renumbered(split: Split, places: IntArray) -> Split:
+    """The split with the rows' new numbers, without those that have none."""
+    train, test = places[split.train], places[split.test]
+    return replace(split, train=train[train >= 0], test=test[test >= 0])
+
+
+def _in_order(table: FeatureTable, spec: str, kinds: Sequence[str], order: Mapping[str, int]) -> Features:
     """The rows of one perturbation in the order of the clean rows."""
     quoted = spec.replace("'", "''")
     features = table.load(kinds, where=f"perturbation = '{quoted}'")
     places = {sha: row for row, sha in enumerate(features.column("sha256"))}
-    missing = [sha for sha in order if sha not in places]
-    if missing:
-        raise UsageError(
-            f"{len(missing)} images of the table have no features under {spec}, such as {missing[0][:12]}; "
-            "run extract_perturbed again to complete them."
-        )
     return features.take([places[sha] for sha in order])
 
 

@@ -321,6 +321,12 @@ def _robustness(run: Run) -> Executed:
     candidates = [made[n][0] if n in made else Candidate(n, b) for n, b in bundles.items()]
     predictions = sweep(table, distinct([*plain, *candidates]), seed=run.seed)
     every = table.load(kinds)
+    notes = [f"{n} has seen these images, so its recipe was fitted again in every fold" for n in made]
+    if left_out := predictions.run.get("left_out", {}):
+        lacking = ", ".join(f"{spec} ({count:,})" for spec, count in left_out.items())
+        notes.append(
+            f"images without features under a delivery are in none, so that all are of the same: {lacking}"
+        )
     record = {
         **predictions.run,
         "protocols": ["robustness"],
@@ -328,7 +334,7 @@ def _robustness(run: Run) -> Executed:
         "features": features_digest(every, kinds),
         "bundles": {name: bundle.digest for name, bundle in bundles.items()},
         "seen": {k: v for k, v in seen.items() if v is not None},
-        "notes": [f"{n} has seen these images, so its recipe was fitted again in every fold" for n in made],
+        "notes": notes,
     }
     predictions = Predictions(predictions.table, record)
     inputs = [

@@ -131,7 +131,39 @@ def test_generators_eras_and_sources_have_rows_of_their_own():
     assert all(c.adjusted["auc"] >= c.p_values["auc"] for c in found.values())
     two = compare_tables(parts[0], parts[1], by="source", options=options)
     assert {c.subset for c in two} == {f"s{i}" for i in (0, 2, 4, 6, 8)}
-    with pytest.raises(UsageError, match="no era in the first table has 10 images"):
+    with pytest.raises(UsageError, match="no era has 10 images or more in the table"):
         compare_tables(both.rows(both.labels == 0), by="era", options=options)
     with pytest.raises(UsageError, match="choose one of generator"):
         compare_tables(both, by="colour")
+
+
+def test_groups_that_one_table_lacks_have_no_row():
+    _, _, table = _two(0.3)
+    n = 240
+    generators = [f"g{i % 3}" if i % 2 else None for i in range(n)]
+    first, second = (
+        Predictions.from_columns(
+            label=part.labels,
+            logit=part.logits,
+            uri=part.table.column("uri"),
+            generator=generators,
+            detector=d,
+        )
+        for d, part in ((d, table.select(detector=d)) for d in ("a", "b"))
+    )
+    without = second.rows(np.array([name != "g1" for name in generators]))
+    options = MeasureOptions(rounds=50)
+    for one, two in ((first, without), (without, first)):
+        found = compare_tables(one, two, by="generator", options=options)
+        assert sorted(c.subset for c in found) == ["g0", "g2"]
+        assert {c.n_images for c in found} == {160}
+    reals = second.rows(second.labels == 0)
+    with pytest.raises(UsageError, match="no generator has 10 images or more in both tables"):
+        compare_tables(first, reals, by="generator", options=options)
+
+
+def test_a_protocol_that_the_table_lacks_is_answered_with_those_it_has():
+    _, _, table = _two(0.3)
+    for by in (None, "lineage"):
+        with pytest.raises(UsageError, match="no protocol 'nonsuch'; choose one of external"):
+            compare_tables(table, protocol="nonsuch", by=by)

@@ -35,10 +35,16 @@ def compare_tables(
 
     With `by`, a column of `GROUPED`, there is a comparison for each of its values with at least
     `LEAST_IMAGES` images: generated images of that generator, lineage or era against all real ones, or real
-    images of that source against all generated ones. p-values are adjusted over all of them.
+    images of that source against all generated ones; with two tables, images that both hold. p-values are
+    adjusted over all of them.
 
-    Raises UsageError when the two have no protocol, or no image, in common, or no value has enough images.
+    Raises UsageError when the two have no protocol, or no image, in common, no value has enough images, or
+    a table alone lacks the protocol.
     """
+    if second is None and protocol is not None and protocol not in _protocols(first):
+        raise UsageError(
+            f"the table has no protocol {protocol!r}; choose one of {', '.join(_protocols(first))}"
+        )
     if by is not None:
         return _compare_by(first, second, by, protocol, options)
     a = first.select(part="test")
@@ -83,12 +89,18 @@ def _compare_by(
     results: list[Comparison] = []
     for value in first.names(by):
         part = _subset(first, by, value, label)
-        if part is not None:
-            # Pairing leaves of the second table what the first one's part holds.
-            found = compare_tables(part, second, protocol=protocol, options=options)
-            results += [replace(c, subset=value) for c in found]
+        if part is None:
+            continue
+        if second is None and protocol is not None and protocol not in _protocols(part):
+            continue
+        if second is not None and _shared_images(part, second, label) < LEAST_IMAGES:
+            continue
+        # Pairing leaves of the second table what the first one's part holds.
+        found = compare_tables(part, second, protocol=protocol, options=options)
+        results += [replace(c, subset=value) for c in found]
     if not results:
-        raise UsageError(f"no {by} in the first table has {LEAST_IMAGES} images or more")
+        where = "in the table" if second is None else "in both tables"
+        raise UsageError(f"no {by} has {LEAST_IMAGES} images or more {where}")
     protocols = dict.fromkeys(c.protocol for c in results)
     return tuple(
         c for name in protocols for c in adjusted_together([r for r in results if r.protocol == name])
@@ -104,6 +116,18 @@ def _subset(rows: Predictions, by: str, value: str, label: int) -> Predictions |
     if len(np.unique(rows.images()[own])) < LEAST_IMAGES:
         return None
     return rows.rows(own | (rows.labels != label))
+
+
+def _protocols(rows: Predictions) -> list[str]:
+    return rows.select(part="test").names("protocol")
+
+
+def _shared_images(part: Predictions, second: Predictions, label: int) -> int:
+    """How many images of this label in the part the second table has, too."""
+    a, b = part.select(part="test"), second.select(part="test")
+    images = Predictions.concat([a, b]).images()
+    own, other = images[: len(a)][a.labels == label], images[len(a) :]
+    return len(np.intersect1d(own, other))
 
 
 def _matched(

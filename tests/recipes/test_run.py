@@ -124,6 +124,29 @@ def test_own_folders_on_the_command_line(collection, tiny_clip_dir, tmp_path):
     assert len(Bundle.load(out / "bundle").training["generators"]) == 3
 
 
+def test_a_renamed_folder_of_the_same_pictures_is_fitted_again(collection, tiny_clip_dir, tmp_path):
+    pictures, out = tmp_path / "mine", tmp_path / "out"
+    for label in ("real", "fake"):
+        for group in sorted((collection / label).iterdir())[:3]:
+            shutil.copytree(group, pictures / label / group.name)
+    document = {**plan("own-folders").document, "evaluate": ["source"]}
+    (tmp_path / "own.json").write_text(json.dumps(document))
+    arguments = [
+        *("recipe", "run", str(tmp_path / "own.json"), "-o", str(out), "--data", str(pictures)),
+        *("--encoder", str(tiny_clip_dir), "--images", "1000"),
+    ]
+    first = CliRunner().invoke(app, arguments)
+    assert first.exit_code == 0, first.output
+    renamed = max((pictures / "fake").iterdir())
+    renamed.rename(renamed.with_name("zz-flux9"))
+    second = CliRunner().invoke(app, arguments)
+    assert second.exit_code == 0, second.output
+    generators = Bundle.load(out / "bundle").training["generators"]
+    assert len(generators) == 3
+    assert "zz-flux9" in generators
+    assert renamed.name not in generators
+
+
 def test_what_recipe_list_shows():
     shown = CliRunner().invoke(app, ["recipe", "list"])
     assert shown.exit_code == 0

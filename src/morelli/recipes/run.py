@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 RECORD, PAGE = "recipe.json", "RECIPE.md"
 _WORK = "work"
 _ORIGIN = "origin.json"
+_READ = ("sha256", "perturbation", "label", "generator", "lineage", "source", "era")
+"""Columns of a table that a fit reads: besides the label what is kept together, named, and dated."""
 
 OnProgress = Callable[[str, int, int | None], None]
 """Called with what is being done, how many are done, and of how many where that is known."""
@@ -287,9 +289,10 @@ def _extract(job: _Job, manifest: Path, encoder: Encoder) -> FeatureTable:
 
 
 def _rows_hash(table: FeatureTable) -> str:
-    """SHA-256 over the content, label and perturbation of every row, in any order."""
-    lines = sorted(f"{sha.hex()} {changed} {label}" for (sha, changed), label in table.labels().items())
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    """SHA-256 over the content, perturbation, label and origin of every row, in any order."""
+    rows = table.metadata(_READ).to_pylist()
+    lines = sorted(dump_json([row[name] for name in _READ]) for row in rows)
+    return hashlib.sha256(b"".join(lines)).hexdigest()
 
 
 def _fit(job: _Job, table: FeatureTable, encoder: Encoder) -> Bundle:

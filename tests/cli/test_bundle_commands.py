@@ -94,6 +94,21 @@ def test_what_is_added_to_the_bank_can_be_removed_again(
     assert without["limit"] == pytest.approx(before["limit"], abs=1e-6)
 
 
+def test_images_whose_generator_nobody_knows_can_be_removed(
+    tmp_path: Path, copy: Path, photo_dir: Path, tiny_clip_dir: Path
+) -> None:
+    before = json.loads(morelli("bank", "info", copy, "--json").out)
+    more = tmp_path / "more.lance"
+    options = ["--encoder", str(tiny_clip_dir), "--kinds", "final", "--label", "fake"]
+    assert morelli("extract", photo_dir, "-o", more, *options).code == 0
+    assert morelli("bank", "add", copy, more).code == 0
+    assert "unknown" in morelli("bank", "info", copy).out
+    removed = morelli("bank", "remove", copy, "--generator", "unknown")
+    assert removed.code == 0, removed.err
+    assert f"{len(FeatureTable.open(more))} images removed" in removed.out
+    assert json.loads(morelli("bank", "info", copy, "--json").out)["origins"] == before["origins"]
+
+
 def test_two_additions_at_once_are_both_there(
     tmp_path: Path, copy: Path, photo_dir: Path, tiny_clip_dir: Path
 ) -> None:

@@ -53,7 +53,7 @@ def info(
     """
     members = _bank_of(_load(bundle), bundle)
     counts: Counter[tuple[str, str]] = Counter(
-        (LABELS[int(label)], generator or "unknown")
+        (LABELS[int(label)], _shown(generator))
         for label, generator in zip(members.labels, members.generators, strict=True)
     )
     if json_document:
@@ -144,7 +144,9 @@ def remove(
         members = _bank_of(detector, bundle)
         gone = list(ids or [])
         for name in generator or []:
-            found = [one for one, made in zip(members.ids, members.generators, strict=True) if made == name]
+            found = [
+                one for one, made in zip(members.ids, members.generators, strict=True) if _shown(made) == name
+            ]
             if not found:
                 raise UsageError(
                     f"No image by {name!r} in the bank; `morelli bank info {bundle}` lists what is."
@@ -154,6 +156,11 @@ def remove(
         shrunk.save(out or bundle)
     after = len(_bank_of(shrunk, bundle))
     typer.echo(f"{out or bundle}: {len(members) - after:,} images removed, {after:,} in the bank.")
+
+
+def _shown(generator: str | None) -> str:
+    """The name under which `info` counts an image, and `remove` takes it."""
+    return generator or "unknown"
 
 
 @contextmanager

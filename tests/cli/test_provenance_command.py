@@ -38,6 +38,13 @@ def test_the_table_names_claim_tool_and_worth(folder: Path) -> None:
     assert "proves nothing" in result.output
 
 
+def test_a_folder_without_images_is_said_to_be_one(tmp_path: Path) -> None:
+    for options in ([], ["--quiet"], ["--json"]):
+        result = runner.invoke(app, ["provenance", str(tmp_path), *options])
+        assert result.exit_code == 4
+        assert f"No image found in {tmp_path}" in result.stderr
+
+
 def test_json_holds_every_finding(folder: Path) -> None:
     anchors = folder / "anchors.pem"
     anchors.write_text(chain().root)

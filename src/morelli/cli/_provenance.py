@@ -14,6 +14,7 @@ from morelli.cli._failures import print_failures
 from morelli.cli._options import ImageColumn, LabelColumn, LabelFrom, LayoutOption, Quiet, Root, Sources
 from morelli.cli._outputs import CLAIMS, STRENGTHS
 from morelli.cli._sources import collection_of, print_source_report
+from morelli.errors import SourceError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -110,6 +111,8 @@ def provenance(
         _show(shown, counts, done)
     if not quiet:
         print_failures(failed, "read", rest="--json lists them all", sources=sources, done=done)
+    if not done + len(failed):
+        raise SourceError(f"No image found in {', '.join(sources)}.")
     raise typer.Exit(outcome(done, len(failed)))
 
 

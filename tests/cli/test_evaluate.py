@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
 from morelli.evaluation import Predictions
+from morelli.features import Features, FeatureTable
 from tests.cli.conftest import morelli, run_morelli
 
 FAST = ("--rounds", "40", "--maps", "none")
@@ -277,11 +279,11 @@ def test_a_sweep_lists_the_files_that_it_cannot_read(collection, tiny_clip_dir, 
     assert "1 could not be swept" in run.err
     assert run.err.count("broken.png: ") == 1
     assert "blur:2" in run.out
-    (tmp_path / "bad").mkdir()
-    shutil.copy(small / "real" / "broken.png", tmp_path / "bad")
+    (tmp_path / "bad" / "real").mkdir(parents=True)
+    shutil.copy(small / "real" / "broken.png", tmp_path / "bad" / "real")
     none = morelli(
         "evaluate", "robustness", tmp_path / "bad", "--encoder", tiny_clip_dir, "--detector", "probe", "-o",
-        tmp_path / "n", "--perturbations", "blur:2",
+        tmp_path / "n", "--perturbations", "blur:2", "--label-from", "folders",
     )  # fmt: skip
     assert none.code == 4, none.err
     assert "broken.png: " in none.err
@@ -302,6 +304,45 @@ def test_a_picture_that_a_delivery_refuses_is_left_out_of_the_sweep(collection, 
     assert names[""] == names["webp:75"]
     assert not any("tall.png" in uri for uri in rows.table.column("uri").to_pylist())
     assert morelli("reproduce", tmp_path / "r").code == 0
+
+
+def test_images_without_a_label_are_left_out_of_a_sweep_before_they_are_encoded(
+    collection, tiny_clip_dir, tmp_path
+):
+    small = _small_labelled(collection, tmp_path / "small")
+    photo = next(path for path in (small / "real").rglob("*") if path.is_file())
+    (small / "later").mkdir()
+    with Image.open(photo) as image:
+        image.convert("RGB").rotate(90).save(small / "later" / "nobody-knows.png")
+    options = ["--detector", "probe", "--rounds", "20"]
+    encoded = ["--encoder", tiny_clip_dir, "--perturbations", "blur:2", *options]
+    command = ["evaluate", "robustness", small, *encoded]
+    run = morelli(*command, "--label-from", "folders", "-o", tmp_path / "r")
+    assert run.code == 0, run.err
+    assert "images without a label, left out of the sweep: 1" in run.err
+    table = FeatureTable.open(tmp_path / "r" / "robustness.lance")
+    assert not any("nobody-knows" in uri for uri in table.metadata(["uri"]).column("uri").to_pylist())
+    none = morelli("evaluate", "robustness", small / "later", *encoded, "-o", tmp_path / "n")
+    assert none.code == 2
+    assert "no image has a label" in none.err
+    assert not (tmp_path / "n" / "robustness.lance").exists()
+
+    # A table that holds one all the same is swept without it.
+    rows = table.load()
+    labels = rows.meta.column("label").to_pylist()
+    lost = rows.column("sha256")[0]
+    unknown = [
+        None if sha == lost else label for sha, label in zip(rows.column("sha256"), labels, strict=True)
+    ]
+    place = rows.meta.column_names.index("label")
+    meta = rows.meta.set_column(place, rows.meta.field(place), pa.array(unknown, rows.meta.field(place).type))
+    part = FeatureTable.create(tmp_path / "part.lance", table.build, table.spec.kinds)
+    part.append(Features(rows.vectors, meta, rows.build))
+    again = morelli("evaluate", "robustness", part.path, *options, "-o", tmp_path / "p")
+    assert again.code == 0, again.err
+    scored = Predictions.read(tmp_path / "p" / "predictions.parquet").table
+    assert lost not in scored.column("sha256").to_pylist()
+    assert len(scored) == len(rows) - 2
 
 
 def test_an_audit_finds_the_shortcut_and_alignment_removes_it(photos, tmp_path):

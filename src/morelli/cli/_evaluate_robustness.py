@@ -12,7 +12,7 @@ import typer
 
 from morelli.cli._console import console, error_console, printable, progress
 from morelli.cli._encoder_loading import encoder_of, named_encoder
-from morelli.cli._errors import outcome
+from morelli.cli._errors import outcome, warn
 from morelli.cli._evaluate_options import (
     Bundles,
     Detectors,
@@ -45,7 +45,7 @@ from morelli.cli._options import (
     WeightsPath,
 )
 from morelli.cli._sources import collection_of, print_source_report
-from morelli.errors import SourceError
+from morelli.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
     from morelli.detectors import Bundle
@@ -140,9 +140,17 @@ def robustness(
         understood = SourceReport()
         items = listed(source, reading, understood)()
         print_source_report(understood, reading, quiet=quiet)
+        labelled = [item for item in items if item.label is not None]
+        if items and not labelled:
+            raise UsageError(
+                "no image has a label, and a sweep tells real from generated ones: give --label-from "
+                "folders, --layout, or a manifest with the columns path and label"
+            )
+        if len(labelled) < len(items):
+            warn(f"images without a label, left out of the sweep: {len(items) - len(labelled):,}")
         with _perturbing(quiet) as advance:
             extract_perturbed(
-                items,
+                labelled,
                 features,
                 encoder=loaded,
                 perturbations=perturbations,

@@ -107,7 +107,7 @@ def sweep(
     splits: Sequence[Split] | None = None,
     seed: int = 0,
 ) -> Predictions:
-    """Score detectors on every perturbation that `table` holds.
+    """Score detectors on every perturbation that `table` holds, on its labelled images.
 
     Estimators are fitted on the *clean* training rows of every split and scored on its test rows, clean and
     perturbed; bundles are scored as they are, which means little on images that they were fitted on.
@@ -116,8 +116,8 @@ def sweep(
         table: from `extract_perturbed`.
         candidates: the detectors.
         perturbations: which to score; all that the table holds if None. The clean images always belong to it.
-        splits: row numbers refer to the clean rows of the table, in their order; five folds that hold out
-            lineages and real sources if None. Bundles ignore them.
+        splits: row numbers refer to the labelled clean rows of the table, in their order; five folds that
+            hold out lineages and real sources if None. Bundles ignore them.
         seed: of those folds.
 
     Rows carry protocol "robustness" and the perturbation's id ("" for clean); the run records the families
@@ -290,11 +290,12 @@ def _draws(part: Predictions, ranked: Ranked, rows: IntArray, rounds: int, seed:
 def _of_all(
     table: FeatureTable, specs: Sequence[str], kinds: Sequence[str]
 ) -> tuple[Features, IntArray, dict[str, int]]:
-    """The clean images that have features under every perturbation.
+    """The labelled images that have features under every perturbation, clean.
 
-    Also the new number of every clean row, -1 for those left out, and how many lack each perturbation.
+    Also the new number of every labelled clean row, -1 for those left out, and how many lack each
+    perturbation.
     """
-    clean = table.load(kinds, where="perturbation = ''")
+    clean = table.load(kinds, where="perturbation = '' AND label IS NOT NULL")
     names = clean.column("sha256")
     held: dict[str, set[str]] = {spec: set() for spec in specs}
     rows = table.metadata(["sha256", "perturbation"])

@@ -305,9 +305,11 @@ def _robustness(run: Run) -> Executed:
         )
     table = FeatureTable.open(_one(run, "features"))
     kinds = sorted({k for c in plain for k in c.kinds} | {k for b in bundles.values() for k in b.kinds})
-    clean = table.load(kinds, where="perturbation = ''")
+    clean = table.load(kinds, where="perturbation = '' AND label IS NOT NULL")
     if not len(clean):
-        raise UsageError(f"{table.path} has no clean images (perturbation ''), which a sweep starts from")
+        raise UsageError(
+            f"{table.path} has no clean images (perturbation '') with a label, which a sweep starts from"
+        )
     seen = {name: images_seen(bundle, clean) for name, bundle in bundles.items()}
     made = {
         name: refitted(bundle, f"{name} refitted", clean.vectors, seed=run.seed)

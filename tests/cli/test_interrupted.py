@@ -71,6 +71,25 @@ def test_an_interrupted_extraction_goes_on(tmp_path: Path, tiny_clip_dir: Path) 
     assert len(FeatureTable.open(out)) == 2_000
 
 
+def test_an_interrupted_sweep_goes_on(tmp_path: Path, tiny_clip_dir: Path) -> None:
+    noise = np.random.default_rng(0)
+    for index in range(1_000):
+        folder = tmp_path / "many" / ("real", "fake")[index % 2] / f"group{index // 2 % 5}"
+        folder.mkdir(parents=True, exist_ok=True)
+        picture = Image.fromarray(noise.integers(0, 255, (40, 40, 3), dtype=np.uint8))
+        picture.save(folder / f"{index:05}.png")
+    out = tmp_path / "sweep"
+    command = ["evaluate", "robustness", tmp_path / "many", "--label-from", "folders", "-o", out]
+    command += ["--encoder", tiny_clip_dir, "--batch-size", "4", "--detector", "probe"]
+    command += ["--perturbations", "blur:1", "--rounds", "20"]
+    code, said = interrupted(lambda _: any(out.glob("robustness.lance/data/*.lance")), *command)
+    assert code == 130, said
+    assert "the same command goes on from what was finished" in said
+    again = run_morelli(*command)
+    assert again.code == 0, again.err
+    assert len(FeatureTable.open(out / "robustness.lance")) == 2_000
+
+
 def test_an_interrupted_atlas_is_built_by_the_same_command(table: Path, tmp_path: Path) -> None:
     out = tmp_path / "small.atlas"
     # The projection alone takes a second, so that the signal never comes after the end.
@@ -178,3 +197,17 @@ def test_an_interrupt_inside_a_callback_of_a_library_is_one(
     found = morelli("extract", tmp_path, "-o", tmp_path / "F.lance")
     assert found.code == 130, found.err
     assert "interrupted" in found.err and "Traceback" not in found.err
+
+
+@pytest.mark.parametrize("command", ["run", "robustness"])
+def test_only_a_command_that_keeps_what_it_finished_says_so(
+    command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("morelli.reports.report_folder", interrupt)
+    found = morelli("evaluate", command, tmp_path / "F.lance", "-o", tmp_path / "r")
+    assert found.code == 130, found.err
+    assert ("goes on" in found.err) == (command == "robustness")
+    assert ("begins again" in found.err) == (command == "run")

@@ -29,7 +29,8 @@ class ExitCode(IntEnum):
 
 
 # Commands that find on disk what an interrupted run of theirs has finished.
-_RESUMED = frozenset({"extract", "recipe", "atlas"})
+_RESUMED = frozenset({"extract", "recipe", "atlas", "evaluate robustness"})
+_COMMAND = "morelli.command"
 
 
 class MorelliGroup(TyperGroup):
@@ -37,6 +38,12 @@ class MorelliGroup(TyperGroup):
 
     With `MORELLI_DEBUG=1` they are raised as they are, traceback and all.
     """
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command, and keep its words: which one of a group runs is not said otherwise."""
+        found = super().resolve_command(ctx, args)
+        ctx.meta[_COMMAND] = tuple(args[:2])
+        return found
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; raise `typer.Exit` with the right code for an expected error."""
@@ -74,7 +81,9 @@ class MorelliGroup(TyperGroup):
 
 def _interrupted(ctx: Any) -> typer.Exit:
     """Say that the run was interrupted and what the same command does now; the exit to raise."""
-    again = "goes on from what was finished" if ctx.invoked_subcommand in _RESUMED else "begins again"
+    words = ctx.meta.get(_COMMAND, ())
+    resumed = not _RESUMED.isdisjoint({" ".join(words[:1]), " ".join(words)})
+    again = "goes on from what was finished" if resumed else "begins again"
     with suppress(OSError):
         warn(f"interrupted; no unfinished result took its name, and the same command {again}")
     return typer.Exit(ExitCode.INTERRUPTED)

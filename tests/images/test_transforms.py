@@ -5,13 +5,14 @@ from math import ceil
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from morelli.errors import UsageError
 from morelli.images import decode
 from morelli.images.transforms import (
+    _WHOLE_RESIZE_PIXELS,
     CLIP_MEAN,
     CLIP_STD,
     IMAGENET_MEAN,
@@ -102,6 +103,7 @@ def test_clip_equals_transformers_on_every_shape_and_mode(processor, photos):
     st.sampled_from(["bicubic", "bilinear", "lanczos"]),
     st.integers(0, 2**32 - 1),
 )
+@example(1, 422, 225, "lanczos", 684)
 def test_clip_equals_transformers_in_any_size(processor, width, height, size, resample, seed):
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     image = Image.fromarray(pixels)
@@ -110,7 +112,14 @@ def test_clip_equals_transformers_in_any_size(processor, width, height, size, re
         size={"shortest_edge": size}, crop_size={"height": size, "width": size}, resample=code
     )
     expected = reference(image, return_tensors="np")["pixel_values"][0]
-    np.testing.assert_allclose(clip_transform(size, resample=resample)(image), expected, atol=1e-6, rtol=0)
+    apart = np.abs(clip_transform(size, resample=resample)(image) - expected)
+    if size * int(size * max(width, height) / min(width, height)) > _WHOLE_RESIZE_PIXELS:
+        # Of a strip only the window is made, whose place Pillow takes in float32: values halfway between two
+        # grey levels may be rounded to the other one.
+        assert apart.max() <= 1.01 / 255 / min(CLIP_STD)
+        assert (apart > 1e-6).mean() <= 0.01
+    else:
+        assert apart.max() <= 1e-6
 
 
 def test_other_processors_are_reached_by_options(processor, photos):

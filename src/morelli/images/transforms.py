@@ -94,7 +94,10 @@ class ResizeCrop:
         return _normalise(_centre_crop(np.asarray(image), self.size), self.table)
 
     def _window(self, image: Image.Image, long: int) -> Image.Image:
-        """The middle `short` × `short` of the resized image without the rest of it."""
+        """The middle `short` × `short` of the resized image without the rest of it.
+
+        Equal to it but for one grey level where a value lies halfway between two.
+        """
         upright = image.width <= image.height
         scale = max(image.size) / long
         start = (long - self.short) // 2 * scale

@@ -193,7 +193,7 @@ def robustness(
 
 @dataclass
 class _Passed:
-    """What the passes over the images made: how many are there as they are, and which failed in any pass."""
+    """What the passes made: how many images have clean features, and which failed in any pass."""
 
     sources: Sequence[str]
     clean: int = 0

@@ -55,6 +55,12 @@ def opened(server: Running, name: str, data: bytes) -> dict:  # type: ignore[typ
     return answer.json()  # type: ignore[no-any-return]
 
 
+@pytest.fixture(autouse=True)
+def _own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no other process's archives lie, so that what is left behind is the server's own."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
 def left_behind() -> set[Path]:
     return set(Path(tempfile.gettempdir()).glob("morelli-archive-*"))
 

@@ -98,18 +98,22 @@ def test_openfake_from_the_hub_through_pe_core(hub, pe_core, tmp_path, photos):
     assert Bundle.load(out / "bundle").digest == mended.bundle.digest
 
 
+def own_folders(collection: Path, folder: Path, *, groups: int, encoder: Path, images: int) -> list[str]:
+    """Copy so many groups of each class to `folder`/mine; the command that runs a recipe of them to `out`."""
+    for label in ("real", "fake"):
+        for group in sorted((collection / label).iterdir())[:groups]:
+            shutil.copytree(group, folder / "mine" / label / group.name)
+    document = {**plan("own-folders").document, "evaluate": ["source"]}
+    (folder / "own.json").write_text(json.dumps(document))
+    return [
+        *("recipe", "run", str(folder / "own.json"), "-o", str(folder / "out")),
+        *("--data", str(folder / "mine"), "--encoder", str(encoder), "--images", str(images)),
+    ]
+
+
 def test_own_folders_on_the_command_line(collection, tiny_clip_dir, tmp_path):
     pictures, out = tmp_path / "mine", tmp_path / "out"
-    for label in ("real", "fake"):
-        for group in sorted((collection / label).iterdir())[:4]:
-            (pictures / label).mkdir(parents=True, exist_ok=True)
-            shutil.copytree(group, pictures / label / group.name)
-    document = {**plan("own-folders").document, "evaluate": ["source"]}
-    (tmp_path / "own.json").write_text(json.dumps(document))
-    arguments = [
-        *("recipe", "run", str(tmp_path / "own.json"), "-o", str(out), "--data", str(pictures)),
-        *("--encoder", str(tiny_clip_dir), "--images", "20"),
-    ]
+    arguments = own_folders(collection, tmp_path, groups=4, encoder=tiny_clip_dir, images=20)
     first = CliRunner().invoke(app, arguments)
     assert first.exit_code == 0, first.output
     assert "terms: yours to know" in first.output
@@ -126,15 +130,7 @@ def test_own_folders_on_the_command_line(collection, tiny_clip_dir, tmp_path):
 
 def test_a_renamed_folder_of_the_same_pictures_is_fitted_again(collection, tiny_clip_dir, tmp_path):
     pictures, out = tmp_path / "mine", tmp_path / "out"
-    for label in ("real", "fake"):
-        for group in sorted((collection / label).iterdir())[:3]:
-            shutil.copytree(group, pictures / label / group.name)
-    document = {**plan("own-folders").document, "evaluate": ["source"]}
-    (tmp_path / "own.json").write_text(json.dumps(document))
-    arguments = [
-        *("recipe", "run", str(tmp_path / "own.json"), "-o", str(out), "--data", str(pictures)),
-        *("--encoder", str(tiny_clip_dir), "--images", "1000"),
-    ]
+    arguments = own_folders(collection, tmp_path, groups=3, encoder=tiny_clip_dir, images=1000)
     first = CliRunner().invoke(app, arguments)
     assert first.exit_code == 0, first.output
     renamed = max((pictures / "fake").iterdir())
